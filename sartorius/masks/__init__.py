@@ -1,0 +1,1 @@
+"""Binary masks of single cells: crops, run-length codes, IoU, holes, overlaps."""

@@ -1,0 +1,119 @@
+"""Predictions of one image and of an image set, in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePredictions:
+    """The cells found in one image, in any order.
+
+    A cell's mask has two forms. The mask head's soft output stays on its RoI grid and spans the cell's box, whatever the
+    box's size; ``crops`` are the binary masks in image pixels, made from it by the post-processing chain. Where ``crops``
+    is set, it is what counts.
+
+    Attributes:
+        image_id: File name of the image without its suffix.
+        size: Image ``(height, width)`` in pixels.
+        boxes: float32 ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, half-open.
+        scores: float32 ``(N,)`` in [0, 1].
+        labels: int64 ``(N,)``: index into the classes of the :class:`PredictionSet`.
+        soft_masks: float32 ``(N, S, S)``: probabilities in [0, 1] on the RoI grid; row 0 is the top of the box.
+        crops: Binary masks, one a cell, or None as long as the soft masks are not binarised.
+    """
+
+    image_id: str
+    size: Size
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    soft_masks: NDArray[np.float32]
+    crops: tuple[MaskCrop, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        shapes = {
+            'boxes': (self.boxes.shape, (count, 4)),
+            'scores': (self.scores.shape, (count,)),
+            'labels': (self.labels.shape, (count,)),
+            'soft_masks': (self.soft_masks.shape, (count, *self.soft_masks.shape[1:2] * 2)),
+        }
+        for name, (shape, expected) in shapes.items():
+            if shape != expected:
+                raise InputError(f'image {self.image_id}: {name} has shape {shape}, expected {expected}')
+        if self.crops is not None and len(self.crops) != count:
+            raise InputError(f'image {self.image_id}: {len(self.crops)} crops for {count} cells')
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, chosen: NDArray[Any] | Sequence[int]) -> 'ImagePredictions':
+        """The cells at some indices (in that order) or where a bool array of shape ``(N,)`` is true."""
+        chosen = np.asarray(chosen)
+        indices = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        return replace(
+            self,
+            boxes=self.boxes[indices],
+            scores=self.scores[indices],
+            labels=self.labels[indices],
+            soft_masks=self.soft_masks[indices],
+            crops=None if self.crops is None else tuple(self.crops[index] for index in indices),
+        )
+
+    def by_score(self) -> 'ImagePredictions':
+        """The same cells, best score first; equal scores keep their order."""
+        return self.select(np.argsort(-self.scores, kind='stable'))
+
+    @classmethod
+    def empty(cls, image_id: str, size: Size, grid: int = 28) -> 'ImagePredictions':
+        """An image in which nothing was found."""
+        return cls(
+            image_id=image_id,
+            size=size,
+            boxes=np.zeros((0, 4), np.float32),
+            scores=np.zeros(0, np.float32),
+            labels=np.zeros(0, np.int64),
+            soft_masks=np.zeros((0, grid, grid), np.float32),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionSet:
+    """One model's predictions for an image set.
+
+    Attributes:
+        images: One entry an image, each image once, images without cells included.
+        classes: Class names; ``labels`` index into them.
+        source: Where the predictions came from, JSON types only: for example ``config``, ``checkpoint``, ``split``,
+            ``tta``, ``versions``, hashes; of a fused set ``method`` and ``members``.
+    """
+
+    images: tuple[ImagePredictions, ...]
+    classes: tuple[str, ...] = CELL_TYPES
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for image in self.images:
+            if image.image_id in seen:
+                raise InputError(f'image {image.image_id} stands twice in one prediction set')
+            seen.add(image.image_id)
+            if len(image) and (image.labels.min() < 0 or image.labels.max() >= len(self.classes)):
+                raise InputError(f'image {image.image_id}: a label lies outside the {len(self.classes)} classes')
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids in the order of ``images``."""
+        return tuple(image.image_id for image in self.images)
+
+    def by_id(self) -> dict[str, ImagePredictions]:
+        """Predictions by image id."""
+        return {image.image_id: image for image in self.images}

@@ -1,0 +1,1 @@
+"""What every package needs and no package is about: errors, paths, atomic files, command lines."""

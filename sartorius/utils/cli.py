@@ -1,0 +1,65 @@
+"""What all command lines share: exit codes, messages, progress bars."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from sartorius.utils.errors import InputError, UsageError
+
+T = TypeVar('T')
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Parser whose ``--help`` shows the defaults and ends with an example command."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f'example:\n  {example}',
+        formatter_class=type(
+            'HelpFormatter', (argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter), {}
+        ),
+    )
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Runs a tool's ``main`` and exits the process: 0 on success, 1 on failure, 2 on bad usage, 130 on Ctrl-C.
+
+    A user's mistake (:class:`InputError`, a missing file, a full disk) is printed as one sentence. Any other exception
+    is a defect of the project and keeps its traceback.
+    """
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(_report(error, EXIT_USAGE))
+    except InputError as error:
+        sys.exit(_report(error, EXIT_FAILURE))
+    except BrokenPipeError:
+        sys.exit(EXIT_FAILURE)
+    except OSError as error:
+        sys.exit(_report(_describe_os_error(error), EXIT_FAILURE))
+    except KeyboardInterrupt:
+        sys.exit(_report('interrupted; nothing was half-written', EXIT_INTERRUPTED))
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+    """Iterates with a progress bar and ETA when standard error is a terminal, silently otherwise."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=description, total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+
+def _report(problem: object, code: int) -> int:
+    print(f'error: {problem}', file=sys.stderr)
+    return code
+
+
+def _describe_os_error(error: OSError) -> str:
+    place = f'{error.filename}: ' if error.filename else ''
+    if error.errno == errno.ENOSPC:
+        return f'{place}no space left on the disk; free some or choose another --out'
+    return f'{place}{error.strerror or error}'

@@ -1,0 +1,16 @@
+"""Where things stand in the checkout, whatever folder a command is started from."""
+
+from pathlib import Path
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+CONFIG_DIR = REPO_ROOT / 'configs'
+WORK_DIRS = REPO_ROOT / 'work_dirs'
+
+
+def display_path(path: str | Path) -> str:
+    """Path as a person would type it: relative to the current folder where it lies below it."""
+    path = Path(path)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
