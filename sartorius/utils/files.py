@@ -40,5 +40,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 def sha256_of(path: str | Path) -> str:
     """Hex SHA-256 digest of a file's bytes."""
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
