@@ -1,0 +1,5 @@
+"""True cells: the competition's CSV, COCO JSON, folds, label checks, submissions."""
+
+from sartorius.annotations.structures import ImageAnnotations
+
+__all__ = ['ImageAnnotations']
