@@ -1,0 +1,69 @@
+# The competition's images: 704x520 px, cells of 15 to 35 px, up to 790 of them in one image.
+# tools/train.py and tools/test.py set folders and fold from their options (--data-root, --annotations, --fold).
+data_root = '{{$SARTORIUS_DATA:data/sartorius}}'
+annotations = '{{$SARTORIUS_ANNOTATIONS:work_dirs/data/sartorius}}'
+
+train_pipeline = [
+    dict(type='LoadCellImage'),
+    dict(type='LoadCellAnnotations'),
+    dict(type='FillMaskHoles'),
+    # Multi-scale by the short edge (520 px); the long edge follows.
+    dict(type='RandomChoiceResize', scales=[(2000, edge) for edge in range(640, 1105, 64)], keep_ratio=True),
+    dict(type='RandomQuarterTurn'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomCellCrop', crop_size=(768, 768)),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+test_pipeline = [
+    dict(type='LoadCellImage'),
+    dict(type='Resize', scale=(2000, 1040), keep_ratio=True),
+    # No 'flip' among the keys: MMDetection's Cascade heads crash on it.
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DrawSampler'),
+    dataset=dict(
+        type='SeededDraws',
+        dataset=dict(
+            type='SartoriusDataset',
+            data_root=data_root,
+            ann_file=f'{annotations}/fold0_train.json',
+            filter_cfg=dict(filter_empty_gt=True),
+            pipeline=train_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SartoriusDataset',
+        data_root=data_root,
+        ann_file=f'{annotations}/fold0_val.json',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SartoriusDataset',
+        data_root=data_root,
+        ann_file=f'{annotations}/test.json',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = dict(type='CompetitionMetric', ann_file=f'{annotations}/fold0_val.json')
+test_evaluator = dict(type='DumpPredictions')

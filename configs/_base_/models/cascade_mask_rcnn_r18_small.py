@@ -1,0 +1,21 @@
+# The Cascade twin of mask_rcnn_r18_small.py.
+_base_ = ['./cascade_mask_rcnn_r50_fpn.py']
+
+channels = 128
+model = dict(
+    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False),
+    neck=dict(in_channels=[64, 128, 256, 512], out_channels=channels),
+    rpn_head=dict(in_channels=channels, feat_channels=channels),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=channels),
+        bbox_head=[
+            dict(head, in_channels=channels, fc_out_channels=512) for head in {{_base_.model.roi_head.bbox_head}}
+        ],
+        mask_roi_extractor=dict(out_channels=channels),
+        mask_head=dict(in_channels=channels, conv_out_channels=channels, class_agnostic=True),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=1000, max_per_img=500),
+        rcnn=[dict(stage, sampler=dict(stage['sampler'], num=128)) for stage in {{_base_.model.train_cfg.rcnn}}],
+    ),
+)

@@ -1,0 +1,85 @@
+"""Training samples as numbered draws, so that a resumed run goes on exactly.
+
+The n-th draw of a run is the same image under the same augmentation, whatever the number of workers and however often
+the run was stopped: both follow from the seed and n alone. MMEngine's own resume restores the order of the images but
+not the random state of the workers.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from mmdet.registry import DATA_SAMPLERS, DATASETS
+from mmengine.dataset import BaseDataset
+from mmengine.dist import get_dist_info
+from torch.utils.data import Dataset, Sampler
+
+
+@DATASETS.register_module()
+class SeededDraws(Dataset):
+    """Wraps a data set: item n is the n-th draw of an endless shuffled run, augmented with draw n's own randomness.
+
+    Args:
+        dataset: The data set, or its config.
+        seed: Seed of order and augmentation; tools/train.py sets it to the run's seed.
+    """
+
+    def __init__(self, dataset: dict[str, Any] | BaseDataset, seed: int = 0) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.seed = seed
+        self._permutation = (-1, np.zeros(0, dtype=np.int64))
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Meta information of the wrapped data set."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Loads the wrapped data set's annotations."""
+        self.dataset.full_init()
+
+    def __len__(self) -> int:
+        """Number of images in one pass."""
+        return len(self.dataset)
+
+    def __getitem__(self, draw: int) -> dict[str, Any]:
+        epoch, position = divmod(draw, len(self.dataset))
+        if self._permutation[0] != epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.dataset))
+            self._permutation = (epoch, order)
+        # Transforms draw from the global generators, as MMDetection's do.
+        state = np.random.SeedSequence((self.seed, draw)).generate_state(2)
+        np.random.seed(state[0])
+        random.seed(int(state[1]))
+        return self.dataset[int(self._permutation[1][position])]
+
+
+@DATA_SAMPLERS.register_module()
+class DrawSampler(Sampler):
+    """Endless draw numbers for :class:`SeededDraws`: every ``world_size``-th, from the process's rank on.
+
+    Args:
+        dataset: The :class:`SeededDraws` that it serves.
+        seed: Ignored, since order is the data set's business; MMEngine passes it to every sampler.
+    """
+
+    def __init__(self, dataset: SeededDraws, seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.size = len(dataset)
+        self.start = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.rank + self.start * self.world_size, self.world_size)
+
+    def __len__(self) -> int:
+        """Number of images in one pass."""
+        return self.size
+
+    def skip(self, num_samples: int) -> None:
+        """Starts after this many samples of this process; MMEngine calls it on resume."""
+        self.start = num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Does nothing: the draws have no epochs. MMEngine calls it on every sampler."""

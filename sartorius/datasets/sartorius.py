@@ -1,0 +1,86 @@
+"""Cell images annotated in COCO JSON, as tools/prepare_sartorius.py writes it."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets.base_det_dataset import BaseDetDataset
+from mmdet.registry import DATASETS
+
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+
+@DATASETS.register_module()
+class SartoriusDataset(BaseDetDataset):
+    """The competition's cells.
+
+    MMDetection's ``CocoDataset`` numbers the classes in the order of the JSON's categories and drops, without a word,
+    what it does not understand. Here classes go by name, and a JSON that does not fit is an error.
+
+    Each sample has ``img_id`` (file name without suffix), ``img_path``, ``height``, ``width`` and ``instances``: dicts
+    of ``bbox`` (x1, y1, x2, y2 in pixels), ``bbox_label``, ``mask`` (COCO RLE or polygons) and ``ignore_flag``.
+    """
+
+    METAINFO = {
+        'classes': CELL_TYPES,
+        'palette': [(230, 159, 0), (86, 180, 233), (0, 158, 115)],
+    }
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Reads ``ann_file``.
+
+        Raises:
+            InputError: The file is missing or no COCO JSON, or has a category that is not among the classes.
+        """
+        content = _read_json(Path(self.ann_file))
+        labels = self._labels_by_category(content['categories'])
+        instances = defaultdict(list)
+        for annotation in content.get('annotations', ()):
+            x, y, width, height = annotation['bbox']
+            instances[annotation['image_id']].append(
+                {
+                    'bbox': [x, y, x + width, y + height],
+                    'bbox_label': labels[annotation['category_id']],
+                    'mask': annotation['segmentation'],
+                    'ignore_flag': int(annotation.get('iscrowd', 0)),
+                }
+            )
+        root = Path(self.data_root or '')
+        return [
+            {
+                'img_id': Path(image['file_name']).stem,
+                'img_path': str(root / image['file_name']),
+                'height': image['height'],
+                'width': image['width'],
+                'instances': instances[image['id']],
+            }
+            for image in content['images']
+        ]
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Leaves out images without cells when ``filter_cfg`` says ``filter_empty_gt`` (never in test mode)."""
+        if self.test_mode or not (self.filter_cfg or {}).get('filter_empty_gt', False):
+            return self.data_list
+        return [sample for sample in self.data_list if sample['instances']]
+
+    def _labels_by_category(self, categories: list[dict[str, Any]]) -> dict[int, int]:
+        classes = list(self.metainfo['classes'])
+        unknown = [category['name'] for category in categories if category['name'] not in classes]
+        if unknown:
+            raise InputError(f'{self.ann_file}: unknown category {unknown[0]!r}; the classes are {", ".join(classes)}')
+        return {category['id']: classes.index(category['name']) for category in categories}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f'{path}: no such annotation file; tools/prepare_sartorius.py makes it')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise InputError(f'{path}: not JSON ({error}); make it anew with tools/prepare_sartorius.py') from None
+    missing = [key for key in ('images', 'categories') if key not in content]
+    if missing:
+        raise InputError(f'{path}: not a COCO JSON, {missing[0]!r} is missing')
+    return content
