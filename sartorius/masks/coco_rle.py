@@ -51,6 +51,9 @@ def decode(rle: CocoRLE) -> MaskCrop:
     """
     height, width = rle['size']
     runs = run_lengths(rle)
+    if runs.size and (runs.min() < 0 or runs.max() > height * width):
+        bad = next(int(run) for run in runs if run < 0 or run > height * width)
+        raise InputError(f'COCO RLE has a run of {bad} pixels in an image of size {width}x{height}')
     if int(runs.sum()) != height * width:
         raise InputError(f'COCO RLE covers {int(runs.sum())} pixels, its size {width}x{height} has {height * width}')
     ends = runs.cumsum()
@@ -81,7 +84,7 @@ def run_lengths(rle: CocoRLE) -> np.ndarray:
     if not isinstance(counts, str):
         raise InputError(f'COCO RLE counts must be a str, not {type(counts).__name__}; decode bytes as ASCII')
     codes = np.frombuffer(counts.encode('ascii', 'replace'), dtype=np.uint8).astype(np.int64) - 48
-    if codes.size and (codes.min() < 0 or codes.max() > 63):
+    if not counts.isascii() or (codes.size and (codes.min() < 0 or codes.max() > 63)):
         raise InputError('COCO RLE counts hold a character that the code does not know')
     last = (codes & 0x20) == 0
     if codes.size and not last[-1]:

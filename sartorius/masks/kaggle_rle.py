@@ -5,11 +5,17 @@ that pixels are numbered top to bottom, then left to right; the data are numbere
 COCO's code is column-major: see :mod:`sartorius.masks.coco_rle`, and never hand a string from one to the other.
 """
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.utils.errors import InputError
+
+# int() reads more than numbers of the code: '+5', '1_0', digits of other scripts.
+_ALPHABET = re.compile(r'[-0-9\s]*')
+_WHOLE_NUMBER = re.compile(r'-?[0-9]{1,18}')
 
 
 def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
@@ -28,10 +34,12 @@ def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
     """
     words = text.split()
     try:
+        if not _ALPHABET.fullmatch(text):
+            raise ValueError
         values = np.array(words, dtype=np.int64)
     except (ValueError, OverflowError):
-        bad = next(word for word in words if not word.isdecimal())
-        raise InputError(f'RLE holds {bad!r}, which is not a whole number') from None
+        bad = next(word for word in words if not _WHOLE_NUMBER.fullmatch(word))
+        raise InputError(f'RLE holds {bad!r}, which is not a whole number below 10^18') from None
     if values.size % 2:
         raise InputError(f'RLE has an odd number of values ({values.size}); it must be pairs of start and length')
     starts, lengths = values[0::2], values[1::2]
@@ -39,19 +47,22 @@ def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
         pair = int(np.flatnonzero((starts < 1) | (lengths < 1))[0])
         raise InputError(f'RLE pair {pair + 1} is "{starts[pair]} {lengths[pair]}"; starts and lengths count from 1')
     pixels = size[0] * size[1]
-    ends = starts + lengths - 1
-    if ends.size and ends.max() > pixels:
-        pair = int(ends.argmax())
+    # Not starts + lengths > ...: the sum of two huge values would wrap around and pass.
+    outside = np.flatnonzero((starts > pixels) | (lengths - 1 > pixels - starts))
+    if outside.size:
+        pair = int(outside[0])
         raise InputError(
             f'RLE pair {pair + 1} "{starts[pair]} {lengths[pair]}" runs past the image: '
             f'{size[1]}x{size[0]} has {pixels} pixels'
         )
+    ends = starts + lengths - 1
     disordered = np.flatnonzero(starts[1:] <= ends[:-1])
     if disordered.size:
         pair = int(disordered[0]) + 1
+        y, x = divmod(int(starts[pair]) - 1, size[1])
         raise InputError(
-            f'RLE pair {pair + 1} "{starts[pair]} {lengths[pair]}" starts before the pair ahead of it ends '
-            f'(pixel {ends[pair - 1]}); runs must be sorted and share no pixel'
+            f'RLE pair {pair + 1} "{starts[pair]} {lengths[pair]}" starts at pixel x={x} y={y}, before the pair ahead of '
+            f'it "{starts[pair - 1]} {lengths[pair - 1]}" ends; runs must be sorted and share no pixel'
         )
     return np.stack([starts - 1, lengths], axis=1)
 
