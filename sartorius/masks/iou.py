@@ -14,8 +14,8 @@ def mask_iou(a: Sequence[MaskCrop], b: Sequence[MaskCrop], size: Size) -> NDArra
     """IoU of each cell of ``a`` with each cell of ``b``, on their pixels inside the image.
 
     The pixel counts are whole numbers and are divided once, in double precision: an IoU of 11/20 is the double nearest
-    to 0.55, which a threshold of ``55 / 100`` equals exactly. Pixels are counted on run-length codes, so that nothing of
-    the image's size is made.
+    to 0.55, which a threshold of ``55 / 100`` equals exactly. Pixels are counted on run-length codes: nothing of the
+    image's size is made.
 
     Args:
         a: Cells; they may overlap each other.

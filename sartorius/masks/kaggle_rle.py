@@ -61,8 +61,8 @@ def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
         pair = int(disordered[0]) + 1
         y, x = divmod(int(starts[pair]) - 1, size[1])
         raise InputError(
-            f'RLE pair {pair + 1} "{starts[pair]} {lengths[pair]}" starts at pixel x={x} y={y}, before the pair ahead of '
-            f'it "{starts[pair - 1]} {lengths[pair - 1]}" ends; runs must be sorted and share no pixel'
+            f'RLE pair {pair + 1} "{starts[pair]} {lengths[pair]}" starts at pixel x={x} y={y}, before the pair ahead '
+            f'of it "{starts[pair - 1]} {lengths[pair - 1]}" ends; runs must be sorted and share no pixel'
         )
     return np.stack([starts - 1, lengths], axis=1)
 
