@@ -1,0 +1,46 @@
+"""No two cells share a pixel: the better score keeps it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop, Size
+
+
+def settle_overlaps(
+    crops: Sequence[MaskCrop],
+    scores: NDArray[np.floating],
+    size: Size,
+    least_remaining: float | NDArray[np.floating] = 0.0,
+) -> tuple[MaskCrop, ...]:
+    """Gives every pixel to the best-scored cell that covers it.
+
+    Cells take their pixels in the order of their scores (equal scores: the earlier cell first). A cell of which less
+    than ``least_remaining`` is still free is dropped, and takes no pixel: they stay free for the cells after it. So the
+    pixels of a kept cell depend on the kept cells of a better score alone, and leaving out the cells below any score
+    changes nothing above it. (The tuner relies on this.)
+
+    Args:
+        crops: Binary masks; what lies outside the image is cut off first.
+        scores: ``(N,)``.
+        size: Image ``(height, width)``.
+        least_remaining: Fraction in [0, 1] of the cell's own pixels, one for all or ``(N,)``.
+
+    Returns:
+        One crop a cell, in the order given, no two of which share a pixel; a cell that was dropped or wholly covered
+        has no pixel set.
+    """
+    fractions = np.broadcast_to(np.asarray(least_remaining, dtype=np.float64), len(crops))
+    settled = [crop.clipped(size) for crop in crops]
+    taken = np.zeros(size, dtype=bool)
+    for index in np.argsort(-np.asarray(scores), kind='stable'):
+        crop = settled[index]
+        x1, y1, x2, y2 = crop.window
+        view = taken[y1:y2, x1:x2]
+        free = crop.mask & ~view
+        if np.count_nonzero(free) < fractions[index] * crop.area:
+            free = np.zeros_like(free)
+        view |= free
+        settled[index] = MaskCrop(free, crop.x, crop.y)
+    return tuple(settled)
