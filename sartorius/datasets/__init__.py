@@ -3,5 +3,6 @@
 from sartorius.datasets import transforms
 from sartorius.datasets.draws import DrawSampler, SeededDraws
 from sartorius.datasets.sartorius import SartoriusDataset
+from sartorius.datasets.views import TurnView
 
-__all__ = ['DrawSampler', 'SartoriusDataset', 'SeededDraws', 'transforms']
+__all__ = ['DrawSampler', 'SartoriusDataset', 'SeededDraws', 'TurnView', 'transforms']

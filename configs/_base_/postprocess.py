@@ -1,0 +1,10 @@
+"""Post-processing before any tuning: the Detectron2 baseline's thresholds and least areas (docs/postprocess.md)."""
+
+postprocess = [
+    dict(type='VoteClass'),
+    dict(type='ScoreThreshold', thresholds=dict(shsy5y=0.15, astro=0.35, cort=0.55)),
+    dict(type='MaskThreshold', thresholds=0.5),
+    dict(type='FillHoles'),
+    dict(type='RemoveOverlap', least_remaining=0.0),
+    dict(type='LeastArea', areas=dict(shsy5y=75, astro=150, cort=75)),
+]

@@ -1,0 +1,172 @@
+"""Configs as the command lines use them: read, pointed at the data, and adapted to the machine."""
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import REPO_ROOT, WORK_DIRS
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` words of ``--cfg-options`` as a dict, values read as MMEngine reads them.
+
+    Raises:
+        UsageError: A word has no ``=``.
+    """
+    for pair in pairs:
+        if '=' not in pair:
+            raise UsageError(f'--cfg-options takes KEY=VALUE, not {pair!r}')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction, default={})
+    return parser.parse_args(['--options', *pairs]).options
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config and merges ``--cfg-options``.
+
+    Args:
+        path: Config file.
+        options: Dotted keys and values. A key must be in the config already, so that a misspelt one is an error
+            rather than a setting that nothing reads.
+
+    Raises:
+        InputError: No such file, a config that cannot be read, or an unknown key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.stem, [file.stem for file in _leaf_configs()], n=1)
+        hint = f'; did you mean {next(f for f in _leaf_configs() if f.stem == near[0])}?' if near else ''
+        raise InputError(f'{path}: no such config{hint}')
+    try:
+        config = Config.fromfile(str(path))
+    except (SyntaxError, FileNotFoundError, KeyError, TypeError) as error:
+        raise InputError(f'{path}: cannot be read as a config: {error}') from error
+    for key in options or {}:
+        _check_key(config, key)
+    config.merge_from_dict(dict(options or {}))
+    return config
+
+
+def set_data(
+    config: Config,
+    data_root: str | Path | None = None,
+    annotations: str | Path | None = None,
+    fold: int | None = None,
+) -> None:
+    """Points data sets and metric at folders and at a fold; relative folders of the config are the checkout's.
+
+    Args:
+        config: Changed in place.
+        data_root: Folder that the JSONs' file names start from; the config's if None.
+        annotations: Folder that tools/prepare_sartorius.py wrote; the config's if None.
+        fold: Fold that is held back for validation; the config's if None.
+    """
+    root = _absolute(data_root if data_root is not None else config.data_root)
+    folder = _absolute(annotations if annotations is not None else config.annotations)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = config[loader].dataset
+        dataset = dataset.get('dataset', dataset)
+        dataset.data_root = str(root)
+        dataset.ann_file = str(folder / _with_fold(Path(dataset.ann_file).name, fold))
+    config.val_evaluator.ann_file = config.val_dataloader.dataset.ann_file
+    config.data_root, config.annotations = str(root), str(folder)
+
+
+def set_split(config: Config, split: str, fold: int | None = None) -> Path:
+    """Makes a split the one that is predicted.
+
+    Args:
+        config: Changed in place, after :func:`set_data`.
+        split: ``test``, ``val``, ``train`` or ``unlabelled``.
+        fold: Fold of ``val`` and ``train``; the config's if None.
+
+    Returns:
+        The annotation file of the split.
+    """
+    named = {'test': 'test.json', 'unlabelled': 'unlabelled.json', 'train': None, 'val': None}[split]
+    if named is None:
+        dataset = config[f'{split}_dataloader'].dataset
+        named = _with_fold(Path(dataset.get('dataset', dataset).ann_file).name, fold)
+    path = Path(config.annotations) / named
+    if not path.is_file():
+        raise InputError(f'{path}: no such annotation file; tools/prepare_sartorius.py makes it')
+    config.test_dataloader.dataset.ann_file = str(path)
+    return path
+
+
+def train_from_scratch(config: Config) -> None:
+    """Drops pre-trained weights, and lets every layer learn: frozen random layers would stay random."""
+    config.load_from = None
+    backbone = config.model.backbone
+    backbone.init_cfg = None
+    backbone.frozen_stages = -1
+    backbone.norm_eval = False
+
+
+def adapt_to_machine(config: Config) -> None:
+    """Takes out what needs a GPU on a machine that has none."""
+    if torch.cuda.is_available():
+        return
+    config.env_cfg.dist_cfg.backend = 'gloo'
+    # The runner's own wrapper passes device_ids, which torch refuses for modules on the CPU.
+    config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+
+
+def use_mixed_precision(config: Config) -> bool:
+    """Switches to mixed precision where a GPU is there; returns whether it did."""
+    if not torch.cuda.is_available():
+        return False
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.loss_scale = 'dynamic'
+    return True
+
+
+def default_work_dir(config_path: str | Path, fold: int | None) -> Path:
+    """``work_dirs/NAME``, or ``work_dirs/NAME_foldK`` where a fold was asked for."""
+    name = Path(config_path).stem if fold is None else f'{Path(config_path).stem}_fold{fold}'
+    return WORK_DIRS / name
+
+
+def _leaf_configs() -> list[Path]:
+    folder = REPO_ROOT / 'configs'
+    return [path for path in sorted(folder.glob('*/*.py')) if path.parent.name != '_base_']
+
+
+def _absolute(folder: str | Path) -> Path:
+    """A folder given on the command line is absolute by now; one from a config is relative to the checkout."""
+    folder = Path(folder).expanduser()
+    return folder if folder.is_absolute() else REPO_ROOT / folder
+
+
+def _with_fold(name: str, fold: int | None) -> str:
+    if fold is None or not name.startswith('fold'):
+        return name
+    return f'fold{fold}_{name.split("_", 1)[1]}'
+
+
+def _check_key(config: Config, key: str) -> None:
+    """Walks a dotted key down the config.
+
+    Raises:
+        InputError: A part is not there; the message names the nearest that is.
+    """
+    node: Any = config
+    for depth, part in enumerate(parts := key.split('.')):
+        if isinstance(node, list | tuple):
+            if not part.isdigit() or int(part) >= len(node):
+                raise InputError(f'--cfg-options {key}: {".".join(parts[:depth])} is a list of {len(node)}')
+            node = node[int(part)]
+            continue
+        if not isinstance(node, Mapping | Config):
+            raise InputError(f'--cfg-options {key}: {".".join(parts[:depth])} has no parts')
+        if part not in node:
+            near = difflib.get_close_matches(part, list(node.keys()), n=1)
+            hint = f'; did you mean {".".join([*parts[:depth], near[0]])}?' if near else '; new keys go into a config file'
+            raise InputError(f'--cfg-options {key}: the config has no {".".join(parts[: depth + 1])}{hint}')
+        node = node[part]

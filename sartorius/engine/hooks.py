@@ -1,0 +1,109 @@
+"""Hooks that a config names."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.dist import get_rank, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from sartorius.models.convert import to_image_predictions
+from sartorius.postprocess.chain import Chain, build_chain
+
+
+@HOOKS.register_module()
+class PostprocessHook(Hook):
+    """Attaches the post-processing chain to the model, so that it runs inside predict.
+
+    MMEngine evaluates before its ``after_val_iter`` hooks run: a hook that edited outputs there would come too late.
+    This one registers a forward hook on the detector before the run instead. Every predicted data sample gets
+    ``cells``: an :class:`ImagePredictions` after the chain. ``pred_instances`` stays what the model said.
+
+    Args:
+        steps: The chain in config form; None takes the config's own ``postprocess``.
+    """
+
+    def __init__(self, steps: Sequence[dict[str, Any]] | None = None) -> None:
+        self.steps = steps
+
+    def before_run(self, runner: Runner) -> None:
+        """Attaches the chain. Training outputs pass through it untouched."""
+        chain = build_chain(self.steps if self.steps is not None else runner.cfg.postprocess)
+        attach_chain(runner.model, chain)
+
+
+def attach_chain(model: torch.nn.Module, chain: Chain) -> None:
+    """Makes every prediction of a detector carry ``cells``, the output of the chain."""
+
+    def run_chain(_module: torch.nn.Module, _inputs: Any, output: Any) -> Any:
+        if isinstance(output, list) and all(isinstance(sample, DetDataSample) for sample in output):
+            for sample in output:
+                sample.set_field(chain(to_image_predictions(sample.to_dict())), 'cells')
+        return output
+
+    detector = model.module if is_model_wrapper(model) else model
+    detector.register_forward_hook(run_chain)
+
+
+@HOOKS.register_module()
+class SeedEachIterationHook(Hook):
+    """Seeds torch before each training iteration from the run's seed, the rank and the iteration.
+
+    The samplers of anchors and proposals draw at random; with this, a resumed run draws what an undisturbed one would.
+    """
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seeds the generators of all devices."""
+        torch.manual_seed(hash((runner.seed, get_rank(), runner.iter)) % 2**63)
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Progress bars with ETA for training and prediction, where standard error is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Opens the bar at the iteration from which the run goes on."""
+        self._open('training', runner.max_iters, runner.iter)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Moves on and shows the loss."""
+        if self._bar is not None:
+            self._bar.update()
+            if outputs and 'loss' in outputs:
+                self._bar.set_postfix(loss=f'{float(outputs["loss"]):.3f}')
+
+    def after_train(self, runner: Runner) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def before_test(self, runner: Runner) -> None:
+        """Opens the bar."""
+        self._open('predicting', len(runner.test_dataloader), 0)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Moves on."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def after_test(self, runner: Runner) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def _open(self, description: str, total: int, initial: int) -> None:
+        from tqdm import tqdm
+
+        if is_main_process() and sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=initial, desc=description, dynamic_ncols=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

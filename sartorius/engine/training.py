@@ -1,0 +1,94 @@
+"""What tools/train.py does."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from sartorius.engine.config import (
+    adapt_to_machine,
+    default_work_dir,
+    load_config,
+    parse_options,
+    set_data,
+    train_from_scratch,
+    use_mixed_precision,
+)
+from sartorius.engine.launch import (
+    fetch_weights,
+    join_processes,
+    launcher_of_this_process,
+    plain_worker_errors,
+    read_checkpoint,
+)
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import display_path
+
+
+def train(options: Namespace) -> None:
+    """Trains a config.
+
+    Args:
+        options: The parsed options of tools/train.py.
+
+    Raises:
+        InputError: Data, weights or checkpoint are missing or broken.
+    """
+    config = load_config(options.config, parse_options(options.cfg_options))
+    config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
+    set_data(config, options.data_root, options.annotations, options.fold)
+    _set_seed(config, options.seed)
+    _set_loggers(config, options)
+    adapt_to_machine(config)
+    if options.amp and not use_mixed_precision(config):
+        print_log('no GPU here: --amp is left out, training goes on in float32', level=30)
+    join_processes()
+    _set_start(config, options)
+    config.launcher = launcher_of_this_process()
+    with plain_worker_errors():
+        Runner.from_cfg(config).train()
+
+
+def _set_seed(config: Config, seed: int | None) -> None:
+    if seed is not None:
+        config.randomness.seed = seed
+    config.train_dataloader.dataset.seed = config.randomness.seed
+
+
+def _set_loggers(config: Config, options: Namespace) -> None:
+    backends = config.visualizer.vis_backends
+    if options.tensorboard:
+        backends.append(dict(type='TensorboardVisBackend'))
+    if options.wandb:
+        backends.append(dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=Path(config.work_dir).name)))
+
+
+def _set_start(config: Config, options: Namespace) -> None:
+    """Decides what the first weights are: a resumed run's, given or pre-trained ones, or random ones."""
+    last = Path(config.work_dir) / 'last_checkpoint'
+    if options.from_scratch:
+        train_from_scratch(config)
+    if options.resume is None:
+        if last.is_file():
+            raise UsageError(
+                f'{display_path(config.work_dir)} holds a run already; go on with it by --resume, or choose another '
+                '--work-dir'
+            )
+        if options.load_from is not None:
+            config.load_from = options.load_from
+        if config.load_from is not None:
+            config.load_from = fetch_weights(config.load_from)
+        dist.barrier()
+        return
+    checkpoint = options.resume
+    if checkpoint == 'auto':
+        if not last.is_file():
+            raise InputError(f'{display_path(config.work_dir)}: no checkpoint to resume from; leave out --resume to start')
+        checkpoint = last.read_text(encoding='utf-8').strip()
+    content = read_checkpoint(checkpoint)
+    if 'optimizer' not in content:
+        raise InputError(f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from')
+    config.load_from, config.resume = str(checkpoint), True

@@ -1,0 +1,40 @@
+"""Predicts a split of the data with a trained model and writes one predictions file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.paths import display_path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and predicts."""
+    parser = make_parser(
+        'Write what a model finds in the test images (or another split), before any post-processing.',
+        'python tools/test.py configs/sartorius/mrcnn_r50.py work_dirs/mrcnn_r50/iter_8000.pth --tta',
+    )
+    parser.add_argument('config', type=Path, help='config file that the model was trained with')
+    parser.add_argument('checkpoint', type=Path, help='checkpoint (.pth) that tools/train.py wrote')
+    parser.add_argument('--split', choices=('test', 'val', 'train', 'unlabelled'), default='test', help='images to predict')
+    parser.add_argument('--tta', action='store_true', help='turn and flip every image and average (configs/_base_/tta.py)')
+    parser.add_argument('--out', type=Path, help='predictions file; predictions_SPLIT.npz beside the checkpoint if not given')
+    parser.add_argument('--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius')
+    parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
+    parser.add_argument('--fold', type=int, help="fold of --split val and train; the config's (0) if not given")
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')
+    options = parser.parse_args(argv)
+    for name in ('data_root', 'annotations', 'out'):
+        if getattr(options, name) is not None:
+            setattr(options, name, getattr(options, name).resolve())
+
+    from mmengine.dist import is_main_process
+
+    from sartorius.engine.prediction import predict_split
+
+    out = predict_split(options)
+    if is_main_process():
+        print(f'next: python tools/make_submission.py {display_path(out)}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
