@@ -1,0 +1,371 @@
+"""Instance masks for MMDetection's pipelines and mask heads, each held as the crop of its cell.
+
+500 full-size masks of a 1333x800 image are 533 MB; their crops are about 1 MB. :class:`CroppedMasks` has the interface
+of MMDetection's ``BitmapMasks``, so that transforms, ``PackDetInputs``, the data preprocessor and mask heads use it
+unchanged.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
+from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
+from numpy.typing import NDArray
+
+from sartorius.datasets.mask_targets import roi_mask_targets
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.errors import InputError
+
+WARP_FLAGS = {'nearest': cv2.INTER_NEAREST, 'bilinear': cv2.INTER_LINEAR}
+FLIP_DIRECTIONS = ('horizontal', 'vertical', 'diagonal')
+
+
+class CroppedMasks(BaseInstanceMasks):
+    """The binary masks of one image's cells.
+
+    Every operation returns a new object; arrays may be shared with the old one and are never written to. Crops are kept
+    tight and inside the image, so :meth:`get_bboxes` costs nothing. What an operation does to the pixels is what
+    ``BitmapMasks`` does:
+
+    - exactly: ``resize`` and ``rescale`` (nearest), ``flip``, ``pad``, ``crop``, ``expand``, ``translate`` by whole
+      pixels, ``areas``, ``get_bboxes``, indexing;
+    - up to pixels of the outline whose interpolated value lies at the threshold: ``rotate``, ``shear``,
+      ``translate`` by part of a pixel, ``resize`` (bilinear). OpenCV rounds coordinates to 1/32 pixel, and where the
+      rounding falls depends on where the array begins;
+    - ``crop_and_resize``: see :func:`sartorius.datasets.mask_targets.roi_mask_targets`.
+
+    Only borders of 0 exist: a cell has no pixels outside its image.
+
+    Args:
+        crops: One crop a cell; cut to the image and made tight here.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Attributes:
+        cells: One bool array of shape ``(y2 - y1, x2 - x1)`` a cell; 0x0 for a cell without pixels.
+        windows: int64 ``(N, 4)``: each cell's tight box ``x1, y1, x2, y2`` in pixels, half-open; 0, 0, 0, 0 for a cell
+            without pixels.
+        height: Image height in pixels.
+        width: Image width in pixels.
+    """
+
+    def __init__(self, crops: Sequence[MaskCrop], height: int, width: int) -> None:
+        tight = [crop.clipped((height, width)).tight() for crop in crops]
+        self._set([crop.mask for crop in tight], _as_windows([crop.window for crop in tight]), (height, width))
+
+    @classmethod
+    def from_tight(
+        cls, cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], height: int, width: int
+    ) -> 'CroppedMasks':
+        """Masks of ``cells`` and ``windows`` (see the attributes), taken as they are: tight and inside the image."""
+        masks = cls.__new__(cls)
+        masks._set(cells, windows, (height, width))
+        return masks
+
+    @classmethod
+    def from_bitmaps(cls, bitmaps: NDArray[Any]) -> 'CroppedMasks':
+        """Masks of an array of shape ``(N, height, width)``; whatever is not 0 belongs to the cell."""
+        return cls([MaskCrop.from_full(bitmap) for bitmap in bitmaps], *bitmaps.shape[1:])
+
+    def _set(self, cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], size: Size) -> None:
+        self.cells = cells
+        empty = (windows[:, 2] <= windows[:, 0]) | (windows[:, 3] <= windows[:, 1])
+        self.windows = np.where(empty[:, None], 0, windows)
+        self.height, self.width = int(size[0]), int(size[1])
+
+    @property
+    def crops(self) -> list[MaskCrop]:
+        """The cells as crops."""
+        return [MaskCrop(cell, x, y) for cell, (x, y) in zip(self.cells, self.windows[:, :2].tolist(), strict=True)]
+
+    @property
+    def masks(self) -> NDArray[np.uint8]:
+        """Full-size bitmaps, for code that knows ``BitmapMasks`` alone; read-only, as writing there changes nothing."""
+        bitmaps = self.to_ndarray()
+        bitmaps.flags.writeable = False
+        return bitmaps
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, index: Any) -> 'CroppedMasks':
+        """The cells at an int, a slice, or an int or bool array, list or tensor; an int gives the masks of one cell."""
+        chosen = np.arange(len(self))[np.asarray(index) if isinstance(index, (list, torch.Tensor)) else index]
+        chosen = np.atleast_1d(chosen)
+        cells = [self.cells[position] for position in chosen.tolist()]
+        return CroppedMasks.from_tight(cells, self.windows[chosen], self.height, self.width)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Full-size uint8 bitmaps, one at a time, as iterating over ``BitmapMasks`` gives."""
+        return (crop.to_full((self.height, self.width)).astype(np.uint8) for crop in self.crops)
+
+    def __repr__(self) -> str:
+        return f'CroppedMasks(num_masks={len(self)}, height={self.height}, width={self.width})'
+
+    def __getstate__(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], int, int]:
+        # One flat array: hundreds of small ones take far longer through a data loader's pipe.
+        flat = np.concatenate([np.zeros(0, dtype=bool), *(cell.ravel() for cell in self.cells)])
+        return flat, self.windows, self.height, self.width
+
+    def __setstate__(self, state: tuple[NDArray[np.bool_], NDArray[np.int64], int, int]) -> None:
+        flat, windows, height, width = state
+        heights, widths = windows[:, 3] - windows[:, 1], windows[:, 2] - windows[:, 0]
+        ends = (heights * widths).cumsum()
+        parts = zip((ends - heights * widths).tolist(), ends.tolist(), heights.tolist(), widths.tolist(), strict=True)
+        self._set([flat[start:end].reshape(h, w) for start, end, h, w in parts], windows, (height, width))
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """int64 ``(N,)``: pixels of each cell."""
+        return np.array([np.count_nonzero(cell) for cell in self.cells], dtype=np.int64)
+
+    def get_bboxes(self, dst_type: str | type[BaseBoxes] = 'hbox') -> BaseBoxes:
+        """Tight boxes of the cells; 0, 0, 0, 0 for a cell without pixels."""
+        boxes = HorizontalBoxes(torch.from_numpy(self.windows.astype(np.float32)))
+        return boxes.convert_to(dst_type)
+
+    def to_ndarray(self) -> NDArray[np.uint8]:
+        """uint8 bitmaps of shape ``(N, height, width)``. Full-size: N times the image."""
+        bitmaps = np.zeros((len(self), self.height, self.width), dtype=np.uint8)
+        for bitmap, cell, (x1, y1, x2, y2) in zip(bitmaps, self.cells, self.windows.tolist(), strict=True):
+            bitmap[y1:y2, x1:x2] = cell
+        return bitmaps
+
+    def to_bitmap(self) -> BitmapMasks:
+        """The same masks as MMDetection's full-size bitmaps."""
+        return BitmapMasks(self.to_ndarray(), self.height, self.width)
+
+    def to_tensor(self, dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
+        """Full-size bitmaps of shape ``(N, height, width)`` as a tensor."""
+        return torch.from_numpy(self.to_ndarray()).to(dtype=dtype, device=device)
+
+    @classmethod
+    def cat(cls, masks: Sequence['CroppedMasks']) -> 'CroppedMasks':
+        """All cells of several masks of one image size."""
+        sizes = {(part.height, part.width) for part in masks}
+        if len(sizes) != 1:
+            raise InputError(f'masks of different or no image sizes cannot be joined: {sorted(sizes)}')
+        cells = [cell for part in masks for cell in part.cells]
+        return cls.from_tight(cells, np.concatenate([part.windows for part in masks]), *sizes.pop())
+
+    def flip(self, flip_direction: str = 'horizontal') -> 'CroppedMasks':
+        """Mirrors left to right ('horizontal'), top to bottom ('vertical'), or both ('diagonal')."""
+        if flip_direction not in FLIP_DIRECTIONS:
+            raise InputError(f'flip direction {flip_direction!r} is not one of {FLIP_DIRECTIONS}')
+        x1, y1, x2, y2 = self.windows.T
+        rows = columns = slice(None)
+        if flip_direction != 'vertical':
+            columns, x1, x2 = slice(None, None, -1), self.width - x2, self.width - x1
+        if flip_direction != 'horizontal':
+            rows, y1, y2 = slice(None, None, -1), self.height - y2, self.height - y1
+        cells = [cell[rows, columns] for cell in self.cells]
+        return CroppedMasks.from_tight(cells, np.stack([x1, y1, x2, y2], axis=1), self.height, self.width)
+
+    def turn(self, quarters: int) -> 'CroppedMasks':
+        """Turns the image by ``quarters`` times 90 degrees, counter-clockwise as ``numpy.rot90``; exact."""
+        x1, y1, x2, y2 = self.windows.T
+        height, width = self.height, self.width
+        for _ in range(quarters % 4):
+            x1, y1, x2, y2 = y1, width - x2, y2, width - x1
+            height, width = width, height
+        cells = [np.rot90(cell, quarters) for cell in self.cells]
+        return CroppedMasks.from_tight(cells, np.stack([x1, y1, x2, y2], axis=1), height, width)
+
+    def rescale(self, scale: float | tuple[int, int], interpolation: str = 'nearest') -> 'CroppedMasks':
+        """Resizes by a factor, or as large as fits into ``(long edge, short edge)``, as ``mmcv.imrescale``."""
+        width, height = mmcv.rescale_size((self.width, self.height), scale)
+        return self.resize((height, width), interpolation)
+
+    def resize(self, out_shape: Size, interpolation: str = 'nearest') -> 'CroppedMasks':
+        """Resizes the image to ``out_shape`` ``(height, width)``; interpolation 'nearest' or 'bilinear'."""
+        height, width = out_shape
+        if interpolation != 'nearest':
+            x_scale, y_scale = width / self.width, height / self.height
+            # Pixel centres lie at half pixels: (x + .5) * scale - .5.
+            matrix = np.array([[x_scale, 0, x_scale / 2 - 0.5], [0, y_scale, y_scale / 2 - 0.5]])
+            return self._warp(matrix, out_shape, interpolation)
+        source_x, source_y = _nearest_sources(self.width, width), _nearest_sources(self.height, height)
+        # Where a cell's rows and columns land: the first output pixel that reads from each or from beyond.
+        columns = np.searchsorted(source_x, self.windows[:, [0, 2]])
+        rows = np.searchsorted(source_y, self.windows[:, [1, 3]])
+        windows = np.stack([columns[:, 0], rows[:, 0], columns[:, 1], rows[:, 1]], axis=1)
+        cells = [
+            cell.take(source_x[x1:x2] - left, axis=1).take(source_y[y1:y2] - top, axis=0)
+            for cell, (x1, y1, x2, y2), (left, top) in zip(
+                self.cells, windows.tolist(), self.windows[:, :2].tolist(), strict=True
+            )
+        ]
+        # Shrinking leaves out rows and columns, so that the rim of a crop may come out empty.
+        shrunk = range(len(cells)) if height < self.height or width < self.width else ()
+        return _tightened(cells, windows, (height, width), shrunk)
+
+    def pad(self, out_shape: Size, pad_val: int = 0) -> 'CroppedMasks':
+        """Makes the image larger at the right and the bottom, to ``out_shape`` ``(height, width)``."""
+        _check_border(pad_val)
+        if out_shape[0] < self.height or out_shape[1] < self.width:
+            raise InputError(f'masks of {self.height}x{self.width} pixels cannot be padded to {tuple(out_shape)}')
+        return CroppedMasks.from_tight(self.cells, self.windows, *out_shape)
+
+    def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> 'CroppedMasks':
+        """Places the image at ``(top, left)`` of a larger one."""
+        return self._seen_through(-left, -top, (expanded_h, expanded_w))
+
+    def crop(self, bbox: NDArray[Any]) -> 'CroppedMasks':
+        """Cuts the image to ``x1, y1, x2, y2`` in whole pixels, half-open; cells outside stay, without pixels."""
+        x1, x2 = np.clip(bbox[0::2], 0, self.width).astype(int).tolist()
+        y1, y2 = np.clip(bbox[1::2], 0, self.height).astype(int).tolist()
+        return self._seen_through(x1, y1, (max(y2 - y1, 1), max(x2 - x1, 1)))
+
+    def translate(
+        self,
+        out_shape: Size,
+        offset: float | tuple[float, float],
+        direction: str = 'horizontal',
+        border_value: int = 0,
+        interpolation: str = 'bilinear',
+    ) -> 'CroppedMasks':
+        """Moves the cells by ``offset`` pixels; with direction 'both', by an ``(x, y)`` pair or the same in x and y.
+
+        As ``BitmapMasks`` does, the image is first cut or padded to ``out_shape`` ``(height, width)``, then moved.
+        """
+        _check_border(border_value)
+        pair = tuple(offset) if isinstance(offset, (tuple, list)) else (offset, offset)
+        moves = {'horizontal': (pair[0], 0), 'vertical': (0, pair[1]), 'both': pair}
+        if direction not in moves:
+            raise InputError(f'direction {direction!r} is not one of {tuple(moves)}')
+        x, y = moves[direction]
+        placed = self._seen_through(0, 0, out_shape)
+        if float(x).is_integer() and float(y).is_integer():
+            return placed._seen_through(-int(x), -int(y), out_shape)
+        return placed._warp(np.array([[1, 0, x], [0, 1, y]], dtype=np.float64), out_shape, interpolation)
+
+    def shear(
+        self,
+        out_shape: Size,
+        magnitude: float,
+        direction: str = 'horizontal',
+        border_value: int = 0,
+        interpolation: str = 'bilinear',
+    ) -> 'CroppedMasks':
+        """Moves row ('horizontal') or column ('vertical') number n by ``magnitude * n``, as ``mmcv.imshear``."""
+        _check_border(border_value)
+        matrices = {'horizontal': [[1, magnitude, 0], [0, 1, 0]], 'vertical': [[1, 0, 0], [magnitude, 1, 0]]}
+        if direction not in matrices:
+            raise InputError(f'direction {direction!r} is not one of {tuple(matrices)}')
+        return self._warp(np.array(matrices[direction], dtype=np.float64), out_shape, interpolation)
+
+    def rotate(
+        self,
+        out_shape: Size,
+        angle: float,
+        center: tuple[float, float] | None = None,
+        scale: float = 1.0,
+        border_value: int = 0,
+        interpolation: str = 'bilinear',
+    ) -> 'CroppedMasks':
+        """Rotates by ``angle`` degrees about ``center`` ``(x, y)`` or the image's middle, as ``mmcv.imrotate``.
+
+        Positive angles turn clockwise as seen on the screen.
+        """
+        _check_border(border_value)
+        middle = center or ((self.width - 1) * 0.5, (self.height - 1) * 0.5)
+        return self._warp(cv2.getRotationMatrix2D(middle, -angle, scale), out_shape, interpolation)
+
+    def crop_and_resize(
+        self,
+        bboxes: NDArray[np.float32] | torch.Tensor,
+        out_shape: Size,
+        inds: NDArray[np.int64] | torch.Tensor,
+        device: torch.device | str = 'cpu',
+        interpolation: str = 'bilinear',
+        binarize: bool = True,
+    ) -> BitmapMasks:
+        """Mask targets of RoIs.
+
+        Args:
+            bboxes: ``(R, 4)``: ``x1, y1, x2, y2`` in pixels.
+            out_shape: ``(height, width)`` of the RoI grid.
+            inds: ``(R,)``: index of each RoI's cell.
+            device: Where to compute.
+            interpolation: Always bilinear, as in ``BitmapMasks``.
+            binarize: Whether to return bool masks (value at least 0.5) rather than float values in [0, 1].
+
+        Returns:
+            Bitmaps of shape ``(R, *out_shape)``.
+        """
+        boxes = torch.as_tensor(bboxes, device=device)
+        if len(self) == 0:
+            # As BitmapMasks: without cells there are no targets, whatever the boxes.
+            boxes, inds = boxes[:0], np.zeros(0, dtype=np.int64)
+        targets = roi_mask_targets(self, boxes, torch.as_tensor(inds).cpu().numpy(), tuple(out_shape))
+        return BitmapMasks((targets >= 0.5 if binarize else targets).cpu().numpy(), *out_shape)
+
+    def _seen_through(self, x: int, y: int, size: Size) -> 'CroppedMasks':
+        """The masks in a window of ``size`` whose top left corner lies at ``(x, y)``, inside the image or not."""
+        moved = self.windows - np.array([x, y, x, y])
+        limits = np.array([size[1], size[0], size[1], size[0]])
+        windows = np.clip(moved, 0, limits)
+        cut = np.flatnonzero((windows != moved).any(axis=1))
+        cells = list(self.cells)
+        for index in cut.tolist():
+            left, top, right, bottom = (windows[index] - np.tile(moved[index, :2], 2)).tolist()
+            cells[index] = cells[index][top:bottom, left:right]
+        return _tightened(cells, windows, size, cut.tolist())
+
+    def _warp(self, matrix: NDArray[np.float64], out_shape: Size, interpolation: str) -> 'CroppedMasks':
+        """Moves pixel centres by a 2x3 matrix, which maps ``(x, y, 1)`` to the new ``(x, y)``."""
+        if interpolation not in WARP_FLAGS:
+            raise InputError(f'masks are interpolated {tuple(WARP_FLAGS)}, not {interpolation!r}')
+        linear, shift = matrix[:, :2], matrix[:, 2]
+        x1, y1, x2, y2 = self.windows.T
+        # Bilinear values reach to less than one pixel beyond the outermost pixel centres.
+        corners = np.stack([np.stack([x, y], axis=1) for x in (x1 - 1, x2) for y in (y1 - 1, y2)])
+        moved = corners @ linear.T + shift
+        limits = np.array([out_shape[1], out_shape[0]])
+        starts = np.clip(np.floor(moved.min(axis=0)).astype(np.int64), 0, limits)
+        ends = np.clip(np.ceil(moved.max(axis=0)).astype(np.int64) + 1, starts, limits)
+        shifts = self.windows[:, :2] @ linear.T + shift - starts
+        cells = []
+        for cell, local_shift, (width, height) in zip(self.cells, shifts, (ends - starts).tolist(), strict=True):
+            if cell.size == 0 or width == 0 or height == 0:
+                cells.append(np.zeros((height, width), dtype=bool))
+                continue
+            local = np.column_stack([linear, local_shift])
+            pixels = np.ascontiguousarray(cell).view(np.uint8)
+            warped = cv2.warpAffine(pixels, local, (width, height), flags=WARP_FLAGS[interpolation])
+            cells.append(warped.view(bool))
+        windows = np.concatenate([starts, ends], axis=1)
+        return _tightened(cells, windows, out_shape, range(len(cells)))
+
+
+# MMDetection's visualizer and a few helpers ask isinstance(masks, BitmapMasks) before they call to_ndarray().
+BitmapMasks.register(CroppedMasks)
+
+
+def _as_windows(windows: Sequence[tuple[int, int, int, int]]) -> NDArray[np.int64]:
+    return np.array(windows, dtype=np.int64).reshape(-1, 4)
+
+
+def _tightened(
+    cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], size: Size, loose: Sequence[int]
+) -> CroppedMasks:
+    """Masks of which the crops at the indices ``loose`` may have empty rims; ``cells`` and ``windows`` are changed."""
+    for index in loose:
+        crop = MaskCrop(cells[index], int(windows[index, 0]), int(windows[index, 1])).tight()
+        cells[index], windows[index] = crop.mask, crop.window
+    return CroppedMasks.from_tight(cells, windows, *size)
+
+
+def _nearest_sources(old: int, new: int) -> NDArray[np.int64]:
+    """Which of ``old`` pixels each of ``new`` pixels is read from, asked of OpenCV so that its rounding is met."""
+    indices = np.arange(old, dtype=np.int32)[None]
+    return cv2.resize(indices, (new, 1), interpolation=cv2.INTER_NEAREST)[0].astype(np.int64)
+
+
+def _check_border(value: int) -> None:
+    if value != 0:
+        raise InputError(f'a border value of {value} would give every cell pixels outside the image; use 0')

@@ -1,0 +1,45 @@
+"""What every transform that changes cells ends with."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.datasets.cropped_masks import CroppedMasks
+from sartorius.utils.errors import InputError
+
+PER_CELL_KEYS = ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids')
+
+
+def cropped_masks_of(results: dict[str, Any]) -> CroppedMasks:
+    """The sample's cells.
+
+    Raises:
+        InputError: The masks are not :class:`CroppedMasks`.
+    """
+    masks = results.get('gt_masks')
+    if not isinstance(masks, CroppedMasks):
+        raise InputError(
+            f'gt_masks is {type(masks).__name__}, not CroppedMasks; load annotations with LoadCellAnnotations'
+        )
+    return masks
+
+
+def set_cells(results: dict[str, Any], masks: CroppedMasks, keep: NDArray[np.bool_] | None = None) -> None:
+    """Puts changed masks into a sample, with tight boxes; cells without pixels never stay.
+
+    Args:
+        results: The sample; its entries for masks, boxes, labels and flags are replaced, not written into.
+        masks: One mask a cell of the sample, in the same order.
+        keep: bool ``(N,)``: cells that stay, if they have pixels; all by default.
+    """
+    stays = masks.windows[:, 2] > 0
+    if keep is not None:
+        stays &= keep
+    masks = masks[stays]
+    results['gt_masks'] = masks
+    if 'gt_bboxes' in results:
+        results['gt_bboxes'] = masks.get_bboxes(type(results['gt_bboxes']))
+    for key in PER_CELL_KEYS:
+        if key in results:
+            results[key] = results[key][stays]
