@@ -1,0 +1,115 @@
+"""Which predictions files a bare command takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sartorius.predictions.store import MAKE_COMMAND, SUFFIX, NotPredictionsError, PredictionHeader, read_header
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import WORK_DIRS, display_path
+
+FUSE_COMMAND = 'python tools/ensemble.py'
+DEFAULT_FUSED = WORK_DIRS / 'ensemble' / 'predictions.npz'
+
+
+@dataclass(frozen=True)
+class Found:
+    """A predictions file and its header."""
+
+    path: Path
+    header: PredictionHeader
+
+    @property
+    def modified(self) -> tuple[int, str]:
+        """Sorts files by age, oldest first; the path decides between files of one instant."""
+        return self.path.stat().st_mtime_ns, str(self.path)
+
+
+@dataclass(frozen=True)
+class FusionPlan:
+    """What a bare ``tools/ensemble.py`` does.
+
+    Attributes:
+        chosen: The files to fuse, sorted by path.
+        left_out: Every other predictions file, with the reason as half a sentence.
+    """
+
+    chosen: tuple[Found, ...]
+    left_out: tuple[tuple[Path, str], ...]
+
+
+def find_predictions(folder: str | Path) -> list[tuple[Path, PredictionHeader]]:
+    """All readable predictions files in a folder and below, sorted by path; fused ones too, other archives not."""
+    return [(found.path, found.header) for found in _scan(folder)[0]]
+
+
+def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
+    """Chooses the files that a bare ``tools/ensemble.py`` fuses.
+
+    The rule: files that are no results of a fusion, grouped by the set of their image ids; of these groups the one that
+    holds the newest file.
+
+    Raises:
+        UsageError: There is none; the message names the command that makes one.
+    """
+    found, broken = _scan(folder)
+    groups: dict[frozenset[str], list[Found]] = {}
+    for one in found:
+        if not one.header.is_fused:
+            groups.setdefault(frozenset(one.header.image_ids), []).append(one)
+    if not groups:
+        raise _nothing_found(folder, broken)
+    newest_first = sorted(groups.values(), key=lambda group: max(one.modified for one in group), reverse=True)
+    chosen = newest_first[0]
+    left_out = [(one.path, 'is the result of a fusion') for one in found if one.header.is_fused]
+    for group in newest_first[1:]:
+        left_out += [(one.path, _difference(one.header, chosen[0].header)) for one in group]
+    return FusionPlan(chosen=tuple(chosen), left_out=(*left_out, *broken))
+
+
+def find_for_submission(folder: str | Path = WORK_DIRS) -> Path:
+    """The file that a bare ``tools/make_submission.py`` takes: the newest fused one, or the only one there is.
+
+    Raises:
+        UsageError: There is none, or there are several and none is fused; the message names the command to run.
+    """
+    found, broken = _scan(folder)
+    if not found:
+        raise _nothing_found(folder, broken)
+    fused = [one for one in found if one.header.is_fused]
+    if fused:
+        return max(fused, key=lambda one: one.modified).path
+    if len(found) > 1:
+        names = ', '.join(display_path(one.path) for one in found)
+        raise UsageError(
+            f'{len(found)} predictions files and none is fused ({names}); fuse them with {FUSE_COMMAND}, or name one'
+        )
+    return found[0].path
+
+
+def _scan(folder: str | Path) -> tuple[list[Found], list[tuple[Path, str]]]:
+    """Predictions files sorted by path, and files that cannot be read with the reason."""
+    found, broken = [], []
+    for path in sorted(Path(folder).rglob(f'*{SUFFIX}')):
+        # A name that starts with a dot is a file that another command is still writing.
+        if path.name.startswith('.') or not path.is_file():
+            continue
+        try:
+            found.append(Found(path, read_header(path)))
+        except NotPredictionsError:
+            continue
+        except InputError as error:
+            broken.append((path, str(error).removeprefix(f'{display_path(path)}: ')))
+    return found, broken
+
+
+def _nothing_found(folder: str | Path, broken: Sequence[tuple[Path, str]]) -> UsageError:
+    unreadable = f' ({len(broken)} cannot be read, the first is {display_path(broken[0][0])})' if broken else ''
+    return UsageError(
+        f'no model predictions under {display_path(folder)}{unreadable}; make a file of them with {MAKE_COMMAND}'
+    )
+
+
+def _difference(header: PredictionHeader, chosen: PredictionHeader) -> str:
+    shared = len(set(header.image_ids) & set(chosen.image_ids))
+    return f'covers other images ({shared} of its {len(header.image_ids)} are among the {len(chosen.image_ids)} fused)'
