@@ -1,5 +1,6 @@
 """True cells: the competition's CSV, COCO JSON, folds, label checks, submissions."""
 
+from sartorius.annotations.reading import load_annotations
 from sartorius.annotations.structures import ImageAnnotations
 
-__all__ = ['ImageAnnotations']
+__all__ = ['ImageAnnotations', 'load_annotations']

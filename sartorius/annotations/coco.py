@@ -1,0 +1,196 @@
+"""True cells in COCO JSON."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.masks import coco_rle
+from sartorius.masks.coco_rle import CocoRLE
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import atomic_path
+
+
+@dataclass(frozen=True, slots=True)
+class CocoCell:
+    """One annotation.
+
+    Attributes:
+        label: Index into the classes of the JSON.
+        segmentation: The mask.
+        area: Its pixels.
+        bbox: ``x, y, width, height`` in pixels, tight to the mask.
+    """
+
+    label: int
+    segmentation: CocoRLE
+    area: int
+    bbox: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """One image with its annotations.
+
+    Attributes:
+        file_name: Path relative to the data root, with forward slashes.
+        size: Image ``(height, width)`` in pixels.
+        cells: Its annotations; may be empty.
+        details: Further entries of the image in the JSON, such as ``cell_type`` and ``group``.
+    """
+
+    file_name: str
+    size: Size
+    cells: Sequence[CocoCell] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cell_from_crop(crop: MaskCrop, label: int, size: Size) -> CocoCell:
+    """Annotation of the part of a crop that lies in an image of ``(height, width)``, which must not be empty."""
+    crop = crop.clipped(size).tight()
+    x1, y1, x2, y2 = crop.window
+    return CocoCell(label, coco_rle.encode(crop, size), crop.area, (x1, y1, x2 - x1, y2 - y1))
+
+
+def cell_from_polygons(polygons: Sequence[Sequence[float]], label: int, size: Size) -> CocoCell:
+    """Annotation of the union of polygons ``[x1, y1, x2, y2, ...]``, rasterised as COCO's own tools do.
+
+    Raises:
+        InputError: A polygon has fewer than three points, or an odd number of values.
+    """
+    for polygon in polygons:
+        # pycocotools would take four values for a box.
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise InputError(f'a polygon of {len(polygon)} values; it must be x y pairs of three points or more')
+    if not polygons:
+        raise InputError('no polygon')
+    rle = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], *size))
+    x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
+    segmentation = CocoRLE(size=[int(size[0]), int(size[1])], counts=rle['counts'].decode('ascii'))
+    return CocoCell(label, segmentation, int(coco_mask.area(rle)), (x, y, width, height))
+
+
+def write_coco(path: str | Path, images: Iterable[CocoImage], classes: Sequence[str], info: Mapping[str, Any]) -> None:
+    """Writes a COCO JSON atomically, image by image.
+
+    Images and annotations are numbered from 1 in the given order; categories from 1 in the order of ``classes``.
+    """
+    images = tuple(images)
+    categories = [{'id': number, 'name': name, 'supercategory': 'cell'} for number, name in enumerate(classes, 1)]
+    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        file.write(f'{{"info": {json.dumps(info)},\n"categories": {json.dumps(categories)},\n"images": [\n')
+        file.write(',\n'.join(json.dumps(_image_entry(number, image)) for number, image in enumerate(images, 1)))
+        file.write('\n],\n"annotations": [\n')
+        cells = ((number, cell) for number, image in enumerate(images, 1) for cell in image.cells)
+        for index, (image_number, cell) in enumerate(cells):
+            file.write(',\n' if index else '')
+            file.write(json.dumps(_cell_entry(index + 1, image_number, cell)))
+        file.write('\n]}\n')
+
+
+def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
+    """Reads the cells of a COCO JSON, in the order of its images.
+
+    Args:
+        path: COCO JSON whose masks are compressed RLE with a str or polygons; images without annotations are kept.
+        classes: Names that the categories may have; labels index into it.
+
+    Returns:
+        Annotations by image id (the file name without folder and suffix).
+
+    Raises:
+        InputError: The file is missing or no COCO JSON; two images have the same id; an annotation names an image or
+            category that is not there; a mask is malformed or has another size than its image.
+    """
+    path = Path(path)
+    content = _read_json(path)
+    labels = {}
+    for category in content['categories']:
+        if category['name'] not in classes:
+            raise InputError(f'{path}: unknown category {category["name"]!r}; the classes are {", ".join(classes)}')
+        labels[category['id']] = classes.index(category['name'])
+    images: dict[Any, tuple[str, Size]] = {
+        image['id']: (Path(image['file_name']).stem, (image['height'], image['width'])) for image in content['images']
+    }
+    cells: dict[Any, list[tuple[MaskCrop, int]]] = {number: [] for number in images}
+    for annotation in content['annotations']:
+        where = f'{path}: annotation {annotation["id"]}'
+        if annotation['image_id'] not in images:
+            raise InputError(f'{where}: its image {annotation["image_id"]!r} is not among the images')
+        if annotation['category_id'] not in labels:
+            raise InputError(f'{where}: its category {annotation["category_id"]!r} is not among the categories')
+        try:
+            crop = _crop_of(annotation['segmentation'], images[annotation['image_id']][1])
+        except InputError as error:
+            raise InputError(f'{where}: {error}') from None
+        cells[annotation['image_id']].append((crop, labels[annotation['category_id']]))
+    found: dict[str, ImageAnnotations] = {}
+    for number, (image_id, size) in images.items():
+        if image_id in found:
+            raise InputError(f'{path}: two images are called {image_id}; file names must differ by more than folder')
+        crops, image_labels = zip(*cells[number], strict=True) if cells[number] else ((), ())
+        found[image_id] = ImageAnnotations(image_id, size, tuple(crops), np.array(image_labels, dtype=np.int64))
+    return found
+
+
+REQUIRED_KEYS = {
+    'images': ('id', 'file_name', 'height', 'width'),
+    'categories': ('id', 'name'),
+    'annotations': ('id', 'image_id', 'category_id', 'segmentation'),
+}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A COCO JSON whose lists and entries have all keys that are read."""
+    if not path.is_file():
+        raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: not JSON ({error}); make it anew with tools/prepare_sartorius.py') from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
+    for name, keys in REQUIRED_KEYS.items():
+        if not isinstance(content.get(name), list):
+            raise InputError(f'{path}: not a COCO JSON of true cells, the list {name!r} is missing')
+        for index, entry in enumerate(content[name]):
+            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+            if missing:
+                raise InputError(f'{path}: entry {index} of {name!r} has no {missing[0]!r}')
+    return content
+
+
+def _crop_of(segmentation: Any, size: Size) -> MaskCrop:
+    if isinstance(segmentation, list):
+        return coco_rle.decode(cell_from_polygons(segmentation, 0, size).segmentation)
+    if not isinstance(segmentation, dict) or not {'size', 'counts'} <= segmentation.keys():
+        raise InputError('its segmentation is neither a list of polygons nor an RLE of size and counts')
+    if tuple(segmentation['size']) != tuple(size):
+        raise InputError(
+            f'its mask is {segmentation["size"][1]}x{segmentation["size"][0]}, its image {size[1]}x{size[0]}'
+        )
+    return coco_rle.decode(segmentation)
+
+
+def _image_entry(number: int, image: CocoImage) -> dict[str, Any]:
+    height, width = image.size
+    return {'id': number, 'file_name': image.file_name, 'height': height, 'width': width, **image.details}
+
+
+def _cell_entry(number: int, image_number: int, cell: CocoCell) -> dict[str, Any]:
+    return {
+        'id': number,
+        'image_id': image_number,
+        'category_id': cell.label + 1,
+        'bbox': cell.bbox,
+        'area': cell.area,
+        'iscrowd': 0,
+        'segmentation': cell.segmentation,
+    }

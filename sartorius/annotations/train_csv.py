@@ -1,0 +1,218 @@
+"""The competition's training CSV: one row a cell, five columns or nine."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.masks import kaggle_rle
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import atomic_path
+
+REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
+DETAIL_COLUMNS = ('plate_time', 'sample_date', 'sample_id', 'elapsed_timedelta', 'source')
+"""Columns that a CSV may have: the competition's other four, and ``source``, empty but in pseudo-labelled rows."""
+
+# A code of one cell may be longer than the csv module's default limit of 131,072 characters.
+MAX_FIELD = 1 << 27
+
+
+@dataclass(frozen=True, eq=False)
+class TrainImage:
+    """One image of the CSV.
+
+    Attributes:
+        cells: Its cells in file order; rows with an empty ``annotation`` are no cells.
+        cell_type: The one class of its rows.
+        details: Values of the :data:`DETAIL_COLUMNS` that the CSV has, as written there.
+        lines: Line of each cell in the file, the header being line 1; empty for images that were made in memory.
+        empty_lines: Lines of the rows with an empty ``annotation``.
+    """
+
+    cells: ImageAnnotations
+    cell_type: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    lines: tuple[int, ...] = ()
+    empty_lines: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cell_type not in CELL_TYPES or (self.cells.labels != CELL_TYPES.index(self.cell_type)).any():
+            raise InputError(f'image {self.cells.image_id}: its cells are not all of the class {self.cell_type!r}')
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether a model, not a person, annotated it."""
+        return bool(self.details.get('source'))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainCSV:
+    """A whole CSV.
+
+    Attributes:
+        path: Where it was read from.
+        columns: The columns read, in file order.
+        ignored_columns: Other columns, which were not read.
+        images: Its images by id, in the order in which they first occur.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    ignored_columns: tuple[str, ...]
+    images: Mapping[str, TrainImage]
+
+
+@dataclass
+class _ImageRows:
+    """Rows of one image while the file is being read: ``constants`` are the values that all of them share."""
+
+    line: int
+    constants: dict[str, str]
+    size: Size
+    crops: list[MaskCrop] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    empty_lines: list[int] = field(default_factory=list)
+
+
+def read_train_csv(path: str | Path) -> TrainCSV:
+    """Reads and checks a training CSV.
+
+    Everything but ``annotation`` must be the same in all rows of an image: real images hold one cell type, and folds
+    are made by image.
+
+    Raises:
+        InputError: The file is missing, empty or no CSV text; a column is missing or stands there twice; a row is too
+            short or long; an id is empty; a size is not a whole number above 0; a class is unknown; rows of one image
+            disagree; a code breaks a rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
+    """
+    path = Path(path)
+    rows = _read_rows(path)
+    _, header = next(rows, (1, []))
+    columns = _check_header(path, header)
+    images: dict[str, _ImageRows] = {}
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InputError(f'{path}: line {line} has {len(row)} fields, the header has {len(header)}')
+        _add_row(path, line, {name: row[index] for name, index in columns.items()}, images)
+    if not images:
+        raise InputError(f'{path}: holds no rows below its header; expected one row a cell')
+    return TrainCSV(
+        path=path,
+        columns=tuple(columns),
+        ignored_columns=tuple(name for name in header if name not in columns),
+        images={image_id: _finish_image(image_id, rows) for image_id, rows in images.items()},
+    )
+
+
+def write_train_csv(path: str | Path, images: Iterable[TrainImage]) -> None:
+    """Writes images in the competition's form, atomically; the exact inverse of :func:`read_train_csv`.
+
+    An image without cells becomes one row with an empty ``annotation``. A detail column is written when at least one
+    image has it.
+
+    Raises:
+        InputError: Two images have the same id.
+    """
+    images = tuple(images)
+    details = [name for name in DETAIL_COLUMNS if any(name in image.details for image in images)]
+    seen: set[str] = set()
+    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow([*REQUIRED_COLUMNS, *details])
+        for image in images:
+            image_id, (height, width) = image.cells.image_id, image.cells.size
+            if image_id in seen:
+                raise InputError(f'{path}: image {image_id} would be written twice')
+            seen.add(image_id)
+            codes = [kaggle_rle.encode(crop, image.cells.size) for crop in image.cells.crops] or ['']
+            tail = [width, height, image.cell_type, *(image.details.get(name, '') for name in details)]
+            writer.writerows([image_id, code, *tail] for code in codes)
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each row that is not blank."""
+    if not path.is_file():
+        raise InputError(f'{path}: no such file; the competition calls it train.csv (see docs/data.md)')
+    csv.field_size_limit(MAX_FIELD)
+    # utf-8-sig: spreadsheet programs put a byte order mark before the header.
+    with open(path, encoding='utf-8-sig', newline='') as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise InputError(f'{path}: line {reader.line_num} is no CSV row ({error})') from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not a text file; expected a CSV such as the competition's train.csv") from None
+
+
+def _check_header(path: Path, header: Sequence[str]) -> dict[str, int]:
+    """Position of each known column."""
+    if not header:
+        raise InputError(f'{path}: is empty; expected the columns {", ".join(REQUIRED_COLUMNS)}')
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if missing:
+        raise InputError(
+            f'{path}: column{"s" * (len(missing) > 1)} {", ".join(missing)} missing; found {", ".join(header)}'
+        )
+    double = [name for name in header if header.count(name) > 1]
+    if double:
+        raise InputError(f'{path}: column {double[0]} stands there twice')
+    return {name: header.index(name) for name in header if name in REQUIRED_COLUMNS + DETAIL_COLUMNS}
+
+
+def _add_row(path: Path, line: int, row: dict[str, str], images: dict[str, _ImageRows]) -> None:
+    image_id, code = row.pop('id'), row.pop('annotation')
+    image = images.get(image_id)
+    if image is None:
+        image = images[image_id] = _ImageRows(line, row, _check_first_row(path, line, image_id, row))
+    elif row != image.constants:
+        name = next(name for name in row if row[name] != image.constants[name])
+        raise InputError(
+            f'{path}: image {image_id} has {name} {image.constants[name]!r} in line {image.line} and {row[name]!r} '
+            f'in line {line}; all rows of an image must agree'
+        )
+    try:
+        crop = kaggle_rle.decode(code, image.size)
+    except InputError as error:
+        raise InputError(f'{path}: line {line}, image {image_id}: {error}') from None
+    if crop.mask.size:
+        image.crops.append(crop)
+        image.lines.append(line)
+    else:
+        image.empty_lines.append(line)
+
+
+def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str]) -> Size:
+    """Checks what all rows of an image share; the image's size."""
+    if not image_id:
+        raise InputError(f'{path}: line {line} has an empty id')
+    for name in ('width', 'height'):
+        if not (row[name].isdecimal() and row[name].isascii() and int(row[name]) > 0):
+            raise InputError(
+                f'{path}: line {line}, image {image_id}: {name} is {row[name]!r}, not a whole number above 0'
+            )
+    if row['cell_type'] not in CELL_TYPES:
+        raise InputError(
+            f'{path}: line {line}, image {image_id}: unknown cell_type {row["cell_type"]!r}; '
+            f'the classes are {", ".join(CELL_TYPES)}'
+        )
+    return int(row['height']), int(row['width'])
+
+
+def _finish_image(image_id: str, rows: _ImageRows) -> TrainImage:
+    cell_type = rows.constants['cell_type']
+    labels = np.full(len(rows.crops), CELL_TYPES.index(cell_type), dtype=np.int64)
+    return TrainImage(
+        cells=ImageAnnotations(image_id, rows.size, tuple(rows.crops), labels),
+        cell_type=cell_type,
+        details={name: value for name, value in rows.constants.items() if name in DETAIL_COLUMNS},
+        lines=tuple(rows.lines),
+        empty_lines=tuple(rows.empty_lines),
+    )
