@@ -31,11 +31,11 @@ class CroppedMasks(BaseInstanceMasks):
     tight and inside the image, so :meth:`get_bboxes` costs nothing. What an operation does to the pixels is what
     ``BitmapMasks`` does:
 
-    - exactly: ``resize`` and ``rescale`` (nearest), ``flip``, ``pad``, ``crop``, ``expand``, ``translate`` by whole
+    - exactly: ``resize``, ``rescale``, ``flip``, ``pad``, ``crop``, ``expand``, ``translate`` by whole
       pixels, ``areas``, ``get_bboxes``, indexing;
-    - up to pixels of the outline whose interpolated value lies at the threshold: ``rotate``, ``shear``,
-      ``translate`` by part of a pixel, ``resize`` (bilinear). OpenCV rounds coordinates to 1/32 pixel, and where the
-      rounding falls depends on where the array begins;
+    - up to pixels of the outline whose interpolated value lies within 0.08 of the threshold of 0.5: ``rotate``,
+      ``shear``, ``translate`` by part of a pixel. OpenCV rounds coordinates to 1/32 pixel, and where the rounding
+      falls depends on where the array begins;
     - ``crop_and_resize``: see :func:`sartorius.datasets.mask_targets.roi_mask_targets`.
 
     Only borders of 0 exist: a cell has no pixels outside its image.
@@ -94,7 +94,7 @@ class CroppedMasks(BaseInstanceMasks):
 
     def __getitem__(self, index: Any) -> 'CroppedMasks':
         """The cells at an int, a slice, or an int or bool array, list or tensor; an int gives the masks of one cell."""
-        chosen = np.arange(len(self))[np.asarray(index) if isinstance(index, (list, torch.Tensor)) else index]
+        chosen = np.arange(len(self))[index.cpu().numpy() if isinstance(index, torch.Tensor) else index]
         chosen = np.atleast_1d(chosen)
         cells = [self.cells[position] for position in chosen.tolist()]
         return CroppedMasks.from_tight(cells, self.windows[chosen], self.height, self.width)
@@ -181,13 +181,10 @@ class CroppedMasks(BaseInstanceMasks):
         return self.resize((height, width), interpolation)
 
     def resize(self, out_shape: Size, interpolation: str = 'nearest') -> 'CroppedMasks':
-        """Resizes the image to ``out_shape`` ``(height, width)``; interpolation 'nearest' or 'bilinear'."""
-        height, width = out_shape
+        """Resizes the image to ``out_shape`` ``(height, width)``; the only interpolation is 'nearest'."""
         if interpolation != 'nearest':
-            x_scale, y_scale = width / self.width, height / self.height
-            # Pixel centres lie at half pixels: (x + .5) * scale - .5.
-            matrix = np.array([[x_scale, 0, x_scale / 2 - 0.5], [0, y_scale, y_scale / 2 - 0.5]])
-            return self._warp(matrix, out_shape, interpolation)
+            raise InputError(f"masks are resized with interpolation 'nearest', not {interpolation!r}")
+        height, width = out_shape
         source_x, source_y = _nearest_sources(self.width, width), _nearest_sources(self.height, height)
         # Where a cell's rows and columns land: the first output pixel that reads from each or from beyond.
         columns = np.searchsorted(source_x, self.windows[:, [0, 2]])
