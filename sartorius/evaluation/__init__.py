@@ -9,6 +9,7 @@ from sartorius.evaluation.metric import (
     score_images,
     summarise,
 )
+from sartorius.evaluation.submission_score import score_submission
 
 __all__ = [
     'IOU_THRESHOLDS',
@@ -17,5 +18,6 @@ __all__ = [
     'format_summary',
     'image_score',
     'score_images',
+    'score_submission',
     'summarise',
 ]
