@@ -8,8 +8,8 @@ from mmdet.registry import TRANSFORMS
 from pycocotools import mask as coco_mask
 
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.masks import coco_rle
-from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.coco_batch import decode_all
+from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError
 
 
@@ -26,7 +26,7 @@ class LoadCellAnnotations(LoadAnnotations):
 
     Raises:
         InputError: Counts that are bytes, which MMDetection skips without a word, or a code that does not fit the
-            image; the message names the image and the cell.
+            image; the message names the image and the cell, counted from 0.
     """
 
     def __init__(self) -> None:
@@ -34,35 +34,32 @@ class LoadCellAnnotations(LoadAnnotations):
 
     def _load_masks(self, results: dict[str, Any]) -> None:
         size = tuple(results['ori_shape'])
-        instances = results.get('instances', [])
-        crops = []
-        for number, instance in enumerate(instances):
-            try:
-                crops.append(_decode(instance['mask'], size))
-            except InputError as error:
-                raise InputError(f'{_name(results)}, cell {number}: {error}') from None
-        masks = CroppedMasks(crops, *size)
+        try:
+            counts = [_counts(number, cell['mask'], size) for number, cell in enumerate(results.get('instances', []))]
+            crops = decode_all(counts, size)
+        except InputError as error:
+            name = results.get('img_path', results.get('img_id'))
+            raise InputError(f'image {name}, {error}') from None
+        windows = np.array([crop.window for crop in crops], dtype=np.int64).reshape(-1, 4)
+        masks = CroppedMasks.from_tight([crop.mask for crop in crops], windows, *size)
         results['gt_masks'] = masks
-        results['gt_ignore_flags'] = results['gt_ignore_flags'] | (masks.windows[:, 2] == 0)
+        results['gt_ignore_flags'] = results['gt_ignore_flags'] | (masks.areas == 0)
 
 
-def _decode(mask: dict[str, Any] | list[list[float]], size: Size) -> MaskCrop:
+def _counts(number: int, mask: dict[str, Any] | list[list[float]], size: Size) -> str:
+    """Compressed COCO counts of any form of mask."""
     if isinstance(mask, list):
         polygons = [polygon for polygon in mask if len(polygon) >= 6 and len(polygon) % 2 == 0]
         if not polygons:
-            return MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)
-        return _decode_compressed(coco_mask.merge(coco_mask.frPyObjects(polygons, *size)))
+            return _as_text(coco_mask.frPyObjects({'size': list(size), 'counts': [size[0] * size[1]]}, *size))
+        return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, *size)))
     if tuple(mask['size']) != size:
         height, width = mask['size']
-        raise InputError(f'the mask is of an image of {width}x{height} pixels, the image has {size[1]}x{size[0]}')
+        raise InputError(f'cell {number}: mask of an image of {width}x{height} pixels, not {size[1]}x{size[0]}')
     if isinstance(mask['counts'], list):
-        return _decode_compressed(coco_mask.frPyObjects(mask, *size))
-    return coco_rle.decode(mask)
+        return _as_text(coco_mask.frPyObjects(mask, *size))
+    return mask['counts']
 
 
-def _decode_compressed(rle: dict[str, Any]) -> MaskCrop:
-    return coco_rle.decode({'size': rle['size'], 'counts': rle['counts'].decode('ascii')})
-
-
-def _name(results: dict[str, Any]) -> str:
-    return f'image {results.get("img_path", results.get("img_id", "without a name"))}'
+def _as_text(rle: dict[str, Any]) -> str:
+    return rle['counts'].decode('ascii')
