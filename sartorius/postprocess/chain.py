@@ -1,0 +1,150 @@
+"""An ordered list of steps, and its two forms on disk: a config in Python and a JSON file with its evidence."""
+
+import json
+import runpy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sartorius.postprocess.per_class import did_you_mean
+from sartorius.postprocess.steps import STEPS, MaskThreshold, Step, drop_unusable
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import write_text
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+
+CONFIG_KEY = 'postprocess'
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps, applied one after the other to the usable cells of an image.
+
+    Raises:
+        InputError: A ``MaskThreshold`` after a step on pixels, where it would come too late to do anything.
+    """
+
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'steps', tuple(self.steps))
+        on_pixels = None
+        for step in self.steps:
+            if isinstance(step, MaskThreshold) and on_pixels:
+                raise InputError(
+                    f'post-processing: MaskThreshold stands after {on_pixels}, which binarises the masks at .5; '
+                    'put it before'
+                )
+            on_pixels = type(step).__name__ if step.on_pixels else on_pixels
+
+    def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
+        """The image's cells after all steps.
+
+        Cells without a finite score or a usable box are left out first (:func:`steps.drop_unusable`).
+        """
+        predictions = drop_unusable(predictions)
+        for step in self.steps:
+            predictions = step(predictions)
+        return predictions
+
+    def to_config(self) -> list[dict[str, Any]]:
+        """The config that :func:`build_chain` makes this chain from; JSON types only."""
+        return [{'type': type(step).__name__, **asdict(step)} for step in self.steps]
+
+
+def build_chain(config: Sequence[Mapping[str, Any]]) -> Chain:
+    """Chain of a config such as ``[dict(type='VoteClass'), dict(type='ScoreThreshold', thresholds=.5)]``.
+
+    Raises:
+        InputError: Not a list of dicts, an unknown type or parameter (the nearest known one is named), a parameter that
+            is missing or out of range.
+    """
+    if isinstance(config, (str, Mapping)) or not isinstance(config, Sequence):
+        raise InputError(f'post-processing must be a list of dicts, one a step, not {type(config).__name__}')
+    return Chain(tuple(_build_step(place, entry) for place, entry in enumerate(config, start=1)))
+
+
+def load_chain(path: str | Path = DEFAULT_POSTPROCESS) -> Chain:
+    """Chain from a ``.json`` file of :func:`save_chain`, or from a ``.py`` file that defines ``postprocess = [...]``.
+
+    Raises:
+        InputError: The file is missing, no valid file of its kind, or its chain is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'{display_path(path)}: no such post-processing file')
+    try:
+        content = _read_config(path)
+        if not isinstance(content, Mapping) or CONFIG_KEY not in content:
+            raise InputError(f'defines no {CONFIG_KEY}; write the list of steps under that name')
+        return build_chain(content[CONFIG_KEY])
+    except InputError as error:
+        raise InputError(f'{display_path(path)}: {error}') from None
+
+
+def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> None:
+    """Writes a chain as JSON, atomically.
+
+    Args:
+        path: File to write; :func:`load_chain` reads it.
+        chain: What it holds.
+        evidence: What speaks for the chain (the data and the scores it was tuned by), JSON types only; kept beside it.
+    """
+    write_text(
+        path, json.dumps({CONFIG_KEY: chain.to_config(), 'evidence': dict(evidence)}, indent=2, allow_nan=False) + '\n'
+    )
+
+
+def in_project_classes(predictions: PredictionSet) -> PredictionSet:
+    """The same predictions with labels that index into the project's cell types, as the steps read them.
+
+    Raises:
+        InputError: The set has a class that is none of the cell types.
+    """
+    if tuple(predictions.classes) == CELL_TYPES:
+        return predictions
+    for name in predictions.classes:
+        if name not in CELL_TYPES:
+            raise InputError(f'the predictions have a class {name!r}; known: {", ".join(CELL_TYPES)}')
+    order = np.array([CELL_TYPES.index(name) for name in predictions.classes], dtype=np.int64)
+    images = tuple(replace(image, labels=order[image.labels]) for image in predictions.images)
+    return replace(predictions, images=images, classes=CELL_TYPES)
+
+
+def _build_step(place: int, entry: object) -> Step:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get('type'), str):
+        raise InputError(f'post-processing step {place} is {entry!r}; write dict(type=..., ...)')
+    parameters = {key: value for key, value in entry.items() if key != 'type'}
+    name = entry['type']
+    if name not in STEPS:
+        raise InputError(f'post-processing step {place}: unknown type {name!r}{did_you_mean(name, STEPS)}')
+    known = {field.name for field in fields(STEPS[name])}
+    for key in parameters:
+        if key not in known:
+            raise InputError(
+                f'post-processing step {place}: {name} has no parameter {key!r}{did_you_mean(str(key), known)}'
+            )
+    try:
+        return STEPS[name](**parameters)
+    except TypeError as error:
+        raise InputError(f'post-processing step {place}: {name} needs {", ".join(sorted(known))}') from error
+
+
+def _read_config(path: Path) -> object:
+    if path.suffix == '.py':
+        try:
+            return runpy.run_path(str(path))
+        except SyntaxError as error:
+            raise InputError(f'line {error.lineno} is not valid Python: {error.msg}') from None
+        except NameError as error:
+            raise InputError(f'{error}') from None
+    if path.suffix == '.json':
+        try:
+            return json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise InputError(f'not valid JSON: {error}') from None
+    raise InputError('post-processing is read from a .json or a .py file')

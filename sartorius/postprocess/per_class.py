@@ -1,0 +1,69 @@
+"""Parameters that are one number, or one number a cell type."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+PerClass = float | Mapping[str, float]
+"""One number for every class, or a number a cell type: ``dict(shsy5y=.15, astro=.35, cort=.55)``."""
+
+
+def check_per_class(value: object, name: str, highest: float = 1.0) -> PerClass:
+    """The parameter as plain types, its cell types in the project's order.
+
+    Args:
+        value: A number, or a mapping with exactly one number a cell type.
+        name: What messages call it, for example ``ScoreThreshold thresholds``.
+        highest: Numbers lie in ``[0, highest]``.
+
+    Raises:
+        InputError: Neither of the two, a cell type that is missing or unknown, a number out of range.
+    """
+    if not isinstance(value, Mapping):
+        return _check_number(value, name, highest)
+    for key in value:
+        if key not in CELL_TYPES:
+            raise InputError(f'{name}: unknown cell type {key!r}{did_you_mean(str(key), CELL_TYPES)}')
+    missing = [cell_type for cell_type in CELL_TYPES if cell_type not in value]
+    if missing:
+        raise InputError(f'{name}: no value for {", ".join(missing)}; give one a cell type, or one number for all')
+    return {cell_type: _check_number(value[cell_type], f'{name}, {cell_type}', highest) for cell_type in CELL_TYPES}
+
+
+def values_of(parameter: PerClass, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The parameter of each cell, float64 ``(N,)``.
+
+    Raises:
+        InputError: A number a cell type, and a label that is none of the cell types.
+    """
+    if not isinstance(parameter, Mapping):
+        return np.full(len(labels), parameter, dtype=np.float64)
+    strangers = labels[(labels < 0) | (labels >= len(CELL_TYPES))]
+    if strangers.size:
+        raise InputError(
+            f'label {strangers[0]} is none of the cell types {", ".join(CELL_TYPES)}; give the post-processing steps '
+            'one number for all classes'
+        )
+    return np.array([parameter[cell_type] for cell_type in CELL_TYPES], dtype=np.float64)[labels]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = get_close_matches(word, known, n=1)
+    return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(known) or "none"}'
+
+
+def _check_number(value: object, name: str, highest: float) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InputError(f'{name} is {value!r}; give a number, or one a cell type such as dict(shsy5y=1, ...)')
+    number = float(value)
+    if not 0 <= number <= highest:
+        raise InputError(f'{name} is {number:g}; it must lie between 0 and {highest:g}')
+    return number

@@ -1,0 +1,172 @@
+"""Chains: built from a config, on disk, and what they promise."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from sartorius.masks.crop import MaskCrop
+from sartorius.postprocess.chain import Chain, build_chain, in_project_classes, load_chain, save_chain
+from sartorius.postprocess.steps import LeastArea, ScoreThreshold, VoteClass
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.errors import InputError
+
+SIZE = (48, 64)
+DEFAULT = load_chain()
+
+
+def test_default_config_is_the_baseline():
+    by_type = {step['type']: step for step in load_chain().to_config()}
+    assert list(by_type) == ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'FillHoles', 'RemoveOverlap', 'LeastArea']
+    assert by_type['ScoreThreshold']['thresholds'] == {'shsy5y': 0.15, 'astro': 0.35, 'cort': 0.55}
+    assert by_type['LeastArea']['areas'] == {'shsy5y': 75, 'astro': 150, 'cort': 75}
+
+
+def test_config_and_chain_are_inverse():
+    chain = load_chain()
+    assert build_chain(chain.to_config()) == chain
+    assert build_chain(json.loads(json.dumps(chain.to_config()))) == chain
+
+
+def test_steps_run_in_order():
+    chain = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'thresholds': 0.5}])
+    assert chain == Chain((VoteClass(), ScoreThreshold(0.5)))
+    predictions = ImagePredictions(
+        image_id='made',
+        size=SIZE,
+        boxes=np.array([[0, 0, 9, 9]] * 3, dtype=np.float32),
+        scores=np.array([0.6, 0.4, 0.4], dtype=np.float32),
+        labels=np.array([0, 2, 2]),
+        soft_masks=np.ones((3, 4, 4), dtype=np.float32),
+    )
+    # The two weak cells decide the class before the threshold drops them.
+    assert chain(predictions).labels.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        (
+            [{'type': 'ScoreTreshold', 'thresholds': 0.5}],
+            "step 1: unknown type 'ScoreTreshold'; did you mean 'ScoreThr",
+        ),
+        (
+            [{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.5}],
+            "step 2: ScoreThreshold has no parameter 'threshold'; did you mean 'thresholds'",
+        ),
+        ([{'type': 'VoteClass', 'weights': 1}], "VoteClass has no parameter 'weights'; known: none"),
+        ([{'type': 'LeastArea'}], 'step 1: LeastArea needs areas'),
+        ([{'thresholds': 0.5}], r'step 1 is .*; write dict\(type='),
+        (['VoteClass'], 'step 1 is'),
+        ({'type': 'VoteClass'}, 'must be a list of dicts'),
+        ('VoteClass', 'must be a list of dicts'),
+        (
+            [{'type': 'FillHoles'}, {'type': 'MaskThreshold', 'thresholds': 0.4}],
+            'MaskThreshold stands after FillHoles',
+        ),
+    ],
+)
+def test_wrong_configs(config, message):
+    with pytest.raises(InputError, match=message):
+        build_chain(config)
+
+
+def test_saved_chain_comes_back_with_its_evidence(tmp_path):
+    chain = Chain((VoteClass(), ScoreThreshold({'shsy5y': 0.1, 'astro': 0.2, 'cort': 0.3}), LeastArea(80)))
+    path = tmp_path / 'new' / 'postprocess.json'
+    save_chain(path, chain, {'score': 0.3})
+    assert load_chain(path) == chain
+    assert json.loads(path.read_text())['evidence'] == {'score': 0.3}
+
+
+def test_python_file(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text('low = 0.2\npostprocess = [dict(type="ScoreThreshold", thresholds=low)]\n')
+    assert load_chain(path) == Chain((ScoreThreshold(0.2),))
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'message'),
+    [
+        ('a.py', 'postprocess = [', 'a.py: line 1 is not valid Python'),
+        ('a.py', 'postprocess = steps', "a.py: name 'steps' is not defined"),
+        ('a.py', 'model = 3', 'a.py: defines no postprocess'),
+        ('a.py', "postprocess = [dict(type='Vote')]", "a.py: post-processing step 1: unknown type 'Vote'"),
+        ('a.json', '{"postprocess": [', 'a.json: not valid JSON'),
+        ('a.json', '[]', 'a.json: defines no postprocess'),
+        ('a.yaml', '', r'a.yaml: post-processing is read from a .json or a .py file'),
+    ],
+)
+def test_files_that_hold_no_chain(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_chain(tmp_path / name)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match='no such post-processing file'):
+        load_chain(tmp_path / 'gone.json')
+
+
+def test_labels_are_translated_by_name():
+    image = ImagePredictions(
+        image_id='made',
+        size=SIZE,
+        boxes=np.zeros((2, 4), np.float32),
+        scores=np.zeros(2, np.float32),
+        labels=np.array([0, 1]),
+        soft_masks=np.zeros((2, 4, 4), np.float32),
+    )
+    translated = in_project_classes(PredictionSet((image,), classes=('cort', 'shsy5y')))
+    assert translated.images[0].labels.tolist() == [2, 0]
+    assert translated.classes == ('shsy5y', 'astro', 'cort')
+    with pytest.raises(InputError, match="a class 'neuron'"):
+        in_project_classes(PredictionSet((image,), classes=('cort', 'neuron')))
+
+
+@st.composite
+def any_predictions(draw):
+    """Predictions with everything that can go wrong: NaN, infinite and inverted boxes, any probabilities, big crops."""
+    count = draw(st.integers(0, 8))
+    coordinates = st.one_of(st.floats(-30, 100, width=32), st.sampled_from([np.nan, np.inf, -np.inf, 1e30]))
+    boxes = draw(arrays.arrays(np.float32, (count, 4), elements=coordinates))
+    if draw(st.booleans()):
+        boxes[:, 2:] = boxes[:, :2] + draw(arrays.arrays(np.float32, (count, 2), elements=st.floats(0, 60, width=32)))
+    scores = draw(arrays.arrays(np.float32, count, elements=st.sampled_from([0, 0.2, 0.6, 0.9, 1, np.nan])))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    crops = None
+    if draw(st.booleans()):
+        shapes = rng.integers(0, 50, (count, 2))
+        corners = rng.integers(-20, 60, (count, 2))
+        crops = tuple(
+            MaskCrop(rng.random(tuple(shape)) < 0.6, int(x), int(y))
+            for shape, (x, y) in zip(shapes, corners, strict=True)
+        )
+    return ImagePredictions(
+        image_id='any',
+        size=SIZE,
+        boxes=boxes,
+        scores=scores,
+        labels=rng.integers(0, 3, count),
+        soft_masks=rng.random((count, 6, 6), dtype=np.float32),
+        crops=crops,
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(predictions=any_predictions())
+def test_default_chain_shares_no_pixel_and_stays_inside_the_image(predictions):
+    cells = DEFAULT(predictions)
+    times_taken = np.zeros(SIZE, dtype=int)
+    for crop in cells.crops:
+        x1, y1, x2, y2 = crop.window
+        assert min(x1, y1) >= 0
+        assert x2 <= SIZE[1]
+        assert y2 <= SIZE[0]
+        assert crop.area >= 75
+        times_taken += crop.to_full(SIZE)
+    assert times_taken.max() <= 1
+    assert np.isfinite(cells.scores).all()

@@ -1,0 +1,138 @@
+"""All settings at once, against the real chain one setting at a time; and the choice among them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.metric import score_images
+from sartorius.masks.crop import MaskCrop
+from sartorius.postprocess.chain import Chain, build_chain, load_chain
+from sartorius.postprocess.search import SearchGrid, Settings, choose, score_all_settings, settings_of, with_settings
+from sartorius.postprocess.steps import (
+    BoxNMS,
+    FillHoles,
+    KeepLargestComponent,
+    LeastArea,
+    MaskNMS,
+    MaskThreshold,
+    RemoveOverlap,
+    ScoreThreshold,
+    VoteClass,
+)
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+SIZE = (40, 50)
+GRID = SearchGrid(masks=(0.3, 0.5, 0.7), scores=(0.1, 0.35, 0.6), areas=(0.0, 20.0, 60.0))
+LONG_CHAIN = Chain(
+    (
+        VoteClass(),
+        ScoreThreshold(0.5),
+        BoxNMS(0.6),
+        MaskThreshold(),
+        FillHoles(),
+        MaskNMS(0.3),
+        RemoveOverlap(0.4),
+        KeepLargestComponent(),
+        LeastArea(10),
+    )
+)
+
+
+def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
+    """Discs as truth, which overlap; found ones are the same, shifted and scored at random, and a few false ones."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(0, 7))
+    radii = rng.integers(3, 8, count)
+    centres = rng.integers(0, [SIZE[1], SIZE[0]], (count, 2))
+    discs = []
+    for (x, y), radius in zip(centres, radii, strict=True):
+        rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        discs.append(MaskCrop(rows**2 + columns**2 <= radius**2, int(x - radius), int(y - radius)).clipped(SIZE))
+    truth = ImageAnnotations('made', SIZE, tuple(discs), np.zeros(count, dtype=np.int64))
+
+    found = int(rng.integers(0, 10))
+    picks = rng.integers(0, count, found) if count else np.zeros(0, dtype=int)
+    near = centres[picks] + rng.integers(-2, 3, (len(picks), 2))
+    low = (near - radii[picks][:, None]).astype(np.float32)
+    rows, columns = np.mgrid[-1:1:14j, -1:1:14j]
+    soft = np.clip(1.3 - np.hypot(rows, columns) + rng.normal(0, 0.1, (len(picks), 14, 14)), 0, 1)
+    predictions = ImagePredictions(
+        image_id='made',
+        size=SIZE,
+        boxes=np.concatenate([low, low + 2 * radii[picks][:, None] + 1], axis=1).astype(np.float32),
+        scores=rng.choice([0.05, 0.1, 0.35, 0.5, 0.6, 0.9], len(picks)).astype(np.float32),
+        labels=rng.integers(0, 3, len(picks)),
+        soft_masks=soft.astype(np.float32),
+    )
+    return predictions, truth
+
+
+@pytest.mark.parametrize('chain', [load_chain(), LONG_CHAIN], ids=['default', 'all steps'])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_setting_scores_as_the_real_chain_does(chain, seed):
+    predictions, truth = random_image(seed)
+    table = score_all_settings(predictions, truth, chain, GRID)
+    for index in np.ndindex(*GRID.shape):
+        one = with_settings(chain, dict.fromkeys(CELL_TYPES, GRID.at(index)))
+        real = score_images({'made': truth}, {'made': one(predictions).crops})['score'][0]
+        assert table.scores[index] == pytest.approx(real, abs=1e-12), GRID.at(index)
+
+
+def test_label_is_the_voted_class():
+    box = np.array([[5, 5, 15, 15]], dtype=np.float32)
+    image = ImagePredictions(
+        'made', SIZE, box, np.array([0.5], np.float32), np.array([2]), np.ones((1, 4, 4), np.float32)
+    )
+    truth = ImageAnnotations('made', SIZE, (), np.zeros(0, dtype=np.int64))
+    assert score_all_settings(image, truth, load_chain(), GRID).label == 2
+    assert score_all_settings(ImagePredictions.empty('made', SIZE), truth, load_chain(), GRID).label is None
+
+
+def test_a_broad_plateau_beats_a_lucky_peak():
+    scores = np.full((1, 9, 1), 0.2)
+    scores[0, 1] = 0.4  # peak: smoothed (.2 + .4 + .2) / 3
+    scores[0, 4:8] = 0.35  # plateau
+    # Smoothed, 5 and 6 are whole plateau; of the two equally near to their centre the first.
+    assert choose(scores[None]) == (0, 5, 0)
+
+
+def test_the_middle_of_a_flat_table_is_taken():
+    assert choose(np.full((4, 3, 5, 7), 0.5)) == (1, 2, 3)
+
+
+def test_choice_is_by_the_mean_over_the_images():
+    first, second = np.zeros((1, 5, 1)), np.zeros((1, 5, 1))
+    first[0, 0], second[0, 4] = 0.3, 0.9
+    assert choose(np.stack([first, second])) == (0, 4, 0)
+
+
+def test_settings_are_read_from_a_chain_and_put_back():
+    chain = load_chain()
+    own = settings_of(chain)
+    assert own['astro'] == Settings(score=0.35, area=150, mask=0.5)
+    assert settings_of(with_settings(chain, {**own, 'cort': Settings(0.7, 40, 0.45)})) == {
+        **own,
+        'cort': Settings(score=0.7, area=40, mask=0.45),
+    }
+
+
+@pytest.mark.parametrize(
+    'types',
+    [
+        ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'LeastArea'],  # no RemoveOverlap
+        ['ScoreThreshold', 'VoteClass', 'MaskThreshold', 'RemoveOverlap', 'LeastArea'],  # the vote after a threshold
+        ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'LeastArea', 'RemoveOverlap'],
+        ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'RemoveOverlap', 'LeastArea', 'FillHoles'],
+        [],
+    ],
+)
+def test_chains_that_cannot_be_tuned(types):
+    parameters = {'ScoreThreshold': {'thresholds': 0.5}, 'LeastArea': {'areas': 75}}
+    chain = build_chain([{'type': name, **parameters.get(name, {})} for name in types])
+    with pytest.raises(InputError, match='cannot be tuned'):
+        settings_of(chain)

@@ -1,0 +1,50 @@
+"""Turns predictions into the competition's submission CSV."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line, post-processes, writes and checks."""
+    parser = make_parser(
+        'Post-process predictions, settle overlaps, and write and check the submission CSV.',
+        'python tools/make_submission.py --postprocess work_dirs/tune/postprocess.json',
+    )
+    parser.add_argument(
+        'predictions',
+        nargs='?',
+        type=Path,
+        help='predictions file; if none is named, the newest fused one under work_dirs/, or the only one there is',
+    )
+    parser.add_argument(
+        '--postprocess',
+        type=Path,
+        metavar='FILE',
+        default=DEFAULT_POSTPROCESS,
+        help='.json of tools/tune.py, or .py that defines postprocess = [...]',
+    )
+    parser.add_argument('--out', type=Path, metavar='CSV', default=WORK_DIRS / 'submission.csv', help='CSV to write')
+    options = parser.parse_args(argv)
+
+    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.submit import finish, format_counts, write_checked_submission
+    from sartorius.predictions.search import find_for_submission
+    from sartorius.predictions.store import load_predictions
+
+    chain = load_chain(options.postprocess)
+    path = options.predictions or find_for_submission(WORK_DIRS)
+    print(f'predictions:     {display_path(path)}')
+    print(f'post-processing: {display_path(options.postprocess)}')
+    images = finish(load_predictions(path), chain)
+    write_checked_submission(options.out, images)
+    print(f'\n{format_counts(images)}\n')
+    print(f'wrote {display_path(options.out)}, and checked it: no rule is broken')
+    print('next: upload it, or where the true cells are known, score it:')
+    print(f'  python tools/score_submission.py {display_path(options.out)} TRAIN_CSV')
+
+
+if __name__ == '__main__':
+    run_tool(main)
