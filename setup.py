@@ -1,17 +1,35 @@
-"""Packaging; `make demo` and `make test` install it in development mode."""
+"""Packaging; `make demo` and `make test` install it in development mode.
 
+Its dependencies are those of the lower floor alone: torch and mmcv must be installed in an order that pip does not keep
+(see docs/install.md), and scoring, ensembling and submitting work without them.
+"""
+
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """Version number in ``sartorius/__init__.py``."""
+    text = (ROOT / 'sartorius/__init__.py').read_text(encoding='utf-8')
+    return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
+
+
+def lower_floor() -> list[str]:
+    """Names of the lower floor's packages: the pins are what was tried, other versions are allowed."""
+    lines = (ROOT / 'requirements/lower_floor.txt').read_text(encoding='utf-8').splitlines()
+    return sorted({line.split('==')[0] for line in lines if line and not line.startswith('#')})
+
+
 setup(
     name='sartorius-cells',
-    version=next(
-        line.split("'")[1]
-        for line in (Path(__file__).parent / 'sartorius/__init__.py').read_text().splitlines()
-        if line.startswith('__version__')
-    ),
+    version=version(),
     description='Instance segmentation of crowded living cells, built on MMDetection',
+    license='Apache-2.0',
     packages=find_packages(include=['sartorius', 'sartorius.*']),
     python_requires='>=3.10,<3.13',
+    install_requires=lower_floor(),
 )
