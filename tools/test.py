@@ -15,10 +15,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('config', type=Path, help='config file that the model was trained with')
     parser.add_argument('checkpoint', type=Path, help='checkpoint (.pth) that tools/train.py wrote')
-    parser.add_argument('--split', choices=('test', 'val', 'train', 'unlabelled'), default='test', help='images to predict')
-    parser.add_argument('--tta', action='store_true', help='turn and flip every image and average (configs/_base_/tta.py)')
-    parser.add_argument('--out', type=Path, help='predictions file; predictions_SPLIT.npz beside the checkpoint if not given')
-    parser.add_argument('--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius')
+    parser.add_argument(
+        '--split', choices=('test', 'val', 'train', 'unlabelled'), default='test', help='images to predict'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='turn and flip every image and average (configs/_base_/tta.py)'
+    )
+    parser.add_argument(
+        '--out', type=Path, help='predictions file; predictions_SPLIT.npz beside the checkpoint if not given'
+    )
+    parser.add_argument(
+        '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
+    )
     parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
     parser.add_argument('--fold', type=int, help="fold of --split val and train; the config's (0) if not given")
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')

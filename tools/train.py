@@ -22,12 +22,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='CKPT',
         help='go on exactly where the run stopped: from CKPT, or from the latest checkpoint in the work dir',
     )
-    parser.add_argument('--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius')
+    parser.add_argument(
+        '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
+    )
     parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
     parser.add_argument('--fold', type=int, help="fold to hold back for validation; the config's (0) if not given")
     parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint or URL')
     parser.add_argument('--from-scratch', action='store_true', help='start from random weights, all layers learning')
-    parser.add_argument('--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given")
+    parser.add_argument(
+        '--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given"
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision, where there is a GPU')
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard as well')
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases as well')

@@ -167,6 +167,8 @@ def _check_key(config: Config, key: str) -> None:
             raise InputError(f'--cfg-options {key}: {".".join(parts[:depth])} has no parts')
         if part not in node:
             near = difflib.get_close_matches(part, list(node.keys()), n=1)
-            hint = f'; did you mean {".".join([*parts[:depth], near[0]])}?' if near else '; new keys go into a config file'
+            hint = (
+                f'; did you mean {".".join([*parts[:depth], near[0]])}?' if near else '; new keys go into a config file'
+            )
             raise InputError(f'--cfg-options {key}: the config has no {".".join(parts[: depth + 1])}{hint}')
         node = node[part]

@@ -97,4 +97,3 @@ class DumpPredictions(BaseMetric):
         save_predictions(self.out, PredictionSet(tuple(results), self.classes, self.source))
         logger.info(f'wrote {display_path(self.out)}')
         return {'images': float(len(results)), 'cells': float(sum(len(image) for image in results))}
-

@@ -63,7 +63,9 @@ def _set_loggers(config: Config, options: Namespace) -> None:
     if options.tensorboard:
         backends.append(dict(type='TensorboardVisBackend'))
     if options.wandb:
-        backends.append(dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=Path(config.work_dir).name)))
+        backends.append(
+            dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=Path(config.work_dir).name))
+        )
 
 
 def _set_start(config: Config, options: Namespace) -> None:
@@ -86,9 +88,13 @@ def _set_start(config: Config, options: Namespace) -> None:
     checkpoint = options.resume
     if checkpoint == 'auto':
         if not last.is_file():
-            raise InputError(f'{display_path(config.work_dir)}: no checkpoint to resume from; leave out --resume to start')
+            raise InputError(
+                f'{display_path(config.work_dir)}: no checkpoint to resume from; leave out --resume to start'
+            )
         checkpoint = last.read_text(encoding='utf-8').strip()
     content = read_checkpoint(checkpoint)
     if 'optimizer' not in content:
-        raise InputError(f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from')
+        raise InputError(
+            f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from'
+        )
     config.load_from, config.resume = str(checkpoint), True

@@ -1,5 +1,6 @@
 """Mask head whose predictions stay on the RoI grid."""
 
+import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
@@ -14,6 +15,16 @@ class SoftMaskHead(FCNMaskHead):
     500 cells of a 704x520 image are 175 MiB as bitmaps and 1.6 MB on the 28x28 grid. Pasting is left to
     :mod:`sartorius.masks.paste`, once, at the end. Works in Mask R-CNN and Cascade R-CNN.
     """
+
+    def init_weights(self) -> None:
+        """Starts the last layer near zero, as Detectron2 does.
+
+        MMDetection scales it by the number of its outputs, which for the one output of a class-agnostic head makes
+        logits so large that the first losses are above 8.
+        """
+        super().init_weights()
+        torch.nn.init.normal_(self.conv_logits.weight, std=0.001)
+        torch.nn.init.zeros_(self.conv_logits.bias)
 
     def predict_by_feat(
         self,

@@ -8,14 +8,12 @@ model = dict(
     rpn_head=dict(in_channels=channels, feat_channels=channels),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=[
-            dict(head, in_channels=channels, fc_out_channels=512) for head in {{_base_.model.roi_head.bbox_head}}
-        ],
+        bbox_head=[dict(head, in_channels=channels, fc_out_channels=512) for head in _base_.model.roi_head.bbox_head],
         mask_roi_extractor=dict(out_channels=channels),
         mask_head=dict(in_channels=channels, conv_out_channels=channels, class_agnostic=True),
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=1000, max_per_img=500),
-        rcnn=[dict(stage, sampler=dict(stage['sampler'], num=128)) for stage in {{_base_.model.train_cfg.rcnn}}],
+        rcnn=[dict(stage, sampler=dict(stage['sampler'], num=128)) for stage in _base_.model.train_cfg.rcnn],
     ),
 )

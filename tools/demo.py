@@ -1,0 +1,238 @@
+"""The whole road on synthetic images: what `make demo` runs. Every step is a command line that a user can type."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, WORK_DIRS, display_path
+
+MODELS = {'mrcnn_r18': 'Mask R-CNN R18', 'cmrcnn_r18': 'Cascade Mask R-CNN R18'}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and walks the road."""
+    parser = make_parser(
+        'Make synthetic images, train two small models on them, predict, tune, fuse, submit and score.',
+        'python tools/demo.py --iterations 400',
+    )
+    parser.add_argument(
+        '--out', type=Path, default=WORK_DIRS / 'demo', help='folder to write; its contents are replaced'
+    )
+    parser.add_argument('--images', type=int, default=45, help='training images')
+    parser.add_argument('--test-images', type=int, default=9, help='test images')
+    parser.add_argument('--iterations', type=int, default=400, help='training iterations of each model')
+    parser.add_argument('--seed', type=int, default=0, help='seed of images and training')
+    options = parser.parse_args(argv)
+    options.out = options.out.resolve()
+    started = time.monotonic()
+    _clear(options.out)
+    road = Road(options.out)
+    for number, step in enumerate(steps := _steps(options, road), start=1):
+        _run(f'[{number}/{len(steps)}] {step.title}', step.words, road.out / 'log.txt')
+    _show_results(road)
+    print(f'\nThe demo took {(time.monotonic() - started) / 60:.1f} minutes.')
+
+
+@dataclass(frozen=True)
+class Road:
+    """Where each step of the road leaves its results, below one folder."""
+
+    out: Path
+
+    @property
+    def data(self) -> Path:
+        """Images and CSVs in the competition's layout."""
+        return self.out / 'data'
+
+    @property
+    def annotations(self) -> Path:
+        """Folds in COCO JSON."""
+        return self.out / 'annotations'
+
+    @property
+    def postprocess(self) -> Path:
+        """The tuned chain."""
+        return self.out / 'tune' / 'postprocess.json'
+
+    @property
+    def submission(self) -> Path:
+        """The CSV to hand in."""
+        return self.out / 'submission.csv'
+
+    def predictions(self, model: str, split: str) -> Path:
+        """Predictions file of a model, or of the fused ones (``fused``)."""
+        return self.out / model / f'predictions_{split}.npz'
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the road."""
+
+    title: str
+    words: list[str]
+
+
+def _steps(options: Namespace, road: Road) -> list[Step]:
+    data = ['--data-root', str(road.data), '--annotations', str(road.annotations)]
+    steps = [
+        Step(
+            'making synthetic images',
+            ['make_synthetic.py', '--out', str(road.data), '--images', str(options.images), '--size', '352x260']
+            + ['--test-images', str(options.test_images), '--unlabelled-images', '0', '--seed', str(options.seed)],
+        ),
+        Step(
+            'preparing annotations and folds',
+            ['prepare_sartorius.py', '--data-root', str(road.data), '--out', str(road.annotations)],
+        ),
+    ]
+    for model, name in MODELS.items():
+        config = f'configs/demo/{model}.py'
+        keys = (
+            'train_cfg.max_iters',
+            'train_cfg.val_interval',
+            'param_scheduler.1.end',
+            'default_hooks.checkpoint.interval',
+        )
+        schedule = [f'{key}={options.iterations}' for key in keys]
+        checkpoint = str(road.out / model / f'iter_{options.iterations}.pth')
+        steps.append(
+            Step(
+                f'training {name}',
+                ['train.py', config, '--from-scratch', '--seed', str(options.seed), *data]
+                + ['--work-dir', str(road.out / model), '--cfg-options', *schedule],
+            )
+        )
+        for split in ('val', 'test'):
+            out = str(road.predictions(model, split))
+            words = ['test.py', config, checkpoint, '--split', split, '--tta', *data, '--out', out]
+            steps.append(Step(f'predicting with {name}, two views an image ({split} images)', words))
+    for split in ('val', 'test'):
+        members = [str(road.predictions(model, split)) for model in MODELS]
+        words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(road.predictions('fused', split))]
+        steps.append(Step(f'fusing both models ({split} images)', words))
+    held_back = str(road.annotations / 'fold0_val.json')
+    tune = [
+        'tune.py',
+        str(road.predictions('fused', 'val')),
+        '--annotations',
+        held_back,
+        '--out',
+        str(road.out / 'tune'),
+    ]
+    submit = ['make_submission.py', str(road.predictions('fused', 'test')), '--postprocess', str(road.postprocess)]
+    return [
+        *steps,
+        Step('tuning thresholds on the held-back fold', tune),
+        Step('writing the submission', [*submit, '--out', str(road.submission)]),
+        Step(
+            'checking the submission',
+            ['check_submission.py', str(road.submission), '--sample', str(road.data / 'sample_submission.csv')]
+            + ['--size', '352x260'],
+        ),
+        Step(
+            'scoring the submission', ['score_submission.py', str(road.submission), str(road.data / 'test_truth.csv')]
+        ),
+    ]
+
+
+def _run(title: str, words: list[str], log: Path) -> None:
+    """Runs one tool, its output going to the log; shows the command and how long it took.
+
+    Raises:
+        InputError: The tool failed; the message holds the end of its output.
+    """
+    words = ['python', f'tools/{words[0]}', *(_shorten(word) for word in words[1:])]
+    print(f'\n{title}\n  $ {shlex.join(words)}', flush=True)
+    started = time.monotonic()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('a+', encoding='utf-8') as file:
+        file.write(f'\n$ {shlex.join(words)}\n')
+        file.flush()
+        begin = file.tell()
+        # Standard error stays on the terminal for the progress bars.
+        errors = None if sys.stderr.isatty() else subprocess.STDOUT
+        code = subprocess.run([sys.executable, *words[1:]], cwd=REPO_ROOT, stdout=file, stderr=errors).returncode
+        file.seek(begin)
+        tail = file.read().strip().splitlines()[-12:]
+    if code:
+        raise InputError(f'{words[1]} ended with code {code}; its last lines:\n' + '\n'.join(tail))
+    if words[1] == 'tools/score_submission.py':
+        print('\n'.join(tail))
+    print(f'  done in {time.monotonic() - started:.0f} s', flush=True)
+
+
+def _shorten(word: str) -> str:
+    path = Path(word)
+    return str(path.relative_to(REPO_ROOT)) if path.is_relative_to(REPO_ROOT) else word
+
+
+def _show_results(road: Road) -> None:
+    """Scores every stage on the test images, prints the table and writes the page."""
+    from sartorius.annotations.reading import load_annotations
+    from sartorius.evaluation.baseline import threshold_and_components
+    from sartorius.evaluation.metric import score_images
+    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.submit import finish
+    from sartorius.predictions.store import load_predictions
+    from sartorius.visualization.demo import Stage, write_demo_page
+    from sartorius.visualization.gallery import Example
+    from sartorius.visualization.images import read_for_display
+
+    truth = load_annotations(road.data / 'test_truth.csv')
+    images = {image_id: read_for_display(road.data / 'test' / f'{image_id}.png') for image_id in truth}
+    default, tuned = load_chain(DEFAULT_POSTPROCESS), load_chain(road.postprocess)
+    found = {
+        'threshold and connected components': {key: threshold_and_components(image) for key, image in images.items()}
+    }
+    for model, name in {**MODELS, 'fused': 'both, fused by WBF'}.items():
+        predictions = load_predictions(road.predictions(model, 'test'))
+        found[name] = {key: cells.crops for key, cells in finish(predictions, default).items()}
+    final = finish(load_predictions(road.predictions('fused', 'test')), tuned)
+    found['both, fused, thresholds tuned'] = {key: cells.crops for key, cells in final.items()}
+    scores = {name: score_images(truth, cells) for name, cells in found.items()}
+
+    print('\nCompetition mAP on the test images, which no step has learnt from:')
+    for name, table in scores.items():
+        types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
+        print(f'  {table.score.mean():.3f}  {name:<36} {types}')
+    baseline, last = list(scores)[0], scores['both, fused, thresholds tuned'].set_index('image_id')
+    stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
+    examples = [
+        Example(
+            title=image_id,
+            image=images[image_id],
+            found=final[image_id].crops,
+            truth=truth[image_id].crops,
+            found_scores=final[image_id].scores,
+            cell_type=last.cell_type[image_id],
+            score=float(last.score[image_id]),
+        )
+        for image_id in sorted(truth, key=lambda key: (last.cell_type[key], -last.score[key]))
+    ]
+    page = write_demo_page(road.out / 'index.html', stages, examples)
+    print(f'\nImages, truth and predictions side by side: {display_path(page)}')
+
+
+def _clear(out: Path) -> None:
+    """Removes an earlier demo; refuses to remove anything else.
+
+    Raises:
+        InputError: The folder holds something that no demo left there.
+    """
+    if not out.exists():
+        return
+    if any(out.iterdir()) and not (out / 'log.txt').is_file():
+        raise InputError(f'{display_path(out)}: is not empty and no earlier demo; choose another --out')
+    shutil.rmtree(out)
+
+
+if __name__ == '__main__':
+    run_tool(main)
