@@ -1,7 +1,19 @@
 """Transforms for images of cells; importing the package registers them with MMDetection."""
 
+from sartorius.datasets.transforms.fill_mask_holes import FillMaskHoles
 from sartorius.datasets.transforms.load_cell_annotations import LoadCellAnnotations
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage, read_cell_image
 from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
+from sartorius.datasets.transforms.random_photometric import RandomPhotometric
+from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn, RandomRotateCells
 
-__all__ = ['LoadCellAnnotations', 'LoadCellImage', 'RandomCellCrop', 'read_cell_image']
+__all__ = [
+    'FillMaskHoles',
+    'LoadCellAnnotations',
+    'LoadCellImage',
+    'RandomCellCrop',
+    'RandomPhotometric',
+    'RandomQuarterTurn',
+    'RandomRotateCells',
+    'read_cell_image',
+]

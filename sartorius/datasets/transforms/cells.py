@@ -43,3 +43,13 @@ def set_cells(results: dict[str, Any], masks: CroppedMasks, keep: NDArray[np.boo
     for key in PER_CELL_KEYS:
         if key in results:
             results[key] = results[key][stays]
+
+
+def enough_left(before: CroppedMasks, after: CroppedMasks, min_visible: float, min_area: int) -> NDArray[np.bool_]:
+    """Which cells stay after the image's border has cut them; bool ``(N,)``.
+
+    A cell stays if both at least the fraction ``min_visible`` of its pixels and ``min_area`` pixels are left, or if it
+    has lost none. Cells without pixels do not stay.
+    """
+    least = np.minimum(np.maximum(before.areas * min_visible, min_area), before.areas)
+    return (after.areas >= least) & (after.areas > 0)

@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
-from sartorius.datasets.transforms.cells import cropped_masks_of, set_cells
+from sartorius.datasets.transforms.cells import cropped_masks_of, enough_left, set_cells
 from sartorius.masks.crop import Size
 
 
@@ -25,7 +25,7 @@ class RandomCellCrop(BaseTransform):
     Args:
         crop_size: ``(height, width)`` of the window in pixels.
         min_visible: Least fraction of a cell's pixels that must lie in the window.
-        min_area: Least number of pixels of a cell in the window.
+        min_area: Least number of pixels in the window of a cell that lies across its border.
         attempts: How many windows are drawn at most until one holds a cell.
         pad_value: Grey level of the padding.
     """
@@ -40,6 +40,7 @@ class RandomCellCrop(BaseTransform):
         self.pad_value = pad_value
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        results = dict(results)
         height, width = self.crop_size
         masks = cropped_masks_of(results)
         image = results['img']
@@ -48,12 +49,10 @@ class RandomCellCrop(BaseTransform):
             grey = (self.pad_value,) * 3
             image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
             masks = masks.pad(image.shape[:2])
-        areas = masks.areas
-        least = np.maximum(areas * self.min_visible, self.min_area)
         for _ in range(self.attempts):
             y, x = self._draw_corner((image.shape[0] - height, image.shape[1] - width))
             cut = masks.crop(np.array([x, y, x + width, y + height]))
-            keep = cut.areas >= least
+            keep = enough_left(masks, cut, self.min_visible, self.min_area)
             if keep.any():
                 break
         results['img'] = image[y : y + height, x : x + width]
