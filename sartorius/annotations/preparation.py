@@ -1,0 +1,317 @@
+"""The competition's folder as COCO JSON with folds: what tools/prepare_sartorius.py does."""
+
+import csv
+import io
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sartorius.annotations.coco import CocoImage, cell_from_crop, write_coco
+from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
+from sartorius.annotations.image_files import image_size
+from sartorius.annotations.summary import class_table, fold_table, note
+from sartorius.annotations.train_csv import TrainCSV, TrainImage, read_train_csv
+from sartorius.masks.crop import Size
+from sartorius.masks.holes import fill_holes
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.paths import display_path
+
+TRAIN_FOLDER, UNLABELLED_FOLDER, TEST_FOLDER = 'train', 'train_semi_supervised', 'test'
+OWN_OUTPUTS = re.compile(r'all\.json|test\.json|unlabelled\.json|fold\d+_(train|val)\.json')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to prepare, and how.
+
+    Attributes:
+        data_root: Folder with train/ and train.csv, and maybe test/ and train_semi_supervised/.
+        csv_paths: Training CSVs; none means ``data_root/train.csv``.
+        folds: Number of folds.
+        seed: Seed of the folds.
+        fill_holes: Whether the holes of hollow masks are filled.
+        skip_missing_images: Whether images without a file are left out; otherwise they are an error.
+        check_images: Whether the image files are looked at; if not, images without a file are kept.
+    """
+
+    data_root: Path
+    csv_paths: tuple[Path, ...] = ()
+    folds: int = 5
+    seed: int = 0
+    fill_holes: bool = False
+    skip_missing_images: bool = False
+    check_images: bool = True
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An annotated image that is kept, with its group and fold."""
+
+    image: TrainImage
+    coco: CocoImage
+    group: str
+    fold: int
+
+
+def prepare_sartorius(settings: Settings, out: Path) -> str:
+    """Writes ``all.json``, ``fold{k}_train.json``, ``fold{k}_val.json``, ``test.json``, ``unlabelled.json``,
+    ``folds.csv`` and ``summary.md`` into ``out``; the last two JSONs only where their images are.
+
+    All input is read and checked before the first file is written, and each file is written whole. JSONs of an earlier
+    run that this one does not write are removed, so that no stale fold stays behind.
+
+    Returns:
+        The summary, in Markdown.
+
+    Raises:
+        UsageError: The data root or its train.csv is missing.
+        InputError: A CSV is malformed, an image is missing, damaged or of another size than its rows say, or there are
+            too few groups for the folds.
+    """
+    tables = [read_train_csv(path) for path in _csv_paths(settings)]
+    images = _merge(tables)
+    notes = _notes_on_tables(tables)
+    files = _find_files(images, settings, notes)
+    annotated = _annotate(images, files, settings, notes)
+    prepared = _split(annotated, settings, notes)
+    bare = {
+        name: _bare_images(settings.data_root, folder)
+        for name, folder in (('test', TEST_FOLDER), ('unlabelled', UNLABELLED_FOLDER))
+    }
+    documents = _documents(prepared, settings.folds)
+    documents.update({(f'{name}.json', name): found for name, found in bare.items() if found})
+    summary = _summary(settings, tables, prepared, notes, {name: len(found) for name, found in bare.items()})
+    _write(out, documents, prepared, _info(settings, tables), summary)
+    return summary
+
+
+def _csv_paths(settings: Settings) -> tuple[Path, ...]:
+    root = settings.data_root
+    if not root.is_dir():
+        raise UsageError(f'{root}: no such folder; docs/data.md says how to get the data, --data-root where they are')
+    if not settings.csv_paths and not (root / 'train.csv').is_file():
+        raise UsageError(f'{root}: holds no train.csv; name the right --data-root, or the annotations with --csv')
+    return settings.csv_paths or (root / 'train.csv',)
+
+
+def _merge(tables: Sequence[TrainCSV]) -> dict[str, TrainImage]:
+    images: dict[str, TrainImage] = {}
+    for table in tables:
+        twice = images.keys() & table.images.keys()
+        if twice:
+            raise InputError(f'{table.path}: image {min(twice)} has rows in another of the CSVs too; keep one of them')
+        images.update(table.images)
+    return images
+
+
+def _notes_on_tables(tables: Sequence[TrainCSV]) -> list[str]:
+    notes = []
+    for table in tables:
+        if table.ignored_columns:
+            notes.append(note(f'columns of {table.path.name} not used', table.ignored_columns))
+        empty = [line for image in table.images.values() for line in image.empty_lines]
+        if empty:
+            notes.append(note(f'rows of {table.path.name} without pixels dropped, by line', empty))
+    without = [image_id for table in tables for image_id, image in table.images.items() if not len(image.cells)]
+    if without:
+        notes.append(note('images without any cell kept', without))
+    return notes
+
+
+def _find_files(images: Mapping[str, TrainImage], settings: Settings, notes: list[str]) -> dict[str, str]:
+    """File name, relative to the data root, of each image that is kept."""
+    root = settings.data_root
+    known = {
+        path.stem: f'{folder}/{path.name}'
+        # Pseudo-labelled rows are of images outside train/; train/ comes last so that it wins.
+        for folder in (TEST_FOLDER, UNLABELLED_FOLDER, TRAIN_FOLDER)
+        for path in (root / folder).glob('*.png')
+    }
+    missing = [image_id for image_id in images if image_id not in known]
+    if not settings.check_images:
+        return {image_id: known.get(image_id, f'{TRAIN_FOLDER}/{image_id}.png') for image_id in images}
+    if missing and not settings.skip_missing_images:
+        first = ', '.join(f'{image_id}.png' for image_id in missing[:3])
+        raise InputError(
+            f'{root}: {len(missing)} of {len(images)} annotated images are not in {TRAIN_FOLDER}/ ({first}'
+            f'{", ..." if len(missing) > 3 else ""}); put them there, or leave them out with --skip-missing-images'
+        )
+    if missing:
+        if len(missing) == len(images):
+            raise InputError(f'{root}: none of the {len(images)} annotated images is there; name the right --data-root')
+        notes.append(note('images dropped with their cells because their file is missing', missing))
+    unused = sorted(path.stem for path in (root / TRAIN_FOLDER).glob('*.png') if path.stem not in images)
+    if unused:
+        notes.append(note(f'images of {TRAIN_FOLDER}/ without rows not used', unused))
+    return {image_id: known[image_id] for image_id in images if image_id in known}
+
+
+def _annotate(
+    images: Mapping[str, TrainImage], files: Mapping[str, str], settings: Settings, notes: list[str]
+) -> list[tuple[TrainImage, CocoImage]]:
+    annotated = []
+    filled = copies = 0
+    for image_id, file_name in progress(files.items(), 'preparing'):
+        image = images[image_id]
+        size = image.cells.size
+        if settings.check_images:
+            _check_size(settings.data_root / file_name, size)
+        crops = image.cells.crops
+        if settings.fill_holes:
+            crops = tuple(map(fill_holes, crops))
+            filled += sum(crop.area > hollow.area for crop, hollow in zip(crops, image.cells.crops, strict=True))
+        label = CELL_TYPES.index(image.cell_type)
+        cells = [cell_from_crop(crop, label, size) for crop in crops]
+        copies += len(cells) - len({cell.segmentation['counts'] for cell in cells})
+        details = {'cell_type': image.cell_type, 'group': group_of(image_id, image.details.get('sample_id', ''))}
+        if image.is_pseudo:
+            details['source'] = image.details['source']
+        annotated.append((image, CocoImage(file_name, size, cells, details)))
+    if settings.fill_holes:
+        notes.append(note('hollow cells filled', filled))
+    if copies:
+        notes.append(note('exact copies of another cell of their image, kept', copies))
+    return annotated
+
+
+def _check_size(path: Path, size: Size) -> None:
+    found = image_size(path)
+    if found != size:
+        raise InputError(
+            f'{path}: the image is {found[1]}x{found[0]} pixels, its rows say {size[1]}x{size[0]}; '
+            'one of the two is not the original'
+        )
+
+
+def _split(annotated: Sequence[tuple[TrainImage, CocoImage]], settings: Settings, notes: list[str]) -> list[_Prepared]:
+    """Puts every image that a person annotated into a fold; a model must not be scored on pseudo-labels."""
+    real = [coco for image, coco in annotated if not image.is_pseudo]
+    folds = iter(
+        assign_folds(
+            groups=[coco.details['group'] for coco in real],
+            classes=[coco.details['cell_type'] for coco in real],
+            cells=[len(coco.cells) for coco in real],
+            folds=settings.folds,
+            seed=settings.seed,
+        )
+    )
+    prepared = [
+        _Prepared(image, coco, coco.details['group'], NO_FOLD if image.is_pseudo else next(folds))
+        for image, coco in annotated
+    ]
+    if len(real) < len(prepared):
+        notes.append(note('pseudo-labelled images, which train and never validate', len(prepared) - len(real)))
+    for name in CELL_TYPES:
+        with_class = {entry.fold for entry in prepared if entry.image.cell_type == name} - {NO_FOLD}
+        lacking = sorted(set(range(settings.folds)) - with_class)
+        if with_class and lacking:
+            notes.append(note(f'folds that validate on no {name}, which has too few groups', lacking))
+    return prepared
+
+
+def _documents(prepared: Sequence[_Prepared], folds: int) -> dict[tuple[str, str], list[CocoImage]]:
+    """Images of each JSON by its file name and split."""
+    documents = {('all.json', 'all'): [entry.coco for entry in prepared]}
+    for fold in range(folds):
+        held_back = {entry.group for entry in prepared if entry.fold == fold}
+        # By group, not by fold, so that no pseudo-labelled image of a validated well trains either.
+        train = [entry.coco for entry in prepared if entry.group not in held_back]
+        documents[f'fold{fold}_train.json', f'fold {fold} train'] = train
+        documents[f'fold{fold}_val.json', f'fold {fold} val'] = [entry.coco for entry in prepared if entry.fold == fold]
+    return documents
+
+
+def _bare_images(root: Path, folder: str) -> list[CocoImage]:
+    """Images of a folder, without annotations, by name."""
+    paths = sorted((root / folder).glob('*.png'))
+    return [CocoImage(f'{folder}/{path.name}', image_size(path)) for path in progress(paths, f'reading {folder}')]
+
+
+def _info(settings: Settings, tables: Sequence[TrainCSV]) -> dict[str, Any]:
+    return {
+        'description': 'Sartorius cells, prepared by tools/prepare_sartorius.py',
+        'sources': [{'file': table.path.name, 'sha256': sha256_of(table.path)} for table in tables],
+        'fill_holes': settings.fill_holes,
+        'folds': settings.folds,
+        'seed': settings.seed,
+    }
+
+
+def _summary(
+    settings: Settings,
+    tables: Sequence[TrainCSV],
+    prepared: Sequence[_Prepared],
+    notes: Sequence[str],
+    bare: Mapping[str, int],
+) -> str:
+    real = [entry for entry in prepared if entry.fold != NO_FOLD]
+    sources = ', '.join(display_path(table.path) for table in tables)
+    others = ', '.join(f'{count:,} {name}' for name, count in bare.items())
+    return '\n\n'.join(
+        [
+            '# Sartorius data',
+            f'Annotations: {sources}. Images without annotations: {others}.',
+            class_table(
+                ((entry.image.cell_type, [cell.area for cell in entry.coco.cells]) for entry in prepared), CELL_TYPES
+            ),
+            f'## Folds\n\n{_how_grouped(settings, real)}',
+            fold_table(
+                [entry.fold for entry in real],
+                [entry.group for entry in real],
+                [entry.image.cell_type for entry in real],
+                [len(entry.coco.cells) for entry in real],
+            ),
+            '## Dropped, mended, noticed\n\n' + ('\n'.join(notes) or '- nothing'),
+        ]
+    )
+
+
+def _how_grouped(settings: Settings, real: Sequence[_Prepared]) -> str:
+    groups = len({entry.group for entry in real})
+    alone = sum(entry.group == entry.image.cells.image_id for entry in real)
+    start = f'{settings.folds} folds of {len(real)} images, stratified by class, seed {settings.seed}'
+    if not alone:
+        return f'{start}, grouped by plate and well of the sample_id ({groups} groups): no well and no sample is split.'
+    rest = (
+        '' if alone == len(real) else f' of {alone} of them; the others are grouped by plate and well ({groups} groups)'
+    )
+    return (
+        f'{start}, **by image**, because the CSV has no sample_id{rest}. Images of one well look alike and may lie in '
+        'different folds: scores will look better than they are.'
+    )
+
+
+def _write(
+    out: Path,
+    documents: Mapping[tuple[str, str], Sequence[CocoImage]],
+    prepared: Sequence[_Prepared],
+    info: Mapping[str, Any],
+    summary: str,
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    # Everything is written beside its place first: a full disk or Ctrl-C leaves an earlier run's folds as they were.
+    with tempfile.TemporaryDirectory(prefix='.new-', dir=out) as name:
+        new = Path(name)
+        for (file_name, split), images in progress(documents.items(), 'writing'):
+            write_coco(new / file_name, images, CELL_TYPES, {**info, 'split': split})
+        write_text(new / 'folds.csv', _folds_csv(prepared))
+        write_text(new / 'summary.md', summary + '\n')
+        for path in out.iterdir():
+            if OWN_OUTPUTS.fullmatch(path.name) and not (new / path.name).exists():
+                path.unlink()
+        for path in new.iterdir():
+            path.replace(out / path.name)
+
+
+def _folds_csv(prepared: Sequence[_Prepared]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['id', 'cell_type', 'group', 'fold'])
+    writer.writerows([entry.image.cells.image_id, entry.image.cell_type, entry.group, entry.fold] for entry in prepared)
+    return text.getvalue()
