@@ -77,7 +77,7 @@ def test_no_cells():
 coordinates = st.floats(-30, 90, width=32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     x1=coordinates,
     y1=coordinates,
