@@ -1,0 +1,1 @@
+"""Pictures of cells and the HTML pages that show them."""

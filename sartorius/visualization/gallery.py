@@ -1,0 +1,188 @@
+"""Cards of a page: an image, its true and its found cells, and their differences side by side.
+
+The picture is embedded once; cells are vector outlines along the edges of their pixels. So a card of a crowded image
+weighs about 0.1 MB, stays sharp at any zoom, and the viewer of the page can tell the cells apart.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop
+from sartorius.utils.errors import InputError
+from sartorius.visualization.images import stretched
+from sartorius.visualization.matching import Matches, match_cells
+from sartorius.visualization.outlines import neighbour_colors, svg_path
+from sartorius.visualization.overlay import CELL_COLORS
+
+IMAGE_QUALITY = 80
+LARGEST_SIDE = 1600
+"""Larger pictures are embedded at this size; the outlines stay in full resolution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image of a page with its cells.
+
+    Attributes:
+        title: Heading of its card, as a rule the image id.
+        image: uint8 ``(height, width)``.
+        found: Found cells.
+        truth: True cells, or None where they are not known.
+        found_scores: Scores in [0, 1] of the found cells, or None.
+        cell_type: Name of the class, or an empty string.
+        score: The image's competition score, or None.
+        note: Why the image is shown, for example 'best', or an empty string.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    found: Sequence[MaskCrop]
+    truth: Sequence[MaskCrop] | None = None
+    found_scores: NDArray[np.floating] | None = None
+    cell_type: str = ''
+    score: float | None = None
+    note: str = ''
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 2 or self.image.dtype != np.uint8:
+            raise InputError(f'{self.title}: the picture must be uint8 (height, width), not {self.image.dtype}')
+        if self.found_scores is not None and len(self.found_scores) != len(self.found):
+            raise InputError(f'{self.title}: {len(self.found_scores)} scores for {len(self.found)} found cells')
+
+
+def class_key(cell_type: str, classes: Sequence[str]) -> str:
+    """CSS class that gives a cell type its colour, the same in charts and chips."""
+    return f'k{classes.index(cell_type) % 6}' if cell_type in classes else 'all'
+
+
+def color_rules() -> str:
+    """CSS rules of :data:`CELL_COLORS`."""
+    return '\n'.join(
+        f'.c{number} {{ --own: rgb({red} {green} {blue}); }}' for number, (red, green, blue) in enumerate(CELL_COLORS)
+    )
+
+
+def legend(with_truth: bool) -> str:
+    """What the colours of the pictures mean, as HTML."""
+    if not with_truth:
+        return '<p class="legend">Colours tell neighbouring cells apart and have no other meaning.</p>'
+    entries = (('hits', 'hit: IoU with a true cell above .5'), ('missed', 'missed true cell'), ('extra', 'extra cell'))
+    spans = ''.join(f'<span><i style="--own: var(--{name})"></i>{text}</span>' for name, text in entries)
+    return f'<p class="legend"><span>Compared:</span>{spans}<span>Elsewhere colours only tell cells apart.</span></p>'
+
+
+def card(example: Example, number: int, classes: Sequence[str]) -> str:
+    """One example as HTML.
+
+    Args:
+        example: What to show.
+        number: Its number on the page, from which the ids of its parts are made.
+        classes: All class names of the page, for the colours.
+    """
+    height, width = example.image.shape
+    matches = None if example.truth is None else match_cells(example.truth, example.found, (height, width))
+    panels = [('image', 'Image', f'{width} × {height} px', ())]
+    if matches is not None:
+        panels.append(('truth', 'Truth', _cells(len(example.truth)), ('t',)))
+    panels.append(('found', 'Found', _cells(len(example.found)), ('f',)))
+    if matches is not None:
+        missed, extra = len(example.truth) - matches.hits, len(example.found) - matches.hits
+        panels.append(('compare', 'Compared', _swatches(matches.hits, missed, extra), ('t', 'f')))
+    view_box = f'0 0 {width} {height}'
+    buttons = ''.join(
+        f'<button type="button" class="panel" data-view="{view}" title="Enlarge">'
+        f'<b>{name} <small>{detail}</small></b>'
+        f'<svg class="{view}" viewBox="{view_box}" aria-hidden="true"><use href="#b{number}"/>'
+        + ''.join(f'<use class="layer" href="#{group}{number}"/>' for group in groups)
+        + '</svg></button>'
+        for view, name, detail, groups in panels
+    )
+    return (
+        f'<article class="card sheet" id="i{number}" data-image="#b{number}" data-note="{escape(_note(example))}">'
+        f'{_head(example, classes)}'
+        f'<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
+        f'<image id="b{number}" width="{width}" height="{height}" href="{_embedded(example.image)}"/>'
+        f'{_cell_groups(example, number, matches)}</defs></svg>'
+        f'<div class="panels">{buttons}</div></article>'
+    )
+
+
+def _head(example: Example, classes: Sequence[str]) -> str:
+    parts = [f'<h3>{escape(example.title)}</h3>']
+    if example.cell_type:
+        key = class_key(example.cell_type, classes)
+        parts.append(f'<span class="chip {key}">{escape(example.cell_type)}</span>')
+    if example.score is not None:
+        parts.append(f'<span class="score">score {example.score:.3f}</span>')
+    if example.note:
+        parts.append(f'<span>{escape(example.note)}</span>')
+    return f'<div class="card-head">{"".join(parts)}</div>'
+
+
+def _note(example: Example) -> str:
+    score = '' if example.score is None else f'score {example.score:.3f}'
+    return ' · '.join(part for part in (example.cell_type, score, example.note) if part)
+
+
+def _swatches(hits: int, missed: int, extra: int) -> str:
+    counts = (('hits', f'{hits} hit'), ('missed', f'{missed} missed'), ('extra', f'{extra} extra'))
+    return ' '.join(f'<span class="count"><i style="--own: var(--{name})"></i>{text}</span>' for name, text in counts)
+
+
+def _cells(count: int) -> str:
+    return f'{count} cell' if count == 1 else f'{count} cells'
+
+
+def _cell_groups(example: Example, number: int, matches: Matches | None) -> str:
+    """The outlines: group ``f`` holds the found cells, ``t`` the true ones, and within it ``m`` the missed ones."""
+    scores = None if example.found_scores is None else [f'{score:.2f}' for score in example.found_scores]
+    if matches is None:
+        return f'<g id="f{number}" class="cells">{_paths("found", example.found, scores)}</g>'
+    found = _paths('found', example.found, scores, matches.found_iou, np.where(matches.found_hit, 'hit', 'extra'))
+    states = np.where(matches.truth_hit, 'hit', 'miss')
+    truth = _paths('truth', example.truth, None, matches.truth_iou, states)
+    return f'<g id="f{number}" class="cells">{found}</g><g id="t{number}" class="cells">{truth}</g>'
+
+
+def _paths(
+    kind: str,
+    crops: Sequence[MaskCrop],
+    scores: Sequence[str] | None = None,
+    iou: NDArray[np.float64] | None = None,
+    states: NDArray[np.str_] | None = None,
+) -> str:
+    """Cells as one SVG path a colour and state; ``data-cells`` has number, area, score and best IoU of each cell."""
+    outlines: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
+    for index, color in enumerate(neighbour_colors(crops, len(CELL_COLORS)).tolist()):
+        outline = svg_path(crops[index])
+        if not outline:
+            continue
+        name = f'c{color}' if states is None else f'c{color} {states[index]}'
+        score = '' if scores is None else scores[index]
+        best = '' if iou is None else f'{iou[index]:.2f}'
+        outlines.setdefault(name, []).append(outline)
+        values.setdefault(name, []).append(f'{index + 1},{crops[index].area},{score},{best}')
+    return ''.join(
+        f'<path class="{name}" data-set="{kind}" data-cells="{" ".join(values[name])}" d="{"".join(outlines[name])}"/>'
+        for name in sorted(outlines)
+    )
+
+
+def _embedded(image: NDArray[np.uint8]) -> str:
+    """Data URI of a picture, its contrast stretched, as phase contrast uses a small part of the grey levels.
+
+    WebP: half the size of a JPEG that looks the same.
+    """
+    image = stretched(image)
+    scale = LARGEST_SIDE / max(image.shape)
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, code = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, IMAGE_QUALITY])
+    return 'data:image/webp;base64,' + base64.b64encode(code).decode('ascii')

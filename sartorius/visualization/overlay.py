@@ -1,0 +1,155 @@
+"""Cells drawn on their image, and image, truth and prediction side by side."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop
+from sartorius.utils.errors import InputError
+from sartorius.visualization.matching import match_cells
+from sartorius.visualization.outlines import neighbour_colors
+
+# Bright enough to stand out from mid-grey, and far enough apart in hue or lightness for colour-blind eyes that
+# neighbours are told from each other.
+CELL_COLORS: tuple[tuple[int, int, int], ...] = (
+    (255, 214, 10),
+    (64, 224, 255),
+    (255, 110, 199),
+    (140, 255, 90),
+    (255, 140, 46),
+    (176, 156, 255),
+    (240, 244, 255),
+    (58, 134, 255),
+)
+HIT_COLOR = (53, 217, 130)
+MISSED_COLOR = (70, 150, 255)
+EXTRA_COLOR = (255, 77, 77)
+
+TITLE_HEIGHT = 34
+GUTTER = 8
+
+
+def draw_cells(
+    image: NDArray[np.uint8],
+    crops: Sequence[MaskCrop],
+    colors: NDArray[np.uint8] | None = None,
+    alpha: float = 0.22,
+    thickness: int = 1,
+) -> NDArray[np.uint8]:
+    """An image with its cells filled lightly and outlined.
+
+    Args:
+        image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
+        crops: Cells; what lies outside the image is left out. Later cells are drawn over earlier ones.
+        colors: uint8 RGB ``(N, 3)``, or None for :data:`CELL_COLORS` such that cells that touch differ.
+        alpha: Opacity of the filling in [0, 1].
+        thickness: Width of the outline in pixels; 0 for none.
+
+    Returns:
+        uint8 RGB ``(height, width, 3)``; a new array.
+
+    Raises:
+        InputError: The image is not uint8, or ``colors`` does not fit the cells.
+    """
+    canvas = _as_rgb(image)
+    if colors is None:
+        colors = np.array(CELL_COLORS, dtype=np.uint8)[neighbour_colors(crops, len(CELL_COLORS))]
+    elif colors.shape != (len(crops), 3):
+        raise InputError(f'colors has shape {colors.shape}; {len(crops)} cells need ({len(crops)}, 3)')
+    inside = [crop.clipped(canvas.shape[:2]) for crop in crops]
+    for crop, color in zip(inside, colors, strict=True):
+        x1, y1, x2, y2 = crop.window
+        window = canvas[y1:y2, x1:x2]
+        window[crop.mask] = (1 - alpha) * window[crop.mask] + alpha * color + 0.5
+    # Outlines come after all fillings, so that no cell dulls its neighbour's.
+    for crop, color in zip(inside, colors.tolist(), strict=True):
+        if thickness and crop.mask.size:
+            # OpenCV writes into the array of the given image only when its memory is contiguous: no window of it.
+            contours, _ = cv2.findContours(crop.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(canvas, contours, -1, color, thickness, offset=(crop.x, crop.y))
+    return canvas
+
+
+def compare(
+    image: NDArray[np.uint8],
+    truth: Sequence[MaskCrop] | None,
+    found: Sequence[MaskCrop],
+    titles: tuple[str, str, str, str] | None = None,
+) -> NDArray[np.uint8]:
+    """Image, truth, prediction and their differences side by side, each under its title.
+
+    In the last picture cells with an IoU above 0.5 are green, missed cells (false negatives) blue and extra ones (false
+    positives) red.
+
+    Args:
+        image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
+        truth: True cells; None leaves out the second and the fourth picture.
+        found: Predicted cells.
+        titles: Four titles for other than the usual ones with their counts.
+
+    Returns:
+        uint8 RGB, as high as the image and its title, one picture's width and a gutter a picture.
+    """
+    found_picture = draw_cells(image, found)
+    if truth is None:
+        names = titles or ('Image', '', f'Found: {len(found)} cells', '')
+        return _side_by_side([_as_rgb(image), found_picture], [names[0], names[2]])
+    matches = match_cells(truth, found, image.shape[:2])
+    hits = int(np.count_nonzero(matches.found_hit))
+    colors = [HIT_COLOR if hit else EXTRA_COLOR for hit in matches.found_hit]
+    missed = [crop for crop, hit in zip(truth, matches.truth_hit, strict=True) if not hit]
+    colors += [MISSED_COLOR] * len(missed)
+    differences = draw_cells(image, [*found, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
+    names = titles or (
+        'Image',
+        f'Truth: {len(truth)} cells',
+        f'Found: {len(found)} cells',
+        f'{hits} hit, {len(missed)} missed, {len(found) - hits} extra',
+    )
+    return _side_by_side([_as_rgb(image), draw_cells(image, truth), found_picture, differences], names)
+
+
+def draw_text(text: str, height: int = 20, color: tuple[int, int, int] = (20, 24, 33)) -> NDArray[np.uint8]:
+    """A line of text on white as an RGB picture, its letters about ``height`` pixels high."""
+    font = _font()
+    font.set_size(height * 0.72, 72)
+    font.set_text(text, 0.0)
+    font.draw_glyphs_to_bitmap(antialiased=True)
+    ink = np.asarray(font.get_image(), dtype=np.float32)[..., None] / 255
+    return (ink * color + (1 - ink) * 255 + 0.5).astype(np.uint8)
+
+
+def _side_by_side(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArray[np.uint8]:
+    height, width = pictures[0].shape[:2]
+    page_width = len(pictures) * (width + GUTTER) - GUTTER
+    page = np.full((height + TITLE_HEIGHT, page_width, 3), 255, dtype=np.uint8)
+    for index, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left = index * (width + GUTTER)
+        page[TITLE_HEIGHT:, left : left + width] = picture
+        line = draw_text(title)[:TITLE_HEIGHT, :width]
+        top = (TITLE_HEIGHT - line.shape[0]) // 2
+        page[top : top + line.shape[0], left : left + line.shape[1]] = line
+    return page
+
+
+def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise InputError(
+            f'cells are drawn on uint8 (height, width) or (height, width, 3), not {image.dtype} {image.shape}; '
+            'see sartorius.visualization.images.for_display'
+        )
+    rgb = image[..., None].repeat(3, axis=2) if image.ndim == 2 else image
+    return np.array(rgb, order='C')
+
+
+@cache
+def _font():  # noqa: ANN202 - matplotlib has no types
+    import matplotlib
+    from matplotlib.ft2font import FT2Font
+
+    # The file that matplotlib ships: asking its font manager would search the whole system at the first call.
+    return FT2Font(str(Path(matplotlib.get_data_path()) / 'fonts/ttf/DejaVuSans.ttf'))

@@ -1,0 +1,70 @@
+"""The frame that all HTML pages of the project share: one file, no external resource."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from importlib import resources
+from string import Template
+
+from sartorius import __version__
+from sartorius.visualization.gallery import color_rules
+
+
+def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]]) -> str:
+    """A whole page.
+
+    Args:
+        title: Heading, plain text.
+        lead: The sentence below it, plain text.
+        sections: Id, heading (plain text) and content (HTML) of each section; the first one needs no heading.
+    """
+    templates = resources.files(__package__) / 'templates'
+    main = '\n'.join(
+        f'<section id="{name}" aria-label="{escape(heading)}"><h2>{escape(heading)}</h2>\n{content}\n</section>'
+        for name, heading, content in sections
+    )
+    links = ''.join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in sections)
+    return Template(templates.joinpath('page.html').read_text(encoding='utf-8')).substitute(
+        title=escape(title),
+        lead=escape(lead),
+        links=links,
+        main=main,
+        style=templates.joinpath('page.css').read_text(encoding='utf-8') + color_rules(),
+        script=templates.joinpath('page.js').read_text(encoding='utf-8'),
+        footer=f'Made by sartorius-cells {__version__} on {datetime.now():%Y-%m-%d %H:%M}.',
+    )
+
+
+def figures(entries: Sequence[tuple[str, str, str]]) -> str:
+    """Large numbers in a row: name, value and a remark of each, plain text."""
+    items = ''.join(
+        f'<div class="figure"><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>'
+        for name, value, remark in entries
+    )
+    return f'<dl class="figures sheet">{items}</dl>'
+
+
+def chart(title: str, remark: str, svg: str) -> str:
+    """A chart under its title."""
+    return f'<div class="chart sheet"><h3>{escape(title)}</h3><p>{escape(remark)}</p>{svg}</div>'
+
+
+def source_list(source: Mapping[str, object]) -> str:
+    """Names and values (JSON types) of where something came from; nested ones are indented."""
+    if not source:
+        return '<p class="sheet">The predictions file does not say.</p>'
+    items = ''.join(f'<dt>{escape(str(key))}</dt><dd>{escape(_text(value))}</dd>' for key, value in source.items())
+    return f'<dl class="source sheet">{items}</dl>'
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return '\n'.join(f'{key}: {_text(part)}' for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        separator = '\n' if any(isinstance(part, (Mapping, list)) for part in value) else ', '
+        return separator.join(_text(part) for part in value)
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, float):
+        return f'{value:g}'
+    return '-' if value is None else str(value)

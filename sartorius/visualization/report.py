@@ -1,0 +1,86 @@
+"""The HTML page of one predictions file: scores, a table of the images, and pictures of the telling ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.postprocess.chain import Chain
+from sartorius.predictions.structures import PredictionSet
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import write_text
+from sartorius.visualization.gallery import Example, card, legend
+from sartorius.visualization.images import find_image, read_for_display
+from sartorius.visualization.page import render_page, source_list
+from sartorius.visualization.report_data import CLASSES, Report, choose_images, gather, size_text
+from sartorius.visualization.report_sections import image_table, lead, summary
+
+DEFAULT_MAX_IMAGES = 24
+
+
+def write_report(
+    out: str | Path,
+    predictions: PredictionSet,
+    images: str | Path,
+    chain: Chain,
+    truth: Mapping[str, ImageAnnotations] | None = None,
+    source: Mapping[str, Any] | None = None,
+    max_images: int = DEFAULT_MAX_IMAGES,
+) -> Path:
+    """Writes ``index.html``, one file that needs no other.
+
+    Args:
+        out: Folder to write it in; made if it is missing.
+        predictions: Before post-processing.
+        images: Folder with the images, named by their ids.
+        chain: Post-processing; what comes out of it is shown and scored.
+        truth: True cells by image id, without or with more images than the predictions have.
+        source: More entries for the list of where the page came from, JSON types.
+        max_images: Most images to show; the table lists all.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        InputError: No image in the predictions, an image that is missing, cannot be read or is of another size than
+            its predictions, or that the annotations do not have.
+    """
+    report = gather(predictions, chain, truth)
+    chosen = choose_images(report.table, 'confidence' if truth is None else 'score', max_images)
+    examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
+    numbers = {image_id: number for number, image_id in enumerate(chosen)}
+    cards = '\n'.join(card(example, number, CLASSES) for number, example in enumerate(examples))
+    steps = [', '.join(f'{key}={value}' for key, value in step.items()) for step in chain.to_config()]
+    origin = {**(source or {}), 'post-processing': steps, **predictions.source}
+    sections = [
+        ('summary', 'Summary', summary(report)),
+        ('table', 'Table', image_table(report, numbers)),
+        ('images', 'Pictures', legend(truth is not None) + cards),
+        ('source', 'Source', source_list(origin)),
+    ]
+    path = Path(out) / 'index.html'
+    write_text(path, render_page('Cells found', lead(report), sections))
+    return path
+
+
+def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
+    found = report.found[image_id]
+    row = report.table.set_index('image_id').loc[image_id]
+    path = find_image(folder, image_id)
+    picture = read_for_display(path)
+    if picture.shape != found.size:
+        raise InputError(
+            f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(found.size)}; '
+            'name the folder with the images that were predicted'
+        )
+    return Example(
+        title=image_id,
+        image=picture,
+        found=found.crops,
+        truth=None if report.truth is None else report.truth[image_id].crops,
+        found_scores=found.scores,
+        cell_type=row['cell_type'],
+        score=None if report.truth is None else float(row['score']),
+        note=note,
+    )

@@ -1,0 +1,112 @@
+"""What the report shows: every image post-processed, scored and measured, and the images worth a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, summarise
+from sartorius.masks.crop import Size
+from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.steps import areas_of, with_crops
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError
+
+CLASSES = (*CELL_TYPES, NO_CELL_TYPE)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What the page is made of.
+
+    Attributes:
+        table: One row an image: ``image_id``, ``cell_type``, ``found_as`` (class of most found cells),
+            ``cells_found``, ``confidence`` (mean score of the found cells, NaN without any), ``area`` (their median
+            area in pixels, NaN without any); where the truth is known also all columns of
+            :func:`sartorius.evaluation.metric.score_images`.
+        found: Post-processed predictions by image id.
+        truth: True cells by image id, or None.
+        summary: Score and intervals, or None without truth.
+    """
+
+    table: pd.DataFrame
+    found: Mapping[str, ImagePredictions]
+    truth: Mapping[str, ImageAnnotations] | None
+    summary: Summary | None
+
+
+def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAnnotations] | None = None) -> Report:
+    """Post-processes, scores and measures every image.
+
+    Raises:
+        InputError: No image in the predictions, or an image that the annotations do not have or have in another size.
+    """
+    predictions = in_project_classes(predictions)
+    if not predictions.images:
+        raise InputError('the predictions hold no image; there is nothing to report')
+    found = {image.image_id: with_crops(chain(image)) for image in progress(predictions.images, 'post-processing')}
+    rows = [_measure(image) for image in found.values()]
+    table = pd.DataFrame(rows, columns=['image_id', 'found_as', 'cells_found', 'confidence', 'area'])
+    if truth is None:
+        return Report(table.assign(cell_type=table['found_as']), found, None, None)
+    covered = {image_id: truth[image_id] for image_id in found if image_id in truth}
+    for image_id, true in covered.items():
+        if true.size != found[image_id].size:
+            raise InputError(
+                f'image {image_id}: {size_text(found[image_id].size)} in the predictions, {size_text(true.size)} in '
+                'the annotations; take the annotations of the same images'
+            )
+    scores = score_images(covered, {image_id: image.crops for image_id, image in found.items()})
+    table = scores.merge(table.drop(columns='cells_found'), on='image_id')
+    return Report(table, found, covered, summarise(scores))
+
+
+def choose_images(table: pd.DataFrame, by: str, most: int) -> dict[str, str]:
+    """Images to show: of each cell type in turn the lowest, the most typical and the highest by a column.
+
+    Returns:
+        Why each is shown, by image id; in the order of the cell types, and of the column within a type. All images,
+        without a reason, where there are no more than ``most``.
+    """
+    ordered = table.sort_values(by, kind='stable', na_position='first')
+    if len(table) <= most:
+        chosen = dict.fromkeys(ordered['image_id'], '')
+    else:
+        name = {'score': 'score', 'confidence': 'confidence'}[by]
+        queues = []
+        for _, rows in ordered.groupby('cell_type', sort=False):
+            ranked = rows['image_id'].tolist()
+            middle = (len(ranked) - 1) / 2
+            typical = sorted(ranked, key=lambda image_id: abs(ranked.index(image_id) - middle))
+            queues.append(((ranked, f'low {name}'), (typical, 'typical'), (ranked[::-1], f'high {name}')))
+        # Turn by turn, so that every type has its share of a small number.
+        turns = (
+            (ids[place], reason)
+            for place in range(len(table))
+            for kind in zip(*queues, strict=True)
+            for ids, reason in kind
+            if place < len(ids)
+        )
+        chosen = {}
+        for image_id, reason in turns:
+            if len(chosen) < most:
+                chosen.setdefault(image_id, reason)
+    shown = ordered[ordered['image_id'].isin(chosen)]
+    order = shown.iloc[np.argsort([CLASSES.index(name) for name in shown['cell_type']], kind='stable')]
+    return {image_id: chosen[image_id] for image_id in order['image_id']}
+
+
+def size_text(size: Size) -> str:
+    """Size ``(height, width)`` as people write it."""
+    return f'{size[1]}x{size[0]} px'
+
+
+def _measure(image: ImagePredictions) -> tuple[str, str, int, float, float]:
+    if not len(image):
+        return image.image_id, NO_CELL_TYPE, 0, float('nan'), float('nan')
+    found_as = CELL_TYPES[int(np.bincount(image.labels).argmax())]
+    return image.image_id, found_as, len(image), float(image.scores.mean()), float(np.median(areas_of(image)))
