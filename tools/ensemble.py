@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.fusion.boxes import DEFAULT_IOU, DEFAULT_METHOD
-from sartorius.fusion.fuse import fuse
 from sartorius.fusion.methods import METHODS
+from sartorius.fusion.sets import fuse
 from sartorius.predictions.search import DEFAULT_FUSED, plan_fusion
 from sartorius.predictions.store import PredictionHeader, check_suffix, load_predictions, read_header, save_predictions
 from sartorius.utils.cli import make_parser, run_tool

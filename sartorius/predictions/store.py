@@ -85,6 +85,20 @@ def check_suffix(path: str | Path) -> Path:
     return path
 
 
+def check_values(image: ImagePredictions) -> None:
+    """Refuses a box that is not finite, and a score or probability outside 0 to 1.
+
+    Raises:
+        InputError: Naming the image.
+    """
+    if not np.isfinite(image.boxes).all():
+        raise InputError(f'image {image.image_id}: a box holds a value that is not finite')
+    for name, values in (('score', image.scores), ('soft mask', image.soft_masks)):
+        # Written so that NaN fails too.
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise InputError(f'image {image.image_id}: a {name} lies outside 0 to 1')
+
+
 def save_predictions(path: str | Path, predictions: PredictionSet) -> None:
     """Writes a predictions file atomically; ``crops`` are left out.
 
@@ -98,7 +112,7 @@ def save_predictions(path: str | Path, predictions: PredictionSet) -> None:
     path = check_suffix(path)
     images = predictions.images
     for image in images:
-        _check_values(image)
+        check_values(image)
     grid = _common_grid(predictions)
     header = {
         'schema': SCHEMA,
@@ -156,7 +170,7 @@ def load_predictions(path: str | Path) -> PredictionSet:
     )
     try:
         for image in images:
-            _check_values(image)
+            check_values(image)
         return PredictionSet(images=images, classes=header.classes, source=header.source)
     except InputError as error:
         raise InputError(f'{display_path(path)}: {error}; make the file again with {MAKE_COMMAND}') from None
@@ -231,15 +245,6 @@ def _common_grid(predictions: PredictionSet) -> int:
     if grids:
         return grids.pop()
     return predictions.images[0].soft_masks.shape[1] if predictions.images else DEFAULT_GRID
-
-
-def _check_values(image: ImagePredictions) -> None:
-    if not np.isfinite(image.boxes).all():
-        raise InputError(f'image {image.image_id}: a box holds a value that is not finite')
-    for name, values in (('score', image.scores), ('soft mask', image.soft_masks)):
-        # Written so that NaN fails too.
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise InputError(f'image {image.image_id}: a {name} lies outside 0 to 1')
 
 
 def _to_bytes(soft_masks: NDArray[np.floating]) -> NDArray[np.uint8]:

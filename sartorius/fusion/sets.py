@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sartorius.fusion.boxes import DEFAULT_IOU, DEFAULT_METHOD, FusedBoxes, check_settings, check_weights, fuse_boxes
 from sartorius.fusion.soft_masks import agreement, resample_soft_masks, weighted_mean
-from sartorius.predictions.store import quantise
+from sartorius.predictions.store import check_values, quantise
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
@@ -102,6 +102,7 @@ def fuse_image(
     """Fuses several models' predictions of one image; see :func:`fuse`."""
     image_id, size = images[0].image_id, images[0].size
     for image in images:
+        check_values(image)
         if image.size != size:
             raise InputError(
                 f'image {image_id}: {image.size[1]}x{image.size[0]} px in one set, {size[1]}x{size[0]} in another; '
@@ -111,20 +112,17 @@ def fuse_image(
             raise InputError(f'image {image_id}: already post-processed; fuse predictions as the models gave them')
     images = [image.select(image.scores >= score_threshold) for image in images]
     scaled = check_weights(weights, len(images))
-    try:
-        fused = fuse_boxes(
-            [image.boxes for image in images],
-            [image.scores for image in images],
-            [image.labels for image in images],
-            size,
-            method,
-            iou_threshold,
-            scaled.tolist(),
-            per_class,
-            tie_breakers=[_fingerprints(image.soft_masks) for image in images],
-        )
-    except InputError as error:
-        raise InputError(f'image {image_id}: {error}') from None
+    fused = fuse_boxes(
+        [image.boxes for image in images],
+        [image.scores for image in images],
+        [image.labels for image in images],
+        size,
+        method,
+        iou_threshold,
+        scaled.tolist(),
+        per_class,
+        tie_breakers=[_fingerprints(image.soft_masks) for image in images],
+    )
     return ImagePredictions(
         image_id=image_id,
         size=size,

@@ -1,0 +1,341 @@
+"""Fusion of prediction sets with their masks."""
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sartorius.fusion import METHODS, fuse
+from sartorius.fusion.sets import fuse_image
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.kaggle_rle import decode
+from sartorius.masks.paste import binarise, paste_soft_mask
+from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.coco_results import area_average
+from sartorius.predictions.store import load_predictions, quantise, save_predictions
+from sartorius.utils.errors import InputError
+
+SIZE = (90, 120)
+GRID = 12
+
+
+def make_image(boxes, scores, soft_masks, labels=None, image_id='a', size=SIZE) -> ImagePredictions:
+    return ImagePredictions(
+        image_id=image_id,
+        size=size,
+        boxes=np.float32(boxes).reshape(-1, 4),
+        scores=np.float32(scores),
+        labels=np.zeros(len(scores), np.int64) if labels is None else np.array(labels, dtype=np.int64),
+        soft_masks=quantise(np.float32(soft_masks)),
+    )
+
+
+def random_image(rng, cells=6, image_id='a', grid=GRID) -> ImagePredictions:
+    corners = rng.uniform(0, 60, (cells, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(8, 20, (cells, 2))], axis=1)
+    return make_image(
+        boxes, rng.uniform(0.1, 1, cells), rng.random((cells, grid, grid)), rng.integers(0, 3, cells), image_id
+    )
+
+
+def as_sets(*images: ImagePredictions) -> list[PredictionSet]:
+    return [PredictionSet(images=(image,)) for image in images]
+
+
+def assert_same_cells(one: ImagePredictions, other: ImagePredictions) -> None:
+    for name in ('boxes', 'scores', 'labels', 'soft_masks'):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def disk(centre, radius) -> MaskCrop:
+    yy, xx = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    return MaskCrop.from_full(np.hypot(xx - centre[0], yy - centre[1]) < radius)
+
+
+def as_seen(crop: MaskCrop, box, score=0.8, grid=28) -> ImagePredictions:
+    """A model that gives the true mask exactly, in a box of its own."""
+    return make_image([box], [score], [area_average(crop, box, grid)])
+
+
+def iou(first: MaskCrop, second: MaskCrop, size=SIZE) -> float:
+    one, other = first.to_full(size), second.to_full(size)
+    return (one & other).sum() / (one | other).sum()
+
+
+def paste_full(soft_mask, box) -> np.ndarray:
+    """The slow way: a full-size bitmap of probabilities, nothing outside the box."""
+    full = np.zeros(SIZE)
+    pasted, left, top = paste_soft_mask(soft_mask, box, SIZE)
+    full[top : top + pasted.shape[0], left : left + pasted.shape[1]] = pasted
+    yy, xx = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    return full * ((xx >= box[0]) & (xx <= box[2]) & (yy >= box[1]) & (yy <= box[3]))
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_masks_equal_the_mean_of_full_size_bitmaps(seed):
+    """Three boxes whose weighted mean is a box of whole pixels, one a grid cell: both ways have the same points."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(5, 50, 2)
+    target = np.array([x, y, x + GRID, y + GRID], dtype=np.float64)
+    shift = rng.uniform(-1.5, 1.5, 4)
+    # Weight times score: .3, .3 and 2 x .4, of which the third box is the target itself.
+    boxes, scores, weights = [target + shift, target - shift, target], [0.3, 0.3, 0.4], [1, 1, 2]
+    masks = quantise(rng.random((3, GRID, GRID)))
+    images = [make_image([box], [score], [mask]) for box, score, mask in zip(boxes, scores, masks, strict=True)]
+    fused = fuse_image(images, 'wbf', weights, iou_threshold=0.3)
+    assert len(fused) == 1
+    np.testing.assert_allclose(fused.boxes[0], target, atol=1e-4)
+    full = sum(
+        share * paste_full(image.soft_masks[0], image.boxes[0])
+        for share, image in zip([0.3, 0.3, 0.8], images, strict=True)
+    )
+    expected = (full / 1.4)[y : y + GRID, x : x + GRID]
+    # Half a step of the rounding to 1/255, and the single precision of the box.
+    np.testing.assert_allclose(fused.soft_masks[0], expected, atol=0.5 / 255 + 1e-3)
+
+
+@pytest.mark.parametrize(('method', 'average'), [('wbf', False), ('nms', False), ('nms', True)])
+def test_members_that_agree_give_the_mask_they_agree_on(method, average):
+    truth = disk((50.3, 40.6), 13)
+    box = np.array([36, 27, 65, 55])
+    rng = np.random.default_rng(0)
+    images = [as_seen(truth, box + rng.uniform(-2, 2, 4)) for _ in range(5)]
+    fused = fuse_image(images, method, average_masks=average)
+    assert len(fused) == 1
+    (crop,) = binarise(fused.soft_masks, fused.boxes, SIZE)
+    alone = [iou(binarise(image.soft_masks, image.boxes, SIZE)[0], truth) for image in images]
+    assert min(alone) > 0.95
+    assert iou(crop, truth) > 0.95
+
+
+def test_members_that_differ_are_averaged():
+    box = [20, 20, 48, 48]
+    left, right = np.zeros((28, 28)), np.zeros((28, 28))
+    left[:, :20], right[:, 10:] = 1, 1
+    fused = fuse_image([make_image([box], [0.9], [left]), make_image([box], [0.3], [right])], 'wbf')
+    # Three parts of the left one, one of the right one.
+    np.testing.assert_allclose(fused.soft_masks[0, 14, [5, 15, 25]], [0.75, 1, 0.25], atol=0.5 / 255)
+    np.testing.assert_array_equal(fused.soft_masks, quantise(fused.soft_masks))
+
+
+def test_nms_keeps_the_mask_of_the_kept_cell():
+    rng = np.random.default_rng(1)
+    images = [random_image(rng) for _ in range(3)]
+    fused = fuse_image(images, 'nms')
+    cells = {
+        (*b.tolist(), float(s)): m for i in images for b, s, m in zip(i.boxes, i.scores, i.soft_masks, strict=True)
+    }
+    for box, score, mask in zip(fused.boxes, fused.scores, fused.soft_masks, strict=True):
+        np.testing.assert_array_equal(mask, cells[(*box.tolist(), float(score))])
+
+
+def test_nms_averages_only_masks_that_agree():
+    box = [20, 20, 48, 48]
+    kept, like, unlike = np.zeros((3, 28, 28))
+    kept[4:24, 4:24], like[4:24, 6:24], unlike[:4] = 1, 1, 1
+    images = [make_image([box], [score], [mask]) for score, mask in ((0.8, kept), (0.4, like), (0.7, unlike))]
+    np.testing.assert_array_equal(fuse_image(images, 'nms').soft_masks[0], kept)
+    fused = fuse_image(images, 'nms', average_masks=True).soft_masks[0]
+    # Column 5 is in the kept mask (two thirds of the say) and not in the like one; the unlike one has none.
+    np.testing.assert_allclose(fused[10, [5, 10]], [2 / 3, 1], atol=0.5 / 255)
+    assert fused[2, 10] == 0
+
+
+def test_grids_of_different_size_are_brought_to_the_largest():
+    truth = disk((50, 40), 12)
+    images = [as_seen(truth, [36, 26, 64, 54], 0.5, grid) for grid in (14, 28)]
+    fused = fuse_image(images, 'wbf')
+    assert fused.soft_masks.shape == (1, 28, 28)
+    assert iou(binarise(fused.soft_masks, fused.boxes, SIZE)[0], truth) > 0.95
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_one_set_without_overlaps_comes_back(method):
+    rng = np.random.default_rng(2)
+    boxes = [[5, 5, 15, 17], [40.2, 30.1, 55, 50], [80, 60, 99.5, 80.5]]
+    image = make_image(boxes, [0.9, 0.8, 0.7], rng.random((3, GRID, GRID)), [1, 0, 2])
+    assert_same_cells(fuse_image([image], method), image)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_a_set_named_three_times_is_the_set(method):
+    rng = np.random.default_rng(3)
+    boxes = [[5, 5, 15, 17], [40.2, 30.1, 55, 50], [80, 60, 99.5, 80.5]]
+    image = make_image(boxes, [0.9, 0.8, 0.7], rng.random((3, GRID, GRID)), [1, 0, 2])
+    fused = fuse_image([image] * 3, method)
+    np.testing.assert_allclose(fused.boxes, image.boxes, atol=1e-4)
+    np.testing.assert_allclose(fused.scores, image.scores, atol=1e-6)
+    np.testing.assert_allclose(fused.soft_masks, image.soft_masks, atol=1.01 / 255)
+
+
+cell = st.tuples(
+    st.sampled_from([0.0, 10.0, 12.0]),
+    st.sampled_from([0.0, 10.0]),
+    st.sampled_from([0.25, 0.5]),
+    st.integers(0, 1),
+    st.integers(0, 3),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    models=st.lists(st.lists(cell, max_size=6), min_size=1, max_size=4),
+    method=st.sampled_from(sorted(METHODS)),
+    average=st.booleans(),
+    per_class=st.booleans(),
+    random=st.randoms(use_true_random=False),
+)
+def test_order_of_sets_and_cells_makes_no_difference(models, method, average, per_class, random):
+    """Also where boxes, scores and labels are equal and the masks are not."""
+    masks = np.random.default_rng(0).random((4, 5, 5))
+    weights = [random.choice([1.0, 2.0]) for _ in models]
+
+    def build(cells):
+        boxes = [[x, y, x + 10, y + 10] for x, y, *_ in cells]
+        chosen = masks[[c[4] for c in cells]] if cells else np.zeros((0, 5, 5))
+        return make_image(boxes, [c[2] for c in cells], chosen, [c[3] for c in cells])
+
+    options = {'method': method, 'average_masks': average, 'per_class': per_class}
+    fused = fuse_image([build(cells) for cells in models], weights=weights, **options)
+    order = random.sample(range(len(models)), len(models))
+    shuffled = [build(random.sample(models[m], len(models[m]))) for m in order]
+    assert_same_cells(fuse_image(shuffled, weights=[weights[m] for m in order], **options), fused)
+
+
+def test_a_score_threshold_leaves_cells_out_before_the_fusion():
+    box = [20, 20, 40, 40]
+    ones = np.ones((1, GRID, GRID))
+    images = [make_image([box], [0.9], ones), make_image([box], [0.2], ones)]
+    np.testing.assert_allclose(fuse_image(images, 'wbf').scores, [0.55], atol=1e-6)
+    np.testing.assert_allclose(fuse_image(images, 'wbf', score_threshold=0.3).scores, [0.45], atol=1e-6)
+
+
+def test_classes_are_matched_by_name():
+    ones = np.ones((1, GRID, GRID))
+    first = PredictionSet((make_image([[20, 20, 40, 40]], [0.9], ones, [0]),), ('cort', 'astro', 'shsy5y'))
+    second = PredictionSet((make_image([[20, 20, 40, 40]], [0.7], ones, [2]),), ('shsy5y', 'astro', 'cort'))
+    for sets in ([first, second], [second, first]):
+        fused = fuse(sets)
+        assert len(fused.images[0]) == 1 and fused.classes[fused.images[0].labels[0]] == 'cort'
+        assert fused.classes == ('cort', 'astro', 'shsy5y')
+
+
+def test_images_are_matched_by_id_and_the_source_tells_all():
+    rng = np.random.default_rng(4)
+    a, b = random_image(rng, image_id='a'), random_image(rng, image_id='b')
+    sets = [PredictionSet((a, b), source={'config': 'one.py'}), PredictionSet((b, a), source={'config': 'two.py'})]
+    fused = fuse(sets, 'wbf', weights=[1, 3], names=['z.npz', 'y.npz'])
+    assert fused.image_ids == ('a', 'b')
+    assert_same_cells(fused.images[0], fuse_image([a, a], 'wbf', [1, 3]))
+    assert fused.source == {
+        'kind': 'fused',
+        'method': 'wbf',
+        'iou_threshold': 0.55,
+        'score_threshold': 0.0,
+        'per_class': True,
+        'average_masks': False,
+        'members': [
+            {'name': 'y.npz', 'weight': 3.0, 'source': {'config': 'two.py'}},
+            {'name': 'z.npz', 'weight': 1.0, 'source': {'config': 'one.py'}},
+        ],
+    }
+
+
+def test_what_is_fused_in_memory_equals_the_file(tmp_path):
+    rng = np.random.default_rng(5)
+    fused = fuse(as_sets(random_image(rng), random_image(rng)))
+    save_predictions(tmp_path / 'p.npz', fused)
+    back = load_predictions(tmp_path / 'p.npz')
+    assert_same_cells(back.images[0], fused.images[0])
+    assert dict(back.source) == dict(fused.source)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_images_without_cells(method):
+    empty = ImagePredictions.empty('a', SIZE, GRID)
+    assert len(fuse_image([empty, empty], method)) == 0
+    image = random_image(np.random.default_rng(6), 1)
+    assert len(fuse_image([empty, image], method)) == 1
+
+
+def test_an_image_missing_in_one_set_is_named():
+    rng = np.random.default_rng(7)
+    both = PredictionSet((random_image(rng, image_id='a'), random_image(rng, image_id='b')))
+    one = PredictionSet((random_image(rng, image_id='a'),))
+    with pytest.raises(InputError, match=r'^one\.npz has no image b, which another file has'):
+        fuse([both, one], names=['both.npz', 'one.npz'])
+    with pytest.raises(InputError, match='set 1 has no image c and 1 more'):
+        fuse([one, PredictionSet((random_image(rng, image_id='c'), random_image(rng, image_id='d')))])
+
+
+def test_other_classes_are_refused():
+    rng = np.random.default_rng(8)
+    sets = [PredictionSet((random_image(rng),)), PredictionSet((random_image(rng),), ('a', 'b', 'c'))]
+    with pytest.raises(InputError, match=r'two\.npz has the classes a, b, c, one\.npz has shsy5y, astro, cort'):
+        fuse(sets, names=['one.npz', 'two.npz'])
+
+
+def test_other_sizes_are_refused():
+    image = random_image(np.random.default_rng(9))
+    other = make_image(image.boxes, image.scores, image.soft_masks, size=(45, 60))
+    with pytest.raises(InputError, match='image a: 60x45 px in one set, 120x90 in another'):
+        fuse(as_sets(image, other))
+
+
+def test_post_processed_cells_are_refused():
+    image = random_image(np.random.default_rng(10), 1)
+    crops = (disk((20, 20), 5),)
+    done = ImagePredictions('a', SIZE, image.boxes, image.scores, image.labels, image.soft_masks, crops)
+    with pytest.raises(InputError, match='image a: already post-processed'):
+        fuse(as_sets(done))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'weights': [1, 2, 3]}, '3 weights for 2 sets'),
+        ({'weights': [0, 1]}, 'weight 0 is not above 0'),
+        ({'method': 'mean'}, 'unknown fusion method'),
+        ({'iou_threshold': 0}, 'IoU threshold is 0'),
+        ({'score_threshold': -1}, 'score threshold is -1'),
+        ({'names': ['a']}, '1 names for 2'),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    rng = np.random.default_rng(11)
+    with pytest.raises(InputError, match=message):
+        fuse(as_sets(random_image(rng), random_image(rng)), **options)
+
+
+@pytest.mark.parametrize('name', ['boxes', 'scores', 'soft_masks'])
+def test_bad_values_name_the_image(name):
+    image = random_image(np.random.default_rng(12))
+    getattr(image, name).flat[0] = np.nan
+    with pytest.raises(InputError, match='image a: '):
+        fuse(as_sets(image))
+
+
+def test_real_cells_seen_by_models_that_agree(real_data):
+    """Real masks of one image in boxes that differ: the fused masks are as good as the models'."""
+    with open(real_data / 'train.csv', encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['cell_type'] == 'cort']
+    rows = [row for row in rows if row['id'] == rows[0]['id']]
+    size = (int(rows[0]['height']), int(rows[0]['width']))
+    truth = [decode(row['annotation'], size) for row in rows]
+    rng = np.random.default_rng(0)
+    models = []
+    for _ in range(3):
+        boxes = np.array([crop.window for crop in truth]) + rng.uniform(-1, 1, (len(truth), 4))
+        masks = [area_average(crop, box, 28) for crop, box in zip(truth, boxes, strict=True)]
+        models.append(make_image(boxes, np.linspace(0.9, 0.5, len(truth)), masks, size=size))
+    fused = fuse_image(models, 'wbf')
+    assert len(fused) == len(truth)
+    crops = binarise(fused.soft_masks, fused.boxes, size)
+    alone = [
+        np.mean([iou(c, t, size) for c, t in zip(binarise(m.soft_masks, m.boxes, size), truth, strict=True)])
+        for m in models
+    ]
+    together = np.mean([iou(crop, true, size) for crop, true in zip(crops, truth, strict=True)])
+    assert min(alone) > 0.9 and together > min(alone) - 0.02

@@ -1,0 +1,228 @@
+"""COCO results: area averages that a person can check, the way there and back, and refusals."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+
+from sartorius.masks.coco_rle import decode, encode
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.paste import binarise
+from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.coco_results import (
+    area_average,
+    dataset_of,
+    from_coco_results,
+    read_coco_results,
+    to_coco_results,
+    write_coco_results,
+)
+from sartorius.utils.errors import InputError
+
+SIZE = (20, 30)
+DATASET = {
+    'images': [
+        {'id': 7, 'file_name': 'images/a.png', 'height': 20, 'width': 30},
+        {'id': 9, 'file_name': 'b.tif', 'height': 10, 'width': 12},
+    ],
+    'categories': [{'id': 3, 'name': 'cort'}, {'id': 5, 'name': 'shsy5y'}, {'id': 8, 'name': 'astro'}],
+}
+
+
+def rle_of(crop: MaskCrop, size=SIZE) -> dict:
+    """As another detector writes it: pycocotools on the full-size mask."""
+    code = coco_mask.encode(np.asfortranarray(crop.to_full(size).astype(np.uint8)))
+    return {'size': list(code['size']), 'counts': code['counts'].decode('ascii')}
+
+
+def one_result(**changes) -> dict:
+    crop = MaskCrop(np.ones((4, 6), dtype=bool), 10, 5)
+    return {
+        'image_id': 7,
+        'category_id': 5,
+        'bbox': [10, 5, 6, 4],
+        'score': 0.75,
+        'segmentation': rle_of(crop),
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ('box', 'grid', 'expected'),
+    [
+        # The mask is the 2x2 square from (2, 2) to (4, 4), less its lower right pixel.
+        ([2, 2, 4, 4], 2, [[1, 1], [1, 0]]),
+        ([2, 2, 4, 4], 1, [[0.75]]),
+        ([2, 2, 4, 4], 4, [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]),
+        # A box twice as large: a quarter of it is covered but for the missing pixel.
+        ([0, 0, 4, 4], 2, [[0, 0], [0, 0.75]]),
+        # Half a pixel to the right: each grid cell sees halves of two columns.
+        ([2.5, 2, 4.5, 4], 2, [[1, 0.5], [0.5, 0]]),
+        # Elsewhere.
+        ([10, 10, 12, 12], 2, [[0, 0], [0, 0]]),
+    ],
+)
+def test_area_average_by_hand(box, grid, expected):
+    crop = MaskCrop(np.array([[True, True], [True, False]]), 2, 2)
+    np.testing.assert_allclose(area_average(crop, box, grid), expected, atol=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), grid=st.integers(1, 7))
+def test_area_average_equals_counting_on_a_fine_raster(seed, grid):
+    rng = np.random.default_rng(seed)
+    crop = MaskCrop(rng.random((6, 5)) < 0.5, 3, 2)
+    x1, y1 = rng.integers(0, 8, 2)
+    box = [x1, y1, x1 + rng.integers(1, 8), y1 + rng.integers(1, 8)]
+    # Each pixel drawn as grid x grid small squares: the edges of the box's grid cells fall on squares' edges.
+    fine = np.kron(crop.to_full((20, 20)), np.ones((grid, grid)))[
+        box[1] * grid : box[3] * grid, box[0] * grid : box[2] * grid
+    ]
+    height, width = box[3] - box[1], box[2] - box[0]
+    expected = fine.reshape(grid, height, grid, width).mean(axis=(1, 3))
+    np.testing.assert_allclose(area_average(crop, box, grid), expected, atol=1e-6)
+
+
+def test_a_foreign_result_becomes_a_cell():
+    found = from_coco_results([one_result()], DATASET, grid=4)
+    assert found.image_ids == ('a', 'b') and len(found.by_id()['b']) == 0 and found.by_id()['b'].size == (10, 12)
+    cell = found.by_id()['a']
+    np.testing.assert_array_equal(cell.boxes, [[10, 5, 16, 9]])
+    np.testing.assert_array_equal(cell.scores, np.float32([0.75]))
+    # Category 5 is shsy5y, the project's first class.
+    np.testing.assert_array_equal(cell.labels, [0])
+    np.testing.assert_array_equal(cell.soft_masks, np.ones((1, 4, 4), np.float32))
+
+
+def test_a_result_without_a_box_gets_that_of_its_mask():
+    result = one_result()
+    del result['bbox']
+    np.testing.assert_array_equal(from_coco_results([result], DATASET).images[0].boxes, [[10, 5, 16, 9]])
+
+
+def test_there_and_back(tmp_path):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (6, 2))
+    yy, xx = np.mgrid[:28, :28]
+    disk = (np.hypot(yy - 13.5, xx - 13.5) < 12).astype(np.float32)
+    image = ImagePredictions(
+        image_id='a',
+        size=(64, 80),
+        boxes=np.concatenate([corners, corners + rng.uniform(12, 22, (6, 2))], axis=1).astype(np.float32),
+        scores=rng.random(6, dtype=np.float32),
+        labels=rng.integers(0, 3, 6),
+        soft_masks=np.repeat(disk[None], 6, axis=0),
+    )
+    saved = PredictionSet(images=(image, ImagePredictions.empty('b', (10, 10))))
+    write_coco_results(tmp_path / 'results.json', saved)
+    (tmp_path / 'dataset.json').write_text(json.dumps(dataset_of(saved)))
+    back = read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')
+    assert back.image_ids == ('a', 'b') and len(back.images[1]) == 0
+    assert back.source['kind'] == 'coco_results' and len(back.source['sha256']) == 64
+    there = back.images[0]
+    np.testing.assert_allclose(there.boxes, image.boxes, atol=1e-4)
+    np.testing.assert_array_equal(there.scores, image.scores)
+    np.testing.assert_array_equal(there.labels, image.labels)
+    for ours, theirs in zip(
+        binarise(image.soft_masks, image.boxes, image.size),
+        binarise(there.soft_masks, there.boxes, there.size),
+        strict=True,
+    ):
+        one, other = ours.to_full(image.size), theirs.to_full(image.size)
+        assert (one & other).sum() / (one | other).sum() > 0.95
+
+
+def test_results_use_the_ids_of_the_dataset_and_pycocotools_reads_them():
+    image = ImagePredictions(
+        image_id='a',
+        size=SIZE,
+        boxes=np.float32([[2, 3, 8, 7]]),
+        scores=np.float32([0.5]),
+        labels=np.array([2]),
+        soft_masks=np.ones((1, 28, 28), np.float32),
+    )
+    (result,) = to_coco_results(PredictionSet(images=(image,)), DATASET)
+    assert (result['image_id'], result['category_id'], result['bbox'], result['score']) == (7, 3, [2, 3, 6, 4], 0.5)
+    assert json.loads(json.dumps(result)) == result
+    expected = np.zeros(SIZE, np.uint8)
+    expected[3:7, 2:8] = 1
+    np.testing.assert_array_equal(coco_mask.decode(result['segmentation']), expected)
+
+
+def test_post_processed_masks_are_what_counts():
+    crop = MaskCrop(np.ones((1, 1), dtype=bool), 3, 4)
+    image = ImagePredictions(
+        'a',
+        SIZE,
+        np.float32([[2, 3, 8, 7]]),
+        np.float32([0.5]),
+        np.array([0]),
+        np.ones((1, 4, 4), np.float32),
+        crops=(crop,),
+    )
+    (result,) = to_coco_results(PredictionSet(images=(image,)), DATASET)
+    assert result['segmentation'] == encode(crop, SIZE) and decode(result['segmentation']).window == (3, 4, 4, 5)
+
+
+def without(key: str) -> dict:
+    result = one_result()
+    del result[key]
+    return result
+
+
+@pytest.mark.parametrize(
+    ('result', 'message'),
+    [
+        (one_result(image_id=1), 'result 1: image_id 1 is not in the COCO dataset'),
+        (one_result(category_id=0), 'result 1: category_id 0'),
+        (one_result(score=1.2), 'result 1: score 1.2 lies outside'),
+        (one_result(score=float('nan')), 'result 1: score nan'),
+        (one_result(bbox=[10, 5, 0, 4]), 'has no area'),
+        (one_result(bbox=[10, 5, float('inf'), 4]), 'has no area'),
+        (one_result(bbox=[10, 5, 4]), 'result 1 is not as COCO writes it'),
+        (one_result(segmentation=[[1, 1, 5, 1, 5, 5]]), 'is a polygon'),
+        (one_result(segmentation=None), 'no segmentation; boxes without masks cannot join'),
+        (one_result(segmentation={'size': [30, 20], 'counts': ''}), r'has size \[30, 20\], its image is \[20, 30\]'),
+        (one_result(segmentation={'size': [20, 30], 'counts': '11'}), 'COCO RLE covers'),
+        (one_result(segmentation={'size': [20, 30], 'counts': b'11'}), 'must be a str'),
+        (without('score'), 'result 1 is not as COCO writes it'),
+        (without('segmentation'), 'no segmentation'),
+        (3, 'result 1 is not as COCO writes it'),
+    ],
+)
+def test_bad_results_are_refused_by_number(result, message):
+    with pytest.raises(InputError, match=message):
+        from_coco_results([one_result(), result], DATASET)
+
+
+def test_a_category_that_is_no_class_is_refused():
+    dataset = copy.deepcopy(DATASET)
+    dataset['categories'][1]['name'] = 'person'
+    with pytest.raises(InputError, match='result 0: category person is not among the classes'):
+        from_coco_results([one_result()], dataset)
+
+
+@pytest.mark.parametrize('dataset', [{}, [], {'images': [{'id': 1}], 'categories': []}])
+def test_a_dataset_without_what_is_needed_is_refused(dataset):
+    with pytest.raises(InputError, match='COCO'):
+        from_coco_results([], dataset)
+
+
+def test_an_image_or_class_that_the_dataset_lacks_is_refused():
+    with pytest.raises(InputError, match='the COCO images lack z'):
+        to_coco_results(PredictionSet(images=(ImagePredictions.empty('z', SIZE),)), DATASET)
+    with pytest.raises(InputError, match='the COCO categories lack the class yeast'):
+        to_coco_results(PredictionSet(images=(), classes=('yeast',)), DATASET)
+
+
+def test_files_that_are_no_results_are_named(tmp_path):
+    (tmp_path / 'dataset.json').write_text(json.dumps(DATASET))
+    (tmp_path / 'results.json').write_text('{"a":')
+    with pytest.raises(InputError, match=r'results\.json: not JSON'):
+        read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')
+    (tmp_path / 'results.json').write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r'results\.json: not COCO results'):
+        read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')

@@ -1,0 +1,90 @@
+"""Which files the bare commands take."""
+
+import os
+
+import numpy as np
+import pytest
+
+from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.search import find_for_submission, find_predictions, plan_fusion
+from sartorius.predictions.store import save_predictions
+from sartorius.utils.errors import UsageError
+
+
+def put(path, images='ab', age=0, kind='model'):
+    """Writes a predictions file of some images, ``age`` seconds old."""
+    predictions = PredictionSet(
+        images=tuple(ImagePredictions.empty(name, (4, 5)) for name in images), source={'kind': kind}
+    )
+    save_predictions(path, predictions)
+    os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    return path
+
+
+def test_all_predictions_files_are_found_and_nothing_else(tmp_path):
+    second, first = put(tmp_path / 'b/c/p.npz'), put(tmp_path / 'a/p.npz', images='xyz')
+    np.savez(tmp_path / 'other.npz', weights=np.zeros(2))
+    (tmp_path / 'broken.npz').write_bytes(second.read_bytes()[:100])
+    (tmp_path / 'folder.npz').mkdir()
+    put(tmp_path / '.half-written.npz')
+    found = find_predictions(tmp_path)
+    assert [path for path, _ in found] == [first, second]
+    assert found[0][1].image_ids == ('x', 'y', 'z')
+
+
+def test_files_of_the_same_images_are_fused_in_any_order_of_images(tmp_path):
+    paths = [put(tmp_path / '1.npz', 'ab', age=5), put(tmp_path / '2.npz', 'ba', age=9)]
+    plan = plan_fusion(tmp_path)
+    assert [one.path for one in plan.chosen] == paths and plan.left_out == ()
+
+
+def test_the_group_of_the_newest_file_is_taken_and_the_rest_explained(tmp_path):
+    old = put(tmp_path / 'fold0/1.npz', 'abc', age=50)
+    older = put(tmp_path / 'fold0/2.npz', 'abc', age=60)
+    chosen = [put(tmp_path / 'test/1.npz', 'cd', age=900), put(tmp_path / 'test/2.npz', 'cd', age=1)]
+    fused = put(tmp_path / 'fused.npz', 'cd', age=0, kind='fused')
+    broken = tmp_path / 'broken.npz'
+    broken.write_bytes(old.read_bytes()[:-30])
+    plan = plan_fusion(tmp_path)
+    assert [one.path for one in plan.chosen] == chosen
+    reasons = dict(plan.left_out)
+    assert set(reasons) == {old, older, fused, broken}
+    assert reasons[fused] == 'is the result of a fusion'
+    assert reasons[old] == 'covers other images (1 of its 3 are among the 2 fused)'
+    assert reasons[broken].startswith('truncated, damaged')
+
+
+def test_nothing_to_fuse_names_the_command(tmp_path):
+    with pytest.raises(UsageError, match=r'python tools/test\.py CONFIG CHECKPOINT'):
+        plan_fusion(tmp_path / 'missing')
+    put(tmp_path / 'fused.npz', kind='fused')
+    with pytest.raises(UsageError, match='no model predictions'):
+        plan_fusion(tmp_path)
+    (tmp_path / 'broken.npz').write_bytes(b'PK')
+    with pytest.raises(UsageError, match=r'1 cannot be read, the first is .*broken\.npz'):
+        plan_fusion(tmp_path)
+
+
+def test_a_submission_takes_the_only_file(tmp_path):
+    only = put(tmp_path / 'deep/down/p.npz')
+    assert find_for_submission(tmp_path) == only
+
+
+def test_a_submission_takes_the_newest_fused_file(tmp_path):
+    put(tmp_path / '1.npz')
+    put(tmp_path / '2.npz')
+    put(tmp_path / 'z.npz', age=9, kind='fused')
+    newest = put(tmp_path / 'b.npz', age=3, kind='fused')
+    assert find_for_submission(tmp_path) == newest
+
+
+def test_a_submission_from_several_unfused_files_is_refused(tmp_path):
+    put(tmp_path / '1.npz')
+    put(tmp_path / '2.npz')
+    with pytest.raises(UsageError, match=r'1\.npz, .*2\.npz.*python tools/ensemble\.py'):
+        find_for_submission(tmp_path)
+
+
+def test_a_submission_from_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r'python tools/test\.py CONFIG CHECKPOINT'):
+        find_for_submission(tmp_path)

@@ -1,0 +1,160 @@
+"""The command line of tools/ensemble.py."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.store import load_predictions, read_header, save_predictions
+from sartorius.utils.errors import InputError, UsageError
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location('ensemble_tool', repo_root / 'tools/ensemble.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def put(path, seed=0, images='ab', classes=('shsy5y', 'astro', 'cort'), config='mrcnn.py'):
+    """Predictions of the same three cells, a little moved for each seed."""
+    rng = np.random.default_rng(seed)
+    corners = np.array([[5, 5], [30, 20], [60, 40]]) + rng.uniform(-1, 1, (3, 2))
+    found = tuple(
+        ImagePredictions(
+            image_id=name,
+            size=(64, 80),
+            boxes=np.concatenate([corners, corners + 12], axis=1).astype(np.float32),
+            scores=rng.uniform(0.5, 1, 3).astype(np.float32),
+            labels=np.array([0, 1, 2]),
+            soft_masks=np.ones((3, 7, 7), np.float32),
+        )
+        for name in images
+    )
+    save_predictions(path, PredictionSet(found, classes, {'kind': 'model', 'config': config}))
+    return path
+
+
+@pytest.mark.parametrize('method', ['wbf', 'nms'])
+def test_two_models_are_fused_and_the_next_command_is_said(tool, tmp_path, capsys, method):
+    first, second = put(tmp_path / '1.npz', 1), put(tmp_path / '2.npz', 2, config='cascade.py')
+    out = tmp_path / 'deep/fused.npz'
+    tool.main([str(first), str(second), '--method', method, '--weights', '1', '2', '--out', str(out)])
+    fused = load_predictions(out)
+    assert [len(image) for image in fused.images] == [3, 3]
+    assert fused.source['kind'] == 'fused' and fused.source['method'] == method
+    assert [member['name'] for member in fused.source['members']] == [str(first), str(second)]
+    assert [member['weight'] for member in fused.source['members']] == [1, 2]
+    assert fused.source['members'][1]['source']['config'] == 'cascade.py'
+    printed = capsys.readouterr().out
+    assert 'cascade.py  2       6' in printed and '2 images, 6 cells' in printed
+    assert printed.splitlines()[-1] == f'next: python tools/make_submission.py {out}'
+
+
+def test_the_order_of_the_files_makes_no_difference(tool, tmp_path):
+    paths = [str(put(tmp_path / f'{n}.npz', n)) for n in range(3)]
+    tool.main([*paths, '--out', str(tmp_path / 'one.npz')])
+    tool.main([*paths[::-1], '--out', str(tmp_path / 'other.npz')])
+    one, other = load_predictions(tmp_path / 'one.npz'), load_predictions(tmp_path / 'other.npz')
+    assert dict(one.source) == dict(other.source)
+    for ours, theirs in zip(one.images, other.images, strict=True):
+        for name in ('boxes', 'scores', 'labels', 'soft_masks'):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+
+
+def damaged(path):
+    path.write_bytes(put(path).read_bytes()[:-40])
+    return path
+
+
+@pytest.mark.parametrize(
+    ('files', 'options', 'error', 'message'),
+    [
+        ({'1': {}, '2': {}}, ['--weights', '1'], UsageError, '1 weights for 2 files'),
+        ({'1': {}, '2': {}}, ['--weights', '1', '0'], InputError, 'weight 0 is not above 0'),
+        ({'1': {}, '2': {}}, ['--weights', '1', '-1'], InputError, 'weight -1 is not above 0'),
+        ({'1': {}, '2': {}}, ['--weights', '1', 'nan'], InputError, 'weight nan is not above 0'),
+        ({'1': {}, '2': {}}, ['--iou', '1.5'], InputError, 'IoU threshold is 1.5'),
+        ({'1': {}, '2': {}}, ['--score', '2'], InputError, 'score threshold is 2'),
+        ({'1': {}, '2': {'images': 'cd'}}, [], InputError, r'1\.npz has no image c and 1 more'),
+        ({'1': {}, '2': {'images': 'a'}}, [], InputError, r'2\.npz has no image b,'),
+        ({'1': {}, '2': {'classes': ('x', 'y', 'z')}}, [], InputError, r'2\.npz has the classes x, y, z'),
+    ],
+)
+def test_what_cannot_be_fused_is_refused_and_nothing_written(tool, tmp_path, files, options, error, message):
+    paths = [str(put(tmp_path / f'{name}.npz', **content)) for name, content in files.items()]
+    with pytest.raises(error, match=message):
+        tool.main([*paths, *options, '--out', str(tmp_path / 'out.npz')])
+    assert not (tmp_path / 'out.npz').exists()
+
+
+def test_files_named_badly_are_refused(tool, tmp_path):
+    sound, broken = put(tmp_path / 'sound.npz'), damaged(tmp_path / 'broken.npz')
+    with pytest.raises(InputError, match=r'broken\.npz: truncated, damaged'):
+        tool.main([str(sound), str(broken), '--out', str(tmp_path / 'out.npz')])
+    with pytest.raises(UsageError, match=r'sound\.npz is named twice'):
+        tool.main([str(sound), str(tmp_path / 'x/../sound.npz'), '--out', str(tmp_path / 'out.npz')])
+    with pytest.raises(UsageError, match='is one of the files to fuse'):
+        tool.main([str(sound), '--out', str(sound)])
+    with pytest.raises(UsageError, match=r'out\.json: a predictions file must end in \.npz'):
+        tool.main([str(sound), '--out', str(tmp_path / 'out.json')])
+    with pytest.raises(FileNotFoundError):
+        tool.main([str(sound), str(tmp_path / 'missing.npz'), '--out', str(tmp_path / 'out.npz')])
+    with pytest.raises(SystemExit) as stopped:
+        tool.main([str(sound), '--average-masks'])
+    assert stopped.value.code == 2
+
+
+@pytest.fixture
+def checkout(tmp_path, repo_root):
+    """A copy of what the command needs, with an empty work_dirs/."""
+    top = tmp_path / 'checkout'
+    for package in ('utils', 'masks', 'predictions', 'fusion'):
+        shutil.copytree(
+            repo_root / 'sartorius' / package,
+            top / 'sartorius' / package,
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
+    shutil.copy(repo_root / 'sartorius/__init__.py', top / 'sartorius/__init__.py')
+    (top / 'tools').mkdir()
+    shutil.copy(repo_root / 'tools/ensemble.py', top / 'tools/ensemble.py')
+    (top / 'work_dirs').mkdir()
+    return top
+
+
+def run_bare(checkout, folder):
+    environment = os.environ | {'PYTHONPATH': str(checkout)}
+    command = [sys.executable, str(checkout / 'tools/ensemble.py')]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_bare_it_fuses_what_covers_the_images_of_the_newest_file(checkout, tmp_path):
+    work_dirs = checkout / 'work_dirs'
+    elsewhere = put(work_dirs / 'fold1/predictions_val.npz', images='xy')
+    os.utime(elsewhere, (1, 1))
+    put(work_dirs / 'mrcnn/predictions_test.npz', 1)
+    put(work_dirs / 'cascade/predictions_test.npz', 2)
+    done = run_bare(checkout, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'fold1/predictions_val.npz: covers other images (0 of its 2 are among the 2 fused)' in done.stdout
+    out = work_dirs / 'ensemble/predictions.npz'
+    assert read_header(out).is_fused and len(read_header(out).source['members']) == 2
+    # Its own result is not fused again.
+    again = run_bare(checkout, work_dirs)
+    assert again.returncode == 0 and 'ensemble/predictions.npz: is the result of a fusion' in again.stdout
+    assert len(read_header(out).source['members']) == 2
+
+
+def test_bare_with_nothing_there_it_exits_2_and_names_the_command(checkout, tmp_path):
+    done = run_bare(checkout, tmp_path)
+    assert done.returncode == 2 and done.stdout == ''
+    assert done.stderr.startswith('error: no model predictions under ') and done.stderr.count('\n') == 1
+    assert 'python tools/test.py CONFIG CHECKPOINT' in done.stderr
+    assert list((checkout / 'work_dirs').iterdir()) == []
