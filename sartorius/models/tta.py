@@ -1,7 +1,7 @@
 """Test-time augmentation for boxes and masks.
 
-As Detectron2's ``GeneralizedRCNNWithTTA`` does: boxes are found in every view and fused, then every view draws the masks
-of the fused boxes; these are turned back and averaged on the RoI grid. Nothing is pasted.
+As Detectron2's ``GeneralizedRCNNWithTTA`` does: boxes are found in every view and fused, then every view draws the
+masks of the fused boxes; these are turned back and averaged on the RoI grid. Nothing is pasted.
 """
 
 from typing import Any

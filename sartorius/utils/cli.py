@@ -15,14 +15,19 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults that tell something, and leaves the example its lines."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """Parser whose ``--help`` shows the defaults and ends with an example command."""
     return argparse.ArgumentParser(
         description=description,
         epilog=f'example:\n  {example}',
-        formatter_class=type(
-            'HelpFormatter', (argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter), {}
-        ),
+        formatter_class=_HelpFormatter,
     )
 
 
