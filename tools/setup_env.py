@@ -114,6 +114,7 @@ class Environment:
         with open(self.log, 'a+b') as log:
             log.write(f'\n$ python {" ".join(arguments)}\n'.encode())
             log.flush()
+            output_start = log.tell()
             process = self._start(arguments, stdout=log, stderr=subprocess.STDOUT)
             try:
                 while (code := _wait(process)) is None:
@@ -123,8 +124,9 @@ class Environment:
                     process.terminate()
                     process.wait()
             if code != 0:
-                log.seek(0)
-                output = log.read().decode(errors='replace').rpartition('\n$ python ')[2]
+                # The output alone: the command line above it may hold words that look like an error.
+                log.seek(output_start)
+                output = log.read().decode(errors='replace')
                 raise InputError(explain_failure(what, output, self.log))
 
     def pip_install(self, what: str, *arguments: str, about: str = '') -> None:
