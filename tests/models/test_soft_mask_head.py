@@ -1,0 +1,72 @@
+"""The mask head hands out its grid, and pasting it gives what MMDetection's own head pastes."""
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+from sartorius.masks.paste import binarise
+from sartorius.models.convert import to_image_predictions
+from sartorius.models.soft_mask_head import SoftMaskHead
+
+SIZE = (40, 50)
+META = {'ori_shape': SIZE, 'scale_factor': (2.0, 2.0)}
+
+
+def results() -> InstanceData:
+    """Three boxes in the frame of the image at twice its size."""
+    boxes = torch.tensor([[10.0, 8.0, 50.0, 60.0], [0.0, 0.0, 100.0, 80.0], [61.4, 21.2, 99.9, 52.8]])
+    return InstanceData(bboxes=boxes, labels=torch.tensor([0, 2, 1]), scores=torch.tensor([0.9, 0.8, 0.7]))
+
+
+@pytest.mark.parametrize('class_agnostic', [False, True])
+def test_pastes_as_the_stock_head(class_agnostic: bool) -> None:
+    torch.manual_seed(0)
+    # Smooth logits: at a pixel whose probability is 0.5 to the last bit both answers would be right.
+    coarse = torch.randn(3, 1 if class_agnostic else 3, 4, 4)
+    logits = torch.nn.functional.interpolate(coarse, size=(28, 28), mode='bilinear')
+    heads = [kind(num_classes=3, num_convs=1, class_agnostic=class_agnostic) for kind in (FCNMaskHead, SoftMaskHead)]
+    config = ConfigDict(mask_thr_binary=0.5)
+    stock, ours = (head.predict_by_feat((logits,), [results()], [META], config, rescale=True)[0] for head in heads)
+    crops = binarise(ours.masks.numpy(), ours.bboxes.numpy(), SIZE, np.full(3, 0.5))
+    assert ours.masks.shape == (3, 28, 28)
+    torch.testing.assert_close(ours.bboxes, stock.bboxes)
+    for crop, mask in zip(crops, stock.masks.numpy(), strict=True):
+        assert np.count_nonzero(crop.to_full(SIZE) != mask) <= 1
+
+
+def test_without_rescale_boxes_stay() -> None:
+    found = SoftMaskHead(num_classes=3).predict_by_feat(
+        (torch.zeros(3, 3, 28, 28),), [results()], [META], ConfigDict(), rescale=False
+    )[0]
+    assert found.bboxes.tolist() == results().bboxes.tolist()
+    assert found.masks.unique().tolist() == [0.5]
+
+
+def test_probabilities_pass_through() -> None:
+    masks = torch.rand(3, 3, 28, 28)
+    found = SoftMaskHead(num_classes=3).predict_by_feat(
+        (masks,), [results()], [META], ConfigDict(), activate_map=True
+    )[0]
+    torch.testing.assert_close(found.masks[1], masks[1, 2])
+
+
+def test_last_layer_starts_near_zero() -> None:
+    head = SoftMaskHead(num_classes=3, class_agnostic=True)
+    head.init_weights()
+    with torch.no_grad():
+        assert head(torch.randn(2, 256, 14, 14)).abs().max() < 1
+
+
+def test_conversion_names_the_image_and_handles_none() -> None:
+    sample = {'img_path': 'data/train/abc.png', 'ori_shape': SIZE}
+    found = results()
+    found.masks = torch.full((3, 28, 28), 0.3)
+    full = to_image_predictions({**sample, 'pred_instances': found.to_dict()})
+    assert (full.image_id, full.size, len(full)) == ('abc', SIZE, 3)
+    np.testing.assert_allclose(full.soft_masks, 0.3, atol=0.5 / 255)
+    # MMDetection gives an image without cells full-size masks, of which there are none.
+    none = InstanceData(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), masks=torch.zeros(0, *SIZE))
+    assert len(to_image_predictions({**sample, 'pred_instances': none.to_dict()})) == 0
