@@ -1,0 +1,131 @@
+"""Configs are complete, pointed at data by one function, and misspelt keys are errors."""
+
+from pathlib import Path
+
+import pytest
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+
+from sartorius.engine.config import (
+    default_work_dir,
+    load_config,
+    parse_options,
+    set_data,
+    set_split,
+    train_from_scratch,
+)
+from sartorius.postprocess.chain import build_chain
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+
+LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name != '_base_')
+R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
+# The fullest training image of the competition.
+MOST_CELLS = 790
+
+
+def heads(config) -> list:
+    boxes = config.model.roi_head.bbox_head
+    return [*(boxes if isinstance(boxes, list) else [boxes]), config.model.roi_head.mask_head]
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_config_builds_and_fits_the_data(path: Path) -> None:
+    config = load_config(path)
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    assert hasattr(model, 'roi_head')
+    assert {head.num_classes for head in heads(config)} == {len(CELL_TYPES)}
+    assert config.model.test_cfg.rcnn.max_per_img > MOST_CELLS
+    assert config.model.test_cfg.rpn.max_per_img > MOST_CELLS
+    assert len(build_chain(config.postprocess).steps) > 0
+    assert config.default_hooks.checkpoint.save_best == 'competition/mAP'
+    assert any(hook.type == 'PostprocessHook' for hook in config.custom_hooks)
+
+
+def test_pretrained_weights_are_the_default_of_the_full_size_recipes() -> None:
+    assert load_config(R50).load_from.endswith('.pth')
+
+
+def test_from_scratch_frees_every_layer() -> None:
+    config = load_config(R50)
+    init_default_scope('mmdet')
+    frozen = [name for name, p in MODELS.build(config.model).named_parameters() if not p.requires_grad]
+    train_from_scratch(config)
+    assert config.load_from is None
+    assert frozen
+    assert all(p.requires_grad for p in MODELS.build(config.model).parameters())
+
+
+def test_data_and_fold_reach_every_data_set(tmp_path: Path) -> None:
+    config = load_config(R50)
+    set_data(config, tmp_path / 'data', tmp_path / 'ann', fold=3)
+    train, val = config.train_dataloader.dataset.dataset, config.val_dataloader.dataset
+    assert train.ann_file == str(tmp_path / 'ann' / 'fold3_train.json')
+    assert val.ann_file == config.val_evaluator.ann_file == str(tmp_path / 'ann' / 'fold3_val.json')
+    assert {train.data_root, val.data_root, config.test_dataloader.dataset.data_root} == {str(tmp_path / 'data')}
+
+
+def test_folders_of_a_config_are_relative_to_the_checkout(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv('SARTORIUS_DATA', raising=False)
+    monkeypatch.chdir(tmp_path)
+    config = load_config(R50)
+    set_data(config)
+    assert config.data_root == str(REPO_ROOT / 'data' / 'sartorius')
+
+
+@pytest.mark.parametrize(
+    ('split', 'fold', 'name'),
+    [('test', None, 'test.json'), ('val', None, 'fold0_val.json'), ('train', 2, 'fold2_train.json')],
+)
+def test_split_picks_its_annotations(tmp_path: Path, split: str, fold: int | None, name: str) -> None:
+    (tmp_path / name).write_text('{}')
+    config = load_config(R50)
+    set_data(config, tmp_path, tmp_path, fold)
+    assert set_split(config, split, fold) == tmp_path / name
+    assert config.test_dataloader.dataset.ann_file == str(tmp_path / name)
+
+
+def test_split_without_annotations_names_the_tool(tmp_path: Path) -> None:
+    config = load_config(R50)
+    set_data(config, tmp_path, tmp_path)
+    with pytest.raises(InputError, match=r'test\.json: no such annotation file; tools/prepare_sartorius\.py'):
+        set_split(config, 'test')
+
+
+@pytest.mark.parametrize(
+    ('key', 'message'),
+    [
+        ('train_cfg.max_iter', 'did you mean train_cfg.max_iters'),
+        ('moedl.test_cfg.rcnn.score_thr', 'did you mean model'),
+        ('param_scheduler.9.end', 'is a list of 2'),
+        ('load_from.thing', 'has no parts'),
+        ('entirely_new', 'new keys go into a config file'),
+    ],
+)
+def test_misspelt_option_names_the_nearest(key: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_config(R50, {key: 1})
+
+
+def test_options_are_merged_and_typed() -> None:
+    options = parse_options(['train_cfg.max_iters=7', 'param_scheduler.1.end=9', 'tta_views=[none,rot90]'])
+    config = load_config(R50, options)
+    assert (config.train_cfg.max_iters, config.param_scheduler[1].end) == (7, 9)
+    assert config.tta_views == ['none', 'rot90']
+
+
+def test_option_without_value() -> None:
+    with pytest.raises(UsageError, match="KEY=VALUE, not 'train_cfg'"):
+        parse_options(['train_cfg'])
+
+
+def test_missing_config_suggests_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'did you mean .*mrcnn_r50\.py'):
+        load_config('configs/sartorius/mrcnn_r5O.py')
+
+
+def test_work_dir_is_named_after_config_and_fold() -> None:
+    assert default_work_dir(R50, None).name == 'mrcnn_r50'
+    assert default_work_dir(R50, 2).name == 'mrcnn_r50_fold2'
