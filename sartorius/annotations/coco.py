@@ -63,14 +63,17 @@ def cell_from_polygons(polygons: Sequence[Sequence[float]], label: int, size: Si
     """Annotation of the union of polygons ``[x1, y1, x2, y2, ...]``, rasterised as COCO's own tools do.
 
     Raises:
-        InputError: A polygon has fewer than three points, or an odd number of values.
+        InputError: No polygon, one with fewer than three points or an odd number of values, or a point that is not a
+            number or lies more than ten times the image's size away.
     """
-    for polygon in polygons:
-        # pycocotools would take four values for a box.
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise InputError(f'a polygon of {len(polygon)} values; it must be x y pairs of three points or more')
     if not polygons:
         raise InputError('no polygon')
+    for polygon in polygons:
+        # pycocotools would take four values for a box, and memory for every pixel along an edge to a far point.
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise InputError(f'a polygon of {len(polygon)} values; it must be x y pairs of three points or more')
+        if not np.abs(polygon).max() <= 10 * max(size):
+            raise InputError('a polygon with a point that is no number or lies far outside the image')
     rle = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], *size))
     x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
     segmentation = CocoRLE(size=[int(size[0]), int(size[1])], counts=rle['counts'].decode('ascii'))

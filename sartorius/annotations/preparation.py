@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from sartorius.masks.holes import fill_holes
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.files import sha256_of, staged_folder, write_text
 from sartorius.utils.paths import display_path
 
 TRAIN_FOLDER, UNLABELLED_FOLDER, TEST_FOLDER = 'train', 'train_semi_supervised', 'test'
@@ -294,19 +293,15 @@ def _write(
     info: Mapping[str, Any],
     summary: str,
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    # Everything is written beside its place first: a full disk or Ctrl-C leaves an earlier run's folds as they were.
-    with tempfile.TemporaryDirectory(prefix='.new-', dir=out) as name:
-        new = Path(name)
+    with staged_folder(out) as new:
         for (file_name, split), images in progress(documents.items(), 'writing'):
             write_coco(new / file_name, images, CELL_TYPES, {**info, 'split': split})
         write_text(new / 'folds.csv', _folds_csv(prepared))
         write_text(new / 'summary.md', summary + '\n')
-        for path in out.iterdir():
-            if OWN_OUTPUTS.fullmatch(path.name) and not (new / path.name).exists():
-                path.unlink()
-        for path in new.iterdir():
-            path.replace(out / path.name)
+        written = {path.name for path in new.iterdir()}
+    for path in out.iterdir():
+        if OWN_OUTPUTS.fullmatch(path.name) and path.name not in written:
+            path.unlink()
 
 
 def _folds_csv(prepared: Sequence[_Prepared]) -> str:

@@ -32,6 +32,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def staged_folder(folder: str | Path) -> Iterator[Path]:
+    """Yields an empty folder within ``folder`` and moves the files written there into ``folder`` on success.
+
+    When the block raises, none of them is moved: several files that belong together are replaced together.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='.new-', dir=folder) as name:
+        yield Path(name)
+        for path in Path(name).iterdir():
+            path.replace(folder / path.name)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 ``text`` to ``path`` atomically."""
     with atomic_path(path) as temporary:

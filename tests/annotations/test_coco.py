@@ -108,7 +108,10 @@ def test_polygons_become_pixels():
     assert (both.area, both.bbox) == (10, (1, 0, 6, 4))
 
 
-@pytest.mark.parametrize('polygons', [[], [[]], [[1, 1, 3, 3]], [[1, 1, 3, 1, 3, 4, 1]]])
+@pytest.mark.parametrize(
+    'polygons',
+    [[], [[]], [[1, 1, 3, 3]], [[1, 1, 3, 1, 3, 4, 1]], [[1, 1, 3, float('nan'), 3, 4]], [[1, 1, 3, 1, 3, 1e12]]],
+)
 def test_refuses_what_is_no_polygon(polygons):
     with pytest.raises(InputError, match='polygon'):
         cell_from_polygons(polygons, 0, SIZE)

@@ -1,0 +1,309 @@
+"""LIVECell's official JSONs, mended: what tools/prepare_livecell.py does.
+
+Source: https://github.com/sartorius-research/LIVECell (layout in its README; known defects in its issues 14, 21, 26 and
+30). The data are CC BY-NC 4.0.
+"""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from sartorius.annotations.coco import CocoCell, CocoImage, cell_from_polygons, write_coco
+from sartorius.annotations.image_files import image_size
+from sartorius.annotations.summary import class_table, markdown_table, note
+from sartorius.utils.classes import LIVECELL_LINES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import sha256_of, staged_folder, write_text
+
+# Test first: an image that stands in two splits stays where it is not trained on (issue 26).
+SPLITS = ('test', 'val', 'train')
+SINGLE_CLASS = ('cell',)
+IMAGE_SUFFIXES = ('.tif', '.tiff', '.png')
+# Of the official images those with fewer annotated cells are the nine with one to nine of dozens annotated (issue 21).
+COMPLETE_FROM = 10
+# Neighbours in a monolayer never overlap this much; two outlines of one cell do (issue 30).
+DUPLICATE_IOU = 0.7
+
+UNLISTED = 'annotations of images that are not listed dropped'
+TWICE = 'second annotations of an image dropped (the one with fewer cells)'
+OTHER_LINE = 'images of an unknown cell line left out'
+OTHER_SPLIT = 'images of another split left out'
+INCOMPLETE = f'images with fewer than {COMPLETE_FROM} annotated cells left out'
+NO_FILE = 'images without a file left out'
+MALFORMED = 'malformed polygons dropped'
+SLIVERS = 'slivers dropped'
+DUPLICATES = f'duplicate contours (IoU {DUPLICATE_IOU} and more) dropped'
+
+
+@dataclass(frozen=True)
+class LivecellSettings:
+    """What to prepare, and how.
+
+    Attributes:
+        data_root: Folder with the official ``annotations/`` and ``images/``.
+        single_class: Whether all lines become one class, ``cell``.
+        keep_incomplete: Whether images with fewer than :data:`COMPLETE_FROM` annotated cells are kept.
+        min_area: Cells of fewer pixels are slivers.
+        skip_missing_images: Whether images without a file are left out; otherwise they are an error.
+    """
+
+    data_root: Path
+    single_class: bool = False
+    keep_incomplete: bool = False
+    min_area: int = 30
+    skip_missing_images: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return SINGLE_CLASS if self.single_class else LIVECELL_LINES
+
+
+@dataclass
+class _Entry:
+    """One image of the official JSON: ``polygons`` has an entry a cell."""
+
+    name: str
+    size: tuple[int, int]
+    polygons: list[list[array]] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        return self.name.split('_')[0]
+
+    @property
+    def well(self) -> str:
+        # <line>_Phase_<well>_<location>_<time>_<crop>
+        return '_'.join(self.name.split('_')[0:3:2])
+
+
+@dataclass
+class _Report:
+    """How often each mend was made, and on which images."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, what: str, entry: _Entry) -> None:
+        self.counts[what] += 1
+        self.names.setdefault(what, []).append(entry.name)
+
+
+def prepare_livecell(settings: LivecellSettings, out: Path) -> str:
+    """Writes ``train.json``, ``val.json`` and ``test.json``, each where its official JSON is, and ``summary.md``.
+
+    Returns:
+        The summary, in Markdown.
+
+    Raises:
+        UsageError: The data root is missing, or holds no annotations.
+        InputError: A JSON is malformed, an image is missing or of another size than the JSON says, or nothing is left.
+    """
+    sources = _find_sources(settings.data_root)
+    files = _find_images(settings.data_root)
+    reports: dict[str, _Report] = {}
+    statistics: dict[str, list[tuple[str, list[int]]]] = {}
+    taken: set[str] = set()
+    with staged_folder(out) as new:
+        for split in SPLITS:
+            if split not in sources:
+                continue
+            reports[split] = _Report()
+            entries = _read_entries(sources[split], reports[split])
+            chosen = _choose(entries, taken, files, settings, reports[split])
+            taken.update(entry.name for entry in entries)
+            images = [
+                _convert(entry, files[entry.name], settings, reports[split])
+                for entry in progress(chosen, f'preparing {split}')
+            ]
+            if not any(image.cells for image in images):
+                raise InputError(f'{sources[split][0]}: no cell is left; {_describe(reports[split])}')
+            write_coco(new / f'{split}.json', images, settings.classes, _info(settings, split, sources[split]))
+            statistics[split] = [(image.details['cell_type'], [cell.area for cell in image.cells]) for image in images]
+        summary = _summary(statistics, reports)
+        write_text(new / 'summary.md', summary + '\n')
+    return summary
+
+
+def _find_sources(root: Path) -> dict[str, list[Path]]:
+    """JSONs of each split: the one for all lines, or else those of the single lines."""
+    if not root.is_dir():
+        raise UsageError(f'{root}: no such folder; docs/data.md says how to get LIVECell, --data-root where it is')
+    sources = {}
+    for split in SPLITS:
+        found = sorted(root.rglob(f'livecell_coco_{split}.json'))[:1]
+        found = found or sorted(root.rglob(f'LIVECell_single_cells/*/{split}.json'))
+        if found:
+            sources[split] = found
+    if not sources:
+        raise UsageError(
+            f'{root}: holds neither livecell_coco_train.json (or val, test) nor LIVECell_single_cells/*/train.json; '
+            'docs/data.md says how to get them'
+        )
+    return sources
+
+
+def _find_images(root: Path) -> dict[str, str]:
+    """Path of each image below the root, by name: the JSONs leave the folders out, and may name another suffix."""
+    paths = sorted(path for path in root.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    return {path.stem: path.relative_to(root).as_posix() for path in paths}
+
+
+def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
+    """Images of a split with their polygons, each image once."""
+    best: dict[str, _Entry] = {}
+    for path in paths:
+        content = _read_json(path)
+        entries = {
+            image['id']: _Entry(Path(image['file_name']).stem, (image['height'], image['width']))
+            for image in _checked(path, content, 'images', ('id', 'file_name', 'height', 'width'))
+        }
+        for annotation in _checked(path, content, 'annotations', ('image_id', 'segmentation')):
+            entry = entries.get(annotation['image_id'])
+            if entry is None:
+                report.counts[UNLISTED] += 1
+            else:
+                entry.polygons.append(annotation['segmentation'])
+        for entry in entries.values():
+            # Some images were annotated twice under two ids (issues 14 and 26).
+            other = best.get(entry.name)
+            if other is not None:
+                report.leave_out(TWICE, entry)
+            if other is None or len(entry.polygons) > len(other.polygons):
+                best[entry.name] = entry
+    return list(best.values())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file, object_hook=_compact)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: not JSON ({error}); get the file anew') from None
+    except TypeError:
+        raise InputError(f'{path}: holds a segmentation that is no list of polygons; get the official file') from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
+    return content
+
+
+def _compact(entry: dict[str, Any]) -> dict[str, Any]:
+    """Turns polygons into arrays while the JSON is being read: as lists the training split would need gigabytes."""
+    if 'segmentation' in entry:
+        entry['segmentation'] = [array('d', polygon) for polygon in entry['segmentation']]
+    return entry
+
+
+def _checked(path: Path, content: Mapping[str, Any], name: str, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Entries of one part of the JSON; in the single-line JSONs ``annotations`` is a dict, not a list."""
+    part = content.get(name)
+    if not isinstance(part, list | dict):
+        raise InputError(f'{path}: not a COCO JSON, {name!r} is missing')
+    entries = list(part.values() if isinstance(part, dict) else part)
+    for index, entry in enumerate(entries):
+        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise InputError(f'{path}: entry {index} of {name!r} has no {missing[0]!r}')
+    return entries
+
+
+def _choose(
+    entries: Iterable[_Entry],
+    taken: set[str],
+    files: Mapping[str, str],
+    settings: LivecellSettings,
+    report: _Report,
+) -> list[_Entry]:
+    """Images that are kept."""
+    chosen = []
+    for entry in entries:
+        if entry.line not in LIVECELL_LINES and not settings.single_class:
+            report.leave_out(OTHER_LINE, entry)
+        elif entry.name in taken:
+            report.leave_out(OTHER_SPLIT, entry)
+        elif len(entry.polygons) < COMPLETE_FROM and not settings.keep_incomplete:
+            report.leave_out(INCOMPLETE, entry)
+        elif entry.name not in files:
+            report.leave_out(NO_FILE, entry)
+        else:
+            chosen.append(entry)
+    missing = report.names.get(NO_FILE, [])
+    if missing and not settings.skip_missing_images:
+        raise InputError(
+            f'{settings.data_root}: {len(missing)} annotated images are not there ({", ".join(missing[:3])}'
+            f'{", ..." if len(missing) > 3 else ""}); unpack images.zip there, or leave them out with '
+            '--skip-missing-images'
+        )
+    return chosen
+
+
+def _convert(entry: _Entry, file_name: str, settings: LivecellSettings, report: _Report) -> CocoImage:
+    found = image_size(settings.data_root / file_name)
+    if found != entry.size:
+        raise InputError(
+            f'{settings.data_root / file_name}: the image is {found[1]}x{found[0]} pixels, '
+            f'its JSON says {entry.size[1]}x{entry.size[0]}'
+        )
+    label = 0 if settings.single_class else LIVECELL_LINES.index(entry.line)
+    cells = []
+    for polygons in entry.polygons:
+        try:
+            cell = cell_from_polygons(polygons, label, entry.size)
+        except InputError:
+            report.counts[MALFORMED] += 1
+            continue
+        if cell.area < max(settings.min_area, 1):
+            report.counts[SLIVERS] += 1
+            continue
+        cells.append(cell)
+    distinct = _distinct(cells)
+    report.counts[DUPLICATES] += len(cells) - len(distinct)
+    return CocoImage(file_name, entry.size, distinct, {'cell_type': entry.line, 'group': entry.well})
+
+
+def _distinct(cells: Sequence[CocoCell]) -> list[CocoCell]:
+    """The cells without those that repeat an earlier one."""
+    if not cells:
+        return []
+    codes = [cell.segmentation for cell in cells]
+    iou = coco_mask.iou(codes, codes, [0] * len(codes))
+    kept = np.ones(len(cells), dtype=bool)
+    for first, second in np.argwhere(np.triu(iou, 1) >= DUPLICATE_IOU):
+        if kept[first]:
+            kept[second] = False
+    return [cell for cell, keep in zip(cells, kept, strict=True) if keep]
+
+
+def _info(settings: LivecellSettings, split: str, sources: Iterable[Path]) -> dict[str, Any]:
+    return {
+        'description': 'LIVECell (CC BY-NC 4.0), mended by tools/prepare_livecell.py',
+        'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in sources],
+        'min_area': settings.min_area,
+        'keep_incomplete': settings.keep_incomplete,
+        'split': split,
+    }
+
+
+def _describe(report: _Report) -> str:
+    return '; '.join(f'{what}: {count}' for what, count in report.counts.items() if count) or 'it lists none'
+
+
+def _summary(statistics: Mapping[str, list[tuple[str, list[int]]]], reports: Mapping[str, _Report]) -> str:
+    splits = [split for split in reversed(SPLITS) if split in statistics]
+    parts = ['# LIVECell']
+    for split in splits:
+        others = sorted({line for line, _ in statistics[split]} - set(LIVECELL_LINES))
+        parts += [f'## {split}', class_table(statistics[split], (*LIVECELL_LINES, *others))]
+    mends = [UNLISTED, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
+    rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in mends]
+    parts += ['## Dropped and mended', markdown_table(['what', *splits], rows)]
+    named = [note(f'{split}, {what}', names) for split in splits for what, names in reports[split].names.items()]
+    return '\n\n'.join([*parts, '\n'.join(named)]).rstrip()
