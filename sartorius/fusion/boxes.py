@@ -18,8 +18,8 @@ DEFAULT_IOU = 0.55
 MIN_SIDE = 0.01
 MIN_SCORE = 1e-6
 MAX_WEIGHT_RATIO = 1e6
-# Candidates whose overlaps with all fused boxes are held in memory at once.
-_ROWS_AT_ONCE = 256
+# Candidates that are compared with the fused boxes at once.
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,27 +244,41 @@ def _sorted(fusion: Fusion) -> Fusion:
 
 def _find_members(pool: _Pool, fusion: Fusion, iou_threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Fused box (ascending) and candidate of each membership, by the rule that :func:`fuse_boxes` states."""
-    candidates = pool.candidates
-    count, fused_count = len(candidates.scores), len(fusion.scores)
-    best, best_iou = np.zeros(count, dtype=np.int64), np.zeros(count)
-    nearest, nearest_iou = np.zeros(fused_count, dtype=np.int64), np.full(fused_count, -2.0)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        iou = box_iou(candidates.boxes[rows], fusion.boxes)
-        iou[candidates.labels[rows, None] != fusion.labels] = -1
-        best[rows], best_iou[rows] = iou.argmax(axis=1), iou.max(axis=1)
-        closer = iou.max(axis=0) > nearest_iou
-        nearest[closer] = start + iou.argmax(axis=0)[closer]
-        nearest_iou[closer] = iou.max(axis=0)[closer]
-    chosen = np.zeros(count, dtype=bool)
+    best, best_iou = _most_overlapping(pool.candidates, fusion)
+    chosen = np.zeros(len(best), dtype=bool)
     if fusion.kept is not None:
-        best[fusion.kept], best_iou[fusion.kept] = np.arange(fused_count), 1
+        best[fusion.kept], best_iou[fusion.kept] = np.arange(len(fusion.scores)), 1
         chosen[fusion.kept] = True
     rows = np.flatnonzero(best_iou > iou_threshold)
-    lonely = np.setdiff1d(np.arange(fused_count), best[rows])
-    owners, rows = np.concatenate([best[rows], lonely]), np.concatenate([rows, nearest[lonely]])
+    lonely = np.setdiff1d(np.arange(len(fusion.scores)), best[rows])
+    nearest = _iou_within_labels(pool.candidates, fusion, slice(None), lonely).argmax(axis=0)
+    owners, rows = np.concatenate([best[rows], lonely]), np.concatenate([rows, nearest])
     order = np.lexsort([rows, -pool.weighted_scores[rows], ~chosen[rows], owners])
     return owners[order], rows[order]
+
+
+def _most_overlapping(candidates: Candidates, fusion: Fusion) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Fused box of its label with which each candidate's IoU is greatest, and that IoU; 0 where none overlaps."""
+    best, best_iou = np.zeros(len(candidates.scores), dtype=np.int64), np.zeros(len(candidates.scores))
+    # From left to right in parts, each compared with the fused boxes that lie above, in or below it alone.
+    left_to_right = np.argsort(candidates.boxes[:, 0], kind='stable')
+    for start in range(0, len(left_to_right), _ROWS_AT_ONCE):
+        rows = left_to_right[start : start + _ROWS_AT_ONCE]
+        left, right = candidates.boxes[rows, 0].min(), candidates.boxes[rows, 2].max()
+        near = np.flatnonzero((fusion.boxes[:, 2] > left) & (fusion.boxes[:, 0] < right))
+        if near.size:
+            iou = _iou_within_labels(candidates, fusion, rows, near)
+            best[rows], best_iou[rows] = near[iou.argmax(axis=1)], iou.max(axis=1)
+    return best, best_iou
+
+
+def _iou_within_labels(
+    candidates: Candidates, fusion: Fusion, rows: NDArray[np.int64] | slice, columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """IoU of some candidates with some fused boxes; -1 for another label."""
+    iou = box_iou(candidates.boxes[rows], fusion.boxes[columns])
+    iou[candidates.labels[rows, None] != fusion.labels[columns]] = -1
+    return iou
 
 
 def _vote(owners: NDArray[np.int64], labels: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
