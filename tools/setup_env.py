@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -115,13 +116,14 @@ class Environment:
             log.write(f'\n$ python {" ".join(arguments)}\n'.encode())
             log.flush()
             output_start = log.tell()
-            process = self._start(arguments, stdout=log, stderr=subprocess.STDOUT)
+            process = self._start(arguments, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
             try:
                 while (code := _wait(process)) is None:
                     print(f'      {what}: {(time.monotonic() - start) / 60:.1f} min{about}', flush=True)
             finally:
                 if process.poll() is None:
-                    process.terminate()
+                    # pip, the build and its compilers: left alone they would go on in the environment.
+                    os.killpg(process.pid, signal.SIGTERM)
                     process.wait()
             if code != 0:
                 # The output alone: the command line above it may hold words that look like an error.
@@ -351,6 +353,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_same_python(environment)
     if is_ready(environment) and not args.again:
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with only_one():
             # Another set-up may have finished the work while this one waited.
