@@ -12,7 +12,9 @@ _base_ = [
 train_pipeline = [
     dict(type='LoadCellImage'),
     dict(type='LoadCellAnnotations'),
+    dict(type='FillMaskHoles'),
     dict(type='RandomResize', scale=(1408, 1040), ratio_range=(0.8, 1.25), keep_ratio=True),
+    dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomCellCrop', crop_size=(256, 256)),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),

@@ -1,0 +1,189 @@
+"""The whole road as a user types it: images to a scored submission, through the real command lines, on a CPU."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sartorius.predictions.store import load_predictions, read_header
+
+pytestmark = pytest.mark.slow
+
+CONFIG = 'configs/demo/mrcnn_r18.py'
+SIZE = '176x130'
+# Six iterations on small crops: enough to walk the road, not to learn.
+SHORT = (
+    'train_cfg.max_iters=6',
+    'train_cfg.val_interval=6',
+    'param_scheduler.1.end=6',
+    'default_hooks.checkpoint.interval=3',
+    'default_hooks.logger.interval=1',
+    'train_dataloader.batch_size=2',
+    'train_dataloader.dataset.dataset.pipeline.5.crop_size=(96,96)',
+)
+
+
+def run(*words: str, root: Path, code: int = 0) -> str:
+    """Runs a tool as a user does, from the top of the checkout; returns what it printed."""
+    command = [str(root / words[0])] if words[0].endswith('.sh') else [sys.executable, str(root / words[0])]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'VIRTUAL_ENV': str(Path(sys.executable).parents[1])}
+    environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
+    done = subprocess.run(
+        [*command, *words[1:]], cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == code, done.stdout[-4000:]
+    return done.stdout
+
+
+def losses(work_dir: Path) -> list[dict]:
+    """Training lines of the newest log of a run."""
+    log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
+    return [line for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory, repo_root: Path) -> Path:
+    """A small synthetic data set and its prepared annotations."""
+    folder = tmp_path_factory.mktemp('road')
+    run(
+        'tools/make_synthetic.py', '--out', str(folder / 'data'), '--images', '10', '--test-images', '2',
+        '--unlabelled-images', '1', '--size', SIZE, '--seed', '1', root=repo_root,
+    )  # fmt: skip
+    run(
+        'tools/prepare_sartorius.py', '--data-root', str(folder / 'data'), '--out', str(folder / 'annotations'),
+        '--folds', '2', root=repo_root,
+    )  # fmt: skip
+    return folder
+
+
+def data_options(data: Path) -> list[str]:
+    return ['--data-root', str(data / 'data'), '--annotations', str(data / 'annotations')]
+
+
+@pytest.fixture(scope='module')
+def trained(data: Path, repo_root: Path) -> Path:
+    """Work dir of an undisturbed run."""
+    work_dir = data / 'undisturbed'
+    run(
+        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        '--cfg-options', *SHORT, root=repo_root,
+    )  # fmt: skip
+    return work_dir
+
+
+@pytest.fixture(scope='module')
+def predicted(data: Path, trained: Path, repo_root: Path) -> dict[str, Path]:
+    """Predictions of the test images, plain and with test-time augmentation."""
+    files = {}
+    for name, options in {'plain': [], 'tta': ['--tta']}.items():
+        files[name] = data / name / 'predictions.npz'
+        run(
+            'tools/test.py', CONFIG, str(trained / 'iter_6.pth'), *options, *data_options(data),
+            '--out', str(files[name]), '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0',
+            'model.test_cfg.rcnn.max_per_img=40', root=repo_root,
+        )  # fmt: skip
+    return files
+
+
+def test_training_logs_finite_losses_and_keeps_the_best(trained: Path) -> None:
+    lines = losses(trained)
+    assert [line['step'] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert all(0 < line['loss'] < 100 and line['loss_mask'] > 0 for line in lines)
+    assert len(list(trained.glob('best_competition_mAP_iter_*.pth'))) == 1
+
+
+def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
+    """What is not plain makes torch's safe loader refuse the file and MMEngine warn for a page."""
+    from sartorius.engine.launch import read_checkpoint
+
+    assert 'optimizer' in read_checkpoint(trained / 'iter_6.pth')
+
+
+def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, repo_root: Path) -> None:
+    stopped = data / 'stopped'
+    stopped.mkdir()
+    shutil.copy(trained / 'iter_3.pth', stopped)
+    (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_3.pth'))
+    run(
+        'tools/train.py', CONFIG, '--from-scratch', '--resume', *data_options(data), '--work-dir', str(stopped),
+        '--cfg-options', *SHORT, root=repo_root,
+    )  # fmt: skip
+    weights = [
+        torch.load(folder / 'iter_6.pth', weights_only=False)['state_dict'] for folder in (trained, stopped)
+    ]
+    assert [line['step'] for line in losses(stopped)] == [4, 5, 6]
+    assert [line['loss'] for line in losses(stopped)] == [line['loss'] for line in losses(trained)[3:]]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_an_earlier_run_is_not_overwritten(data: Path, trained: Path, repo_root: Path) -> None:
+    before = (trained / 'iter_6.pth').stat().st_mtime_ns
+    said = run(
+        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(trained),
+        root=repo_root, code=2,
+    )  # fmt: skip
+    assert 'holds a run already; go on with it by --resume' in said
+    assert (trained / 'iter_6.pth').stat().st_mtime_ns == before
+
+
+def test_two_processes_train_and_predict_as_one(data: Path, trained: Path, predicted: dict, repo_root: Path) -> None:
+    work_dir = data / 'two'
+    run(
+        'tools/dist_train.sh', CONFIG, '2', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        '--cfg-options', *SHORT[1:], 'train_cfg.max_iters=2', root=repo_root,
+    )  # fmt: skip
+    assert all(0 < line['loss'] < 100 for line in losses(work_dir))
+    out = data / 'two' / 'predictions.npz'
+    run(
+        'tools/dist_test.sh', CONFIG, str(trained / 'iter_6.pth'), '2', *data_options(data), '--out', str(out),
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=40', root=repo_root,
+    )  # fmt: skip
+    one, two = load_predictions(predicted['plain']).by_id(), load_predictions(out).by_id()
+    assert one.keys() == two.keys()
+    for image_id, image in one.items():
+        assert len(image) == len(two[image_id])
+        assert abs(image.boxes - two[image_id].boxes).max() < 0.01
+
+
+def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> None:
+    header = read_header(predicted['tta'])
+    assert header.source['config'] == CONFIG
+    assert header.source['tta'] is True
+    assert len(header.source['checkpoint_sha256']) == 64
+    assert len(header.image_ids) == 2
+
+
+def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], repo_root: Path) -> None:
+    fused, submission = data / 'fused.npz', data / 'submission.csv'
+    for method in ('nms', 'wbf'):
+        run(
+            'tools/ensemble.py', *map(str, predicted.values()), '--method', method, '--out', str(fused),
+            root=repo_root,
+        )  # fmt: skip
+    run('tools/make_submission.py', str(fused), '--out', str(submission), root=repo_root)
+    sample = str(data / 'data' / 'sample_submission.csv')
+    said = run(
+        'tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE, root=repo_root
+    )
+    assert 'OK' in said
+    run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_truth.csv'), root=repo_root)
+
+
+def test_truncated_image_ends_in_one_sentence(data: Path, trained: Path, repo_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / 'data', tmp_path / 'data')
+    image = next((tmp_path / 'data' / 'test').iterdir())
+    image.write_bytes(image.read_bytes()[:300])
+    out = tmp_path / 'predictions.npz'
+    said = run(
+        'tools/test.py', CONFIG, str(trained / 'iter_6.pth'), '--data-root', str(tmp_path / 'data'),
+        '--annotations', str(data / 'annotations'), '--out', str(out), root=repo_root, code=1,
+    )  # fmt: skip
+    last = said.strip().splitlines()[-1]
+    assert last.startswith('error: ') and image.name in last
+    assert not out.exists()

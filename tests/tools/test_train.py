@@ -1,0 +1,46 @@
+"""Bad input to training and prediction: one sentence, the right exit code, nothing written."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from sartorius.utils.cli import run_tool
+
+
+def call(repo_root: Path, tool: str, *words: str) -> int:
+    """Exit code of a tool run in this process."""
+    main = runpy.run_path(str(repo_root / 'tools' / tool))['main']
+    with pytest.raises(SystemExit) as stop:
+        run_tool(lambda: main(words))
+    return stop.value.code
+
+
+@pytest.mark.parametrize(
+    ('words', 'code', 'message'),
+    [
+        (['configs/sartorius/nothing.py'], 1, 'no such config'),
+        (['CONFIG', '--cfg-options', 'train_cfg.max_iter=3'], 1, 'did you mean train_cfg.max_iters'),
+        (['CONFIG', '--cfg-options', 'train_cfg.max_iters'], 2, 'takes KEY=VALUE'),
+        (['CONFIG', '--resume'], 1, 'no checkpoint to resume from'),
+        (['CONFIG', '--resume', 'nothing.pth'], 1, 'nothing.pth: no such checkpoint'),
+        (['CONFIG', '--load-from', 'nothing.pth'], 1, 'nothing.pth: no such checkpoint'),
+        (['CONFIG', '--from-scratch'], 1, 'no such annotation file; tools/prepare_sartorius.py'),
+    ],
+)
+def test_training_refuses(
+    words: list[str], code: int, message: str, repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config = str(repo_root / 'configs' / 'demo' / 'mrcnn_r18.py')
+    words = [config if word == 'CONFIG' else word for word in words]
+    folders = ['--data-root', str(tmp_path), '--annotations', str(tmp_path), '--work-dir', str(tmp_path / 'run')]
+    assert call(repo_root, 'train.py', *words, *folders) == code
+    assert message in capsys.readouterr().err
+
+
+def test_prediction_refuses_a_broken_checkpoint(repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / 'broken.pth').write_bytes(b'not a checkpoint')
+    config = str(repo_root / 'configs' / 'demo' / 'mrcnn_r18.py')
+    assert call(repo_root, 'test.py', config, str(tmp_path / 'broken.pth'), '--out', str(tmp_path / 'p.npz')) == 1
+    assert 'broken.pth: cannot be read as a checkpoint' in capsys.readouterr().err
+    assert not (tmp_path / 'p.npz').exists()
