@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the folds')
     parser.add_argument('--fill-holes', action='store_true', help='fill the holes of hollow masks')
     parser.add_argument(
-        '--csv', type=Path, nargs='+', metavar='FILE', default=(), help='training CSVs; DATA_ROOT/train.csv if none'
+        '--csv', type=Path, nargs='+', metavar='FILE', help='training CSVs; DATA_ROOT/train.csv if none'
     )
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument(
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     settings = Settings(
         data_root=args.data_root,
-        csv_paths=tuple(args.csv),
+        csv_paths=tuple(args.csv or ()),
         folds=args.folds,
         seed=args.seed,
         fill_holes=args.fill_holes,
