@@ -1,0 +1,7 @@
+"""Made phase-contrast images with exactly known masks, and data sets of them in the competition's layout."""
+
+from sartorius.synthetic.dataset import DatasetPlan, DatasetSummary, make_dataset
+from sartorius.synthetic.defects import DefectRates
+from sartorius.synthetic.image import SyntheticImage, make_image
+
+__all__ = ['DatasetPlan', 'DatasetSummary', 'DefectRates', 'SyntheticImage', 'make_dataset', 'make_image']

@@ -1,0 +1,204 @@
+"""What sets the three cell types apart: numbers measured on the competition's training set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sartorius.masks.crop import Size
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+FULL_SIZE: Size = (520, 704)
+"""Image ``(height, width)`` of the competition; counts below are for this size."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A positive quantity: mean, standard deviation and range; drawn as a clipped log-normal."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator, count: int | None = None) -> np.ndarray | float:
+        """One value, or an array of ``count`` values."""
+        variance = np.log1p((self.std / self.mean) ** 2)
+        values = rng.lognormal(np.log(self.mean) - variance / 2, np.sqrt(variance), count)
+        return np.clip(values, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class OutlineSpec:
+    """Random smooth polar curves; see :func:`sartorius.synthetic.shapes.polar_outlines`.
+
+    Attributes:
+        corners: Least and greatest number of corners, from which neurites leave.
+        reach: How far a corner sticks out, as a share of the body's radius: low and high.
+        sharpness: Narrowness of a corner (concentration of a von Mises bump): low and high.
+        roughness: Amplitude of random low harmonics, as a share of the radius.
+        elongation: Length over width of the body.
+    """
+
+    corners: tuple[int, int]
+    reach: tuple[float, float]
+    sharpness: tuple[float, float]
+    roughness: float
+    elongation: Spread
+
+
+@dataclass(frozen=True)
+class NeuriteSpec:
+    """Thin lines that belong to no mask.
+
+    Attributes:
+        per_cell: Least and greatest number a cell.
+        length: Pixels.
+        curl: Standard deviation of the turn at each step of 4 px, in radians.
+        mesh: Least and greatest number of lines a full-size image that come from no cell in sight.
+        depth: Optical thickness of the strongest, in grey levels.
+        beads: Swellings a step of 4 px.
+        width: Breadth at the root, in half pixels.
+        linking: Share of the processes that run straight to a neighbour.
+    """
+
+    per_cell: tuple[int, int]
+    length: Spread
+    curl: float
+    mesh: tuple[int, int]
+    depth: float
+    beads: float
+    width: int
+    linking: float
+
+
+@dataclass(frozen=True)
+class DebrisSpec:
+    """Unlabelled dirt: least and greatest numbers a full-size image, and the optical thickness in grey levels."""
+
+    specks: tuple[int, int]
+    rings: tuple[int, int]
+    clusters: tuple[int, int]
+    depth: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CellTypeSpec:
+    """Everything that the generator knows about a cell type.
+
+    Attributes:
+        count: Cells a full-size image.
+        area: Mask area in pixels, before neighbours cut it.
+        area_between_images: Standard deviation of the log of an image's own mean area.
+        outline: Form of the body.
+        clumping: Share of the cells that are put against another cell.
+        depth: Optical thickness of a body in grey levels: low and high.
+        edge: Width of a body's edge in pixels: low and high.
+        granules: Organelles a 100 px of body: low and high.
+        granule_depth: Their optical thickness in grey levels.
+        neurites: Thin processes outside the masks.
+        debris: Dirt.
+    """
+
+    count: Spread
+    area: Spread
+    area_between_images: float
+    outline: OutlineSpec
+    clumping: float
+    depth: tuple[float, float]
+    edge: tuple[float, float]
+    granules: tuple[float, float]
+    granule_depth: float
+    neurites: NeuriteSpec
+    debris: DebrisSpec
+
+
+SPECS: Mapping[str, CellTypeSpec] = {
+    # Neuroblastoma: small, crowded, spindles, triangles and kites in chains and clumps, short neurites between them.
+    'shsy5y': CellTypeSpec(
+        count=Spread(337, 150, 49, 790),
+        area=Spread(240, 140, 40, 1800),
+        area_between_images=0.2,
+        outline=OutlineSpec(
+            corners=(2, 4), reach=(0.3, 1.3), sharpness=(5, 18), roughness=0.1, elongation=Spread(1.7, 0.6, 1, 5)
+        ),
+        clumping=0.45,
+        depth=(5, 16),
+        edge=(0.6, 1.1),
+        granules=(4, 14),
+        granule_depth=11,
+        neurites=NeuriteSpec(
+            per_cell=(1, 5),
+            length=Spread(30, 28, 8, 160),
+            curl=0.14,
+            mesh=(20, 90),
+            depth=15,
+            beads=0.02,
+            width=4,
+            linking=0.5,
+        ),
+        debris=DebrisSpec(specks=(20, 80), rings=(8, 40), clusters=(3, 24), depth=(35, 75)),
+    ),
+    # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
+    'astro': CellTypeSpec(
+        count=Spread(80, 64, 5, 594),
+        area=Spread(1130, 1060, 60, 12000),
+        area_between_images=0.3,
+        outline=OutlineSpec(
+            corners=(3, 6), reach=(0.3, 1.2), sharpness=(4, 16), roughness=0.14, elongation=Spread(2.8, 1.4, 1, 8)
+        ),
+        clumping=0.45,
+        depth=(6, 24),
+        edge=(0.8, 1.2),
+        granules=(1, 6),
+        granule_depth=12,
+        neurites=NeuriteSpec(
+            per_cell=(0, 2),
+            length=Spread(45, 30, 10, 160),
+            curl=0.08,
+            mesh=(0, 12),
+            depth=10,
+            beads=0.02,
+            width=3,
+            linking=0.2,
+        ),
+        debris=DebrisSpec(specks=(15, 90), rings=(2, 16), clusters=(0, 3), depth=(30, 75)),
+    ),
+    # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
+    'cort': CellTypeSpec(
+        count=Spread(33.7, 16.5, 4, 108),
+        area=Spread(254, 145, 60, 2000),
+        area_between_images=0.2,
+        outline=OutlineSpec(
+            corners=(2, 5), reach=(0.0, 0.35), sharpness=(3, 14), roughness=0.06, elongation=Spread(1.3, 0.3, 1, 3)
+        ),
+        clumping=0.25,
+        depth=(8, 26),
+        edge=(0.6, 1.1),
+        granules=(3, 9),
+        granule_depth=26,
+        neurites=NeuriteSpec(
+            per_cell=(8, 36),
+            length=Spread(34, 36, 8, 300),
+            curl=0.09,
+            mesh=(300, 1800),
+            depth=14,
+            beads=0.06,
+            width=1,
+            linking=0.15,
+        ),
+        debris=DebrisSpec(specks=(100, 420), rings=(60, 200), clusters=(2, 14), depth=(50, 90)),
+    ),
+}
+
+
+def spec_of(cell_type: str) -> CellTypeSpec:
+    """The numbers of a cell type.
+
+    Raises:
+        InputError: There is no such type.
+    """
+    if cell_type not in SPECS:
+        raise InputError(f'unknown cell type {cell_type!r}; choose from {", ".join(CELL_TYPES)}')
+    return SPECS[cell_type]

@@ -1,0 +1,97 @@
+"""One made image with its true masks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.synthetic.cell_types import FULL_SIZE, CellTypeSpec, spec_of
+from sartorius.synthetic.clutter import add_debris, add_neurites
+from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
+from sartorius.synthetic.scene import place_cells
+from sartorius.synthetic.shapes import draw_shapes
+from sartorius.utils.errors import InputError
+
+OVERLAP_RATE = 0.35
+"""Share of the meeting cells that keep their whole mask; about as much of the real masks overlaps."""
+LEAST_SIDE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticImage:
+    """A made image and what is in it.
+
+    Attributes:
+        image: uint8 ``(height, width)``.
+        crops: Tight, connected true masks inside the image, bottom to top: a later cell lies on top of an earlier one.
+        cell_type: One of :data:`sartorius.utils.classes.CELL_TYPES`.
+    """
+
+    image: NDArray[np.uint8]
+    crops: tuple[MaskCrop, ...]
+    cell_type: str
+
+    @property
+    def size(self) -> Size:
+        """Image ``(height, width)``."""
+        height, width = self.image.shape
+        return height, width
+
+
+def make_image(
+    cell_type: str,
+    size: Size,
+    rng: np.random.Generator,
+    density: float = 1.0,
+    cells: int | None = None,
+    overlap_rate: float = OVERLAP_RATE,
+    style: ImageStyle | None = None,
+) -> SyntheticImage:
+    """Makes one phase-contrast image with known masks.
+
+    Args:
+        cell_type: One of :data:`sartorius.utils.classes.CELL_TYPES`.
+        size: Image ``(height, width)``, each at least 32 pixels.
+        rng: Random generator; the same state gives the same image.
+        density: Factor on the number of cells for a given area; the number still varies between images.
+        cells: Exactly so many cells, in place of the random number. Where they would cover more than half of the
+            image, they are made smaller.
+        overlap_rate: Share of the meeting cells that keep their whole mask, so that masks overlap; 0 for none.
+        style: How the image was taken; random by default.
+
+    Raises:
+        InputError: An unknown cell type, a size, density, rate or number out of range, or no room for so many cells.
+    """
+    spec = spec_of(cell_type)
+    check_image_request(size, density, cells, overlap_rate)
+    style = style or ImageStyle.draw(spec, rng)
+    number = _draw_count(spec, size, density * style.crowding, rng) if cells is None else cells
+    areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
+    shapes = draw_shapes(cell_type, spec, areas, rng)
+    placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
+    thickness = np.zeros(size, dtype=np.float32)
+    add_neurites(thickness, placed, spec.neurites, style, rng)
+    add_bodies(thickness, placed, spec, rng)
+    add_debris(thickness, spec.debris, style, rng)
+    return SyntheticImage(to_grey(thickness, style, rng), tuple(cell.crop for cell in placed), cell_type)
+
+
+def check_image_request(
+    size: Size, density: float = 1.0, cells: int | None = None, overlap_rate: float = OVERLAP_RATE
+) -> None:
+    """Raises an InputError that says what is out of range."""
+    if min(size) < LEAST_SIDE:
+        raise InputError(f'image size {size[1]}x{size[0]} is too small; each side must be at least {LEAST_SIDE} pixels')
+    if not 0 < density < np.inf:
+        raise InputError(f'density is {density}; it must be a number above 0')
+    if not 0 <= overlap_rate <= 1:
+        raise InputError(f'overlap rate is {overlap_rate}; it must lie between 0 and 1')
+    if cells is not None and cells < 0:
+        raise InputError(f'number of cells is {cells}; it must not be negative')
+
+
+def _draw_count(spec: CellTypeSpec, size: Size, factor: float, rng: np.random.Generator) -> int:
+    """Number of cells at the type's density; at least one."""
+    share = size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1])
+    return max(1, int(rng.poisson(spec.count.mean * factor * share)))

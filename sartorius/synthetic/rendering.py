@@ -1,0 +1,140 @@
+"""From optical thickness to a phase-contrast image."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.synthetic.cell_types import CellTypeSpec
+from sartorius.synthetic.scene import PlacedCell
+
+BACKGROUND = 128.0
+"""Grey level of the empty field: the instrument's software takes shading out and centres its images here."""
+DARKEST, BRIGHTEST = 2, 255
+RIM_WIDTH, RIM_GAIN = 1.0, 9.0
+HALO_WIDTH, HALO_GAIN = 4.5, 0.35
+"""Standard deviations in pixels of the two local means, and their weights."""
+SHADING_WIDTH = 12.0
+BRIGHT_GAIN = 1.2
+"""Rims are brighter than the lines beside them are dark."""
+
+Thickness = NDArray[np.float32]
+"""Float array ``(height, width)``: optical thickness in grey levels; thick is dark in positive phase contrast."""
+
+
+@dataclass(frozen=True)
+class ImageStyle:
+    """How an image was taken; the images of one well share it.
+
+    Attributes:
+        contrast: Factor on all that is not grain.
+        focus: Standard deviation of the blur, in pixels.
+        tilt: How far off centre the light falls: x and y of the rims' shift in pixels.
+        grain: Standard deviation of the noise, in grey levels.
+        crowding: Factor on the number of cells.
+        debris: Where between the least and the greatest amount of debris, in [0, 1].
+        mesh: The same for neurites.
+        cell_size: Factor on the cells' areas.
+    """
+
+    contrast: float
+    focus: float
+    tilt: tuple[float, float]
+    grain: float
+    crowding: float
+    debris: float
+    mesh: float
+    cell_size: float
+
+    @classmethod
+    def draw(cls, spec: CellTypeSpec, rng: np.random.Generator) -> 'ImageStyle':
+        """A random style, as they vary between the wells of the competition's plates."""
+        return cls(
+            contrast=float(rng.lognormal(0, 0.15)),
+            focus=float(rng.uniform(0.45, 0.65)),
+            tilt=(float(rng.normal(0, 0.2)), float(rng.normal(0, 0.2))),
+            grain=float(rng.uniform(0.9, 2.2)),
+            crowding=float(spec.count.draw(rng)) / spec.count.mean,
+            debris=float(rng.beta(1.2, 1.8)),
+            mesh=float(rng.beta(1.5, 1.5)),
+            cell_size=float(rng.lognormal(-(spec.area_between_images**2) / 2, spec.area_between_images)),
+        )
+
+
+def add_bodies(
+    thickness: Thickness, cells: tuple[PlacedCell, ...], spec: CellTypeSpec, rng: np.random.Generator
+) -> None:
+    """Adds the cells' bodies, bottom to top, each on exactly the pixels of its mask."""
+    size = thickness.shape
+    texture = _smooth_noise(size, 1.0, rng)
+    depths = rng.uniform(*spec.depth, len(cells)) * [cell.shape.depth for cell in cells]
+    edges = rng.uniform(*spec.edge, len(cells))
+    roughness = rng.uniform(0.04, 0.18, len(cells))
+    granules = np.zeros(size, dtype=np.float32)
+    for cell, depth, edge, rough in zip(cells, depths, edges, roughness, strict=True):
+        mask = cell.crop.mask
+        x1, y1, x2, y2 = cell.crop.window
+        body = depth * (_relief(cell.crop, size, edge) + rough * texture[y1:y2, x1:x2])
+        under = thickness[y1:y2, x1:x2]
+        under[mask] = 0.4 * under[mask] + body[mask]
+        _scatter_granules(granules, cell, depth, spec, rng)
+    thickness += cv2.GaussianBlur(granules, (0, 0), 0.7)
+
+
+def _relief(crop: MaskCrop, size: Size, edge: float) -> NDArray[np.float32]:
+    """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
+    x1, y1, x2, y2 = crop.window
+    # A frame of background, but not where the image's border cuts the cell: there it goes on.
+    top, bottom, left, right = int(y1 > 0), int(y2 < size[0]), int(x1 > 0), int(x2 < size[1])
+    solid = np.pad(crop.mask.astype(np.float32), ((top, bottom), (left, right)))
+    steep = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
+    dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
+    relief = np.maximum(2 * steep - 1, 0) + 0.5 * dome
+    return relief[top : top + y2 - y1, left : left + x2 - x1]
+
+
+def _scatter_granules(
+    target: Thickness, cell: PlacedCell, depth: float, spec: CellTypeSpec, rng: np.random.Generator
+) -> None:
+    """Adds dark and bright points around a body's centre, where the nucleus and most organelles are."""
+    crop = cell.crop
+    number = int(rng.poisson(rng.uniform(*spec.granules) * crop.area / 100))
+    spread = 0.4 * np.sqrt(cell.shape.target_area / np.pi)
+    columns = np.floor(rng.normal(cell.x, spread, number)).astype(int)
+    rows = np.floor(rng.normal(cell.y, spread, number)).astype(int)
+    x1, y1, x2, y2 = crop.window
+    near = (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2)
+    columns, rows = columns[near], rows[near]
+    inside = crop.mask[rows - y1, columns - x1]
+    # Flat cells show their organelles as well as thick ones do.
+    strength = spec.granule_depth * (0.5 + depth / (spec.depth[0] + spec.depth[1]))
+    target[rows[inside], columns[inside]] += strength * rng.normal(0.2, 1, int(inside.sum()))
+
+
+def to_grey(thickness: Thickness, style: ImageStyle, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Image of a thickness map: dark bodies, bright halos, an even background with grain.
+
+    In positive phase contrast a thing darkens its own place and, because the phase ring also catches light that the
+    thing bent a little, brightens its surroundings: the image is the thickness less its local mean. Two widths of that
+    mean make the narrow rim and the wider halo.
+    """
+    seen = cv2.GaussianBlur(thickness, (0, 0), style.focus)
+    shift = np.array([[1, 0, style.tilt[0]], [0, 1, style.tilt[1]]])
+    beside = cv2.warpAffine(seen, shift, seen.shape[::-1], borderMode=cv2.BORDER_REFLECT)
+    rim = cv2.GaussianBlur(beside, (0, 0), RIM_WIDTH) - seen
+    halo = cv2.GaussianBlur(seen, (0, 0), HALO_WIDTH) - seen
+    rim[rim > 0] *= BRIGHT_GAIN
+    signal = style.contrast * (RIM_GAIN * rim + HALO_GAIN * halo)
+    noise = style.grain * _smooth_noise(thickness.shape, 0.45, rng)
+    grey = signal + noise
+    # The instrument's software takes out all slow changes, those of the halo included.
+    grey += BACKGROUND - cv2.GaussianBlur(grey, (0, 0), SHADING_WIDTH)
+    return np.clip(np.rint(grey), DARKEST, BRIGHTEST).astype(np.uint8)
+
+
+def _smooth_noise(size: Size, sigma: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Gaussian noise of zero mean and unit variance with a correlation length of about ``sigma`` pixels."""
+    noise = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), sigma)
+    return noise / max(float(noise.std()), 1e-6)
