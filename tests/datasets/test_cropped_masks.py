@@ -86,6 +86,7 @@ def test_holds_each_cell_as_its_tight_crop():
     assert [crop.window for crop in masks.crops] == [(3, 4, 4, 5), (0, 0, 2, 3), (0, 0, 0, 0)]
 
 
+@settings(deadline=None)
 @given(bitmap_stacks)
 def test_bitmaps_come_back(bitmaps):
     cropped, peer = pair(bitmaps)
@@ -99,6 +100,7 @@ def test_bitmaps_come_back(bitmaps):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@settings(deadline=None)
 @given(bitmap_stacks)
 def test_boxes_are_those_of_the_bitmaps(bitmaps):
     cropped, peer = pair(bitmaps)
@@ -111,18 +113,21 @@ def test_boxes_are_those_of_the_bitmaps(bitmaps):
     assert torch.equal(HorizontalBoxes.from_instance_masks(cropped).tensor, boxes.tensor)
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.integers(1, 130), st.integers(1, 130))
 def test_resize_is_exact(bitmaps, height, width):
     cropped, peer = pair(bitmaps)
     assert_equal(cropped.resize((height, width)), peer.resize((height, width)))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.one_of(st.floats(0.3, 4), st.tuples(st.integers(20, 150), st.integers(20, 150))))
 def test_rescale_is_exact(bitmaps, scale):
     cropped, peer = pair(bitmaps)
     assert_equal(cropped.rescale(scale), peer.rescale(scale))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.sampled_from(['horizontal', 'vertical', 'diagonal']))
 def test_flip_is_exact_and_its_own_inverse(bitmaps, direction):
     cropped, peer = pair(bitmaps)
@@ -131,6 +136,7 @@ def test_flip_is_exact_and_its_own_inverse(bitmaps, direction):
     assert_equal(flipped.flip(direction), peer)
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.integers(-5, 5))
 def test_turn_is_numpys_rot90(bitmaps, quarters):
     turned = CroppedMasks.from_bitmaps(bitmaps).turn(quarters)
@@ -138,6 +144,7 @@ def test_turn_is_numpys_rot90(bitmaps, quarters):
     assert_equal(turned, BitmapMasks(expected, *expected.shape[1:]))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.integers(0, 40), st.integers(0, 40))
 def test_pad_is_exact(bitmaps, below, right):
     cropped, peer = pair(bitmaps)
@@ -145,6 +152,7 @@ def test_pad_is_exact(bitmaps, below, right):
     assert_equal(cropped.pad(shape), peer.pad(shape))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.tuples(*[st.integers(-10, 70)] * 4))
 def test_crop_is_exact(bitmaps, corners):
     cropped, peer = pair(bitmaps)
@@ -163,6 +171,7 @@ def test_crop_keeps_cells_that_lie_outside_without_pixels():
     assert cut.areas.tolist() == [0]
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.tuples(*[st.integers(0, 30)] * 4))
 def test_expand_is_exact(bitmaps, margins):
     cropped, peer = pair(bitmaps)
@@ -171,6 +180,7 @@ def test_expand_is_exact(bitmaps, margins):
     assert_equal(cropped.expand(*size, top, left), peer.expand(*size, top, left))
 
 
+@settings(deadline=None)
 @given(
     bitmap_stacks,
     st.tuples(st.integers(1, 80), st.integers(1, 80)),
@@ -183,6 +193,7 @@ def test_translate_by_whole_pixels_is_exact(bitmaps, out_shape, offset, directio
     assert_equal(ours, peer.translate(out_shape, offset, direction))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.tuples(st.integers(-70, 70), st.integers(-70, 70)))
 def test_translate_in_both_directions_is_exact(bitmaps, offset):
     cropped, peer = pair(bitmaps)
@@ -196,6 +207,7 @@ def warped(bitmaps: np.ndarray, matrix: np.ndarray) -> list[np.ndarray]:
     return [cv2.warpAffine(bitmap.astype(np.float32), matrix, size) for bitmap in bitmaps]
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.floats(-20, 20), st.sampled_from(['horizontal', 'vertical']))
 def test_translate_by_parts_of_pixels(bitmaps, offset, direction):
     moved = CroppedMasks.from_bitmaps(bitmaps).translate(bitmaps.shape[1:], offset, direction)
@@ -203,6 +215,7 @@ def test_translate_by_parts_of_pixels(bitmaps, offset, direction):
     assert_equal_up_to_threshold(moved, warped(bitmaps, np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.floats(-2, 2), st.sampled_from(['horizontal', 'vertical']))
 def test_shear(bitmaps, magnitude, direction):
     sheared = CroppedMasks.from_bitmaps(bitmaps).shear(bitmaps.shape[1:], magnitude, direction)
@@ -210,6 +223,7 @@ def test_shear(bitmaps, magnitude, direction):
     assert_equal_up_to_threshold(sheared, warped(bitmaps, np.array([[1, x, 0], [y, 1, 0]], dtype=np.float64)))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.floats(-360, 360), st.floats(0.5, 2))
 def test_rotate(bitmaps, angle, scale):
     height, width = bitmaps.shape[1:]
@@ -218,8 +232,8 @@ def test_rotate(bitmaps, angle, scale):
     assert_equal_up_to_threshold(rotated, warped(bitmaps, cv2.getRotationMatrix2D(middle, -angle, scale)))
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
 def test_warps_differ_from_bitmap_masks_by_few_pixels_of_the_outline(seed):
     rng = np.random.default_rng(seed)
     bitmap = np.zeros((60, 80), dtype=np.uint8)
@@ -322,6 +336,7 @@ def test_refuses(operation, message):
         operation(CroppedMasks([], 8, 8))
 
 
+@settings(deadline=None)
 @given(bitmap_stacks)
 def test_pickle(bitmaps):
     cropped, peer = pair(bitmaps)
@@ -333,6 +348,7 @@ def test_pickle_is_as_light_as_the_crops():
     assert len(pickle.dumps(masks)) < 800 * (400 + 4 * 8) + 1000
 
 
+@settings(deadline=None)
 @given(bitmap_stacks)
 def test_nothing_writes_into_its_input(bitmaps):
     masks = CroppedMasks.from_bitmaps(bitmaps)
@@ -364,6 +380,7 @@ def draw_boxes(rng: np.random.Generator, count: int, height: int, width: int) ->
     return boxes.astype(np.float32)
 
 
+@settings(deadline=None)
 @given(bitmap_stacks, st.integers(0, 2**32 - 1), st.sampled_from([(7, 7), (28, 28), (14, 9)]))
 def test_mask_targets_are_those_of_the_bitmaps(bitmaps, seed, out_shape):
     rng = np.random.default_rng(seed)

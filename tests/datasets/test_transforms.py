@@ -363,6 +363,10 @@ class TestLoadCellAnnotations:
         assert results['gt_bboxes_labels'].dtype == np.int64
         assert results['gt_ignore_flags'].tolist() == [False] * 3
 
+    def test_boxes_are_those_of_the_masks(self):
+        results = self.load([[1, 0, 4, 0, 4, 5, 1, 5]])
+        assert results['gt_bboxes'].tensor.tolist() == [[1, 0, 4, 5]]
+
     def test_no_cells(self):
         results = self.load()
         assert len(results['gt_masks']) == 0

@@ -216,7 +216,7 @@ def mask_rcnn() -> torch.nn.Module:
     cfg.neck.in_channels = [64, 128, 256, 512]
     cfg.roi_head.bbox_head.num_classes = cfg.roi_head.mask_head.num_classes = 3
     cfg.roi_head.bbox_head.fc_out_channels = 64
-    cfg.roi_head.mask_head.num_convs = 1
+    cfg.roi_head.mask_head.update(num_convs=1, conv_out_channels=16)
     cfg.train_cfg.rpn_proposal.update(nms_pre=100, max_per_img=50)
     torch.manual_seed(0)
     return MODELS.build(cfg).train()

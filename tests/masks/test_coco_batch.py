@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.masks import coco_rle, kaggle_rle
@@ -34,6 +34,7 @@ def test_no_cells():
     assert decode_all([], (3, 2)) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_equals_one_by_one(seed):
     rng = np.random.default_rng(seed)

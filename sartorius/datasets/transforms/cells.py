@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.utils.errors import InputError
 
-PER_CELL_KEYS = ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids')
+PER_CELL_KEYS = ('gt_bboxes_labels', 'gt_ignore_flags')
 
 
 def cropped_masks_of(results: dict[str, Any]) -> CroppedMasks:

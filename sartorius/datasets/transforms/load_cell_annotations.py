@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from mmdet.datasets.transforms import LoadAnnotations
+from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from pycocotools import mask as coco_mask
 
@@ -14,36 +14,41 @@ from sartorius.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
-class LoadCellAnnotations(LoadAnnotations):
-    """MMDetection's ``LoadAnnotations`` with boxes, labels and masks, without its full-size bitmaps.
+class LoadCellAnnotations(BaseTransform):
+    """Loads labels, masks and their boxes as MMDetection's ``LoadAnnotations``, without its full-size bitmaps.
 
-    Masks may be COCO RLE (``counts`` a str or a list of run lengths) or polygons. A cell without pixels or without a
-    polygon of three points is flagged to be ignored, so that it reaches no loss.
+    Masks may be COCO RLE (``counts`` a str or a list of run lengths) or polygons. Boxes are those of the masks: where
+    an instance's ``bbox`` is another, the mask is believed. A cell without pixels or without a polygon of three points
+    is flagged to be ignored, so that it reaches no loss.
 
-    Required keys: ``ori_shape``, ``instances`` (``bbox``, ``bbox_label``, ``ignore_flag``, ``mask``). Added keys:
-    ``gt_bboxes`` (HorizontalBoxes), ``gt_bboxes_labels`` (int64), ``gt_ignore_flags`` (bool), ``gt_masks``
-    (:class:`CroppedMasks`).
+    Required keys: ``ori_shape``, ``instances`` (``bbox_label``, ``ignore_flag``, ``mask``). Added keys: ``gt_bboxes``
+    (HorizontalBoxes), ``gt_bboxes_labels`` (int64), ``gt_ignore_flags`` (bool), ``gt_masks`` (:class:`CroppedMasks`).
 
     Raises:
         InputError: Counts that are bytes, which MMDetection skips without a word, or a code that does not fit the
             image; the message names the image and the cell, counted from 0.
     """
 
-    def __init__(self) -> None:
-        super().__init__(with_mask=True)
-
-    def _load_masks(self, results: dict[str, Any]) -> None:
-        size = tuple(results['ori_shape'])
-        try:
-            counts = [_counts(number, cell['mask'], size) for number, cell in enumerate(results.get('instances', []))]
-            crops = decode_all(counts, size)
-        except InputError as error:
-            name = results.get('img_path', results.get('img_id'))
-            raise InputError(f'image {name}, {error}') from None
-        windows = np.array([crop.window for crop in crops], dtype=np.int64).reshape(-1, 4)
-        masks = CroppedMasks.from_tight([crop.mask for crop in crops], windows, *size)
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        results = dict(results)
+        instances = results.get('instances', [])
+        masks = _load_masks(results, instances)
         results['gt_masks'] = masks
-        results['gt_ignore_flags'] = results['gt_ignore_flags'] | (masks.areas == 0)
+        results['gt_bboxes'] = masks.get_bboxes()
+        results['gt_bboxes_labels'] = np.array([cell['bbox_label'] for cell in instances], dtype=np.int64)
+        flags = np.array([cell['ignore_flag'] for cell in instances], dtype=bool)
+        results['gt_ignore_flags'] = flags | (masks.areas == 0)
+        return results
+
+
+def _load_masks(results: dict[str, Any], instances: list[dict[str, Any]]) -> CroppedMasks:
+    size = tuple(results['ori_shape'])
+    try:
+        crops = decode_all([_counts(number, cell['mask'], size) for number, cell in enumerate(instances)], size)
+    except InputError as error:
+        raise InputError(f'image {results.get("img_path", results.get("img_id"))}, {error}') from None
+    windows = np.array([crop.window for crop in crops], dtype=np.int64).reshape(-1, 4)
+    return CroppedMasks.from_tight([crop.mask for crop in crops], windows, *size)
 
 
 def _counts(number: int, mask: dict[str, Any] | list[list[float]], size: Size) -> str:
