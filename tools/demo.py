@@ -95,19 +95,12 @@ def _steps(options: Namespace, road: Road) -> list[Step]:
     ]
     for model, name in MODELS.items():
         config = f'configs/demo/{model}.py'
-        keys = (
-            'train_cfg.max_iters',
-            'train_cfg.val_interval',
-            'param_scheduler.1.end',
-            'default_hooks.checkpoint.interval',
-        )
-        schedule = [f'{key}={options.iterations}' for key in keys]
         checkpoint = str(road.out / model / f'iter_{options.iterations}.pth')
         steps.append(
             Step(
                 f'training {name}',
-                ['train.py', config, '--from-scratch', '--seed', str(options.seed), *data]
-                + ['--work-dir', str(road.out / model), '--cfg-options', *schedule],
+                ['train.py', config, '--from-scratch', *data, '--work-dir', str(road.out / model)]
+                + ['--iterations', str(options.iterations), '--seed', str(options.seed)],
             )
         )
         for split in ('val', 'test'):

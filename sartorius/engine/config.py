@@ -100,6 +100,27 @@ def set_split(config: Config, split: str, fold: int | None = None) -> Path:
     return path
 
 
+def set_iterations(config: Config, iterations: int) -> None:
+    """Makes a run longer or shorter, its learning rate schedule with it.
+
+    Validation and checkpoints keep their intervals, but come at least once, at the end.
+
+    Args:
+        config: Changed in place.
+        iterations: Training iterations; at least 1.
+    """
+    if iterations < 1:
+        raise UsageError(f'--iterations must be at least 1, not {iterations}')
+    stretch = iterations / config.train_cfg.max_iters
+    for scheduler in config.param_scheduler:
+        scheduler.begin = round(scheduler.begin * stretch)
+        # A schedule of no length is refused.
+        scheduler.end = max(round(scheduler.end * stretch), scheduler.begin + 1)
+    config.train_cfg.max_iters = iterations
+    config.train_cfg.val_interval = min(config.train_cfg.val_interval, iterations)
+    config.default_hooks.checkpoint.interval = min(config.default_hooks.checkpoint.interval, iterations)
+
+
 def train_from_scratch(config: Config) -> None:
     """Drops pre-trained weights, and lets every layer learn: frozen random layers would stay random."""
     config.load_from = None

@@ -14,6 +14,7 @@ from sartorius.engine.config import (
     load_config,
     parse_options,
     set_data,
+    set_iterations,
     train_from_scratch,
     use_mixed_precision,
 )
@@ -40,6 +41,8 @@ def train(options: Namespace) -> None:
     config = load_config(options.config, parse_options(options.cfg_options))
     config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
     set_data(config, options.data_root, options.annotations, options.fold)
+    if options.iterations is not None:
+        set_iterations(config, options.iterations)
     _set_seed(config, options.seed)
     _set_loggers(config, options)
     adapt_to_machine(config)

@@ -11,6 +11,7 @@ from sartorius.engine.config import (
     load_config,
     parse_options,
     set_data,
+    set_iterations,
     set_split,
     train_from_scratch,
 )
@@ -129,3 +130,15 @@ def test_missing_config_suggests_one(tmp_path: Path) -> None:
 def test_work_dir_is_named_after_config_and_fold() -> None:
     assert default_work_dir(R50, None).name == 'mrcnn_r50'
     assert default_work_dir(R50, 2).name == 'mrcnn_r50_fold2'
+
+
+def test_iterations_stretch_the_schedule() -> None:
+    config = load_config(R50)
+    set_iterations(config, 800)
+    assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == (800, 500)
+    assert [(part.begin, part.end) for part in config.param_scheduler] == [(0, 50), (50, 800)]
+    set_iterations(config, 2)
+    assert (config.train_cfg.val_interval, config.default_hooks.checkpoint.interval) == (2, 2)
+    assert all(part.begin < part.end for part in config.param_scheduler)
+    with pytest.raises(UsageError, match='at least 1, not 0'):
+        set_iterations(config, 0)

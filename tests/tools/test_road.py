@@ -18,9 +18,9 @@ CONFIG = 'configs/demo/mrcnn_r18.py'
 SIZE = '176x130'
 # Six iterations on small crops: enough to walk the road, not to learn.
 SHORT = (
-    'train_cfg.max_iters=6',
-    'train_cfg.val_interval=6',
-    'param_scheduler.1.end=6',
+    '--iterations',
+    '6',
+    '--cfg-options',
     'default_hooks.checkpoint.interval=3',
     'default_hooks.logger.interval=1',
     'train_dataloader.batch_size=2',
@@ -71,7 +71,7 @@ def trained(data: Path, repo_root: Path) -> Path:
     work_dir = data / 'undisturbed'
     run(
         'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
-        '--cfg-options', *SHORT, root=repo_root,
+        *SHORT, root=repo_root,
     )  # fmt: skip
     return work_dir
 
@@ -111,11 +111,9 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, repo
     (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_3.pth'))
     run(
         'tools/train.py', CONFIG, '--from-scratch', '--resume', *data_options(data), '--work-dir', str(stopped),
-        '--cfg-options', *SHORT, root=repo_root,
+        *SHORT, root=repo_root,
     )  # fmt: skip
-    weights = [
-        torch.load(folder / 'iter_6.pth', weights_only=False)['state_dict'] for folder in (trained, stopped)
-    ]
+    weights = [torch.load(folder / 'iter_6.pth', weights_only=False)['state_dict'] for folder in (trained, stopped)]
     assert [line['step'] for line in losses(stopped)] == [4, 5, 6]
     assert [line['loss'] for line in losses(stopped)] == [line['loss'] for line in losses(trained)[3:]]
     for name, tensor in weights[0].items():
@@ -136,7 +134,7 @@ def test_two_processes_train_and_predict_as_one(data: Path, trained: Path, predi
     work_dir = data / 'two'
     run(
         'tools/dist_train.sh', CONFIG, '2', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
-        '--cfg-options', *SHORT[1:], 'train_cfg.max_iters=2', root=repo_root,
+        '--iterations', '2', *SHORT[2:], root=repo_root,
     )  # fmt: skip
     assert all(0 < line['loss'] < 100 for line in losses(work_dir))
     out = data / 'two' / 'predictions.npz'
@@ -168,9 +166,7 @@ def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], repo_
         )  # fmt: skip
     run('tools/make_submission.py', str(fused), '--out', str(submission), root=repo_root)
     sample = str(data / 'data' / 'sample_submission.csv')
-    said = run(
-        'tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE, root=repo_root
-    )
+    said = run('tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE, root=repo_root)
     assert 'OK' in said
     run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_truth.csv'), root=repo_root)
 
