@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
-from sartorius.utils.paths import display_path
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,9 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('predictions', type=Path, help='predictions file that tools/test.py or tools/ensemble.py wrote')
     parser.add_argument('--images', type=Path, required=True, help='folder with the predicted images')
     parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the true cells')
-    parser.add_argument(
-        '--postprocess', type=Path, help='post-processing file; configs/_base_/postprocess.py if not given'
-    )
+    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
     parser.add_argument('--max-images', type=int, default=24, help='most images to show; the table lists all')
     parser.add_argument('--out', type=Path, required=True, help='folder to write index.html in')
     options = parser.parse_args(argv)
@@ -31,19 +29,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
     from sartorius.annotations.reading import load_annotations
-    from sartorius.postprocess.chain import DEFAULT_POSTPROCESS, load_chain
+    from sartorius.postprocess.chain import load_chain
     from sartorius.predictions.store import load_predictions
     from sartorius.visualization.report import write_report
 
-    postprocess = options.postprocess or DEFAULT_POSTPROCESS
-    chain = load_chain(postprocess)
+    chain = load_chain(options.postprocess)
     predictions = load_predictions(options.predictions)
     truth = load_annotations(options.annotations) if options.annotations else None
     source = {
         'predictions': display_path(options.predictions),
         'images': display_path(options.images),
         'annotations': display_path(options.annotations) if options.annotations else None,
-        'post-processing file': display_path(postprocess),
+        'post-processing file': display_path(options.postprocess),
     }
     page = write_report(options.out, predictions, options.images, chain, truth, source, options.max_images)
     print(f'wrote {display_path(page)}')

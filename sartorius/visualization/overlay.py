@@ -5,7 +5,9 @@ from functools import cache
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop
@@ -29,7 +31,10 @@ HIT_COLOR = (53, 217, 130)
 MISSED_COLOR = (70, 150, 255)
 EXTRA_COLOR = (255, 77, 77)
 
-TITLE_HEIGHT = 34
+TITLE_HEIGHT = 32
+BELOW_BASELINE = 11
+TEXT_SIZE = 16
+TEXT_COLOR = (20, 24, 33)
 GUTTER = 8
 
 
@@ -78,7 +83,6 @@ def compare(
     image: NDArray[np.uint8],
     truth: Sequence[MaskCrop] | None,
     found: Sequence[MaskCrop],
-    titles: tuple[str, str, str, str] | None = None,
 ) -> NDArray[np.uint8]:
     """Image, truth, prediction and their differences side by side, each under its title.
 
@@ -89,51 +93,47 @@ def compare(
         image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
         truth: True cells; None leaves out the second and the fourth picture.
         found: Predicted cells.
-        titles: Four titles for other than the usual ones with their counts.
 
     Returns:
         uint8 RGB, as high as the image and its title, one picture's width and a gutter a picture.
     """
-    found_picture = draw_cells(image, found)
-    if truth is None:
-        names = titles or ('Image', '', f'Found: {len(found)} cells', '')
-        return _side_by_side([_as_rgb(image), found_picture], [names[0], names[2]])
-    matches = match_cells(truth, found, image.shape[:2])
-    hits = int(np.count_nonzero(matches.found_hit))
-    colors = [HIT_COLOR if hit else EXTRA_COLOR for hit in matches.found_hit]
-    missed = [crop for crop, hit in zip(truth, matches.truth_hit, strict=True) if not hit]
-    colors += [MISSED_COLOR] * len(missed)
-    differences = draw_cells(image, [*found, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
-    names = titles or (
-        'Image',
-        f'Truth: {len(truth)} cells',
-        f'Found: {len(found)} cells',
-        f'{hits} hit, {len(missed)} missed, {len(found) - hits} extra',
-    )
-    return _side_by_side([_as_rgb(image), draw_cells(image, truth), found_picture, differences], names)
+    pictures = [('Image', _as_rgb(image)), (f'Found: {len(found)} cells', draw_cells(image, found))]
+    if truth is not None:
+        matches = match_cells(truth, found, image.shape[:2])
+        missed = [crop for crop, hit in zip(truth, matches.truth_hit, strict=True) if not hit]
+        colors = [HIT_COLOR if hit else EXTRA_COLOR for hit in matches.found_hit] + [MISSED_COLOR] * len(missed)
+        differences = draw_cells(image, [*found, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
+        pictures.insert(1, (f'Truth: {len(truth)} cells', draw_cells(image, truth)))
+        extra = len(found) - matches.hits
+        pictures.append((f'{matches.hits} hit, {len(missed)} missed, {extra} extra', differences))
+    return side_by_side([picture for _, picture in pictures], [title for title, _ in pictures])
 
 
-def draw_text(text: str, height: int = 20, color: tuple[int, int, int] = (20, 24, 33)) -> NDArray[np.uint8]:
-    """A line of text on white as an RGB picture, its letters about ``height`` pixels high."""
-    font = _font()
-    font.set_size(height * 0.72, 72)
-    font.set_text(text, 0.0)
-    font.draw_glyphs_to_bitmap(antialiased=True)
-    ink = np.asarray(font.get_image(), dtype=np.float32)[..., None] / 255
-    return (ink * color + (1 - ink) * 255 + 0.5).astype(np.uint8)
-
-
-def _side_by_side(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArray[np.uint8]:
+def side_by_side(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArray[np.uint8]:
+    """RGB pictures of one size in a row on white, each under its title; uint8 RGB."""
     height, width = pictures[0].shape[:2]
     page_width = len(pictures) * (width + GUTTER) - GUTTER
     page = np.full((height + TITLE_HEIGHT, page_width, 3), 255, dtype=np.uint8)
     for index, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         left = index * (width + GUTTER)
         page[TITLE_HEIGHT:, left : left + width] = picture
-        line = draw_text(title)[:TITLE_HEIGHT, :width]
-        top = (TITLE_HEIGHT - line.shape[0]) // 2
-        page[top : top + line.shape[0], left : left + line.shape[1]] = line
+        ink = draw_text(title)[:TITLE_HEIGHT, :width]
+        page[: ink.shape[0], left : left + ink.shape[1]] = ink
     return page
+
+
+def draw_text(text: str) -> NDArray[np.uint8]:
+    """A line of dark text on white as RGB, :data:`TITLE_HEIGHT` pixels high and as wide as the text."""
+    font = _font()
+    font.set_size(TEXT_SIZE, 72)
+    font.set_text(text, 0.0)
+    font.draw_glyphs_to_bitmap(antialiased=True)
+    ink = np.asarray(font.get_image(), dtype=np.float32)
+    # Lines stand on one height whether or not a letter reaches below: FreeType counts the descent in 1/64 pixels.
+    top = TITLE_HEIGHT - BELOW_BASELINE - ink.shape[0] + round(font.get_descent() / 64)
+    page = np.zeros((TITLE_HEIGHT, ink.shape[1]), dtype=np.float32)
+    page[top : top + ink.shape[0]] = ink
+    return (255 - page[..., None] * (1 - np.array(TEXT_COLOR) / 255) + 0.5).astype(np.uint8)
 
 
 def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -147,9 +147,6 @@ def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @cache
-def _font():  # noqa: ANN202 - matplotlib has no types
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-
+def _font() -> FT2Font:
     # The file that matplotlib ships: asking its font manager would search the whole system at the first call.
     return FT2Font(str(Path(matplotlib.get_data_path()) / 'fonts/ttf/DejaVuSans.ttf'))

@@ -5,6 +5,7 @@ from datetime import datetime
 from html import escape
 from importlib import resources
 from string import Template
+from textwrap import indent
 
 from sartorius import __version__
 from sartorius.visualization.gallery import color_rules
@@ -58,13 +59,21 @@ def source_list(source: Mapping[str, object]) -> str:
 
 
 def _text(value: object) -> str:
+    """JSON value as indented lines."""
     if isinstance(value, Mapping):
-        return '\n'.join(f'{key}: {_text(part)}' for key, part in value.items())
+        return '\n'.join(f'{key}: {_below(_text(part))}' for key, part in value.items())
     if isinstance(value, (list, tuple)):
-        separator = '\n' if any(isinstance(part, (Mapping, list)) for part in value) else ', '
-        return separator.join(_text(part) for part in value)
+        parts = [_text(part) for part in value]
+        if any('\n' in part for part in parts):
+            return '\n'.join(f'-{_below(part)}' for part in parts)
+        return ', '.join(parts)
     if isinstance(value, bool):
         return 'yes' if value else 'no'
     if isinstance(value, float):
         return f'{value:g}'
     return '-' if value is None else str(value)
+
+
+def _below(text: str) -> str:
+    """Text of several lines starts on a line of its own and is indented."""
+    return indent(f'\n{text}', '  ') if '\n' in text else text

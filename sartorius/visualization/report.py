@@ -51,7 +51,7 @@ def write_report(
     examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
     numbers = {image_id: number for number, image_id in enumerate(chosen)}
     cards = '\n'.join(card(example, number, CLASSES) for number, example in enumerate(examples))
-    steps = [', '.join(f'{key}={value}' for key, value in step.items()) for step in chain.to_config()]
+    steps = '\n'.join(_step_text(step) for step in chain.to_config())
     origin = {**(source or {}), 'post-processing': steps, **predictions.source}
     sections = [
         ('summary', 'Summary', summary(report)),
@@ -62,6 +62,17 @@ def write_report(
     path = Path(out) / 'index.html'
     write_text(path, render_page('Cells found', lead(report), sections))
     return path
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    """A step of the post-processing in one line."""
+    words = [step['type']]
+    for name, value in step.items():
+        if isinstance(value, Mapping):
+            words.append(f'{name}: ' + ', '.join(f'{cell_type} {number:g}' for cell_type, number in value.items()))
+        elif name != 'type':
+            words.append(f'{name}: {value}')
+    return '  '.join(words)
 
 
 def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:

@@ -9,11 +9,11 @@ import pandas as pd
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, summarise
 from sartorius.masks.crop import Size
-from sartorius.postprocess.chain import Chain, in_project_classes
-from sartorius.postprocess.steps import areas_of, with_crops
+from sartorius.postprocess.chain import Chain
+from sartorius.postprocess.steps import areas_of
+from sartorius.postprocess.submit import finish
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
 CLASSES = (*CELL_TYPES, NO_CELL_TYPE)
@@ -28,15 +28,17 @@ class Report:
             ``cells_found``, ``confidence`` (mean score of the found cells, NaN without any), ``area`` (their median
             area in pixels, NaN without any); where the truth is known also all columns of
             :func:`sartorius.evaluation.metric.score_images`.
-        found: Post-processed predictions by image id.
+        found: Post-processed predictions by image id; no two cells of an image share a pixel.
         truth: True cells by image id, or None.
         summary: Score and intervals, or None without truth.
+        left_out: Number of annotated images that the predictions do not have; they do not count.
     """
 
     table: pd.DataFrame
     found: Mapping[str, ImagePredictions]
     truth: Mapping[str, ImageAnnotations] | None
     summary: Summary | None
+    left_out: int = 0
 
 
 def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAnnotations] | None = None) -> Report:
@@ -45,10 +47,9 @@ def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAn
     Raises:
         InputError: No image in the predictions, or an image that the annotations do not have or have in another size.
     """
-    predictions = in_project_classes(predictions)
     if not predictions.images:
         raise InputError('the predictions hold no image; there is nothing to report')
-    found = {image.image_id: with_crops(chain(image)) for image in progress(predictions.images, 'post-processing')}
+    found = finish(predictions, chain)
     rows = [_measure(image) for image in found.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'found_as', 'cells_found', 'confidence', 'area'])
     if truth is None:
@@ -62,7 +63,7 @@ def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAn
             )
     scores = score_images(covered, {image_id: image.crops for image_id, image in found.items()})
     table = scores.merge(table.drop(columns='cells_found'), on='image_id')
-    return Report(table, found, covered, summarise(scores))
+    return Report(table, found, covered, summarise(scores), len(truth) - len(covered))
 
 
 def choose_images(table: pd.DataFrame, by: str, most: int) -> dict[str, str]:

@@ -19,11 +19,14 @@ def lead(report: Report) -> str:
     if report.summary is None:
         return f'{found} cells in {images} images, after post-processing. Without annotations nothing is scored.'
     true = int(report.table['cells_true'].sum())
-    return (
+    text = (
         f'{found} cells in {images} images, after post-processing, compared with {true} annotated cells. The score is '
         'the competition mAP: hits over hits, missed and extra cells, averaged over IoU thresholds from .50 to .95 and '
         'over images.'
     )
+    if report.left_out:
+        text += f' {report.left_out} annotated images are not among the predictions and do not count.'
+    return text
 
 
 def summary(report: Report) -> str:
@@ -72,9 +75,9 @@ def image_table(report: Report, numbers: Mapping[str, int]) -> str:
         ]
     ordered = report.table.sort_values(sorted_by, kind='stable', na_position='first')
     rows = ''.join(f'<tr>{"".join(cell(row) for _, _, cell in columns)}</tr>' for row in ordered.itertuples())
+    order = {True: ' aria-sort="ascending"', False: ''}
     head = ''.join(
-        f'<th scope="col" class="{kind}"{" aria-sort=ascending" * (name.lower() == sorted_by)}>{name}</th>'
-        for name, kind, _ in columns
+        f'<th scope="col" class="{kind}"{order[name.lower() == sorted_by]}>{name}</th>' for name, kind, _ in columns
     )
     return (
         '<div class="table-tools" hidden><label>Filter <input type="search" id="table-search" '

@@ -1,0 +1,99 @@
+"""Draws docs/images/overview.png: synthetic images of the three cell types, their true cells, and what a model found.
+
+No image of a data set: those may not be passed on.
+"""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.annotations.reading import load_annotations
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.postprocess.chain import load_chain
+from sartorius.predictions.store import load_predictions
+from sartorius.synthetic.image import make_image
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.errors import UsageError
+from sartorius.utils.files import atomic_path
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
+from sartorius.visualization.gallery import Example
+from sartorius.visualization.images import find_image, read_for_display, stretched
+from sartorius.visualization.overlay import draw_cells, side_by_side
+from sartorius.visualization.report_data import gather
+
+SIZE = (312, 416)
+SEED = 20
+CELLS = {'shsy5y': 95, 'astro': 26, 'cort': 16}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and draws."""
+    parser = make_parser(
+        'Draw the picture of the README: made images with their truth, or, given --predictions, --images and '
+        '--annotations of a synthetic data set, of each cell type the image of the median score.',
+        'python docs/make_images.py --predictions work_dirs/demo/fused/predictions_test.npz --images work_dirs/demo/data/test '
+        '--annotations work_dirs/demo/data/test_truth.csv',
+    )
+    parser.add_argument('--predictions', type=Path, help='predictions file')
+    parser.add_argument('--images', type=Path, help='folder with its images')
+    parser.add_argument('--annotations', type=Path, help='their true cells')
+    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
+    parser.add_argument('--out', type=Path, default=REPO_ROOT / 'docs/images/overview.png', help='picture to write')
+    options = parser.parse_args(argv)
+    given = [options.predictions, options.images, options.annotations]
+    if any(given) and not all(given):
+        raise UsageError('--predictions, --images and --annotations go together; give all three or none')
+    picture = overview(predicted_examples(options) if all(given) else made_examples())
+    with atomic_path(options.out) as temporary:
+        cv2.imwrite(str(temporary), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    print(f'wrote {display_path(options.out)}')
+
+
+def made_examples() -> list[Example]:
+    """A made image of each cell type; what a model would find is not known."""
+    rng = np.random.default_rng(SEED)
+    scenes = [make_image(cell_type, SIZE, rng, cells=CELLS[cell_type]) for cell_type in CELL_TYPES]
+    return [Example(scene.cell_type, scene.image, (), scene.crops) for scene in scenes]
+
+
+def predicted_examples(options: Namespace) -> list[Example]:
+    """Of each cell type the top left part of the image of the median score."""
+    truth = load_annotations(options.annotations)
+    report = gather(load_predictions(options.predictions), load_chain(options.postprocess), truth)
+    examples = []
+    for cell_type in CELL_TYPES:
+        rows = report.table[report.table['cell_type'] == cell_type].sort_values('score')
+        if len(rows):
+            image_id = rows.iloc[len(rows) // 2]['image_id']
+            image = read_for_display(find_image(options.images, image_id))[: SIZE[0], : SIZE[1]]
+            found, true = report.found[image_id].crops, report.truth[image_id].crops
+            examples.append(Example(cell_type, image, _inside(found, image.shape), _inside(true, image.shape)))
+    return examples
+
+
+def overview(examples: Sequence[Example]) -> NDArray[np.uint8]:
+    """One column a cell type; rows of images, true cells and, where a model was run, found cells."""
+    images = [stretched(example.image) for example in examples]
+    rows = [
+        ([()] * len(examples), [f'{example.title}: image' for example in examples]),
+        ([example.truth for example in examples], [f'truth: {len(example.truth)} cells' for example in examples]),
+    ]
+    if any(example.found for example in examples):
+        titles = [f'found: {len(example.found)} cells' for example in examples]
+        rows.append(([example.found for example in examples], titles))
+    pictures = [[draw_cells(image, layer) for image, layer in zip(images, layers, strict=True)] for layers, _ in rows]
+    return np.vstack([side_by_side(row, titles) for row, (_, titles) in zip(pictures, rows, strict=True)])
+
+
+def _inside(crops: Sequence[MaskCrop], size: Size) -> list[MaskCrop]:
+    """The cells that reach into the top left part of this size, cut to it."""
+    return [part for part in (crop.clipped(size) for crop in crops) if part.mask.any()]
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,73 @@
+"""tools/report.py as a user types it."""
+
+import runpy
+
+import cv2
+import numpy as np
+import pytest
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.train_csv import TrainImage, write_train_csv
+from sartorius.masks.crop import MaskCrop
+from sartorius.predictions.store import save_predictions
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.cli import run_tool
+
+SIZE = (50, 80)
+
+
+@pytest.fixture
+def report(repo_root, tmp_path, monkeypatch, capsys):
+    """Runs the command in a folder with predictions.npz, train.csv and images/one.png; one cort cell, found."""
+    box = np.array([[5, 5, 25, 25]], dtype=np.float32)
+    cells = ImagePredictions(
+        'one', SIZE, box, np.array([0.9], np.float32), np.array([2]), np.ones((1, 8, 8), np.float32)
+    )
+    save_predictions(tmp_path / 'predictions.npz', PredictionSet((cells,), source={'config': 'small.py'}))
+    truth = ImageAnnotations('one', SIZE, (MaskCrop(np.ones((20, 20), bool), 5, 5),), np.array([2]))
+    write_train_csv(tmp_path / 'train.csv', [TrainImage(truth, 'cort')])
+    (tmp_path / 'images').mkdir()
+    cv2.imwrite(str(tmp_path / 'images/one.png'), np.full(SIZE, 99, np.uint8))
+
+    main = runpy.run_path(str(repo_root / 'tools/report.py'))['main']
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            run_tool(lambda: main(arguments))
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_a_scored_report(report, tmp_path) -> None:
+    done = report('predictions.npz', '--images', 'images', '--annotations', 'train.csv', '--out', 'new/page')
+    assert done == (0, 'wrote new/page/index.html\n', '')
+    text = (tmp_path / 'new/page/index.html').read_text()
+    for words in ('<dd>1.000<small>', 'small.py', 'configs/_base_/postprocess.py', 'train.csv', '1 hit'):
+        assert words in text
+    assert [path.name for path in (tmp_path / 'new/page').iterdir()] == ['index.html']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'message'),
+    [
+        (('predictions.npz', '--images', 'nowhere', '--out', 'o'), 2, 'error: nowhere is not a folder'),
+        (('predictions.npz', '--images', 'images', '--max-images', '-1', '--out', 'o'), 2, '--max-images is -1'),
+        (('none.npz', '--images', 'images', '--out', 'o'), 1, 'none.npz: No such file'),
+        (('predictions.npz', '--images', '.', '--out', 'o'), 1, 'image one is not in .'),
+        (('train.csv', '--images', 'images', '--out', 'o'), 1, 'train.csv'),
+        (('predictions.npz', '--images', 'images', '--postprocess', 'no.py', '--out', 'o'), 1, 'no.py: no such'),
+        (('predictions.npz', '--images', 'images', '--annotations', 'no.csv', '--out', 'o'), 1, 'no.csv'),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(report, tmp_path, arguments, code, message) -> None:
+    exit_code, output, problem = report(*arguments)
+    assert (exit_code, output) == (code, '')
+    assert problem.startswith('error: ')
+    assert message in problem
+    assert problem.count('\n') == 1
+    assert not (tmp_path / 'o').exists()
