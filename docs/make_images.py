@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         'Draw the picture of the README: made images with their truth, or, given --predictions, --images and '
         '--annotations of a synthetic data set, of each cell type the image of the median score.',
-        'python docs/make_images.py --predictions work_dirs/demo/fused/predictions_test.npz --images work_dirs/demo/data/test '
-        '--annotations work_dirs/demo/data/test_truth.csv',
+        'python docs/make_images.py --predictions work_dirs/demo/fused/predictions_test.npz '
+        '--images work_dirs/demo/data/test --annotations work_dirs/demo/data/test_truth.csv',
     )
     parser.add_argument('--predictions', type=Path, help='predictions file')
     parser.add_argument('--images', type=Path, help='folder with its images')
