@@ -27,7 +27,7 @@ check: ready ## versions, devices, compiled ops, and what to do about what does 
 	@$(IN_ENV) python -m sartorius.check_env $(ARGS)
 
 setup: ## go through the whole set-up again, to mend it
-	@PYTHON="$(PYTHON)" tools/setup_env.sh --again
+	@PYTHON="$(PYTHON)" sh tools/setup_env.sh --again
 
 ready:
-	@PYTHON="$(PYTHON)" tools/setup_env.sh
+	@PYTHON="$(PYTHON)" sh tools/setup_env.sh
