@@ -35,6 +35,8 @@ def test_here_all_is_well(capsys: pytest.CaptureFixture) -> None:
 def test_without_torch_and_mmcv_it_names_them_and_the_mend(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
+    for package in PACKAGES:
+        check_package(package)  # imported first, so that none is left half-imported for the tests that follow
     # None in sys.modules makes an import fail as if the package were not installed.
     for name in ('torch', 'mmcv', 'mmcv.ops'):
         monkeypatch.setitem(sys.modules, name, None)
@@ -111,7 +113,8 @@ def test_ops_compiled_for_another_torch(monkeypatch: pytest.MonkeyPatch, module_
     for name in [name for name in sys.modules if name.split('.')[0] == 'mmcv']:
         monkeypatch.delitem(sys.modules, name)
     (finding,) = check_ops('cpu')
-    monkeypatch.delitem(sys.modules, 'mmcv')
+    # Not through monkeypatch, which would put the false module back.
+    sys.modules.pop('mmcv')
     assert not finding.works
     assert finding.value == 'cannot run (_ext.so: undefined symbol: _ZN3c106detail)'
     assert finding.mend == check_env.REBUILD_OPS
