@@ -30,6 +30,7 @@ def add_neurites(
     """Adds the thin processes that leave the cells, and those that come from no cell in sight."""
     height, width = thickness.shape
     starts, directions, lengths = _roots(cells, spec, rng)
+    own = len(starts)
     mesh = _share(spec.mesh, style.mesh, thickness.shape)
     starts = np.concatenate([starts, rng.uniform(0, 1, (mesh, 2)) * (width, height)])
     directions = np.concatenate([directions, rng.uniform(0, 2 * np.pi, mesh)])
@@ -39,10 +40,11 @@ def add_neurites(
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
     for level, strength in enumerate(_LINE_LEVELS):
         chosen = [path for path, at in zip(paths, levels, strict=True) if at == level]
+        rooted = [path for path, at in zip(paths[:own], levels, strict=False) if at == level]
         # A process thins out: its root is broad, its end faint.
         _draw_lines(lines, chosen, 0.6 * strength, 1)
         _draw_lines(lines, [path[: 1 + 2 * len(path) // 3] for path in chosen], strength, (spec.width + 1) // 2)
-        _draw_lines(lines, [path[: 1 + len(path) // 3] for path in chosen], strength, spec.width)
+        _draw_lines(lines, [path[: 1 + len(path) // 3] for path in rooted], strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
     beads = points[rng.random(len(points)) < spec.beads]

@@ -65,7 +65,8 @@ def rasterise(polygons: tuple[Polygon, ...], x: float, y: float) -> MaskCrop:
 
 def round_shape(shape: CellShape, radius: float) -> CellShape:
     """A rounded-up cell of a radius in pixels, with the optical thickness of another."""
-    circle = radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
+    # Pixels on the outline belong to the cell: half a pixel more all around.
+    circle = (radius - 0.5) * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
     return CellShape((circle,), np.zeros((0, 3)), shape.depth, np.pi * radius**2)
 
 

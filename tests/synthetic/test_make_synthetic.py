@@ -1,0 +1,80 @@
+"""The command line tools/make_synthetic.py."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from sartorius.synthetic import defects
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    spec = importlib.util.spec_from_file_location('make_synthetic', repo_root / 'tools' / 'make_synthetic.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(repo_root, *arguments, cwd):
+    command = [sys.executable, str(repo_root / 'tools' / 'make_synthetic.py'), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def test_a_data_set_is_made_from_any_folder(repo_root, tmp_path):
+    done = run(
+        repo_root, '--out', 'data', '--images', 2, '--test-images', 1, '--unlabelled-images', 1, '--size', '96x64',
+        '--cell-types', 'cort', '--defects', 'hollow=0.9', cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith('data: 2 training images with ')
+    assert (tmp_path / 'data' / 'defects.csv').is_file()
+    assert 'cort' in (tmp_path / 'data' / 'train.csv').read_text()
+
+
+def test_a_folder_in_use_ends_in_one_sentence(repo_root, tmp_path):
+    (tmp_path / 'notes.txt').touch()
+    done = run(repo_root, '--out', tmp_path, '--images', 1, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: --out {tmp_path} is not empty; ')
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--size', '704'], "'704' is no size; write width x height, for example 704x520"),
+        (['--defects', 'hollow'], "'hollow' is no defect"),
+        (['--defects', 'broken=0.1'], "'broken=0.1' is no defect"),
+        (['--cell-types', 'hela'], "invalid choice: 'hela'"),
+        (['--images', 'many'], "invalid int value: 'many'"),
+    ],
+)
+def test_bad_options_are_named(tool, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit, match='2'):
+        tool.main(['--out', str(tmp_path / 'data'), *arguments])
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--images', '0'], 'number of training images is 0'),
+        (['--density', '0'], 'density is 0.0'),
+        (['--size', '20x20'], 'image size 20x20 is too small'),
+        (['--defects', 'hollow=0.7', 'missing=0.7'], 'add up to 1.4'),
+        (['--workers', '0'], 'number of workers is 0'),
+    ],
+)
+def test_bad_values_are_bad_usage(tool, tmp_path, arguments, message):
+    from sartorius.utils.errors import UsageError
+
+    with pytest.raises(UsageError, match=message):
+        tool.main(['--out', str(tmp_path / 'data'), *arguments])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tool_knows_the_defects(tool):
+    assert tool.DEFECTS == defects.DEFECTS
