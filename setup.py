@@ -30,6 +30,7 @@ setup(
     description='Instance segmentation of crowded living cells, built on MMDetection',
     license='Apache-2.0',
     packages=find_packages(include=['sartorius', 'sartorius.*']),
+    package_data={'sartorius.visualization': ['templates/*']},
     python_requires='>=3.10,<3.13',
     install_requires=lower_floor(),
 )

@@ -27,9 +27,7 @@ class ImageAnnotations:
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.crops),):
-            raise InputError(
-                f'image {self.image_id}: {len(self.crops)} cells with labels of shape {self.labels.shape}'
-            )
+            raise InputError(f'image {self.image_id}: {len(self.crops)} cells with labels of shape {self.labels.shape}')
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -16,9 +16,9 @@ from sartorius.utils.errors import InputError
 class ImagePredictions:
     """The cells found in one image, in any order.
 
-    A cell's mask has two forms. The mask head's soft output stays on its RoI grid and spans the cell's box, whatever the
-    box's size; ``crops`` are the binary masks in image pixels, made from it by the post-processing chain. Where ``crops``
-    is set, it is what counts.
+    A cell's mask has two forms. The mask head's soft output stays on its RoI grid and spans the cell's box, whatever
+    the box's size; ``crops`` are the binary masks in image pixels, made from it by the post-processing chain. Where
+    ``crops`` is set, it is what counts.
 
     Attributes:
         image_id: File name of the image without its suffix.

@@ -47,9 +47,9 @@ def test_without_rescale_boxes_stay() -> None:
 
 def test_probabilities_pass_through() -> None:
     masks = torch.rand(3, 3, 28, 28)
-    found = SoftMaskHead(num_classes=3).predict_by_feat(
-        (masks,), [results()], [META], ConfigDict(), activate_map=True
-    )[0]
+    found = SoftMaskHead(num_classes=3).predict_by_feat((masks,), [results()], [META], ConfigDict(), activate_map=True)[
+        0
+    ]
     torch.testing.assert_close(found.masks[1], masks[1, 2])
 
 

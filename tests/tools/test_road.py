@@ -120,6 +120,25 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, repo
         torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=0, msg=name)
 
 
+def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: Path, repo_root: Path) -> None:
+    """COCO's heads have 80 classes; backbone and neck are what a fine-tuning needs of them."""
+    state = torch.load(trained / 'iter_6.pth', weights_only=False)['state_dict']
+    foreign = {name: torch.full_like(tensor, 0.01) for name, tensor in state.items()}
+    foreign['roi_head.bbox_head.fc_cls.weight'] = torch.zeros(81, 256)
+    foreign['roi_head.bbox_head.fc_cls.bias'] = torch.zeros(81)
+    torch.save({'state_dict': foreign}, data / 'foreign.pth')
+    work_dir = data / 'foreign'
+    said = run(
+        'tools/train.py', CONFIG, '--load-from', str(data / 'foreign.pth'), *data_options(data),
+        '--work-dir', str(work_dir), '--iterations', '1', *SHORT[2:], root=repo_root,
+    )  # fmt: skip
+    tuned = torch.load(work_dir / 'iter_1.pth', weights_only=False)['state_dict']
+    assert 'size mismatch for roi_head.bbox_head.fc_cls.weight' in said
+    # One step at the start of the warm-up moves a weight by far less than this.
+    assert (tuned['backbone.layer1.0.conv1.weight'] - 0.01).abs().max() < 0.002
+    assert tuned['roi_head.bbox_head.fc_cls.weight'].shape == (4, 256)
+
+
 def test_an_earlier_run_is_not_overwritten(data: Path, trained: Path, repo_root: Path) -> None:
     before = (trained / 'iter_6.pth').stat().st_mtime_ns
     said = run(

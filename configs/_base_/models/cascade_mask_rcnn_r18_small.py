@@ -1,14 +1,14 @@
 # The Cascade twin of mask_rcnn_r18_small.py.
 _base_ = ['./cascade_mask_rcnn_r50_fpn.py']
 
-channels = 128
+width, channels = 32, 64
 model = dict(
-    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=channels),
+    backbone=dict(depth=18, base_channels=width, frozen_stages=-1, norm_eval=False),
+    neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=channels),
     rpn_head=dict(in_channels=channels, feat_channels=channels),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=[dict(head, in_channels=channels, fc_out_channels=512) for head in _base_.model.roi_head.bbox_head],
+        bbox_head=[dict(head, in_channels=channels, fc_out_channels=256) for head in _base_.model.roi_head.bbox_head],
         mask_roi_extractor=dict(out_channels=channels),
         mask_head=dict(in_channels=channels, conv_out_channels=channels, class_agnostic=True),
     ),
