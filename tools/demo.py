@@ -21,14 +21,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and walks the road."""
     parser = make_parser(
         'Make synthetic images, train two small models on them, predict, tune, fuse, submit and score.',
-        'python tools/demo.py --iterations 300',
+        'python tools/demo.py --iterations 250',
     )
     parser.add_argument(
         '--out', type=Path, default=WORK_DIRS / 'demo', help='folder to write; its contents are replaced'
     )
     parser.add_argument('--images', type=int, default=45, help='training images')
     parser.add_argument('--test-images', type=int, default=9, help='test images')
-    parser.add_argument('--iterations', type=int, default=300, help='training iterations of each model')
+    parser.add_argument('--iterations', type=int, default=250, help='training iterations of each model')
     parser.add_argument('--seed', type=int, default=0, help='seed of images and training')
     options = parser.parse_args(argv)
     options.out = options.out.resolve()

@@ -9,4 +9,4 @@ _base_ = [
 
 tta_views = ['none', 'diagonal']
 tta_scales = [(704, 520)]
-default_hooks = dict(checkpoint=dict(interval=300))
+default_hooks = dict(checkpoint=dict(interval=250))
