@@ -57,4 +57,4 @@ def _absolute_paths(options: argparse.Namespace) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, interrupted='--resume goes on from the latest checkpoint')

@@ -16,11 +16,16 @@ default_hooks = dict(
         max_keep_ckpts=2,
         save_best='competition/mAP',
         rule='greater',
-        published_keys=None,
+        backend_args=dict(backend='atomic'),
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [dict(type='SeedEachIterationHook'), dict(type='PostprocessHook'), dict(type='ProgressHook')]
+custom_hooks = [
+    dict(type='SeedEachIterationHook'),
+    dict(type='PostprocessHook'),
+    dict(type='ProgressHook'),
+    dict(type='CheckInvalidLossHook', interval=20),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -2,5 +2,13 @@
 
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import CompetitionMetric, DumpPredictions
+from sartorius.engine.storage import AtomicBackend
 
-__all__ = ['CompetitionMetric', 'DumpPredictions', 'PostprocessHook', 'ProgressHook', 'SeedEachIterationHook']
+__all__ = [
+    'AtomicBackend',
+    'CompetitionMetric',
+    'DumpPredictions',
+    'PostprocessHook',
+    'ProgressHook',
+    'SeedEachIterationHook',
+]

@@ -31,11 +31,15 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     )
 
 
-def run_tool(main: Callable[[], None]) -> None:
+def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-written') -> None:
     """Runs a tool's ``main`` and exits the process: 0 on success, 1 on failure, 2 on bad usage, 130 on Ctrl-C.
 
     A user's mistake (:class:`InputError`, a missing file, a full disk) is printed as one sentence. Any other exception
     is a defect of the project and keeps its traceback.
+
+    Args:
+        main: The tool.
+        interrupted: What Ctrl-C leaves behind, or how to go on.
     """
     try:
         main()
@@ -48,7 +52,7 @@ def run_tool(main: Callable[[], None]) -> None:
     except OSError as error:
         sys.exit(_report(_describe_os_error(error), EXIT_FAILURE))
     except KeyboardInterrupt:
-        sys.exit(_report('interrupted; nothing was half-written', EXIT_INTERRUPTED))
+        sys.exit(_report(f'interrupted; {interrupted}', EXIT_INTERRUPTED))
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
