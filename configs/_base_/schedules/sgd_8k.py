@@ -13,5 +13,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=500, end=max_iters, eta_min=5e-5),
 ]
-# --auto-scale-lr multiplies the rate by (GPUs x images a GPU) / this.
+# The rate above is for two GPUs of two images; with enable=True it follows GPUs x images a GPU.
 auto_scale_lr = dict(base_batch_size=4, enable=False)
