@@ -14,6 +14,8 @@ from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, WORK_DIRS, display_path
 
+# Its name is how a later demo knows what it may replace.
+LOG = 'sartorius-demo.log'
 MODELS = {'mrcnn_r18': 'Mask R-CNN R18', 'cmrcnn_r18': 'Cascade Mask R-CNN R18'}
 
 
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _clear(options.out)
     road = Road(options.out)
     for number, step in enumerate(steps := _steps(options, road), start=1):
-        _run(f'[{number}/{len(steps)}] {step.title}', step.words, road.out / 'log.txt')
+        _run(f'[{number}/{len(steps)}] {step.title}', step.words, road.out / LOG)
     _show_results(road)
     print(f'\nThe demo took {(time.monotonic() - started) / 60:.1f} minutes.')
 
@@ -222,7 +224,7 @@ def _clear(out: Path) -> None:
     """
     if not out.exists():
         return
-    if any(out.iterdir()) and not (out / 'log.txt').is_file():
+    if any(out.iterdir()) and not (out / LOG).is_file():
         raise InputError(f'{display_path(out)}: is not empty and no earlier demo; choose another --out')
     shutil.rmtree(out)
 

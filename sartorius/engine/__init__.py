@@ -1,5 +1,11 @@
 """Hooks, metrics and runner glue."""
 
+import warnings
+
+# MMDetection recommends, at every start, a metric that nothing here uses.
+warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
+
+# ruff: noqa: E402
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import CompetitionMetric, DumpPredictions
 from sartorius.engine.storage import AtomicBackend

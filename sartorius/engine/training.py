@@ -1,5 +1,6 @@
 """What tools/train.py does."""
 
+import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def _set_loggers(config: Config, options: Namespace) -> None:
     if options.tensorboard:
         backends.append(dict(type='TensorboardVisBackend'))
     if options.wandb:
+        if importlib.util.find_spec('wandb') is None:
+            raise UsageError('--wandb needs its client: pip install wandb, then wandb login')
         backends.append(
             dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=Path(config.work_dir).name))
         )
