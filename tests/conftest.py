@@ -1,6 +1,9 @@
 """Fixtures that every test can use."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,3 +24,26 @@ def real_data() -> Path:
 def repo_root() -> Path:
     """Top folder of the checkout."""
     return REPO_ROOT
+
+
+@pytest.fixture(scope='session')
+def run(repo_root: Path) -> Callable[..., str]:
+    """Runs a tool as a user does, from the top of the checkout, and gives back what it printed."""
+
+    def run_tool(*words: str, code: int = 0) -> str:
+        start = [] if words[0].endswith('.sh') else [sys.executable]
+        # The environment is activated, as the README says.
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'VIRTUAL_ENV': str(Path(sys.executable).parents[1])}
+        environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
+        done = subprocess.run(
+            [*start, str(repo_root / words[0]), *words[1:]],
+            cwd=repo_root,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == code, done.stdout[-4000:]
+        return done.stdout
+
+    return run_tool

@@ -1,10 +1,8 @@
 """The whole road as a user types it: images to a scored submission, through the real command lines, on a CPU."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,18 +26,6 @@ SHORT = (
 )
 
 
-def run(*words: str, root: Path, code: int = 0) -> str:
-    """Runs a tool as a user does, from the top of the checkout; returns what it printed."""
-    command = [str(root / words[0])] if words[0].endswith('.sh') else [sys.executable, str(root / words[0])]
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'VIRTUAL_ENV': str(Path(sys.executable).parents[1])}
-    environment['PATH'] = f'{Path(sys.executable).parent}:{environment["PATH"]}'
-    done = subprocess.run(
-        [*command, *words[1:]], cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert done.returncode == code, done.stdout[-4000:]
-    return done.stdout
-
-
 def losses(work_dir: Path) -> list[dict]:
     """Training lines of the newest log of a run."""
     log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
@@ -47,16 +33,16 @@ def losses(work_dir: Path) -> list[dict]:
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory, repo_root: Path) -> Path:
+def data(tmp_path_factory, run: Callable[..., str]) -> Path:
     """A small synthetic data set and its prepared annotations."""
     folder = tmp_path_factory.mktemp('road')
     run(
         'tools/make_synthetic.py', '--out', str(folder / 'data'), '--images', '10', '--test-images', '2',
-        '--unlabelled-images', '1', '--size', SIZE, '--seed', '1', root=repo_root,
+        '--unlabelled-images', '1', '--size', SIZE, '--seed', '1',
     )  # fmt: skip
     run(
         'tools/prepare_sartorius.py', '--data-root', str(folder / 'data'), '--out', str(folder / 'annotations'),
-        '--folds', '2', root=repo_root,
+        '--folds', '2',
     )  # fmt: skip
     return folder
 
@@ -66,18 +52,18 @@ def data_options(data: Path) -> list[str]:
 
 
 @pytest.fixture(scope='module')
-def trained(data: Path, repo_root: Path) -> Path:
+def trained(data: Path, run: Callable[..., str]) -> Path:
     """Work dir of an undisturbed run."""
     work_dir = data / 'undisturbed'
     run(
         'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
-        *SHORT, root=repo_root,
+        *SHORT,
     )  # fmt: skip
     return work_dir
 
 
 @pytest.fixture(scope='module')
-def predicted(data: Path, trained: Path, repo_root: Path) -> dict[str, Path]:
+def predicted(data: Path, trained: Path, run: Callable[..., str]) -> dict[str, Path]:
     """Predictions of the test images, plain and with test-time augmentation."""
     files = {}
     for name, options in {'plain': [], 'tta': ['--tta']}.items():
@@ -85,7 +71,7 @@ def predicted(data: Path, trained: Path, repo_root: Path) -> dict[str, Path]:
         run(
             'tools/test.py', CONFIG, str(trained / 'iter_6.pth'), *options, *data_options(data),
             '--out', str(files[name]), '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0',
-            'model.test_cfg.rcnn.max_per_img=40', root=repo_root,
+            'model.test_cfg.rcnn.max_per_img=40',
         )  # fmt: skip
     return files
 
@@ -104,14 +90,14 @@ def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
     assert 'optimizer' in read_checkpoint(trained / 'iter_6.pth')
 
 
-def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, repo_root: Path) -> None:
+def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, run: Callable[..., str]) -> None:
     stopped = data / 'stopped'
     stopped.mkdir()
     shutil.copy(trained / 'iter_3.pth', stopped)
     (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_3.pth'))
     run(
         'tools/train.py', CONFIG, '--from-scratch', '--resume', *data_options(data), '--work-dir', str(stopped),
-        *SHORT, root=repo_root,
+        *SHORT,
     )  # fmt: skip
     weights = [torch.load(folder / 'iter_6.pth', weights_only=False)['state_dict'] for folder in (trained, stopped)]
     assert [line['step'] for line in losses(stopped)] == [4, 5, 6]
@@ -120,7 +106,7 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, repo
         torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=0, msg=name)
 
 
-def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: Path, repo_root: Path) -> None:
+def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: Path, run: Callable[..., str]) -> None:
     """COCO's heads have 80 classes; backbone and neck are what a fine-tuning needs of them."""
     state = torch.load(trained / 'iter_6.pth', weights_only=False)['state_dict']
     foreign = {name: torch.full_like(tensor, 0.01) for name, tensor in state.items()}
@@ -130,7 +116,7 @@ def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: 
     work_dir = data / 'foreign'
     said = run(
         'tools/train.py', CONFIG, '--load-from', str(data / 'foreign.pth'), *data_options(data),
-        '--work-dir', str(work_dir), '--iterations', '1', *SHORT[2:], root=repo_root,
+        '--work-dir', str(work_dir), '--iterations', '1', *SHORT[2:],
     )  # fmt: skip
     tuned = torch.load(work_dir / 'iter_1.pth', weights_only=False)['state_dict']
     assert 'size mismatch for roi_head.bbox_head.fc_cls.weight' in said
@@ -139,27 +125,28 @@ def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: 
     assert tuned['roi_head.bbox_head.fc_cls.weight'].shape == (4, 256)
 
 
-def test_an_earlier_run_is_not_overwritten(data: Path, trained: Path, repo_root: Path) -> None:
+def test_an_earlier_run_is_not_overwritten(data: Path, trained: Path, run: Callable[..., str]) -> None:
     before = (trained / 'iter_6.pth').stat().st_mtime_ns
     said = run(
-        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(trained),
-        root=repo_root, code=2,
+        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(trained), code=2,
     )  # fmt: skip
     assert 'holds a run already; go on with it by --resume' in said
     assert (trained / 'iter_6.pth').stat().st_mtime_ns == before
 
 
-def test_two_processes_train_and_predict_as_one(data: Path, trained: Path, predicted: dict, repo_root: Path) -> None:
+def test_two_processes_train_and_predict_as_one(
+    data: Path, trained: Path, predicted: dict, run: Callable[..., str]
+) -> None:
     work_dir = data / 'two'
     run(
         'tools/dist_train.sh', CONFIG, '2', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
-        '--iterations', '2', *SHORT[2:], root=repo_root,
+        '--iterations', '2', *SHORT[2:],
     )  # fmt: skip
     assert all(0 < line['loss'] < 100 for line in losses(work_dir))
     out = data / 'two' / 'predictions.npz'
     run(
         'tools/dist_test.sh', CONFIG, str(trained / 'iter_6.pth'), '2', *data_options(data), '--out', str(out),
-        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=40', root=repo_root,
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=40',
     )  # fmt: skip
     one, two = load_predictions(predicted['plain']).by_id(), load_predictions(out).by_id()
     assert one.keys() == two.keys()
@@ -176,28 +163,29 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
     assert len(header.image_ids) == 2
 
 
-def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], repo_root: Path) -> None:
+def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:
     fused, submission = data / 'fused.npz', data / 'submission.csv'
     for method in ('nms', 'wbf'):
         run(
             'tools/ensemble.py', *map(str, predicted.values()), '--method', method, '--out', str(fused),
-            root=repo_root,
         )  # fmt: skip
-    run('tools/make_submission.py', str(fused), '--out', str(submission), root=repo_root)
+    run('tools/make_submission.py', str(fused), '--out', str(submission))
     sample = str(data / 'data' / 'sample_submission.csv')
-    said = run('tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE, root=repo_root)
+    said = run('tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE)
     assert 'OK' in said
-    run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_truth.csv'), root=repo_root)
+    run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_truth.csv'))
 
 
-def test_truncated_image_ends_in_one_sentence(data: Path, trained: Path, repo_root: Path, tmp_path: Path) -> None:
+def test_truncated_image_ends_in_one_sentence(
+    data: Path, trained: Path, run: Callable[..., str], tmp_path: Path
+) -> None:
     shutil.copytree(data / 'data', tmp_path / 'data')
     image = next((tmp_path / 'data' / 'test').iterdir())
     image.write_bytes(image.read_bytes()[:300])
     out = tmp_path / 'predictions.npz'
     said = run(
         'tools/test.py', CONFIG, str(trained / 'iter_6.pth'), '--data-root', str(tmp_path / 'data'),
-        '--annotations', str(data / 'annotations'), '--out', str(out), root=repo_root, code=1,
+        '--annotations', str(data / 'annotations'), '--out', str(out), code=1,
     )  # fmt: skip
     last = said.strip().splitlines()[-1]
     assert last.startswith('error: ') and image.name in last
