@@ -55,15 +55,16 @@ class Step:
 
 @dataclass(frozen=True)
 class VoteClass(Step):
-    """Gives all cells of the image the class with the greatest sum of scores (an image shows one cell type).
+    """Gives all cells of the image the class with the greatest sum of squared scores (an image shows one cell type).
 
-    Equal sums: the class that comes first.
+    Squares, because a model's hundreds of faint candidates of a wrong class together must not outvote a dozen clear
+    cells. Equal sums: the class that comes first.
     """
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         if not len(predictions):
             return predictions
-        winner = np.bincount(predictions.labels, weights=predictions.scores).argmax()
+        winner = np.bincount(predictions.labels, weights=predictions.scores.astype(np.float64) ** 2).argmax()
         return replace(predictions, labels=np.full_like(predictions.labels, winner))
 
 

@@ -38,7 +38,7 @@ def test_steps_run_in_order():
         image_id='made',
         size=SIZE,
         boxes=np.array([[0, 0, 9, 9]] * 3, dtype=np.float32),
-        scores=np.array([0.6, 0.4, 0.4], dtype=np.float32),
+        scores=np.array([0.6, 0.45, 0.45], dtype=np.float32),
         labels=np.array([0, 2, 2]),
         soft_masks=np.ones((3, 4, 4), dtype=np.float32),
     )

@@ -56,7 +56,8 @@ def areas(predictions: ImagePredictions) -> list[int]:
     ('votes', 'winner'),
     [
         ([(0.9, CORT), (0.2, ASTRO), (0.2, ASTRO)], CORT),  # scores weigh more than numbers
-        ([(0.5, CORT), (0.3, ASTRO), (0.3, ASTRO)], ASTRO),
+        ([(0.5, CORT), (0.4, ASTRO), (0.4, ASTRO)], ASTRO),  # .25 against .32
+        ([(0.9, CORT)] * 3 + [(0.1, ASTRO)] * 100, CORT),  # 2.43 against 1: many faint ones do not outvote a few clear ones
         ([(0.5, CORT), (0.5, SHSY5Y)], SHSY5Y),  # a tie: the first class
     ],
 )
