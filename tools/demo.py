@@ -17,6 +17,7 @@ from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, WORK_DIRS, dis
 # Its name is how a later demo knows what it may replace.
 LOG = 'sartorius-demo.log'
 MODELS = {'mrcnn_r18': 'Mask R-CNN R18', 'cmrcnn_r18': 'Cascade Mask R-CNN R18'}
+FUSED = 'both, fused by WBF'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -60,11 +61,6 @@ class Road:
         return self.out / 'annotations'
 
     @property
-    def postprocess(self) -> Path:
-        """The tuned chain."""
-        return self.out / 'tune' / 'postprocess.json'
-
-    @property
     def submission(self) -> Path:
         """The CSV to hand in."""
         return self.out / 'submission.csv'
@@ -72,6 +68,10 @@ class Road:
     def predictions(self, model: str, split: str) -> Path:
         """Predictions file of a model, or of the fused ones (``fused``)."""
         return self.out / model / f'predictions_{split}.npz'
+
+    def postprocess(self, model: str) -> Path:
+        """The chain, tuned on the held-back fold."""
+        return self.out / model / 'postprocess.json'
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,15 @@ def _steps(options: Namespace, road: Road) -> list[Step]:
         words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(road.predictions('fused', split))]
         steps.append(Step(f'fusing both models ({split} images)', words))
     held_back = str(road.annotations / 'fold0_val.json')
-    tune = [
-        'tune.py',
-        str(road.predictions('fused', 'val')),
-        '--annotations',
-        held_back,
-        '--out',
-        str(road.out / 'tune'),
-    ]
-    submit = ['make_submission.py', str(road.predictions('fused', 'test')), '--postprocess', str(road.postprocess)]
+    for model in (*MODELS, 'fused'):
+        words = ['tune.py', str(road.predictions(model, 'val')), '--annotations', held_back]
+        steps.append(
+            Step(f'tuning thresholds on the held-back fold ({model})', [*words, '--out', str(road.out / model)])
+        )
+    submit = ['make_submission.py', str(road.predictions('fused', 'test'))]
+    submit += ['--postprocess', str(road.postprocess('fused'))]
     return [
         *steps,
-        Step('tuning thresholds on the held-back fold', tune),
         Step('writing the submission', [*submit, '--out', str(road.submission)]),
         Step(
             'checking the submission',
@@ -183,22 +180,21 @@ def _show_results(road: Road) -> None:
 
     truth = load_annotations(road.data / 'test_truth.csv')
     images = {image_id: read_for_display(road.data / 'test' / f'{image_id}.png') for image_id in truth}
-    default, tuned = load_chain(DEFAULT_POSTPROCESS), load_chain(road.postprocess)
     found = {
         'threshold and connected components': {key: threshold_and_components(image) for key, image in images.items()}
     }
-    for model, name in {**MODELS, 'fused': 'both, fused by WBF'}.items():
+    for model, name in {**MODELS, 'fused': FUSED}.items():
         predictions = load_predictions(road.predictions(model, 'test'))
-        found[name] = {key: cells.crops for key, cells in finish(predictions, default).items()}
-    final = finish(load_predictions(road.predictions('fused', 'test')), tuned)
-    found['both, fused, thresholds tuned'] = {key: cells.crops for key, cells in final.items()}
+        for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': road.postprocess(model)}.items():
+            final = finish(predictions, load_chain(chain))
+            found[f'{name}, {kind}'] = {key: cells.crops for key, cells in final.items()}
     scores = {name: score_images(truth, cells) for name, cells in found.items()}
 
     print('\nCompetition mAP on the test images, which no step has learnt from:')
     for name, table in scores.items():
         types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
-        print(f'  {table.score.mean():.3f}  {name:<36} {types}')
-    baseline, last = list(scores)[0], scores['both, fused, thresholds tuned'].set_index('image_id')
+        print(f'  {table.score.mean():.3f}  {name:<42} {types}')
+    baseline, last = list(scores)[0], scores[f'{FUSED}, tuned'].set_index('image_id')
     stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
     examples = [
         Example(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.fusion.boxes import DEFAULT_IOU, DEFAULT_METHOD
+from sartorius.fusion.boxes import DEFAULT_METHOD
 from sartorius.fusion.methods import METHODS
 from sartorius.fusion.sets import fuse
 from sartorius.predictions.search import DEFAULT_FUSED, plan_fusion
@@ -28,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--method', choices=tuple(METHODS), default=DEFAULT_METHOD, help='how boxes are fused')
     parser.add_argument('--weights', nargs='+', type=float, metavar='W', help='one a file, above 0; equal if not given')
-    parser.add_argument('--iou', type=float, default=DEFAULT_IOU, help='boxes that overlap by more are one cell')
-    parser.add_argument('--score', type=float, default=0.0, help='leave out cells that their model scored lower')
+    own = ', '.join(f'{name} {method.iou_threshold}' for name, method in METHODS.items())
+    parser.add_argument('--iou', type=float, help=f'boxes that overlap by more are one cell; if not given: {own}')
+    parser.add_argument('--score', type=float, default=0.1, help='leave out cells that their model scored lower')
     parser.add_argument('--across-classes', action='store_true', help='fuse cells of different classes too')
     parser.add_argument('--average-masks', action='store_true', help="nms: average the dropped cells' masks too")
     parser.add_argument('--out', type=Path, default=DEFAULT_FUSED, help='predictions file to write')

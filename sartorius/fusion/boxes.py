@@ -13,7 +13,6 @@ from sartorius.masks.nms import box_iou
 from sartorius.utils.errors import InputError
 
 DEFAULT_METHOD = 'wbf'
-DEFAULT_IOU = 0.55
 # Below these a box has no pixel or a cell no say, and the single precision inside ensemble-boxes breaks down.
 MIN_SIDE = 0.01
 MIN_SCORE = 1e-6
@@ -77,7 +76,7 @@ def fuse_boxes(
     labels: Sequence[NDArray[np.integer]],
     size: Size,
     method: str = DEFAULT_METHOD,
-    iou_threshold: float = DEFAULT_IOU,
+    iou_threshold: float | None = None,
     weights: Sequence[float] | None = None,
     per_class: bool = True,
     tie_breakers: Sequence[NDArray[np.integer]] | None = None,
@@ -98,7 +97,7 @@ def fuse_boxes(
         labels: ``(N,)`` for each model.
         size: Image ``(height, width)``.
         method: A key of :data:`sartorius.fusion.methods.METHODS`.
-        iou_threshold: Boxes that overlap by more are one cell; in (0, 1).
+        iou_threshold: Boxes that overlap by more are one cell; in (0, 1). The method's own if None.
         weights: One a model, above 0; only their ratios count. Equal if None.
         per_class: Fuse the boxes of each label apart. Otherwise labels are ignored, and a fused box gets the label for
             which its members' weighted scores add up to most.
@@ -107,7 +106,7 @@ def fuse_boxes(
     Raises:
         InputError: Arrays of different lengths, no model, an unknown method, a value out of range or not finite.
     """
-    check_settings(method, iou_threshold)
+    iou_threshold = check_settings(method, iou_threshold)
     checked_weights = check_weights(weights, len(boxes))
     _check_arrays(boxes, scores, labels)
     pool = _make_pool(boxes, scores, labels, size, checked_weights, per_class, tie_breakers)
@@ -115,7 +114,7 @@ def fuse_boxes(
         return FusedBoxes(
             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), (), keeps_boxes=True
         )
-    fusion = _sorted(METHODS[method](pool.candidates, iou_threshold))
+    fusion = _sorted(METHODS[method].run(pool.candidates, iou_threshold))
     owners, rows = _find_members(pool, fusion, iou_threshold)
     if fusion.kept is None:
         height, width = size
@@ -132,12 +131,19 @@ def fuse_boxes(
     )
 
 
-def check_settings(method: str, iou_threshold: float) -> None:
-    """Raises InputError for a method that is not in the table or an IoU threshold outside (0, 1)."""
+def check_settings(method: str, iou_threshold: float | None) -> float:
+    """The IoU threshold to use: the method's own if None.
+
+    Raises:
+        InputError: The method is not in the table, or the IoU threshold lies outside (0, 1).
+    """
     if method not in METHODS:
         raise InputError(f'unknown fusion method {method!r}; choose from {", ".join(METHODS)}')
+    if iou_threshold is None:
+        return METHODS[method].iou_threshold
     if not 0 < iou_threshold < 1:
         raise InputError(f'the IoU threshold is {iou_threshold:g}; it must lie between 0 and 1')
+    return iou_threshold
 
 
 def check_weights(weights: Sequence[float] | None, models: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.fusion.boxes import DEFAULT_IOU, DEFAULT_METHOD, FusedBoxes, check_settings, check_weights, fuse_boxes
+from sartorius.fusion.boxes import DEFAULT_METHOD, FusedBoxes, check_settings, check_weights, fuse_boxes
 from sartorius.fusion.soft_masks import agreement, resample_soft_masks, weighted_mean
 from sartorius.predictions.store import check_values, quantise
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -21,7 +21,7 @@ def fuse(
     sets: Sequence[PredictionSet],
     method: str = DEFAULT_METHOD,
     weights: Sequence[float] | None = None,
-    iou_threshold: float = DEFAULT_IOU,
+    iou_threshold: float | None = None,
     score_threshold: float = 0.0,
     per_class: bool = True,
     average_masks: bool = False,
@@ -38,7 +38,7 @@ def fuse(
             on different grids are brought to the largest.
         method: As in :func:`fuse_boxes`; ``iou_threshold`` and ``per_class`` too.
         weights: One a set, above 0; only their ratios count. Equal if None.
-        iou_threshold: Boxes that overlap by more are one cell.
+        iou_threshold: Boxes that overlap by more are one cell; the method's own if None.
         score_threshold: Cells scored lower by their model take no part.
         per_class: Whether only cells of one class are fused with each other.
         average_masks: With a method that keeps boxes: average the suppressed cells' masks too, if their agreement with
@@ -51,7 +51,7 @@ def fuse(
     Raises:
         InputError: No set, bad weights, images or classes that differ, sizes that differ, a value out of range.
     """
-    check_settings(method, iou_threshold)
+    iou_threshold = check_settings(method, iou_threshold)
     if not 0 <= score_threshold <= 1:
         raise InputError(f'the score threshold is {score_threshold:g}; it must lie in 0 to 1')
     scaled = check_weights(weights, len(sets))
@@ -94,7 +94,7 @@ def fuse_image(
     images: Sequence[ImagePredictions],
     method: str = DEFAULT_METHOD,
     weights: Sequence[float] | None = None,
-    iou_threshold: float = DEFAULT_IOU,
+    iou_threshold: float | None = None,
     score_threshold: float = 0.0,
     per_class: bool = True,
     average_masks: bool = False,

@@ -28,7 +28,7 @@ class CellTTAModel(BaseTTAModel):
     Args:
         module: The detector, or its config.
         method: How boxes are fused: a name from :mod:`sartorius.fusion`.
-        iou_threshold: IoU from which boxes of two views are the same cell.
+        iou_threshold: IoU from which boxes of two views are the same cell; the method's own if None.
         data_preprocessor: As in MMEngine's base class.
     """
 
@@ -36,7 +36,7 @@ class CellTTAModel(BaseTTAModel):
         self,
         module: Any,
         method: str = 'wbf',
-        iou_threshold: float = 0.6,
+        iou_threshold: float | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(module, data_preprocessor)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sartorius.fusion import METHODS, fuse_boxes
 from sartorius.fusion import boxes as boxes_module
 from sartorius.fusion.candidates import Candidates, Fusion
+from sartorius.fusion.methods import Method
 from sartorius.masks.nms import box_iou, box_nms
 from sartorius.utils.errors import InputError
 
@@ -143,7 +144,7 @@ def test_a_fused_box_that_drifted_from_all_members_takes_the_nearest(monkeypatch
     def drift(candidates: Candidates, iou_threshold: float) -> Fusion:
         return Fusion(candidates.boxes[:1] + 0.03, candidates.scores[:1], candidates.labels[:1])
 
-    monkeypatch.setitem(METHODS, 'drift', drift)
+    monkeypatch.setitem(METHODS, 'drift', Method(drift, 0.5))
     fused = run(arrays((10, 10, 20, 20, 0.9, 0), (50, 50, 60, 60, 0.8, 0)), method='drift')
     assert member_pairs(fused) == [[(0, 0)]]
 

@@ -232,7 +232,7 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
     assert fused.source == {
         'kind': 'fused',
         'method': 'wbf',
-        'iou_threshold': 0.55,
+        'iou_threshold': 0.6,
         'score_threshold': 0.0,
         'per_class': True,
         'average_masks': False,

@@ -26,12 +26,12 @@ def tool(repo_root):
 def put(path, seed=0, images='ab', classes=('shsy5y', 'astro', 'cort'), config='mrcnn.py'):
     """Predictions of the same three cells, a little moved for each seed."""
     rng = np.random.default_rng(seed)
-    corners = np.array([[5, 5], [30, 20], [60, 40]]) + rng.uniform(-1, 1, (3, 2))
+    corners = np.array([[5, 5], [30, 20], [55, 39]]) + rng.uniform(-1, 1, (3, 2))
     found = tuple(
         ImagePredictions(
             image_id=name,
             size=(64, 80),
-            boxes=np.concatenate([corners, corners + 12], axis=1).astype(np.float32),
+            boxes=np.concatenate([corners, corners + 24], axis=1).astype(np.float32),
             scores=rng.uniform(0.5, 1, 3).astype(np.float32),
             labels=np.array([0, 1, 2]),
             soft_masks=np.ones((3, 7, 7), np.float32),
