@@ -1,4 +1,4 @@
-"""Draws docs/images/overview.png: synthetic images of the three cell types, their true cells, and what a model found.
+"""Draws docs/images/overview.jpg: synthetic images of the three cell types, their true cells, and what a model found.
 
 No image of a data set: those may not be passed on.
 """
@@ -43,14 +43,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--images', type=Path, help='folder with its images')
     parser.add_argument('--annotations', type=Path, help='their true cells')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
-    parser.add_argument('--out', type=Path, default=REPO_ROOT / 'docs/images/overview.png', help='picture to write')
+    parser.add_argument('--out', type=Path, default=REPO_ROOT / 'docs/images/overview.jpg', help='picture to write')
     options = parser.parse_args(argv)
     given = [options.predictions, options.images, options.annotations]
     if any(given) and not all(given):
         raise UsageError('--predictions, --images and --annotations go together; give all three or none')
     picture = overview(predicted_examples(options) if all(given) else made_examples())
     with atomic_path(options.out) as temporary:
-        cv2.imwrite(str(temporary), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        cv2.imwrite(str(temporary), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     print(f'wrote {display_path(options.out)}')
 
 

@@ -4,5 +4,13 @@ from sartorius.datasets import transforms
 from sartorius.datasets.draws import DrawSampler, SeededDraws
 from sartorius.datasets.sartorius import SartoriusDataset
 from sartorius.datasets.views import TurnView
+from sartorius.datasets.workers import leave_interrupts_to_the_main_process
 
-__all__ = ['DrawSampler', 'SartoriusDataset', 'SeededDraws', 'TurnView', 'transforms']
+__all__ = [
+    'DrawSampler',
+    'SartoriusDataset',
+    'SeededDraws',
+    'TurnView',
+    'leave_interrupts_to_the_main_process',
+    'transforms',
+]

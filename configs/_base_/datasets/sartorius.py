@@ -25,6 +25,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
+    worker_init_fn=dict(type='leave_interrupts_to_the_main_process'),
     sampler=dict(type='DrawSampler'),
     dataset=dict(
         type='SeededDraws',
@@ -41,6 +42,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=1,
     persistent_workers=True,
+    worker_init_fn=dict(type='leave_interrupts_to_the_main_process'),
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
@@ -55,6 +57,7 @@ test_dataloader = dict(
     batch_size=1,
     num_workers=1,
     persistent_workers=True,
+    worker_init_fn=dict(type='leave_interrupts_to_the_main_process'),
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
