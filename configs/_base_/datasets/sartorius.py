@@ -53,20 +53,6 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    worker_init_fn=dict(type='leave_interrupts_to_the_main_process'),
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='SartoriusDataset',
-        data_root=data_root,
-        ann_file=f'{annotations}/test.json',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], ann_file=f'{annotations}/test.json'))
 val_evaluator = dict(type='CompetitionMetric', ann_file=f'{annotations}/fold0_val.json')
 test_evaluator = dict(type='DumpPredictions')
