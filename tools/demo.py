@@ -186,8 +186,8 @@ def _show_results(road: Road) -> None:
     for model, name in {**MODELS, 'fused': FUSED}.items():
         predictions = load_predictions(road.predictions(model, 'test'))
         for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': road.postprocess(model)}.items():
-            final = finish(predictions, load_chain(chain))
-            found[f'{name}, {kind}'] = {key: cells.crops for key, cells in final.items()}
+            cells = finish(predictions, load_chain(chain))
+            found[f'{name}, {kind}'] = {key: image.crops for key, image in cells.items()}
     scores = {name: score_images(truth, cells) for name, cells in found.items()}
 
     print('\nCompetition mAP on the test images, which no step has learnt from:')
@@ -195,6 +195,7 @@ def _show_results(road: Road) -> None:
         types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
         print(f'  {table.score.mean():.3f}  {name:<42} {types}')
     baseline, last = list(scores)[0], scores[f'{FUSED}, tuned'].set_index('image_id')
+    final = finish(load_predictions(road.predictions('fused', 'test')), load_chain(road.postprocess('fused')))
     stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
     examples = [
         Example(

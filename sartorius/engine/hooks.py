@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.dist import get_rank, is_main_process
@@ -59,7 +60,8 @@ class SeedEachIterationHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seeds the generators of all devices."""
-        torch.manual_seed(hash((runner.seed, get_rank(), runner.iter)) % 2**63)
+        state = np.random.SeedSequence((runner.seed, get_rank(), runner.iter)).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
 
 
 @HOOKS.register_module()

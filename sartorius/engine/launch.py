@@ -103,5 +103,6 @@ def _mmengine_globals() -> list[Any]:
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
 
+    # getattr, because a HistoryBuffer pickles its bound methods through it.
     plain_numpy = [np.ndarray, np.dtype, np.float64, *(type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4'))]
     return [HistoryBuffer, np._core.multiarray._reconstruct, np._core.multiarray.scalar, getattr, *plain_numpy]

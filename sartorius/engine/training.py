@@ -58,6 +58,8 @@ def train(options: Namespace) -> None:
 
 def _set_seed(config: Config, seed: int | None) -> None:
     if seed is not None:
+        if seed < 0:
+            raise UsageError(f'--seed must be 0 or more, not {seed}')
         config.randomness.seed = seed
     config.train_dataloader.dataset.seed = config.randomness.seed
 

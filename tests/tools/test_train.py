@@ -23,6 +23,7 @@ def call(repo_root: Path, tool: str, *words: str) -> int:
         (['CONFIG', '--cfg-options', 'train_cfg.max_iter=3'], 1, 'did you mean train_cfg.max_iters'),
         (['CONFIG', '--cfg-options', 'train_cfg.max_iters'], 2, 'takes KEY=VALUE'),
         (['CONFIG', '--wandb'], 2, 'pip install wandb'),
+        (['CONFIG', '--seed', '-1'], 2, 'must be 0 or more, not -1'),
         (['CONFIG', '--iterations', '0'], 2, 'at least 1, not 0'),
         (['CONFIG', '--resume'], 1, 'no checkpoint to resume from'),
         (['CONFIG', '--resume', 'nothing.pth'], 1, 'nothing.pth: no such checkpoint'),
