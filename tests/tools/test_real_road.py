@@ -20,7 +20,7 @@ def test_held_back_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_
     run('tools/prepare_sartorius.py', '--data-root', str(real_data), '--out', str(annotations))
     run(
         'tools/dist_train.sh', CONFIG, '2', '--from-scratch', *folders, '--fold', '1', '--work-dir', str(tmp_path),
-        '--iterations', '3', '--cfg-options', 'default_hooks.logger.interval=1', 'train_cfg.val_interval=1000',
+        '--iterations', '3', '--cfg-options', 'default_hooks.logger.interval=1',
     )  # fmt: skip
     log = next(tmp_path.glob('*/vis_data/scalars.json')).read_text()
     losses = [line for line in map(json.loads, log.splitlines()) if 'loss' in line]
