@@ -6,6 +6,7 @@ unchanged.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from sartorius.datasets.mask_targets import roi_mask_targets
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError
 
 WARP_FLAGS = {'nearest': cv2.INTER_NEAREST, 'bilinear': cv2.INTER_LINEAR}
@@ -46,24 +48,19 @@ class CroppedMasks(BaseInstanceMasks):
         width: Image width in pixels.
 
     Attributes:
-        cells: One bool array of shape ``(y2 - y1, x2 - x1)`` a cell; 0x0 for a cell without pixels.
-        windows: int64 ``(N, 4)``: each cell's tight box ``x1, y1, x2, y2`` in pixels, half-open; 0, 0, 0, 0 for a cell
-            without pixels.
+        packed: The cells, tight; a 0x0 crop at 0, 0 for a cell without pixels.
         height: Image height in pixels.
         width: Image width in pixels.
     """
 
     def __init__(self, crops: Sequence[MaskCrop], height: int, width: int) -> None:
-        tight = [crop.clipped((height, width)).tight() for crop in crops]
-        self._set([crop.mask for crop in tight], _as_windows([crop.window for crop in tight]), (height, width))
+        self._set(PackedMasks.from_crops(crops).clipped((height, width)).tight(), height, width)
 
     @classmethod
-    def from_tight(
-        cls, cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], height: int, width: int
-    ) -> 'CroppedMasks':
-        """Masks of ``cells`` and ``windows`` (see the attributes), taken as they are: tight and inside the image."""
+    def from_packed(cls, packed: PackedMasks, height: int, width: int) -> 'CroppedMasks':
+        """Masks of cells that are taken as they are: tight and inside the image."""
         masks = cls.__new__(cls)
-        masks._set(cells, windows, (height, width))
+        masks._set(packed, height, width)
         return masks
 
     @classmethod
@@ -71,16 +68,28 @@ class CroppedMasks(BaseInstanceMasks):
         """Masks of an array of shape ``(N, height, width)``; whatever is not 0 belongs to the cell."""
         return cls([MaskCrop.from_full(bitmap) for bitmap in bitmaps], *bitmaps.shape[1:])
 
-    def _set(self, cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], size: Size) -> None:
-        self.cells = cells
+    def _set(self, packed: PackedMasks, height: int, width: int) -> None:
+        windows = packed.windows
         empty = (windows[:, 2] <= windows[:, 0]) | (windows[:, 3] <= windows[:, 1])
-        self.windows = np.where(empty[:, None], 0, windows)
-        self.height, self.width = int(size[0]), int(size[1])
+        if empty.any():
+            packed = PackedMasks(packed.pixels, np.where(empty[:, None], 0, windows))
+        self.packed = packed
+        self.height, self.width = int(height), int(width)
+
+    @property
+    def windows(self) -> NDArray[np.int64]:
+        """int64 ``(N, 4)``: tight boxes ``x1, y1, x2, y2`` in pixels, half-open; 0, 0, 0, 0 for a cell without pixels."""
+        return self.packed.windows
+
+    @cached_property
+    def cells(self) -> list[NDArray[np.bool_]]:
+        """One bool array of shape ``(y2 - y1, x2 - x1)`` a cell; 0x0 for a cell without pixels."""
+        return self.packed.cells
 
     @property
     def crops(self) -> list[MaskCrop]:
         """The cells as crops."""
-        return [MaskCrop(cell, x, y) for cell, (x, y) in zip(self.cells, self.windows[:, :2].tolist(), strict=True)]
+        return self.packed.crops
 
     @property
     def masks(self) -> NDArray[np.uint8]:
@@ -95,9 +104,7 @@ class CroppedMasks(BaseInstanceMasks):
     def __getitem__(self, index: Any) -> 'CroppedMasks':
         """The cells at an int, a slice, or an int or bool array, list or tensor; an int gives the masks of one cell."""
         chosen = np.arange(len(self))[index.cpu().numpy() if isinstance(index, torch.Tensor) else index]
-        chosen = np.atleast_1d(chosen)
-        cells = [self.cells[position] for position in chosen.tolist()]
-        return CroppedMasks.from_tight(cells, self.windows[chosen], self.height, self.width)
+        return CroppedMasks.from_packed(self.packed.select(np.atleast_1d(chosen)), self.height, self.width)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Full-size uint8 bitmaps, one at a time, as iterating over ``BitmapMasks`` gives."""
@@ -106,22 +113,17 @@ class CroppedMasks(BaseInstanceMasks):
     def __repr__(self) -> str:
         return f'CroppedMasks(num_masks={len(self)}, height={self.height}, width={self.width})'
 
-    def __getstate__(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], int, int]:
-        # One flat array: hundreds of small ones take far longer through a data loader's pipe.
-        flat = np.concatenate([np.zeros(0, dtype=bool), *(cell.ravel() for cell in self.cells)])
-        return flat, self.windows, self.height, self.width
+    def __getstate__(self) -> tuple[PackedMasks, int, int]:
+        # Not the views of single cells: hundreds of small arrays take long through a data loader's pipe.
+        return self.packed, self.height, self.width
 
-    def __setstate__(self, state: tuple[NDArray[np.bool_], NDArray[np.int64], int, int]) -> None:
-        flat, windows, height, width = state
-        heights, widths = windows[:, 3] - windows[:, 1], windows[:, 2] - windows[:, 0]
-        ends = (heights * widths).cumsum()
-        parts = zip((ends - heights * widths).tolist(), ends.tolist(), heights.tolist(), widths.tolist(), strict=True)
-        self._set([flat[start:end].reshape(h, w) for start, end, h, w in parts], windows, (height, width))
+    def __setstate__(self, state: tuple[PackedMasks, int, int]) -> None:
+        self._set(*state)
 
     @property
     def areas(self) -> NDArray[np.int64]:
         """int64 ``(N,)``: pixels of each cell."""
-        return np.array([np.count_nonzero(cell) for cell in self.cells], dtype=np.int64)
+        return self.packed.areas
 
     def get_bboxes(self, dst_type: str | type[BaseBoxes] = 'hbox') -> BaseBoxes:
         """Tight boxes of the cells; 0, 0, 0, 0 for a cell without pixels."""
@@ -149,31 +151,24 @@ class CroppedMasks(BaseInstanceMasks):
         sizes = {(part.height, part.width) for part in masks}
         if len(sizes) != 1:
             raise InputError(f'masks of different or no image sizes cannot be joined: {sorted(sizes)}')
-        cells = [cell for part in masks for cell in part.cells]
-        return cls.from_tight(cells, np.concatenate([part.windows for part in masks]), *sizes.pop())
+        pixels = np.concatenate([part.packed.pixels for part in masks])
+        windows = np.concatenate([part.windows for part in masks])
+        return cls.from_packed(PackedMasks(pixels, windows), *sizes.pop())
 
     def flip(self, flip_direction: str = 'horizontal') -> 'CroppedMasks':
         """Mirrors left to right ('horizontal'), top to bottom ('vertical'), or both ('diagonal')."""
         if flip_direction not in FLIP_DIRECTIONS:
             raise InputError(f'flip direction {flip_direction!r} is not one of {FLIP_DIRECTIONS}')
-        x1, y1, x2, y2 = self.windows.T
-        rows = columns = slice(None)
-        if flip_direction != 'vertical':
-            columns, x1, x2 = slice(None, None, -1), self.width - x2, self.width - x1
-        if flip_direction != 'horizontal':
-            rows, y1, y2 = slice(None, None, -1), self.height - y2, self.height - y1
-        cells = [cell[rows, columns] for cell in self.cells]
-        return CroppedMasks.from_tight(cells, np.stack([x1, y1, x2, y2], axis=1), self.height, self.width)
+        size = self.height, self.width
+        flipped = self.packed.flipped(size, flip_direction != 'vertical', flip_direction != 'horizontal')
+        return CroppedMasks.from_packed(flipped, *size)
 
     def turn(self, quarters: int) -> 'CroppedMasks':
         """Turns the image by ``quarters`` times 90 degrees, counter-clockwise as ``numpy.rot90``; exact."""
-        x1, y1, x2, y2 = self.windows.T
-        height, width = self.height, self.width
+        packed, height, width = self.packed, self.height, self.width
         for _ in range(quarters % 4):
-            x1, y1, x2, y2 = y1, width - x2, y2, width - x1
-            height, width = width, height
-        cells = [np.rot90(cell, quarters) for cell in self.cells]
-        return CroppedMasks.from_tight(cells, np.stack([x1, y1, x2, y2], axis=1), height, width)
+            packed, height, width = packed.turned((height, width)), width, height
+        return CroppedMasks.from_packed(packed, height, width)
 
     def rescale(self, scale: float | tuple[int, int], interpolation: str = 'nearest') -> 'CroppedMasks':
         """Resizes by a factor, or as large as fits into ``(long edge, short edge)``, as ``mmcv.imrescale``."""
@@ -185,27 +180,17 @@ class CroppedMasks(BaseInstanceMasks):
         if interpolation != 'nearest':
             raise InputError(f"masks are resized with interpolation 'nearest', not {interpolation!r}")
         height, width = out_shape
-        source_x, source_y = _nearest_sources(self.width, width), _nearest_sources(self.height, height)
-        # Where a cell's rows and columns land: the first output pixel that reads from each or from beyond.
-        columns = np.searchsorted(source_x, self.windows[:, [0, 2]])
-        rows = np.searchsorted(source_y, self.windows[:, [1, 3]])
-        windows = np.stack([columns[:, 0], rows[:, 0], columns[:, 1], rows[:, 1]], axis=1)
-        cells = [
-            cell.take(source_x[x1:x2] - left, axis=1).take(source_y[y1:y2] - top, axis=0)
-            for cell, (x1, y1, x2, y2), (left, top) in zip(
-                self.cells, windows.tolist(), self.windows[:, :2].tolist(), strict=True
-            )
-        ]
+        resized = self.packed.resized((self.height, self.width), (height, width))
         # Shrinking leaves out rows and columns, so that the rim of a crop may come out empty.
-        shrunk = range(len(cells)) if height < self.height or width < self.width else ()
-        return _tightened(cells, windows, (height, width), shrunk)
+        shrunk = height < self.height or width < self.width
+        return CroppedMasks.from_packed(resized.tight() if shrunk else resized, height, width)
 
     def pad(self, out_shape: Size, pad_val: int = 0) -> 'CroppedMasks':
         """Makes the image larger at the right and the bottom, to ``out_shape`` ``(height, width)``."""
         _check_border(pad_val)
         if out_shape[0] < self.height or out_shape[1] < self.width:
             raise InputError(f'masks of {self.height}x{self.width} pixels cannot be padded to {tuple(out_shape)}')
-        return CroppedMasks.from_tight(self.cells, self.windows, *out_shape)
+        return CroppedMasks.from_packed(self.packed, *out_shape)
 
     def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> 'CroppedMasks':
         """Places the image at ``(top, left)`` of a larger one."""
@@ -303,15 +288,7 @@ class CroppedMasks(BaseInstanceMasks):
 
     def _seen_through(self, x: int, y: int, size: Size) -> 'CroppedMasks':
         """The masks in a window of ``size`` whose top left corner lies at ``(x, y)``, inside the image or not."""
-        moved = self.windows - np.array([x, y, x, y])
-        limits = np.array([size[1], size[0], size[1], size[0]])
-        windows = np.clip(moved, 0, limits)
-        cut = np.flatnonzero((windows != moved).any(axis=1))
-        cells = list(self.cells)
-        for index in cut.tolist():
-            left, top, right, bottom = (windows[index] - np.tile(moved[index, :2], 2)).tolist()
-            cells[index] = cells[index][top:bottom, left:right]
-        return _tightened(cells, windows, size, cut.tolist())
+        return CroppedMasks.from_packed(self.packed.moved(-x, -y).clipped(size).tight(), *size)
 
     def _warp(self, matrix: NDArray[np.float64], out_shape: Size, interpolation: str) -> 'CroppedMasks':
         """Moves pixel centres by a 2x3 matrix, which maps ``(x, y, 1)`` to the new ``(x, y)``."""
@@ -326,41 +303,22 @@ class CroppedMasks(BaseInstanceMasks):
         starts = np.clip(np.floor(moved.min(axis=0)).astype(np.int64), 0, limits)
         ends = np.clip(np.ceil(moved.max(axis=0)).astype(np.int64) + 1, starts, limits)
         shifts = self.windows[:, :2] @ linear.T + shift - starts
-        cells = []
-        for cell, local_shift, (width, height) in zip(self.cells, shifts, (ends - starts).tolist(), strict=True):
+        crops = []
+        for cell, local_shift, (x, y), (width, height) in zip(
+            self.cells, shifts, starts.tolist(), (ends - starts).tolist(), strict=True
+        ):
             if cell.size == 0 or width == 0 or height == 0:
-                cells.append(np.zeros((height, width), dtype=bool))
+                crops.append(MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0))
                 continue
             local = np.column_stack([linear, local_shift])
             pixels = np.ascontiguousarray(cell).view(np.uint8)
             warped = cv2.warpAffine(pixels, local, (width, height), flags=WARP_FLAGS[interpolation])
-            cells.append(warped.view(bool))
-        windows = np.concatenate([starts, ends], axis=1)
-        return _tightened(cells, windows, out_shape, range(len(cells)))
+            crops.append(MaskCrop(warped.view(bool), x, y))
+        return CroppedMasks(crops, *out_shape)
 
 
 # MMDetection's visualizer and a few helpers ask isinstance(masks, BitmapMasks) before they call to_ndarray().
 BitmapMasks.register(CroppedMasks)
-
-
-def _as_windows(windows: Sequence[tuple[int, int, int, int]]) -> NDArray[np.int64]:
-    return np.array(windows, dtype=np.int64).reshape(-1, 4)
-
-
-def _tightened(
-    cells: list[NDArray[np.bool_]], windows: NDArray[np.int64], size: Size, loose: Sequence[int]
-) -> CroppedMasks:
-    """Masks of which the crops at the indices ``loose`` may have empty rims; ``cells`` and ``windows`` are changed."""
-    for index in loose:
-        crop = MaskCrop(cells[index], int(windows[index, 0]), int(windows[index, 1])).tight()
-        cells[index], windows[index] = crop.mask, crop.window
-    return CroppedMasks.from_tight(cells, windows, *size)
-
-
-def _nearest_sources(old: int, new: int) -> NDArray[np.int64]:
-    """Which of ``old`` pixels each of ``new`` pixels is read from, asked of OpenCV so that its rounding is met."""
-    indices = np.arange(old, dtype=np.int32)[None]
-    return cv2.resize(indices, (new, 1), interpolation=cv2.INTER_NEAREST)[0].astype(np.int64)
 
 
 def _check_border(value: int) -> None:

@@ -7,7 +7,6 @@ from mmdet.registry import TRANSFORMS
 
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.datasets.transforms.cells import cropped_masks_of
-from sartorius.masks.holes import fill_holes
 
 
 @TRANSFORMS.register_module()
@@ -20,6 +19,5 @@ class FillMaskHoles(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         results = dict(results)
         masks = cropped_masks_of(results)
-        filled = [fill_holes(crop).mask for crop in masks.crops]
-        results['gt_masks'] = CroppedMasks.from_tight(filled, masks.windows, masks.height, masks.width)
+        results['gt_masks'] = CroppedMasks.from_packed(masks.packed.filled(), masks.height, masks.width)
         return results

@@ -8,8 +8,8 @@ from mmdet.registry import TRANSFORMS
 from pycocotools import mask as coco_mask
 
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.masks.coco_batch import decode_all
 from sartorius.masks.crop import Size
+from sartorius.masks.packed_rle import decode_coco
 from sartorius.utils.errors import InputError
 
 
@@ -44,11 +44,10 @@ class LoadCellAnnotations(BaseTransform):
 def _load_masks(results: dict[str, Any], instances: list[dict[str, Any]]) -> CroppedMasks:
     size = tuple(results['ori_shape'])
     try:
-        crops = decode_all([_counts(number, cell['mask'], size) for number, cell in enumerate(instances)], size)
+        packed = decode_coco([_counts(number, cell['mask'], size) for number, cell in enumerate(instances)], size)
     except InputError as error:
         raise InputError(f'image {results.get("img_path", results.get("img_id"))}, {error}') from None
-    windows = np.array([crop.window for crop in crops], dtype=np.int64).reshape(-1, 4)
-    return CroppedMasks.from_tight([crop.mask for crop in crops], windows, *size)
+    return CroppedMasks.from_packed(packed, *size)
 
 
 def _counts(number: int, mask: dict[str, Any] | list[list[float]], size: Size) -> str:
