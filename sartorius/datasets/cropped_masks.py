@@ -78,7 +78,7 @@ class CroppedMasks(BaseInstanceMasks):
 
     @property
     def windows(self) -> NDArray[np.int64]:
-        """int64 ``(N, 4)``: tight boxes ``x1, y1, x2, y2`` in pixels, half-open; 0, 0, 0, 0 for a cell without pixels."""
+        """int64 ``(N, 4)``: tight boxes ``x1, y1, x2, y2`` in pixels, half-open; all 0 for a cell without pixels."""
         return self.packed.windows
 
     @cached_property

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.iou import overlaps
 
 
 def box_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -49,8 +49,13 @@ def mask_nms(
     crops: Sequence[MaskCrop], scores: NDArray[np.floating], size: Size, iou_thresholds: float | NDArray[np.floating]
 ) -> NDArray[np.int64]:
     """Greedy NMS on the pixels inside an image of ``(height, width)``; otherwise as :func:`box_nms`."""
-    iou = mask_iou(crops, crops, size)
-    return _greedy(scores, iou_thresholds, lambda best, rest: iou[best, rest])
+    from sartorius.masks.kernels import pairs
+
+    found = overlaps(crops, crops, size)
+    order = np.argsort(-np.asarray(scores), kind='stable')
+    limits = np.broadcast_to(np.asarray(iou_thresholds, dtype=np.float64), len(crops))
+    stays = pairs.suppress(order, found.borders, found.columns, found.iou, np.ascontiguousarray(limits))
+    return order[stays[order]]
 
 
 def _greedy(

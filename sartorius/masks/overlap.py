@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
 
 
 def settle_overlaps(
@@ -31,16 +32,11 @@ def settle_overlaps(
         One crop a cell, in the order given, no two of which share a pixel; a cell that was dropped or wholly covered
         has no pixel set.
     """
-    fractions = np.broadcast_to(np.asarray(least_remaining, dtype=np.float64), len(crops))
-    settled = [crop.clipped(size) for crop in crops]
+    from sartorius.masks.kernels import geometry
+
+    inside = PackedMasks.from_crops(crops).clipped(size)
+    order = np.argsort(-np.asarray(scores), kind='stable')
+    fractions = np.ascontiguousarray(np.broadcast_to(np.asarray(least_remaining, dtype=np.float64), len(crops)))
     taken = np.zeros(size, dtype=bool)
-    for index in np.argsort(-np.asarray(scores), kind='stable'):
-        crop = settled[index]
-        x1, y1, x2, y2 = crop.window
-        view = taken[y1:y2, x1:x2]
-        free = crop.mask & ~view
-        if np.count_nonzero(free) < fractions[index] * crop.area:
-            free = np.zeros_like(free)
-        view |= free
-        settled[index] = MaskCrop(free, crop.x, crop.y)
-    return tuple(settled)
+    pixels = geometry.settle(inside.pixels, inside.windows, order, fractions, taken)
+    return tuple(PackedMasks(pixels, inside.windows).crops)

@@ -1,8 +1,8 @@
 """Run-length codes of all cells, packed one after the other as :mod:`sartorius.masks.kernels.geometry` describes.
 
 ``text`` is uint8 ``(C,)``, the characters of all codes one after the other; ``ends`` is int64 ``(N,)``: where each
-ends. A decoder also tells, as bool ``(N,)``, which codes are sound. The others come out as cells without pixels; the slow
-decoders name what is wrong with them.
+ends. A decoder also tells, as bool ``(N,)``, which codes are sound. The others come out as cells without pixels; the
+slow decoders name what is wrong with them.
 """
 
 import numpy as np
