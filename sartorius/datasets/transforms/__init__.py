@@ -6,6 +6,7 @@ from sartorius.datasets.transforms.load_cell_image import LoadCellImage, read_ce
 from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
 from sartorius.datasets.transforms.random_photometric import RandomPhotometric
 from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn, RandomRotateCells
+from sartorius.datasets.transforms.random_tile import RandomTile
 
 __all__ = [
     'FillMaskHoles',
@@ -15,5 +16,6 @@ __all__ = [
     'RandomPhotometric',
     'RandomQuarterTurn',
     'RandomRotateCells',
+    'RandomTile',
     'read_cell_image',
 ]

@@ -1,5 +1,6 @@
 """Random crops that never hand a broken cell to the loss."""
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -40,27 +41,66 @@ class RandomCellCrop(BaseTransform):
         self.pad_value = pad_value
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        results = dict(results)
-        height, width = self.crop_size
-        masks = cropped_masks_of(results)
-        image = results['img']
-        below, right = max(0, height - image.shape[0]), max(0, width - image.shape[1])
-        if below or right:
-            grey = (self.pad_value,) * 3
-            image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
-            masks = masks.pad(image.shape[:2])
-        for _ in range(self.attempts):
-            y, x = self._draw_corner((image.shape[0] - height, image.shape[1] - width))
-            cut = masks.crop(np.array([x, y, x + width, y + height]))
-            keep = enough_left(masks, cut, self.min_visible, self.min_area)
-            if keep.any():
-                break
-        results['img'] = image[y : y + height, x : x + width]
-        results['img_shape'] = self.crop_size
-        set_cells(results, cut, keep)
-        return results
+        return cut_window(
+            results,
+            self.crop_size,
+            self._draw_corner,
+            min_visible=self.min_visible,
+            min_area=self.min_area,
+            attempts=self.attempts,
+            pad_value=self.pad_value,
+        )
 
     @cache_randomness
     def _draw_corner(self, margins: Size) -> tuple[int, int]:
         """Row and column of the window's top left corner."""
-        return np.random.randint(0, margins[0] + 1), np.random.randint(0, margins[1] + 1)
+        return draw_corner(margins)
+
+
+def draw_corner(margins: Size) -> tuple[int, int]:
+    """Row and column of a window's top left corner, any place as likely as any other.
+
+    Args:
+        margins: Rows and columns that the image has more than the window.
+    """
+    return np.random.randint(0, margins[0] + 1), np.random.randint(0, margins[1] + 1)
+
+
+def cut_window(
+    results: dict[str, Any],
+    size: Size,
+    draw: Callable[[Size], tuple[int, int]],
+    *,
+    min_visible: float,
+    min_area: int,
+    attempts: int,
+    pad_value: int,
+) -> dict[str, Any]:
+    """A sample cut to a window; a new dict.
+
+    Args:
+        results: The sample, which stays as it is.
+        size: ``(height, width)`` of the window in pixels; an image smaller than it is padded at the right and the
+            bottom first.
+        draw: Gives row and column of the window's top left corner, from the rows and columns that the image
+            has more than the window.
+        min_visible: This and what follows: see :class:`RandomCellCrop`.
+    """
+    results = dict(results)
+    height, width = size
+    masks = cropped_masks_of(results)
+    image = results['img']
+    below, right = max(0, height - image.shape[0]), max(0, width - image.shape[1])
+    if below or right:
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(pad_value,) * 3)
+        masks = masks.pad(image.shape[:2])
+    for _ in range(attempts):
+        y, x = draw((image.shape[0] - height, image.shape[1] - width))
+        cut = masks.crop(np.array([x, y, x + width, y + height]))
+        keep = enough_left(masks, cut, min_visible, min_area)
+        if keep.any():
+            break
+    results['img'] = image[y : y + height, x : x + width]
+    results['img_shape'] = size
+    set_cells(results, cut, keep)
+    return results
