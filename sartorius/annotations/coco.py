@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks import coco_rle
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
+from sartorius.masks.packed_rle import decode_coco, encode_coco
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
@@ -52,11 +55,21 @@ class CocoImage:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def cell_from_crop(crop: MaskCrop, label: int, size: Size) -> CocoCell:
-    """Annotation of the part of a crop that lies in an image of ``(height, width)``, which must not be empty."""
-    crop = crop.clipped(size).tight()
-    x1, y1, x2, y2 = crop.window
-    return CocoCell(label, coco_rle.encode(crop, size), crop.area, (x1, y1, x2 - x1, y2 - y1))
+def cells_from_crops(
+    crops: Sequence[MaskCrop], labels: int | Sequence[int] | NDArray[np.int64], size: Size
+) -> list[CocoCell]:
+    """Annotations of the parts of crops that lie in an image of ``(height, width)``; none may be empty there.
+
+    ``labels`` is one for all cells, or one a cell.
+    """
+    cells = PackedMasks.from_crops(crops).clipped(size).tight()
+    boxes = zip(*cells.windows[:, :2].T.tolist(), cells.widths.tolist(), cells.heights.tolist(), strict=True)
+    height, width = int(size[0]), int(size[1])
+    each = np.broadcast_to(labels, len(cells)).tolist()
+    return [
+        CocoCell(label, CocoRLE(size=[height, width], counts=counts), area, box)
+        for label, counts, area, box in zip(each, encode_coco(cells, size), cells.areas.tolist(), boxes, strict=True)
+    ]
 
 
 def cell_from_polygons(polygons: Sequence[Sequence[float]], label: int, size: Size) -> CocoCell:
@@ -122,25 +135,26 @@ def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str
     images: dict[Any, tuple[str, Size]] = {
         image['id']: (Path(image['file_name']).stem, (image['height'], image['width'])) for image in content['images']
     }
-    cells: dict[Any, list[tuple[MaskCrop, int]]] = {number: [] for number in images}
+    found: dict[Any, list[tuple[dict[str, Any], str]]] = {number: [] for number in images}
     for annotation in content['annotations']:
-        where = f'{path}: annotation {annotation["id"]}'
+        where = _where(path, annotation)
         if annotation['image_id'] not in images:
             raise InputError(f'{where}: its image {annotation["image_id"]!r} is not among the images')
         if annotation['category_id'] not in labels:
             raise InputError(f'{where}: its category {annotation["category_id"]!r} is not among the categories')
         try:
-            crop = _crop_of(annotation['segmentation'], images[annotation['image_id']][1])
+            counts = _counts_of(annotation['segmentation'], images[annotation['image_id']][1])
         except InputError as error:
             raise InputError(f'{where}: {error}') from None
-        cells[annotation['image_id']].append((crop, labels[annotation['category_id']]))
-    found: dict[str, ImageAnnotations] = {}
+        found[annotation['image_id']].append((annotation, counts))
+    annotated: dict[str, ImageAnnotations] = {}
     for number, (image_id, size) in images.items():
-        if image_id in found:
+        if image_id in annotated:
             raise InputError(f'{path}: two images are called {image_id}; file names must differ by more than folder')
-        crops, image_labels = zip(*cells[number], strict=True) if cells[number] else ((), ())
-        found[image_id] = ImageAnnotations(image_id, size, tuple(crops), np.array(image_labels, dtype=np.int64))
-    return found
+        crops = _decode(path, found[number], size)
+        image_labels = np.array([labels[annotation['category_id']] for annotation, _ in found[number]], dtype=np.int64)
+        annotated[image_id] = ImageAnnotations(image_id, size, crops, image_labels)
+    return annotated
 
 
 REQUIRED_KEYS = {
@@ -170,16 +184,34 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _crop_of(segmentation: Any, size: Size) -> MaskCrop:
+def _where(path: Path, annotation: Mapping[str, Any]) -> str:
+    return f'{path}: annotation {annotation["id"]}'
+
+
+def _decode(path: Path, found: Sequence[tuple[dict[str, Any], str]], size: Size) -> tuple[MaskCrop, ...]:
+    """Crops of the counts of one image; a malformed one is named by its annotation."""
+    try:
+        return tuple(decode_coco([counts for _, counts in found], size).crops)
+    except InputError:
+        for annotation, counts in found:
+            try:
+                coco_rle.decode(CocoRLE(size=list(size), counts=counts))
+            except InputError as error:
+                raise InputError(f'{_where(path, annotation)}: {error}') from None
+        raise
+
+
+def _counts_of(segmentation: Any, size: Size) -> str:
+    """Compressed COCO counts of any form of mask."""
     if isinstance(segmentation, list):
-        return coco_rle.decode(cell_from_polygons(segmentation, 0, size).segmentation)
+        return cell_from_polygons(segmentation, 0, size).segmentation['counts']
     if not isinstance(segmentation, dict) or not {'size', 'counts'} <= segmentation.keys():
         raise InputError('its segmentation is neither a list of polygons nor an RLE of size and counts')
     if tuple(segmentation['size']) != tuple(size):
         raise InputError(
             f'its mask is {segmentation["size"][1]}x{segmentation["size"][0]}, its image {size[1]}x{size[0]}'
         )
-    return coco_rle.decode(segmentation)
+    return segmentation['counts']
 
 
 def _image_entry(number: int, image: CocoImage) -> dict[str, Any]:

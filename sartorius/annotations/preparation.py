@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sartorius.annotations.coco import CocoImage, cell_from_crop, write_coco
+from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
 from sartorius.annotations.image_files import image_size
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.annotations.train_csv import TrainCSV, TrainImage, read_train_csv
 from sartorius.masks.crop import Size
-from sartorius.masks.holes import fill_holes
+from sartorius.masks.holes import fill_all_holes
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -163,10 +163,10 @@ def _annotate(
             _check_size(settings.data_root / file_name, size)
         crops = image.cells.crops
         if settings.fill_holes:
-            crops = tuple(map(fill_holes, crops))
+            crops = fill_all_holes(crops)
             filled += sum(crop.area > hollow.area for crop, hollow in zip(crops, image.cells.crops, strict=True))
         label = CELL_TYPES.index(image.cell_type)
-        cells = [cell_from_crop(crop, label, size) for crop in crops]
+        cells = cells_from_crops(crops, label, size)
         copies += len(cells) - len({cell.segmentation['counts'] for cell in cells})
         details = {'cell_type': image.cell_type, 'group': group_of(image_id, image.details.get('sample_id', ''))}
         if image.is_pseudo:

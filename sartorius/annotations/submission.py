@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.train_csv import MAX_FIELD
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.kaggle_rle import decode, encode
+from sartorius.masks.kaggle_rle import decode
+from sartorius.masks.packed import PackedMasks
+from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
@@ -85,7 +87,7 @@ def write_submission(path: str | Path, cells: Mapping[str, Sequence[MaskCrop]], 
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(HEADER)
         for image_id, size in sizes.items():
-            codes = [encode(crop, size) for crop in cells.get(image_id, ())]
+            codes = encode_kaggle(PackedMasks.from_crops(cells.get(image_id, ())), size)
             writer.writerows([image_id, code] for code in list(filter(None, codes)) or [''])
 
 

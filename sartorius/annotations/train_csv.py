@@ -10,6 +10,8 @@ import numpy as np
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
+from sartorius.masks.packed_rle import decode_kaggle, encode_kaggle
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
@@ -74,9 +76,8 @@ class _ImageRows:
     line: int
     constants: dict[str, str]
     size: Size
-    crops: list[MaskCrop] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    empty_lines: list[int] = field(default_factory=list)
 
 
 def read_train_csv(path: str | Path) -> TrainCSV:
@@ -105,7 +106,7 @@ def read_train_csv(path: str | Path) -> TrainCSV:
         path=path,
         columns=tuple(columns),
         ignored_columns=tuple(name for name in header if name not in columns),
-        images={image_id: _finish_image(image_id, rows) for image_id, rows in images.items()},
+        images={image_id: _finish_image(path, image_id, rows) for image_id, rows in images.items()},
     )
 
 
@@ -129,7 +130,7 @@ def write_train_csv(path: str | Path, images: Iterable[TrainImage]) -> None:
             if image_id in seen:
                 raise InputError(f'{path}: image {image_id} would be written twice')
             seen.add(image_id)
-            codes = [kaggle_rle.encode(crop, image.cells.size) for crop in image.cells.crops] or ['']
+            codes = encode_kaggle(PackedMasks.from_crops(image.cells.crops), image.cells.size) or ['']
             tail = [width, height, image.cell_type, *(image.details.get(name, '') for name in details)]
             writer.writerows([image_id, code, *tail] for code in codes)
 
@@ -178,15 +179,8 @@ def _add_row(path: Path, line: int, row: dict[str, str], images: dict[str, _Imag
             f'{path}: image {image_id} has {name} {image.constants[name]!r} in line {image.line} and {row[name]!r} '
             f'in line {line}; all rows of an image must agree'
         )
-    try:
-        crop = kaggle_rle.decode(code, image.size)
-    except InputError as error:
-        raise InputError(f'{path}: line {line}, image {image_id}: {error}') from None
-    if crop.mask.size:
-        image.crops.append(crop)
-        image.lines.append(line)
-    else:
-        image.empty_lines.append(line)
+    image.codes.append(code)
+    image.lines.append(line)
 
 
 def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str]) -> Size:
@@ -206,13 +200,29 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
     return int(row['height']), int(row['width'])
 
 
-def _finish_image(image_id: str, rows: _ImageRows) -> TrainImage:
+def _finish_image(path: Path, image_id: str, rows: _ImageRows) -> TrainImage:
     cell_type = rows.constants['cell_type']
-    labels = np.full(len(rows.crops), CELL_TYPES.index(cell_type), dtype=np.int64)
+    crops = _decode(path, image_id, rows)
+    # An image without cells stands in a CSV as one row without a code.
+    cells = [(crop, line) for crop, line in zip(crops, rows.lines, strict=True) if crop.mask.size]
+    labels = np.full(len(cells), CELL_TYPES.index(cell_type), dtype=np.int64)
     return TrainImage(
-        cells=ImageAnnotations(image_id, rows.size, tuple(rows.crops), labels),
+        cells=ImageAnnotations(image_id, rows.size, tuple(crop for crop, _ in cells), labels),
         cell_type=cell_type,
         details={name: value for name, value in rows.constants.items() if name in DETAIL_COLUMNS},
-        lines=tuple(rows.lines),
-        empty_lines=tuple(rows.empty_lines),
+        lines=tuple(line for _, line in cells),
+        empty_lines=tuple(line for crop, line in zip(crops, rows.lines, strict=True) if not crop.mask.size),
     )
+
+
+def _decode(path: Path, image_id: str, rows: _ImageRows) -> list[MaskCrop]:
+    """Crops of an image's rows; a malformed code is named by its line."""
+    try:
+        return decode_kaggle(rows.codes, rows.size).crops
+    except InputError:
+        for line, code in zip(rows.lines, rows.codes, strict=True):
+            try:
+                kaggle_rle.decode(code, rows.size)
+            except InputError as error:
+                raise InputError(f'{path}: line {line}, image {image_id}: {error}') from None
+        raise

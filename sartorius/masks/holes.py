@@ -1,9 +1,17 @@
 """Hollow cells made solid."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
+from sartorius.masks.packed import PackedMasks
+
+
+def fill_all_holes(crops: Sequence[MaskCrop]) -> tuple[MaskCrop, ...]:
+    """:func:`fill_holes` of every cell, in one compiled pass."""
+    return tuple(PackedMasks.from_crops(crops).filled().crops)
 
 
 def fill_holes(crop: MaskCrop) -> MaskCrop:

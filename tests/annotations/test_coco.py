@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from sartorius.annotations.coco import CocoImage, cell_from_crop, cell_from_polygons, read_coco, write_coco
+from sartorius.annotations.coco import CocoImage, cell_from_polygons, cells_from_crops, read_coco, write_coco
 from sartorius.annotations.reading import load_annotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
@@ -21,9 +21,9 @@ L_SHAPE = MaskCrop(np.array([[1, 0], [1, 1]], dtype=bool), 3, 1)
 
 
 def write_example(path):
-    cell = cell_from_crop(L_SHAPE, 2, SIZE)
+    (cell,) = cells_from_crops([L_SHAPE], 2, SIZE)
     images = [
-        CocoImage('train/b.png', SIZE, [cell, cell_from_crop(MaskCrop(np.ones((1, 2), bool), 0, 0), 0, SIZE)]),
+        CocoImage('train/b.png', SIZE, [cell, *cells_from_crops([MaskCrop(np.ones((1, 2), bool), 0, 0)], 0, SIZE)]),
         CocoImage('test/a.png', (5, 7)),
         CocoImage('train/c.png', SIZE, [cell], {'cell_type': 'cort', 'group': 'well 1'}),
     ]
@@ -79,8 +79,7 @@ def test_reading_undoes_writing(tmp_path_factory, masks, label):
     path = tmp_path_factory.getbasetemp() / 'round_trip.json'
     crops = [[MaskCrop.from_full(mask) for mask in image] for image in masks]
     images = [
-        CocoImage(f'x/{number}.png', SIZE, [cell_from_crop(crop, label, SIZE) for crop in image])
-        for number, image in enumerate(crops)
+        CocoImage(f'x/{number}.png', SIZE, cells_from_crops(image, label, SIZE)) for number, image in enumerate(crops)
     ]
     write_coco(path, images, CELL_TYPES, {})
     read = read_coco(path)
@@ -94,7 +93,7 @@ def test_reading_undoes_writing(tmp_path_factory, masks, label):
 
 def test_area_and_box_are_those_of_the_pixels_inside_the_image():
     sticking_out = MaskCrop(np.array([[0, 1, 1, 1], [0, 1, 0, 0]], dtype=bool), 3, 0)
-    cell = cell_from_crop(sticking_out, 0, SIZE)
+    (cell,) = cells_from_crops([sticking_out], 0, SIZE)
     assert cell.area == 3
     assert cell.bbox == (4, 0, 2, 2)
     assert coco_mask.area(cell.segmentation) == 3
@@ -118,7 +117,9 @@ def test_refuses_what_is_no_polygon(polygons):
 
 
 def test_reads_other_classes_when_told(tmp_path):
-    write_coco(tmp_path / 'x.json', [CocoImage('a.tif', SIZE, [cell_from_crop(L_SHAPE, 1, SIZE)])], ('A172', 'BV2'), {})
+    write_coco(
+        tmp_path / 'x.json', [CocoImage('a.tif', SIZE, cells_from_crops([L_SHAPE], 1, SIZE))], ('A172', 'BV2'), {}
+    )
     assert read_coco(tmp_path / 'x.json', ('BV2', 'A172', 'Huh7'))['a'].labels.tolist() == [0]
     with pytest.raises(InputError, match="unknown category 'A172'; the classes are shsy5y, astro, cort"):
         read_coco(tmp_path / 'x.json')
@@ -185,10 +186,7 @@ def test_csv_and_json_of_the_real_cells_are_the_same(real_data, tmp_path):
         CocoImage(
             f'train/{image_id}.png',
             image.size,
-            [
-                cell_from_crop(crop, int(label), image.size)
-                for crop, label in zip(image.crops, image.labels, strict=True)
-            ],
+            cells_from_crops(image.crops, image.labels, image.size),
         )
         for image_id, image in truth.items()
     ]

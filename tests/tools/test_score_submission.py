@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sartorius.annotations.coco import CocoImage, cell_from_crop, write_coco
+from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.reading import load_annotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
@@ -60,10 +60,9 @@ def test_every_form_of_annotations_gives_the_same_table(score, tmp_path, form):
             CocoImage(
                 f'train/{image_id}.png',
                 (3, 20),
-                [
-                    cell_from_crop(MaskCrop(np.ones((1, 10), dtype=bool), x, y), label, (3, 20))
-                    for x, y in bars[image_id]
-                ],
+                cells_from_crops(
+                    [MaskCrop(np.ones((1, 10), dtype=bool), x, y) for x, y in bars[image_id]], label, (3, 20)
+                ),
             )
             for image_id, label in (('a', 2), ('b', 0))
         ]
