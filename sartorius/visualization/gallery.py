@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.images import stretched
-from sartorius.visualization.matching import Matches, match_cells
+from sartorius.evaluation.matching import Matches, match_cells
 from sartorius.visualization.outlines import neighbour_colors, svg_path
 from sartorius.visualization.overlay import CELL_COLORS
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
-from sartorius.visualization.matching import match_cells
+from sartorius.evaluation.matching import match_cells
 from sartorius.visualization.outlines import neighbour_colors
 
 # Bright enough to stand out from mid-grey, and far enough apart in hue or lightness for colour-blind eyes that

@@ -1,4 +1,4 @@
-"""Which true cell each found cell hits: what pictures and counts by cell are drawn from."""
+"""Which true cell each found cell hits: what pictures, counts by cell and the analysis of errors are drawn from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +36,7 @@ class Matches:
 
 
 def match_cells(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> Matches:
-    """Pairs true and found cells whose IoU is greater than 0.5, as the competition's mAP does at its first threshold.
-
-    No cell stands in two pairs; there are as many pairs as possible (so the number of hits is that of
-    :func:`sartorius.evaluation.metric.count_matches`), and among such pairings the one with the greatest sum of IoU.
+    """Pairs true and found cells as :func:`hit_pairs` does.
 
     Args:
         truth: True cells; they may overlap each other.
@@ -47,11 +44,28 @@ def match_cells(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size
         size: Image ``(height, width)``.
     """
     iou = mask_iou(truth, found, size)
+    rows, columns = hit_pairs(iou)
+    truth_hit, found_hit = np.zeros(len(truth), dtype=bool), np.zeros(len(found), dtype=bool)
+    truth_hit[rows] = True
+    found_hit[columns] = True
+    return Matches(truth_hit, found_hit, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
+
+
+def hit_pairs(iou: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a true and a found cell whose IoU is greater than 0.5, as the competition's mAP takes at its first
+    threshold.
+
+    No cell stands in two pairs; there are as many pairs as possible (so the number of hits is that of
+    :func:`sartorius.evaluation.metric.count_matches`), and among such pairings the one with the greatest sum of IoU.
+
+    Args:
+        iou: float64 ``(true cells, found cells)``: IoU of every pair.
+
+    Returns:
+        The true and the found cell of each pair, int64 ``(P,)`` each.
+    """
     # A pair is worth more than all IoU together, so that one more pair always wins.
     worth = np.where(iou > HIT_IOU, min(iou.shape) + iou, 0)
     rows, columns = linear_sum_assignment(worth, maximize=True)
     paired = worth[rows, columns] > 0
-    truth_hit, found_hit = np.zeros(len(truth), dtype=bool), np.zeros(len(found), dtype=bool)
-    truth_hit[rows[paired]] = True
-    found_hit[columns[paired]] = True
-    return Matches(truth_hit, found_hit, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
+    return rows[paired], columns[paired]

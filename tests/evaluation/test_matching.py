@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sartorius.evaluation.metric import count_matches
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
-from sartorius.visualization.matching import match_cells
+from sartorius.evaluation.matching import match_cells
 
 SIZE = (12, 30)
 BARS = st.builds(
