@@ -1,7 +1,7 @@
 # Each target first does whatever set-up is missing; `make help` lists them.
 # PYTHON=python3.11 names the Python of a first set-up; ARGS="..." is passed on to the command.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint check setup ready
+.PHONY: help demo test test-fast bench lint check setup ready
 
 # So that `python` and `torchrun` are those of the project, whatever is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -19,6 +19,9 @@ test: ready ## all tests
 
 test-fast: ready ## the tests that take a few seconds at most
 	@$(IN_ENV) $(THREADS) python -m pytest -m 'not slow' $(ARGS)
+
+bench: ready ## time and memory against what a user would otherwise run, side by side
+	@$(IN_ENV) python benchmarks/run.py $(ARGS)
 
 lint: ready ## style of the code
 	@$(IN_ENV) ruff check . && $(IN_ENV) ruff format --check .

@@ -1,0 +1,229 @@
+"""Does the same work in two ways, in turns, and measures time and peak memory of both.
+
+A benchmark is a :class:`Benchmark`; a theme is a module beside this one with a function
+``benchmarks(setting) -> list[Callable[[], Benchmark]]``, listed in ``run.py``. Each entry makes its input when it is
+called, so that the inputs of one benchmark do not lie in memory while another is measured.
+"""
+
+import ctypes
+import gc
+import os
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMBA_NUM_THREADS')
+LEAST_ROUNDS = 3
+MOST_ROUNDS = 30
+MOST_RUNS = 10
+"""Runs a round of the faster side, whose single runs scatter more."""
+STATUS = Path('/proc/self/status')
+RESET_PEAK = Path('/proc/self/clear_refs')
+
+
+def no_arguments() -> tuple[()]:
+    """What a benchmark whose sides take no arguments is given."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all benchmarks of a run share.
+
+    Attributes:
+        folder: Empty at first, removed after the run; for files that benchmarks read.
+        data_root: Folder with train/ and train.csv of the competition, or None.
+        quick: Whether tiny inputs will do: only to see that everything runs.
+    """
+
+    folder: Path
+    data_root: Path | None = None
+    quick: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """One piece of work, done by this project and by what a user would otherwise run.
+
+    Attributes:
+        name: ``theme/what``, unique.
+        work: What is done, in a sentence without a full stop.
+        peer: What the other side is.
+        ours: This project's way; its result is compared, and freed outside the clock.
+        theirs: The other way; None where it is left out.
+        same: Takes both results and says whether they are the same or how they differ, in a few words.
+        goal: What this project has set out to reach; empty for none.
+        fresh: Makes the arguments of one run of a side, outside the clock; for sides that change their input.
+        left_out: Why ``theirs`` is None.
+        point: Numbers that place the benchmark in a series.
+    """
+
+    name: str
+    work: str
+    peer: str
+    ours: Callable[..., Any]
+    theirs: Callable[..., Any] | None
+    same: Callable[[Any, Any], str]
+    goal: str = ''
+    fresh: Callable[[], tuple] = no_arguments
+    left_out: str = ''
+    point: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was measured of one side.
+
+    Attributes:
+        rounds: Seconds of each run, in the order of the rounds.
+        peak_bytes: Most resident memory during a run above that before it, to about 1 MB; None where the system does
+            not tell.
+    """
+
+    rounds: tuple[tuple[float, ...], ...]
+    peak_bytes: int | None
+
+    @property
+    def seconds(self) -> float:
+        """Median over all runs."""
+        return statistics.median(seconds for runs in self.rounds for seconds in runs)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What came out of one benchmark; ``check`` is what ``same`` said, other names as in :class:`Benchmark`."""
+
+    name: str
+    work: str
+    peer: str
+    goal: str
+    ours: Side
+    theirs: Side | None
+    check: str
+    left_out: str = ''
+    point: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def time_ratio(self) -> float | None:
+        """How many times as long as ours the peer takes: ratio of the medians."""
+        return None if self.theirs is None else self.theirs.seconds / self.ours.seconds
+
+    @property
+    def time_ratio_range(self) -> tuple[float, float] | None:
+        """Lowest and highest ratio of the medians of one round."""
+        if self.theirs is None:
+            return None
+        ratios = [
+            statistics.median(theirs) / statistics.median(ours)
+            for ours, theirs in zip(self.ours.rounds, self.theirs.rounds, strict=True)
+        ]
+        return min(ratios), max(ratios)
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """How many times our peak memory the peer needs; peaks below 1 MB, the resolution, count as 1 MB."""
+        if self.theirs is None or self.theirs.peak_bytes is None or self.ours.peak_bytes is None:
+            return None
+        return max(self.theirs.peak_bytes, 1 << 20) / max(self.ours.peak_bytes, 1 << 20)
+
+
+def use_one_thread() -> None:
+    """Makes numerical libraries that are imported from now on work in one thread; those imported already, too."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = '1'
+    if 'cv2' in sys.modules:
+        sys.modules['cv2'].setNumThreads(0)
+    if 'torch' in sys.modules:
+        sys.modules['torch'].set_num_threads(1)
+
+
+def measure(benchmark: Benchmark, seconds: float = 10.0, least_rounds: int = LEAST_ROUNDS) -> Measurement:
+    """Measures both sides.
+
+    The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
+    theirs), until the time is used up but at least ``least_rounds`` times; a side that is many times faster runs
+    several times a round. Memory is measured last, in runs of its own.
+
+    Args:
+        benchmark: What to measure.
+        seconds: Time for the timed runs of both sides together.
+        least_rounds: Rounds that are run however long they take.
+    """
+    sides = {'ours': benchmark.ours}
+    if benchmark.theirs is not None:
+        sides['theirs'] = benchmark.theirs
+    results = {side: work(*benchmark.fresh()) for side, work in sides.items()}
+    check = benchmark.same(results['ours'], results['theirs']) if 'theirs' in results else ''
+    results.clear()
+    rounds = _run_in_turns(sides, benchmark.fresh, seconds, least_rounds)
+    measured = {side: Side(tuple(rounds[side]), peak_memory(work, benchmark.fresh())) for side, work in sides.items()}
+    return Measurement(
+        name=benchmark.name,
+        work=benchmark.work,
+        peer=benchmark.peer,
+        goal=benchmark.goal,
+        ours=measured['ours'],
+        theirs=measured.get('theirs'),
+        check=check,
+        left_out=benchmark.left_out,
+        point=benchmark.point,
+    )
+
+
+def peak_memory(work: Callable[..., Any], arguments: tuple = ()) -> int | None:
+    """Bytes of resident memory that a call needs at its peak above what there was before it.
+
+    Linux forgets the peak (VmHWM in /proc/self/status) of a process that writes 5 to its own clear_refs. What the C
+    library keeps of freed memory is given back first, for otherwise the call could use it again without a trace.
+
+    Returns:
+        None where the system does not tell.
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL('libc.so.6').malloc_trim(0)
+        RESET_PEAK.write_text('5', encoding='ascii')
+        before = _status_bytes('VmRSS')
+    except OSError:
+        return None
+    result = work(*arguments)
+    peak = _status_bytes('VmHWM')
+    del result
+    return max(0, peak - before)
+
+
+def _status_bytes(name: str) -> int:
+    """A field of /proc/self/status, which counts in units of 1024 bytes."""
+    lines = STATUS.read_text(encoding='ascii').splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(f'{name}:')).split()[1])
+
+
+def _run_in_turns(
+    sides: Mapping[str, Callable[..., Any]], fresh: Callable[[], tuple], seconds: float, least_rounds: int
+) -> dict[str, list[tuple[float, ...]]]:
+    """Seconds of each run: one tuple a round, for every side."""
+    rounds: dict[str, list[tuple[float, ...]]] = {side: [] for side in sides}
+    runs = dict.fromkeys(sides, 1)
+    started = perf_counter()
+    done = 0
+    while done < least_rounds or (done < MOST_ROUNDS and perf_counter() - started < seconds):
+        for side, work in sides.items():
+            gc.collect()
+            rounds[side].append(tuple(_seconds_of(work, fresh()) for _ in range(runs[side])))
+        done += 1
+        slowest = max(min(times[-1]) for times in rounds.values())
+        # As many runs as take a tenth of the slowest side's.
+        runs = {side: min(MOST_RUNS, max(1, int(0.1 * slowest / min(times[-1])))) for side, times in rounds.items()}
+    return rounds
+
+
+def _seconds_of(work: Callable[..., Any], arguments: tuple) -> float:
+    started = perf_counter()
+    result = work(*arguments)
+    ended = perf_counter()
+    del result
+    return ended - started

@@ -1,0 +1,192 @@
+"""What was measured, as a table on the terminal, as Markdown and as JSON."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from measure import Measurement, Side
+
+from sartorius import __version__
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import write_text
+from sartorius.utils.paths import display_path
+
+PACKAGES = (
+    'numpy', 'scipy', 'opencv-python', 'numba', 'pycocotools', 'torch', 'onedl-mmcv', 'onedl-mmdetection',
+    'cellpose', 'stardist',
+)  # fmt: skip
+NOT_MEASURED = 'not measured'
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, memory, versions and date."""
+    versions = {'sartorius': __version__, 'python': platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        'processor': _processor(),
+        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        'memory_bytes': _memory_bytes(),
+        'threads': 1,
+        'system': f'{platform.system()} {platform.machine()}',
+        'versions': versions,
+        'date': datetime.now(timezone.utc).strftime('%Y-%m-%d'),
+    }
+
+
+def to_json(measurements: Sequence[Measurement], machine: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """Everything that was measured, each single run included."""
+    results = [
+        {
+            'name': item.name,
+            'work': item.work,
+            'peer': item.peer,
+            'goal': item.goal,
+            'outputs': item.check,
+            'left_out': item.left_out,
+            'point': dict(item.point),
+            'ours': _side_entry(item.ours),
+            'theirs': item.theirs and _side_entry(item.theirs),
+            'time_ratio': item.time_ratio,
+            'time_ratio_range': item.time_ratio_range,
+            'memory_ratio': item.memory_ratio,
+        }
+        for item in measurements
+    ]
+    return json.dumps({'machine': dict(machine), 'notes': list(notes), 'results': results}, indent=1) + '\n'
+
+
+def to_text(measurements: Sequence[Measurement]) -> str:
+    """Table for a terminal."""
+    rows = [('', 'ours', 'peer', 'ratio', 'ours', 'peer', 'ratio')]
+    rows += [(item.name, *_figures(item)) for item in measurements]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ['  '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = [f'{row[0].ljust(widths[0])}{line[widths[0] :]}'.rstrip() for row, line in zip(rows, lines, strict=True)]
+    times, memories = sum(widths[1:4]) + 4, sum(widths[4:]) + 4
+    return '\n'.join([f'{"":{widths[0]}}  {"time":^{times}}  {"peak memory":^{memories}}'.rstrip(), *lines])
+
+
+def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any]) -> str:
+    """Table for a page, with the machine below it."""
+    header = ('work', 'peer', 'time', 'of the peer', 'ratio', 'memory', 'of the peer', 'ratio', 'goal', 'outputs')
+    lines = [_row(header), _row([':---', ':---', *['---:'] * 6, ':---', ':---'])]
+    for item in measurements:
+        lines.append(_row([item.work, item.peer, *_figures(item), item.goal, item.check or item.left_out]))
+    return '\n'.join([*lines, '', _caption(machine)]) + '\n'
+
+
+def describe(item: Measurement) -> str:
+    """One measurement in a few lines."""
+    ours, theirs, ratio, ours_memory, theirs_memory, memory_ratio = _figures(item)
+    span = item.time_ratio_range
+    lines = [f'{item.name}: {item.work}']
+    if span is None:
+        lines += [f'  time     ours {ours}', f'  memory   ours {ours_memory}', f'  peer     left out: {item.left_out}']
+    else:
+        rounds = len(item.ours.rounds)
+        between = f'{rounds} rounds, ratio {_ratio(span[0])} to {_ratio(span[1])}'
+        lines += [
+            f'  time     ours {ours}, {item.peer} {theirs}: {ratio} ({between})',
+            f'  memory   ours {ours_memory}, peer {theirs_memory}: {memory_ratio}',
+            f'  outputs  {item.check}',
+        ]
+    return '\n'.join([*lines, f'  goal     {item.goal}'] if item.goal else lines)
+
+
+def themes_of(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
+    """Measurements by theme, the part of their names before the slash."""
+    themes: dict[str, list[Measurement]] = {}
+    for item in measurements:
+        themes.setdefault(item.name.split('/')[0], []).append(item)
+    return themes
+
+
+def update_page(path: Path, measurements: Sequence[Measurement], machine: Mapping[str, Any]) -> None:
+    """Puts the table of each theme between ``<!-- bench:THEME -->`` and ``<!-- /bench:THEME -->`` of a page.
+
+    Raises:
+        InputError: The page is missing, or lacks the marks of a theme.
+    """
+    if not path.is_file():
+        raise InputError(f'{display_path(path)}: no such page to put the tables into')
+    text = path.read_text(encoding='utf-8')
+    for theme, items in themes_of(measurements).items():
+        begin, end = f'<!-- bench:{theme} -->', f'<!-- /bench:{theme} -->'
+        marked = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
+        if not marked.search(text):
+            raise InputError(f'{display_path(path)} lacks {begin} and {end}, between which the table would stand')
+        block = f'{begin}\n{to_markdown(items, machine)}{end}'
+        text = marked.sub(lambda _, block=block: block, text)
+    write_text(path, text)
+
+
+def _figures(item: Measurement) -> tuple[str, ...]:
+    """Time, the peer's, their ratio; memory, the peer's, their ratio."""
+    theirs = item.theirs
+    return (
+        _seconds(item.ours.seconds),
+        _seconds(theirs.seconds) if theirs else '-',
+        _ratio(item.time_ratio) if theirs else '-',
+        _bytes(item.ours.peak_bytes),
+        _bytes(theirs.peak_bytes) if theirs else '-',
+        _ratio(item.memory_ratio) if item.memory_ratio else '-',
+    )
+
+
+def _side_entry(side: Side) -> dict[str, Any]:
+    return {'seconds': side.seconds, 'peak_bytes': side.peak_bytes, 'rounds': side.rounds}
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f'{seconds:.3g} s'
+    return f'{1e3 * seconds:.3g} ms' if seconds >= 1e-3 else f'{1e6 * seconds:.3g} µs'
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return NOT_MEASURED
+    megabytes = count / 1e6
+    if megabytes >= 1000:
+        return f'{megabytes / 1000:.3g} GB'
+    return f'{megabytes:.3g} MB' if megabytes >= 1 else 'under 1 MB'
+
+
+def _ratio(ratio: float) -> str:
+    return f'{ratio:.0f}x' if ratio >= 10 else f'{ratio:.2g}x'
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'
+
+
+def _caption(machine: Mapping[str, Any]) -> str:
+    shown = ('numpy', 'torch', 'onedl-mmdetection', 'pycocotools')
+    versions = ', '.join(f'{name} {machine["versions"][name]}' for name in shown if name in machine['versions'])
+    return f'{machine["date"]}, {machine["processor"]}, one thread; {versions}.'
+
+
+def _processor() -> str:
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    except (AttributeError, OSError, ValueError):
+        return None

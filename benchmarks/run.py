@@ -1,0 +1,78 @@
+"""Runs this project's ways of doing things against what a user would otherwise run, side by side."""
+
+import importlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from measure import LEAST_ROUNDS, Measurement, Setting, measure, use_one_thread
+from report import describe, describe_machine, themes_of, to_json, to_markdown, to_text, update_page
+
+from sartorius.utils.cli import make_parser, progress, run_tool
+from sartorius.utils.errors import UsageError
+from sartorius.utils.files import write_text
+from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
+
+THEMES = ('loading',)
+"""Modules beside this one, in the order in which they run."""
+NO_REAL_IMAGES = 'no real images: name their folder with --data-root or SARTORIUS_DATA; synthetic images only'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and measures."""
+    parser = make_parser(
+        'Measure time and peak memory of this project against what a user would otherwise run: the same work on the '
+        'same images, in turns, in one thread of one process. Writes results.json and results.md.',
+        'python benchmarks/run.py loading mask_targets --data-root data/sartorius',
+    )
+    data_root = os.environ.get('SARTORIUS_DATA') or REPO_ROOT / 'data' / 'sartorius'
+    parser.add_argument('names', nargs='*', metavar='NAME', help=f'what to measure: {", ".join(THEMES)}; all if none')
+    parser.add_argument(
+        '--data-root', type=Path, metavar='DIR', default=data_root, help='folder with train/ and train.csv'
+    )
+    parser.add_argument('--out', type=Path, metavar='DIR', default=WORK_DIRS / 'bench', help='folder to write to')
+    parser.add_argument('--quick', action='store_true', help='tiny inputs, one round: only to see that all runs')
+    parser.add_argument(
+        '--markdown', type=Path, metavar='FILE', help='page whose tables and pictures are brought up to date'
+    )
+    args = parser.parse_args(argv)
+    unknown = [name for name in args.names if name not in THEMES]
+    if unknown:
+        raise UsageError(f'unknown benchmark {unknown[0]!r}; there are {", ".join(THEMES)}')
+
+    use_one_thread()
+    themes = [name for name in THEMES if name in args.names or not args.names]
+    has_real = (args.data_root / 'train.csv').is_file()
+    notes = [] if has_real else [NO_REAL_IMAGES]
+    for note in notes:
+        print(note)
+    with tempfile.TemporaryDirectory(prefix='bench-') as folder:
+        setting = Setting(Path(folder), args.data_root if has_real else None, args.quick)
+        measurements = measure_themes(themes, setting)
+    machine = describe_machine()
+    print(f'\n{to_text(measurements)}')
+    write_text(args.out / 'results.json', to_json(measurements, machine, notes))
+    tables = [f'## {theme}\n\n{to_markdown(items, machine)}' for theme, items in themes_of(measurements).items()]
+    write_text(args.out / 'results.md', '\n'.join([*notes, *tables]))
+    print(f'\nwritten to {display_path(args.out)}')
+    if args.markdown:
+        update_page(args.markdown, measurements, machine)
+
+
+def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]:
+    """Measures all benchmarks of some themes and prints each as it is done."""
+    from tqdm import tqdm
+
+    plans = [plan for theme in themes for plan in importlib.import_module(theme).benchmarks(setting)]
+    # The themes have imported their libraries by now.
+    use_one_thread()
+    measurements = []
+    for plan in progress(plans, 'benchmarks'):
+        measurements.append(measure(plan(), *((0.0, 1) if setting.quick else (10.0, LEAST_ROUNDS))))
+        tqdm.write(describe(measurements[-1]))
+    return measurements
+
+
+if __name__ == '__main__':
+    run_tool(main)
