@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sartorius.postprocess.per_class import did_you_mean
 from sartorius.postprocess.steps import STEPS, MaskThreshold, Step, drop_unusable
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 

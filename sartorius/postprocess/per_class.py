@@ -1,14 +1,13 @@
 """Parameters that are one number, or one number a cell type."""
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, did_you_mean
 
 PerClass = float | Mapping[str, float]
 """One number for every class, or a number a cell type: ``dict(shsy5y=.15, astro=.35, cort=.55)``."""
@@ -51,13 +50,6 @@ def values_of(parameter: PerClass, labels: NDArray[np.int64]) -> NDArray[np.floa
             'one number for all classes'
         )
     return np.array([parameter[cell_type] for cell_type in CELL_TYPES], dtype=np.float64)[labels]
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the nearest known one, or all of them."""
-    known = sorted(known)
-    near = get_close_matches(word, known, n=1)
-    return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(known) or "none"}'
 
 
 def _check_number(value: object, name: str, highest: float) -> float:

@@ -1,5 +1,8 @@
 """Errors that a user can mend: tools print them as one sentence, without a traceback."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class InputError(ValueError):
     """Bad input. The message names the file, row or key, the bad value, and the mend."""
@@ -7,3 +10,10 @@ class InputError(ValueError):
 
 class UsageError(InputError):
     """A command that cannot start as it was typed, or misses its input; the tool exits with 2."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = get_close_matches(word, known, n=1)
+    return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(known) or "none"}'
