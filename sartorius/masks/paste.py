@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
 
 
 def paste_soft_mask(
@@ -13,9 +14,8 @@ def paste_soft_mask(
 
     The geometry is MMDetection's (``_do_paste_mask`` in ``fcn_mask_head.py``: ``grid_sample`` with
     ``align_corners=False`` and zeros around the grid): the centre of pixel column ``x`` lies at grid coordinate
-    ``(x + .5 - x1) / (x2 - x1) * S - .5``, and bilinear interpolation is a product of one matrix for the rows and one
-    for the columns. MMDetection also gives the pixels within half a grid cell around the box a value; it is below .5
-    and left out here.
+    ``(x + .5 - x1) / (x2 - x1) * S - .5``, and points around the grid count as 0. MMDetection also gives the pixels
+    within half a grid cell around the box a value; it is below .5 and left out here.
 
     Args:
         soft_mask: float32 ``(S, S)``: probabilities that span the box; row 0 is its top.
@@ -26,14 +26,15 @@ def paste_soft_mask(
         float32 ``(h, w)`` probabilities, and the column and row of their top left pixel. ``(0, 0)`` of shape for a box
         that is not finite, has no width or height, or lies outside the image.
     """
-    window = box_window(box, size)
-    if window is None:
-        return np.zeros((0, 0), dtype=np.float32), 0, 0
-    left, top, right, bottom = window
-    x1, y1, x2, y2 = (float(value) for value in box)
-    rows = _interpolation(top, bottom, y1, y2, soft_mask.shape[0])
-    columns = _interpolation(left, right, x1, x2, soft_mask.shape[1])
-    return rows @ soft_mask @ columns.T, left, top
+    from sartorius.masks.kernels import pasting
+
+    box = np.asarray(box, dtype=np.float64)
+    (window,) = box_windows(box[None], size)
+    left, top, right, bottom = window.tolist()
+    pasted = np.zeros((bottom - top, right - left), dtype=np.float32)
+    if pasted.size:
+        pasting.paste(np.ascontiguousarray(soft_mask, dtype=np.float32), box, window, pasted.reshape(-1))
+    return pasted, left, top
 
 
 def binarise(
@@ -53,31 +54,28 @@ def binarise(
     Returns:
         One crop a cell; its window is the part of the box inside the image, and is empty for a degenerate box.
     """
-    limits = np.broadcast_to(np.asarray(thresholds, dtype=np.float32), len(boxes))
-    crops = []
-    for soft_mask, box, limit in zip(soft_masks, boxes, limits, strict=True):
-        probabilities, left, top = paste_soft_mask(soft_mask, box, size)
-        crops.append(MaskCrop(probabilities >= limit, left, top))
-    return tuple(crops)
+    from sartorius.masks.kernels import pasting
+
+    limits = np.ascontiguousarray(np.broadcast_to(np.asarray(thresholds, dtype=np.float32), len(boxes)))
+    soft_masks, boxes = np.ascontiguousarray(soft_masks, dtype=np.float32), np.asarray(boxes, dtype=np.float64)
+    windows = box_windows(boxes, size)
+    return tuple(PackedMasks(pasting.binarise(soft_masks, boxes, windows, limits), windows).crops)
 
 
-def box_window(box: NDArray[np.floating], size: Size) -> tuple[int, int, int, int] | None:
-    """Pixels ``left, top, right, bottom`` (half-open) of an image that a box touches; None if there are none."""
-    height, width = size
-    x1, y1, x2, y2 = box
-    if not (np.isfinite(box).all() and x1 < x2 and y1 < y2):
-        return None
-    # Clipped before the conversion to int, which a huge float would not survive.
-    left, right = int(max(np.floor(x1), 0)), int(min(np.ceil(x2), width))
-    top, bottom = int(max(np.floor(y1), 0)), int(min(np.ceil(y2), height))
-    return (left, top, right, bottom) if left < right and top < bottom else None
+def box_windows(boxes: NDArray[np.floating], size: Size) -> NDArray[np.int64]:
+    """Pixels of an image that boxes touch.
 
+    Args:
+        boxes: ``(N, 4)``: ``x1, y1, x2, y2``.
+        size: Image ``(height, width)``.
 
-def _interpolation(first: int, last: int, low: float, high: float, grid: int) -> NDArray[np.float32]:
-    """Bilinear weights ``(last - first, grid)`` of the grid's values for pixels ``first`` to ``last`` of one axis.
-
-    The weight of a grid point falls linearly from 1 to 0 at the next one, and points around the grid count as 0.
+    Returns:
+        int64 ``(N, 4)``: ``left, top, right, bottom``, half-open; 0, 0, 0, 0 for a box that is not finite, has no width
+        or height, or lies outside the image.
     """
-    coordinates = (np.arange(first, last) + (0.5 - low)) * (grid / (high - low)) - 0.5
-    distances = np.abs(coordinates[:, None] - np.arange(grid))
-    return np.maximum(1 - distances, 0).astype(np.float32)
+    limits = np.array([size[1], size[0]])
+    # Clipped before the conversion to int, which a huge float would not survive.
+    corners = np.where(np.isfinite(boxes), boxes, 0)
+    first, last = np.floor(corners[:, :2]).clip(0, limits), np.ceil(corners[:, 2:]).clip(0, limits)
+    usable = np.isfinite(boxes).all(axis=1) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1) & (first < last).all(axis=1)
+    return np.where(usable[:, None], np.concatenate([first, last], axis=1), 0).astype(np.int64)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sartorius.masks.paste import binarise, box_window, paste_soft_mask
+from sartorius.masks.paste import binarise, box_windows, paste_soft_mask
 
 SIZE = (40, 60)
 
@@ -45,16 +45,16 @@ def test_columns_and_rows_are_not_swapped():
         ((2.4, 3.6, 6.5, 8.1), (2, 3, 7, 9)),  # every pixel that it touches
         ((-5, -5, 3, 4), (0, 0, 3, 4)),  # clipped at the top left
         ((55, 35, 1e30, 1e30), (55, 35, 60, 40)),  # and at the bottom right
-        ((60, 0, 70, 10), None),  # right of the image
-        ((-10, 0, 0, 10), None),  # left of it
-        ((5, 5, 5, 9), None),  # no width
-        ((7, 5, 5, 9), None),  # negative width
-        ((float('nan'), 0, 5, 5), None),
-        ((0, 0, float('inf'), 5), None),
+        ((60, 0, 70, 10), (0, 0, 0, 0)),  # right of the image
+        ((-10, 0, 0, 10), (0, 0, 0, 0)),  # left of it
+        ((5, 5, 5, 9), (0, 0, 0, 0)),  # no width
+        ((7, 5, 5, 9), (0, 0, 0, 0)),  # negative width
+        ((float('nan'), 0, 5, 5), (0, 0, 0, 0)),
+        ((0, 0, float('inf'), 5), (0, 0, 0, 0)),
     ],
 )
 def test_window_of_a_box(box, window):
-    assert box_window(box_of(*box), SIZE) == window
+    assert box_windows(box_of(*box)[None], SIZE).tolist() == [list(window)]
 
 
 def test_unusable_boxes_give_empty_crops():
