@@ -1,0 +1,148 @@
+"""The competition's mAP."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from competition import all_images, found_near
+from measure import Benchmark, Setting
+from numpy.typing import NDArray
+
+from sartorius.annotations import ImageAnnotations
+from sartorius.evaluation.metric import HIT_COLUMNS, IOU_THRESHOLDS, score_images
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.packed import PackedMasks
+
+# Cellpose and StarDist take an IoU that equals a threshold as a hit, the competition does not.
+RAISED = [threshold + 1e-6 for threshold in IOU_THRESHOLDS]
+FEW_IMAGES = 3
+"""Images of each kind that the dense way is given: it takes seconds an image."""
+Images = Sequence[tuple[ImageAnnotations, Sequence[MaskCrop]]]
+Labels = Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]]
+
+
+def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
+    """All images, and some of them against dense masks; label images against Cellpose and StarDist where installed."""
+    plans = [partial(alone, setting), partial(against_dense, setting)]
+    installed = {'cellpose': count_cellpose, 'stardist': count_stardist}
+    plans += [
+        partial(against_labels, setting, name, count)
+        for name, count in installed.items()
+        if importlib.util.find_spec(name)
+    ]
+    return plans
+
+
+def alone(setting: Setting) -> Benchmark:
+    """All images, cells of which overlap."""
+    images = [(image, found_near(image)) for image in all_images(setting)]
+    cells = sum(len(image) for image, _ in images)
+    return Benchmark(
+        name='metric/all',
+        work=f'score {len(images)} images with {cells:,} true cells',
+        peer='none',
+        ours=partial(count_ours, images),
+        theirs=None,
+        same=compare,
+        goal='10 s or less',
+        left_out='dense masks would take a quarter of an hour',
+    )
+
+
+def against_dense(setting: Setting) -> Benchmark:
+    """Against the product of two matrices of full-size masks."""
+    ordered = sorted(all_images(setting), key=len)
+    middle = (len(ordered) - FEW_IMAGES) // 2
+    chosen = dict.fromkeys([*ordered[middle : middle + FEW_IMAGES], *ordered[-FEW_IMAGES:]])
+    images = [(image, found_near(image)) for image in chosen]
+    return Benchmark(
+        name='metric/dense',
+        work=f'score {len(images)} images of {len(images[0][0])} to {len(images[-1][0])} cells that may overlap',
+        peer='IoU of dense masks by a matrix product',
+        ours=partial(count_ours, images),
+        theirs=partial(count_dense, images),
+        same=compare,
+        goal='100x in time',
+    )
+
+
+def against_labels(setting: Setting, name: str, count: Callable[[Labels], NDArray[np.int64]]) -> Benchmark:
+    """Against a metric on label images, on which cells cannot overlap."""
+    labels = []
+    for image in all_images(setting)[:: 1 if setting.quick else 10]:
+        cells = (image.crops, found_near(image))
+        labels.append(tuple(without_gaps(PackedMasks.from_crops(crops).to_labels(image.size)) for crops in cells))
+    return Benchmark(
+        name=f'metric/{name}',
+        work=f'hits on {len(labels)} pairs of label images',
+        peer=name,
+        ours=partial(count_labels, labels),
+        theirs=partial(count, labels),
+        same=compare,
+        goal='not slower',
+    )
+
+
+def count_ours(images: Images) -> NDArray[np.int64]:
+    """Hits by the project's metric, from crops."""
+    truth = {image.image_id: image for image, _ in images}
+    return score_images(truth, {image.image_id: found for image, found in images})[list(HIT_COLUMNS)].to_numpy()
+
+
+def count_dense(images: Images) -> NDArray[np.int64]:
+    """Hits by the usual way: full-size masks, flattened, multiplied with each other.
+
+    A row or column with a hit counts once, which is right above an IoU of .5 as long as cells do not overlap much.
+    """
+    hits = np.zeros((len(images), len(IOU_THRESHOLDS)), dtype=np.int64)
+    for row, (image, found) in zip(hits, images, strict=True):
+        true_masks, found_masks = (
+            np.stack([crop.to_full(image.size) for crop in crops]).reshape(len(crops), -1).astype(np.float32)
+            for crops in (image.crops, found)
+        )
+        shared = true_masks @ found_masks.T
+        iou = shared / (true_masks.sum(axis=1)[:, None] + found_masks.sum(axis=1)[None] - shared)
+        for index, threshold in enumerate(IOU_THRESHOLDS):
+            pairs = iou > threshold
+            row[index] = min(pairs.any(axis=0).sum(), pairs.any(axis=1).sum())
+    return hits
+
+
+def count_labels(labels: Labels) -> NDArray[np.int64]:
+    """Hits by the project's metric, from label images."""
+    images = []
+    for number, pair in enumerate(labels):
+        true, found = (tuple(PackedMasks.from_labels(image).crops) for image in pair)
+        annotations = ImageAnnotations(str(number), pair[0].shape, true, np.zeros(len(true), dtype=np.int64))
+        images.append((annotations, found))
+    return count_ours(images)
+
+
+def count_cellpose(labels: Labels) -> NDArray[np.int64]:
+    """Hits by cellpose.metrics.average_precision."""
+    from cellpose.metrics import average_precision
+
+    true, found = zip(*labels, strict=True)
+    return average_precision(list(true), list(found), threshold=RAISED)[1].astype(np.int64)
+
+
+def count_stardist(labels: Labels) -> NDArray[np.int64]:
+    """Hits by stardist.matching.matching."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        from stardist.matching import matching
+
+    return np.array([[result.tp for result in matching(true, found, thresh=RAISED)] for true, found in labels])
+
+
+def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same label image with labels 0, 1, 2, ..., as Cellpose wants them."""
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+
+
+def compare(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> str:
+    """Whether the hits are the same in all images and at all thresholds."""
+    other = int((ours != theirs).any(axis=1).sum())
+    return 'same hits' if not other else f'other hits in {other} of {len(ours)} images'
