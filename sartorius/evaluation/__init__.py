@@ -1,5 +1,6 @@
-"""How good predictions are: the competition's mAP."""
+"""How good predictions are: the competition's mAP, and where it is lost."""
 
+from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors, error_gains
 from sartorius.evaluation.metric import (
     IOU_THRESHOLDS,
     Summary,
@@ -13,8 +14,11 @@ from sartorius.evaluation.submission_score import score_submission
 
 __all__ = [
     'IOU_THRESHOLDS',
+    'ErrorAnalysis',
     'Summary',
+    'analyse_errors',
     'count_matches',
+    'error_gains',
     'format_summary',
     'image_score',
     'score_images',

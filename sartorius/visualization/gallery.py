@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.evaluation.matching import Matches, match_cells
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.images import stretched
-from sartorius.evaluation.matching import Matches, match_cells
 from sartorius.visualization.outlines import neighbour_colors, svg_path
 from sartorius.visualization.overlay import CELL_COLORS
 
@@ -107,10 +107,24 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
         f'<article class="card sheet" id="i{number}" data-image="#b{number}" data-note="{escape(_note(example))}">'
         f'{_head(example, classes)}'
         f'<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
-        f'<image id="b{number}" width="{width}" height="{height}" href="{_embedded(example.image)}"/>'
+        f'<image id="b{number}" width="{width}" height="{height}" href="{embedded(stretched(example.image))}"/>'
         f'{_cell_groups(example, number, matches)}</defs></svg>'
         f'<div class="panels">{buttons}</div></article>'
     )
+
+
+def embedded(image: NDArray[np.uint8]) -> str:
+    """Data URI of a picture, grey ``(height, width)`` or RGB ``(height, width, 3)``.
+
+    WebP: half the size of a JPEG that looks the same.
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    scale = LARGEST_SIDE / max(image.shape)
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, code = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, IMAGE_QUALITY])
+    return 'data:image/webp;base64,' + base64.b64encode(code).decode('ascii')
 
 
 def _head(example: Example, classes: Sequence[str]) -> str:
@@ -173,16 +187,3 @@ def _paths(
         f'<path class="{name}" data-set="{kind}" data-cells="{" ".join(values[name])}" d="{"".join(outlines[name])}"/>'
         for name in sorted(outlines)
     )
-
-
-def _embedded(image: NDArray[np.uint8]) -> str:
-    """Data URI of a picture, its contrast stretched, as phase contrast uses a small part of the grey levels.
-
-    WebP: half the size of a JPEG that looks the same.
-    """
-    image = stretched(image)
-    scale = LARGEST_SIDE / max(image.shape)
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, code = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, IMAGE_QUALITY])
-    return 'data:image/webp;base64,' + base64.b64encode(code).decode('ascii')

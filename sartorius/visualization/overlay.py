@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
 
+from sartorius.evaluation.matching import match_cells
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
-from sartorius.evaluation.matching import match_cells
 from sartorius.visualization.outlines import neighbour_colors
 
 # Bright enough to stand out from mid-grey, and far enough apart in hue or lightness for colour-blind eyes that

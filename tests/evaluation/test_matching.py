@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sartorius.evaluation.matching import match_cells
 from sartorius.evaluation.metric import count_matches
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
-from sartorius.evaluation.matching import match_cells
 
 SIZE = (12, 30)
 BARS = st.builds(

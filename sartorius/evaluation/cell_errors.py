@@ -1,0 +1,343 @@
+"""What is wrong with each cell of an image: every true and every found cell gets one category.
+
+Cells that belong to one error form a group (a hit pair, a merged cell and the true cells it covers, ...), and a group
+has one category. To put a group right is to take away its found cells and to put its true cells in their place. Where
+the found cells do not overlap each other, as post-processing leaves them, this never lowers the image's score: a found
+cell then takes more than half of a true cell to hit it, so that the true cells that a found cell may hit are hit by no
+other, and each hit that is taken away comes back as an exact one. With all groups right, found and true cells are the
+same and the score is 1.
+
+The categories follow the field: near misses and the IoU of .1 below which cells have nothing to do with each other are
+TIDE's (Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors, ECCV 2020); a cell is covered by
+another that holds more than half of it, from which merges and splits follow, in the detection measure of the Cell
+Tracking Challenge (Matula et al., PLoS ONE 10(12), 2015).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from sartorius.evaluation.matching import hit_pairs
+from sartorius.evaluation.metric import IOU_THRESHOLDS, count_matches, image_score
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.iou import Overlaps, mask_iou, overlaps
+from sartorius.masks.packed import PackedMasks
+
+NEAR_IOU = 0.1
+POOR_IOU = 0.75
+EXACT_IOU = IOU_THRESHOLDS[-1]
+
+CATEGORIES: dict[str, str] = {
+    'correct': 'hit with an IoU above .95, so that it counts at every threshold',
+    'spurious': 'any other found cell: it stands for no true cell',
+    'duplicate': 'a found cell of which more than half lies on a true cell that another found cell stands for',
+    'split': 'a true cell that is not hit but divided: more than half of each of several found cells lies on it',
+    'merged': 'a found cell that covers more than half of each of several true cells',
+    'missed': 'any other true cell: no found cell stands for it',
+    'near miss': 'a true and a found cell that meet with an IoU above .1, but not above .5',
+    'wrong holes': 'a pair of which the IoU comes at least half-way to 1 when holes are filled on either side',
+    'poor outline': 'hit with an IoU above .5, but not above .75',
+    'inexact outline': 'hit with an IoU above .75, but not above .95',
+    'double label': 'a true cell that is not hit, and of which more than half lies on another true cell',
+}
+"""Name and meaning of each category, in the order in which the errors are put right one after another."""
+
+ERRORS: tuple[str, ...] = tuple(name for name in CATEGORIES if name != 'correct')
+
+
+@dataclass(frozen=True, eq=False)
+class ImageErrors:
+    """The cells of an image by what is wrong with them.
+
+    Attributes:
+        truth_group: int64 ``(T,)``: group of each true cell.
+        found_group: int64 ``(F,)``: group of each found cell.
+        category: ``(G,)``: name in :data:`CATEGORIES` of each group.
+        iou: float64 ``(T, F)``: IoU of every true with every found cell.
+        true_iou: float64 ``(T, T)``: IoU of the true cells with each other.
+        hit_iou: float64 ``(F,)``: IoU of each found cell with the true cell it hits, 0 where it hits none.
+    """
+
+    truth_group: NDArray[np.int64]
+    found_group: NDArray[np.int64]
+    category: NDArray[np.str_]
+    iou: NDArray[np.float64]
+    true_iou: NDArray[np.float64]
+    hit_iou: NDArray[np.float64]
+
+    @property
+    def truth_category(self) -> NDArray[np.str_]:
+        """``(T,)``: category of each true cell."""
+        return self.category[self.truth_group]
+
+    @property
+    def found_category(self) -> NDArray[np.str_]:
+        """``(F,)``: category of each found cell."""
+        return self.category[self.found_group]
+
+    def score_with(self, right: NDArray[np.bool_]) -> float:
+        """The image's score if some groups were put right and all else stayed as it is.
+
+        Args:
+            right: bool ``(G,)``: the groups whose found cells are replaced by their true cells.
+        """
+        kept = self.iou[:, ~right[self.found_group]]
+        return image_score(np.hstack([kept, self.true_iou[:, right[self.truth_group] & self._can_be_hit]]))
+
+    def losses(self) -> NDArray[np.float64]:
+        """What each group costs: by how much the image's score would rise if it alone were put right.
+
+        Exact where the found cells do not overlap each other: at each threshold, taking away a group's found cells
+        loses its own hits and no other, and each true cell put in their place makes one.
+
+        Returns:
+            float64 ``(G,)``, 0 for correct groups.
+        """
+        groups, true, found = len(self.category), len(self.truth_group), len(self.found_group)
+        if not groups:
+            return np.zeros(0)
+        removed = np.bincount(self.found_group, minlength=groups)
+        added = np.bincount(self.truth_group[self._can_be_hit], minlength=groups)
+        losses = np.zeros(groups)
+        for threshold, hits in zip(IOU_THRESHOLDS, count_matches(self.iou).tolist(), strict=True):
+            lost = np.bincount(self.found_group[self.hit_iou > threshold], minlength=groups)
+            hits_after = hits - lost + added
+            cells_after = true + found - removed + added - hits_after
+            # An image with neither true nor found cells scores 1.
+            after = np.where(cells_after > 0, hits_after / np.maximum(cells_after, 1), 1)
+            losses += after - hits / (true + found - hits)
+        return losses / len(IOU_THRESHOLDS)
+
+    @property
+    def _can_be_hit(self) -> NDArray[np.bool_]:
+        """``(T,)``: whether a true cell has pixels; nothing hits one without, not even itself."""
+        return self.true_iou.diagonal() > 0
+
+
+def classify_cells(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> ImageErrors:
+    """Gives every cell of an image its group and category.
+
+    A cell without pixels inside the image is missed (a true one, which nothing can hit) or spurious. The order of the
+    cells makes no difference, except that of equal cells any may stand for the others.
+
+    Args:
+        truth: True cells; they may overlap each other.
+        found: Found cells, no two of which should share a pixel.
+        size: Image ``(height, width)``.
+    """
+    true_order, found_order = _geometric_order(truth, size), _geometric_order(found, size)
+    scene = _measure([truth[index] for index in true_order], [found[index] for index in found_order], size)
+    groups = _Groups(np.full(len(truth), -1), np.full(len(found), -1))
+    _add_merged(groups, scene)
+    _add_hits(groups, scene)
+    _add_splits(groups, scene)
+    _add_near_misses(groups, scene)
+    taken = ~groups.free_truth
+    for cell in np.flatnonzero(groups.free_found).tolist():
+        groups.add('duplicate' if (scene.lies_on[:, cell] & taken).any() else 'spurious', [], cell)
+    for cell in np.flatnonzero(groups.free_truth).tolist():
+        groups.add('double label' if scene.doubles[cell] else 'missed', cell, [])
+
+    back_true, back_found = np.argsort(true_order), np.argsort(found_order)
+    hit_iou = np.zeros(len(found))
+    hit_iou[scene.hit_found] = scene.iou[scene.hit_truth, scene.hit_found]
+    return ImageErrors(
+        truth_group=groups.truth[back_true],
+        found_group=groups.found[back_found],
+        category=np.array(groups.categories, dtype=f'<U{max(map(len, CATEGORIES))}'),
+        iou=scene.iou[np.ix_(back_true, back_found)],
+        true_iou=scene.true_iou[np.ix_(back_true, back_true)],
+        hit_iou=hit_iou[back_found],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """How the cells of an image lie on each other.
+
+    Attributes:
+        iou: float64 ``(T, F)``.
+        filled_iou: The best IoU of each pair as it is and with the holes of one or of both filled.
+        shared: int64 ``(T, F)``: pixels in common.
+        areas: int64 ``(T,)``.
+        found_areas: int64 ``(F,)``.
+        true_iou: float64 ``(T, T)``.
+        hit_truth: int64 ``(P,)``: true cell of each hit pair.
+        hit_found: int64 ``(P,)``: its found cell.
+        doubles: bool ``(T,)``: true cells that are not hit and lie on another one.
+    """
+
+    iou: NDArray[np.float64]
+    filled_iou: NDArray[np.float64]
+    shared: NDArray[np.int64]
+    areas: NDArray[np.int64]
+    found_areas: NDArray[np.int64]
+    true_iou: NDArray[np.float64]
+    hit_truth: NDArray[np.int64]
+    hit_found: NDArray[np.int64]
+    doubles: NDArray[np.bool_]
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """``(T, F)``: whether more than half of the true cell lies on the found one."""
+        return self.shared * 2 > self.areas[:, None]
+
+    @property
+    def lies_on(self) -> NDArray[np.bool_]:
+        """``(T, F)``: whether more than half of the found cell lies on the true one."""
+        return self.shared * 2 > self.found_areas
+
+
+@dataclass(eq=False)
+class _Groups:
+    """Groups as they are made; the cells that have none yet bear -1."""
+
+    truth: NDArray[np.int64]
+    found: NDArray[np.int64]
+    categories: list[str] = field(default_factory=list)
+
+    def add(self, category: str, true: Sequence[int] | int, found: Sequence[int] | int) -> None:
+        self.truth[true] = self.found[found] = len(self.categories)
+        self.categories.append(category)
+
+    @property
+    def free_truth(self) -> NDArray[np.bool_]:
+        return self.truth < 0
+
+    @property
+    def free_found(self) -> NDArray[np.bool_]:
+        return self.found < 0
+
+
+def _geometric_order(crops: Sequence[MaskCrop], size: Size) -> NDArray[np.int64]:
+    """Indices of the cells in an order that depends on their pixels alone, by which ties are broken."""
+    tight = PackedMasks.from_crops(crops).clipped(size).tight().crops
+    keys = [(crop.y, crop.x, crop.mask.shape, crop.mask.tobytes()) for crop in tight]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
+def _measure(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> _Scene:
+    between, among = overlaps(truth, found, size), overlaps(truth, truth, size)
+    shared, iou = _matrices(between)
+    true_shared, true_iou = _matrices(among)
+    hit_truth, hit_found = hit_pairs(iou)
+    return _Scene(
+        iou=iou,
+        filled_iou=_iou_with_holes_filled(truth, found, iou, size),
+        shared=shared,
+        areas=between.areas,
+        found_areas=between.other_areas,
+        true_iou=true_iou,
+        hit_truth=hit_truth,
+        hit_found=hit_found,
+        doubles=_doubles(true_shared, between.areas, hit_truth),
+    )
+
+
+def _matrices(pairs: Overlaps) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Shared pixels and IoU of all pairs of cells."""
+    shape = len(pairs.areas), len(pairs.other_areas)
+    shared, iou = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    shared[pairs.rows, pairs.columns] = pairs.shared
+    iou[pairs.rows, pairs.columns] = pairs.iou
+    return shared, iou
+
+
+def _iou_with_holes_filled(
+    truth: Sequence[MaskCrop], found: Sequence[MaskCrop], iou: NDArray[np.float64], size: Size
+) -> NDArray[np.float64]:
+    sides = []
+    for cells in (truth, found):
+        packed = PackedMasks.from_crops(cells).clipped(size)
+        filled = packed.filled()
+        hollow = np.flatnonzero(filled.areas > packed.areas)
+        sides.append((hollow, filled.select(hollow).crops))
+    (rows, solid_truth), (columns, solid_found) = sides
+    best = iou.copy()
+    best[rows] = np.maximum(best[rows], mask_iou(solid_truth, found, size))
+    best[:, columns] = np.maximum(best[:, columns], mask_iou(truth, solid_found, size))
+    both = np.ix_(rows, columns)
+    best[both] = np.maximum(best[both], mask_iou(solid_truth, solid_found, size))
+    return best
+
+
+def _doubles(shared: NDArray[np.int64], areas: NDArray[np.int64], hit: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which true cells are not hit and lie for more than half on another that is no double itself.
+
+    Of cells that lie on each other the hit one stands, then the larger, then the earlier one.
+    """
+    lies_on = shared * 2 > areas[:, None]
+    np.fill_diagonal(lies_on, False)
+    stands = ~lies_on.any(axis=1)
+    stands[hit] = True
+    doubles = np.zeros(len(areas), dtype=bool)
+    for cell in np.lexsort((np.arange(len(areas)), -areas)).tolist():
+        if not stands[cell]:
+            doubles[cell] = (lies_on[cell] & stands).any()
+            stands[cell] = not doubles[cell]
+    return doubles
+
+
+def _largest(shared: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row of the largest number in each column; -1 where there is none above 0."""
+    if not len(shared):
+        return np.full(shared.shape[1], -1)
+    return np.where(shared.any(axis=0), shared.argmax(axis=0), -1)
+
+
+def _add_merged(groups: _Groups, scene: _Scene) -> None:
+    """Found cells that cover several true cells, of which none is a double of another."""
+    covered = scene.covered & ~scene.doubles[:, None]
+    owner = _largest(np.where(covered, scene.shared, 0).T)
+    owner[scene.hit_truth] = scene.hit_found
+    counts = np.bincount(owner[owner >= 0], minlength=scene.shared.shape[1])
+    for cell in np.flatnonzero(counts > 1).tolist():
+        groups.add('merged', np.flatnonzero(owner == cell), cell)
+
+
+def _add_hits(groups: _Groups, scene: _Scene) -> None:
+    """Hit pairs that are no part of a merge, by how exact they are."""
+    for pair in zip(scene.hit_truth.tolist(), scene.hit_found.tolist(), strict=True):
+        if groups.found[pair[1]] >= 0:
+            continue
+        iou = scene.iou[pair]
+        if iou > EXACT_IOU:
+            category = 'correct'
+        elif _holes_are_wrong(iou, scene.filled_iou[pair]):
+            category = 'wrong holes'
+        else:
+            category = 'inexact outline' if iou > POOR_IOU else 'poor outline'
+        groups.add(category, *pair)
+
+
+def _add_splits(groups: _Groups, scene: _Scene) -> None:
+    """True cells that several found cells lie on and that these together do not just graze."""
+    pieces = scene.lies_on & (groups.free_truth & ~scene.doubles)[:, None] & groups.free_found
+    # Where true cells overlap, a piece belongs to the one that holds most of it.
+    owner = _largest(np.where(pieces, scene.shared, 0))
+    counts = np.bincount(owner[owner >= 0], minlength=len(pieces))
+    for cell in np.flatnonzero(counts > 1).tolist():
+        parts = np.flatnonzero(owner == cell)
+        common = scene.shared[cell, parts].sum()
+        if common > NEAR_IOU * (scene.areas[cell] + scene.found_areas[parts].sum() - common):
+            groups.add('split', cell, parts)
+
+
+def _add_near_misses(groups: _Groups, scene: _Scene) -> None:
+    """Pairs of what is left, with the greatest sum of IoU; a found cell that lies on a taken true cell is in none."""
+    candidates = (scene.filled_iou > NEAR_IOU) & groups.free_truth[:, None] & groups.free_found
+    candidates &= ~(scene.lies_on & ~groups.free_truth[:, None]).any(axis=0)
+    rows, columns = np.flatnonzero(candidates.any(axis=1)), np.flatnonzero(candidates.any(axis=0))
+    worth = np.where(candidates, scene.filled_iou, 0)[np.ix_(rows, columns)]
+    for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
+        if worth[row, column] > 0:
+            pair = int(rows[row]), int(columns[column])
+            wrong_holes = _holes_are_wrong(scene.iou[pair], scene.filled_iou[pair])
+            groups.add('wrong holes' if wrong_holes else 'near miss', *pair)
+
+
+def _holes_are_wrong(iou: float, filled_iou: float) -> bool:
+    return filled_iou > iou and filled_iou - iou >= 1 - filled_iou

@@ -1,0 +1,397 @@
+"""What is wrong with each cell, and what the score would be if it were right: hand-written cases and properties."""
+
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sartorius.annotations.reading import load_annotations
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS, ImageErrors, classify_cells
+from sartorius.evaluation.errors import ALL, BORDER, CELL_COLUMNS, analyse_errors, error_gains
+from sartorius.evaluation.metric import image_score, score_images
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.iou import mask_iou
+from sartorius.utils.errors import InputError
+
+SIZE = (6, 24)
+
+
+def bar(start: int, length: int, row: int = 2) -> MaskCrop:
+    """A cell of one row: pixels start, start + 1, ..."""
+    return MaskCrop(np.ones((1, length), dtype=bool), start, row)
+
+
+def box(x: int, y: int, width: int, height: int) -> MaskCrop:
+    return MaskCrop(np.ones((height, width), dtype=bool), x, y)
+
+
+def ring(x: int, y: int, width: int, height: int) -> MaskCrop:
+    """A box without its inside."""
+    mask = np.ones((height, width), dtype=bool)
+    mask[1:-1, 1:-1] = False
+    return MaskCrop(mask, x, y)
+
+
+NO_PIXELS = MaskCrop(np.zeros((2, 3), dtype=bool), 4, 1)
+WHOLE = box(0, 0, SIZE[1], SIZE[0])
+OUTSIDE = box(100, 100, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ('truth', 'found', 'true_categories', 'found_categories'),
+    [
+        # 20 of 20 pixels; 19 of 20 are an IoU of .95, which the last threshold does not count.
+        ([bar(0, 20)], [bar(0, 20)], ['correct'], ['correct']),
+        ([bar(0, 20)], [bar(0, 19)], ['inexact outline'], ['inexact outline']),
+        # 16 and 15 of 20 pixels: above .75 and at .75.
+        ([bar(0, 20)], [bar(0, 16)], ['inexact outline'], ['inexact outline']),
+        ([bar(0, 20)], [bar(0, 15)], ['poor outline'], ['poor outline']),
+        # 11, 10, 3 and 2 of 20: above .5 a hit; at .5 none; above .1 near; at .1 strangers.
+        ([bar(0, 20)], [bar(0, 11)], ['poor outline'], ['poor outline']),
+        ([bar(0, 20)], [bar(0, 10)], ['near miss'], ['near miss']),
+        ([bar(0, 20)], [bar(0, 3)], ['near miss'], ['near miss']),
+        ([bar(0, 20)], [bar(0, 2)], ['missed'], ['spurious']),
+        ([bar(0, 5)], [bar(12, 5)], ['missed'], ['spurious']),
+        ([bar(0, 5)], [], ['missed'], []),
+        ([], [bar(0, 5)], [], ['spurious']),
+        ([], [], [], []),
+        # One found cell over two true ones; it hits the first (8 of 14).
+        ([bar(0, 8), bar(8, 6)], [bar(0, 14)], ['merged', 'merged'], ['merged']),
+        # It covers all of the first and exactly half of the second: no merge.
+        ([bar(0, 8), bar(8, 6)], [bar(0, 11)], ['poor outline', 'missed'], ['poor outline']),
+        # Merged, though neither is hit (6 of 18 each), and a third piece on one of them.
+        (
+            [bar(0, 6), bar(12, 6)],
+            [bar(2, 14), bar(0, 2)],
+            ['merged', 'merged'],
+            ['merged', 'duplicate'],
+        ),
+        # Two halves of a cell; then three pieces of which none alone would count as near.
+        ([bar(0, 20)], [bar(0, 10), bar(10, 10)], ['split'], ['split', 'split']),
+        ([bar(0, 20)], [bar(0, 2), bar(5, 2), bar(9, 2)], ['split'], ['split'] * 3),
+        # Two crumbs that together make up a tenth: nothing was split.
+        ([bar(0, 20)], [bar(0, 1), bar(5, 1)], ['missed'], ['spurious', 'spurious']),
+        # A second cell on one that is hit, or half of it, which is not enough.
+        ([bar(0, 12)], [bar(0, 8), bar(8, 4)], ['poor outline'], ['poor outline', 'duplicate']),
+        ([bar(0, 12)], [bar(0, 8), bar(8, 8)], ['poor outline'], ['poor outline', 'spurious']),
+        # Two near ones: the better is the near miss (3 of 6 before 3 of 15; 5 of 16 before 3 of 10).
+        ([bar(0, 6)], [bar(3, 12), bar(0, 3)], ['near miss'], ['spurious', 'near miss']),
+        ([bar(4, 10)], [bar(9, 11), bar(4, 3)], ['near miss'], ['near miss', 'duplicate']),
+        # The same cell labelled twice: one is hit, and the other stands in nobody's way.
+        ([bar(0, 8), bar(0, 8)], [bar(0, 8)], ['correct', 'double label'], ['correct']),
+        ([bar(0, 12), bar(0, 4)], [bar(0, 12)], ['correct', 'double label'], ['correct']),
+        # Labelled twice and not found: one is missed, the larger.
+        ([bar(0, 8), bar(0, 9)], [], ['double label', 'missed'], []),
+        # Two found pieces of a cell that is labelled twice: one label is split, the other a double.
+        (
+            [bar(0, 20), bar(0, 20)],
+            [bar(0, 10), bar(10, 10)],
+            ['split', 'double label'],
+            ['split', 'split'],
+        ),
+        # Twice labelled, twice found: each is hit once (6 of 10 and 6 of 10).
+        ([bar(0, 10), bar(3, 10)], [bar(0, 6), bar(7, 6)], ['poor outline'] * 2, ['poor outline'] * 2),
+        # A ring of 14 of 20 pixels, solid in the other: IoU .7, and 1 when filled. On either side.
+        ([ring(1, 1, 5, 4)], [box(1, 1, 5, 4)], ['wrong holes'], ['wrong holes']),
+        ([box(1, 1, 5, 4)], [ring(1, 1, 5, 4)], ['wrong holes'], ['wrong holes']),
+        # A ring of 16 of 30 pixels and a box of 3 of its 5 columns. Filled: 18 of 30; the outline is what is wrong.
+        ([ring(1, 0, 5, 6)], [box(1, 0, 3, 6)], ['near miss'], ['near miss']),
+        # A ring of 48 around 80 pixels, found solid: an IoU of .375 hits nothing, and is 1 when filled.
+        ([ring(0, 0, 20, 6)], [box(0, 0, 20, 6)], ['wrong holes'], ['wrong holes']),
+        # Nothing hits a cell without pixels, and a found one stands for nothing.
+        ([NO_PIXELS, bar(0, 5)], [bar(0, 5), OUTSIDE], ['missed', 'correct'], ['correct', 'spurious']),
+        # The whole image as one cell.
+        ([WHOLE], [box(0, 0, 4, 6), box(4, 0, 4, 6)], ['split'], ['split', 'split']),
+        ([box(0, 0, 4, 6), box(4, 0, 4, 6)], [WHOLE], ['merged', 'merged'], ['merged']),
+    ],
+)
+def test_categories(truth, found, true_categories, found_categories) -> None:
+    errors = classify_cells(truth, found, SIZE)
+    assert errors.truth_category.tolist() == true_categories
+    assert errors.found_category.tolist() == found_categories
+
+
+def test_two_splits_are_two_errors() -> None:
+    truth, found = [bar(0, 10), bar(12, 10)], [bar(0, 5), bar(17, 5), bar(5, 5), bar(12, 5)]
+    errors = classify_cells(truth, found, SIZE)
+    assert errors.category.tolist() == ['split', 'split']
+    assert errors.found_group.tolist() == errors.truth_group[[0, 1, 0, 1]].tolist()
+
+
+@st.composite
+def disjoint_cells(draw) -> list[MaskCrop]:
+    """Cells of a label image, in which no two share a pixel; they may have holes and several parts."""
+    labels = np.zeros(SIZE, dtype=np.int64)
+    for number in range(1, draw(st.integers(0, 6)) + 1):
+        x, y = draw(st.integers(0, SIZE[1] - 1)), draw(st.integers(0, SIZE[0] - 1))
+        labels[y : y + draw(st.integers(1, 6)), x : x + draw(st.integers(1, 12))] = number
+    for y, x in draw(st.lists(st.tuples(st.integers(1, SIZE[0] - 2), st.integers(1, SIZE[1] - 2)), max_size=3)):
+        labels[y, x] = 0
+    return [MaskCrop.from_full(labels == number) for number in np.unique(labels[labels > 0])]
+
+
+BOXES = st.builds(box, st.integers(-1, 23), st.integers(-1, 5), st.integers(1, 14), st.integers(1, 6))
+ANY_CELLS = st.lists(st.one_of(BOXES, st.sampled_from([WHOLE, bar(3, 9), ring(2, 0, 6, 5)])), max_size=6)
+TRUTH = st.one_of(disjoint_cells(), ANY_CELLS)
+
+
+def pixels(crop: MaskCrop) -> set[tuple[int, int]]:
+    return set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist()))
+
+
+def put_right(truth: list[MaskCrop], found: list[MaskCrop], errors: ImageErrors, right: np.ndarray) -> list[MaskCrop]:
+    """The found cells after the repair of some groups, as a list of masks."""
+    kept = [crop for crop, group in zip(found, errors.found_group, strict=True) if not right[group]]
+    return kept + [crop for crop, group in zip(truth, errors.truth_group, strict=True) if right[group] and pixels(crop)]
+
+
+@given(TRUTH, st.one_of(disjoint_cells(), ANY_CELLS))
+@settings(deadline=None)
+def test_each_category_means_what_it_says(truth, found) -> None:
+    """Against the definitions, word by word, in sets of pixels and fractions."""
+    errors = classify_cells(truth, found, SIZE)
+    true_pixels, found_pixels = [pixels(crop) for crop in truth], [pixels(crop) for crop in found]
+
+    def iou(true: int, cell: int) -> Fraction:
+        both = true_pixels[true] | found_pixels[cell]
+        return Fraction(len(true_pixels[true] & found_pixels[cell]), max(len(both), 1))
+
+    def half_on(one: set, other: set) -> bool:
+        return 2 * len(one & other) > len(one)
+
+    assert sorted({*errors.truth_group, *errors.found_group}) == list(range(len(errors.category)))
+    for group, category in enumerate(errors.category.tolist()):
+        true = np.flatnonzero(errors.truth_group == group).tolist()
+        cells = np.flatnonzero(errors.found_group == group).tolist()
+        match category:
+            case 'missed' | 'double label':
+                assert (len(true), len(cells)) == (1, 0)
+                others = [other for other in range(len(truth)) if other != true[0]]
+                if category == 'double label':
+                    assert any(half_on(true_pixels[true[0]], true_pixels[other]) for other in others)
+            case 'spurious' | 'duplicate':
+                assert (len(true), len(cells)) == (0, 1)
+                hosts = [
+                    errors.truth_category[other]
+                    for other in range(len(truth))
+                    if half_on(found_pixels[cells[0]], true_pixels[other])
+                ]
+                assert (category == 'duplicate') == any(host not in ('missed', 'double label') for host in hosts)
+            case 'merged':
+                assert len(true) > 1
+                assert len(cells) == 1
+                assert all(half_on(true_pixels[index], found_pixels[cells[0]]) for index in true)
+            case 'split':
+                assert len(true) == 1
+                assert len(cells) > 1
+                assert all(half_on(found_pixels[index], true_pixels[true[0]]) for index in cells)
+                assert all(iou(true[0], index) <= Fraction(1, 2) for index in cells)
+            case _:
+                assert (len(true), len(cells)) == (1, 1)
+                value = iou(true[0], cells[0])
+                bounds = {
+                    'correct': (Fraction(19, 20), 1),
+                    'inexact outline': (Fraction(3, 4), Fraction(19, 20)),
+                    'poor outline': (Fraction(1, 2), Fraction(3, 4)),
+                    # Filling the holes may be what brings a near miss near.
+                    'near miss': (0, Fraction(1, 2)),
+                    'wrong holes': (0, Fraction(19, 20)),
+                }
+                low, high = bounds[category]
+                assert low < value <= high
+
+
+@given(TRUTH, disjoint_cells(), st.data())
+@settings(deadline=None)
+@example([bar(0, 8), bar(0, 8)], [bar(0, 5), bar(5, 3)], None)
+@example([], [bar(0, 3)], None)
+@example([NO_PIXELS, bar(0, 9)], [bar(0, 8)], None)
+def test_a_repair_is_the_metric_of_the_edited_cells_and_never_lowers_it(truth, found, data) -> None:
+    errors = classify_cells(truth, found, SIZE)
+    groups = len(errors.category)
+    score = image_score(mask_iou(truth, found, SIZE))
+    kinds = [errors.category == category for category in CATEGORIES]
+    some = [np.array(data.draw(st.lists(st.booleans(), min_size=groups, max_size=groups)), bool)] if data else []
+    for right in [*kinds, *some]:
+        repaired = errors.score_with(right)
+        assert repaired == pytest.approx(image_score(mask_iou(truth, put_right(truth, found, errors, right), SIZE)))
+        assert repaired >= score - 1e-12
+        # Putting more right on top does not lower it either.
+        assert errors.score_with(right | kinds[1]) >= repaired - 1e-12
+    for group, loss in enumerate(errors.losses().tolist()):
+        assert loss == pytest.approx(errors.score_with(np.arange(groups) == group) - score, abs=1e-12)
+        assert errors.category[group] != 'correct' or loss == pytest.approx(0, abs=1e-12)
+
+
+@given(TRUTH, st.one_of(disjoint_cells(), ANY_CELLS))
+@settings(deadline=None)
+@example([WHOLE] * 4, [WHOLE] * 3)
+@example([bar(0, 6)] * 5 + [WHOLE], [])
+def test_with_everything_right_the_score_is_one(truth, found) -> None:
+    """Also where found cells overlap, against the rules of the competition."""
+    truth = [crop for crop in truth if pixels(crop)]
+    errors = classify_cells(truth, found, SIZE)
+    assert errors.score_with(np.ones(len(errors.category), dtype=bool)) == 1
+    # What is correct hits at every threshold already.
+    assert errors.score_with(errors.category != 'correct') == 1
+
+
+@given(TRUTH, disjoint_cells(), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_the_cells_changes_nothing(truth, found, random) -> None:
+    def by_pixels(truth: list[MaskCrop], found: list[MaskCrop]) -> list[list[tuple]]:
+        errors = classify_cells(truth, found, SIZE)
+        sides = ((truth, errors.truth_group), (found, errors.found_group))
+        losses = errors.losses()
+        return [
+            sorted(
+                (sorted(pixels(crop)), str(errors.category[group]), round(float(losses[group]), 9))
+                for crop, group in zip(crops, groups, strict=True)
+            )
+            for crops, groups in sides
+        ]
+
+    shuffled = [random.sample(cells, len(cells)) for cells in (truth, found)]
+    assert by_pixels(*shuffled) == by_pixels(truth, found)
+
+
+def annotate(crops: list[MaskCrop], image_id: str, label: int, size: tuple[int, int] = SIZE) -> ImageAnnotations:
+    return ImageAnnotations(image_id, size, tuple(crops), np.full(len(crops), label))
+
+
+@pytest.fixture
+def truth() -> dict[str, ImageAnnotations]:
+    return {
+        'a': annotate([bar(1, 10), bar(12, 10)], 'a', 2),
+        'b': annotate([bar(0, 4)], 'b', 2),
+        'c': annotate([bar(1, 8), bar(12, 4)], 'c', 0),
+    }
+
+
+FOUND = {
+    'a': (bar(1, 10), bar(12, 5), bar(17, 5), bar(2, 3, 4)),  # correct, split in two, spurious
+    'c': (bar(1, 6),),  # an IoU of .75: five hits of ten; the other cell is missed
+}
+
+
+def test_scores_put_right_alone_and_one_after_another(truth) -> None:
+    analysis = analyse_errors(truth, FOUND)
+    alone = analysis.alone.set_index('image_id')
+    assert alone['score'].tolist() == pytest.approx(score_images(truth, FOUND)['score'].tolist())
+    # a: 1 hit of 2 true and 4 found cells; without the spurious one of 2 and 3; with the split cell 2 hits of 2 and 3.
+    assert alone.loc['a', ['score', 'spurious', 'split', 'missed']].tolist() == pytest.approx(
+        [1 / 5, 1 / 4, 2 / 3, 0.2]
+    )
+    # b: one missed cell. It touches the border of the image.
+    assert alone.loc['b', ['score', 'spurious', 'missed', BORDER]].tolist() == [0, 0, 1, 1]
+    # c: five thresholds with a hit of two true and one found cell.
+    assert alone.loc['c', ['score', 'missed', 'poor outline', 'border']].tolist() == pytest.approx(
+        [5 / 10 / 2, (5 + 5 / 3) / 10, 1 / 2, 5 / 10 / 2]
+    )
+    ladder = analysis.ladder.set_index('image_id')
+    assert ladder.loc['a', ['spurious', 'duplicate', 'split', 'merged']].tolist() == pytest.approx([1 / 4, 1 / 4, 1, 1])
+    assert ladder.loc['c', ['spurious', 'missed', 'near miss', 'poor outline']].tolist() == pytest.approx(
+        [1 / 4, (5 + 5 / 3) / 10, (5 + 5 / 3) / 10, 1]
+    )
+    assert ladder[ERRORS[-1]].tolist() == [1, 1, 1]
+
+
+def test_gains_by_cell_type(truth) -> None:
+    table = error_gains(analyse_errors(truth, FOUND)).set_index(['cell_type', 'error'])
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == [ALL, 'shsy5y', 'cort']
+    assert table.loc[ALL].index.tolist() == [*ERRORS, BORDER]
+    missed = table.loc[(ALL, 'missed')]
+    gain_of_c = (5 + 5 / 3) / 10 - 1 / 4
+    assert missed[['cells_true', 'cells_found']].tolist() == [2, 0]
+    assert missed['score'] == pytest.approx((1 / 5 + 0 + 1 / 4) / 3)
+    assert missed['gain'] == pytest.approx((0 + 1 + gain_of_c) / 3)
+    assert table.loc[('cort', 'missed'), 'gain'] == pytest.approx(1 / 2)
+    assert table.loc[('shsy5y', 'missed'), 'gain'] == pytest.approx(gain_of_c)
+    assert table.loc[('cort', 'split'), ['cells_true', 'cells_found']].tolist() == [1, 2]
+    assert table.loc[(ALL, 'double label'), 'ladder'] == 1
+    assert table.loc[(ALL, BORDER), ['cells_true', 'cells_found']].tolist() == [1, 0]
+    assert np.isnan(table.loc[(ALL, BORDER), 'ladder'])
+
+
+def test_table_of_cells(truth) -> None:
+    cells = analyse_errors(truth, FOUND).cells
+    assert tuple(cells.columns) == CELL_COLUMNS
+    assert len(cells) == 10
+    row = cells[(cells['image_id'] == 'a') & (cells['side'] == 'found')].iloc[1]
+    assert row[['cell_type', 'number', 'category', 'iou', 'area']].tolist() == ['cort', 2, 'split', 0.5, 5]
+    # Pixels 12 to 16 of row 2.
+    assert (row['x'], row['y']) == (14, 2)
+    assert not row['border']
+    split = cells[(cells['image_id'] == 'a') & (cells['group'] == row['group'])]
+    assert split['side'].tolist() == ['true', 'found', 'found']
+    assert split['loss'].tolist() == pytest.approx([2 / 3 - 1 / 5] * 3)
+    assert cells[cells['image_id'] == 'b']['border'].tolist() == [True]
+    assert cells[cells['category'] == 'correct']['loss'].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ('cell', 'touches'),
+    [
+        (box(0, 2, 3, 2), True),
+        (box(2, 0, 3, 2), True),
+        (box(21, 2, 3, 2), True),
+        (box(2, 4, 3, 2), True),
+        (box(1, 1, 22, 4), False),
+        (box(-3, 2, 5, 2), True),
+        # The window reaches the border, the cell does not.
+        (MaskCrop(np.pad(np.ones((2, 2), dtype=bool), 1), 0, 0), False),
+        (NO_PIXELS, False),
+        (OUTSIDE, False),
+    ],
+)
+def test_border(cell, touches) -> None:
+    cells = analyse_errors({'a': annotate([cell], 'a', 0)}, {}).cells
+    assert cells['border'].tolist() == [touches]
+
+
+def test_a_border_error_is_put_right_with_all_its_cells() -> None:
+    # The found cell touches the border and covers two true cells that do not.
+    truth = {'a': annotate([box(1, 1, 8, 4), box(10, 1, 8, 4)], 'a', 1)}
+    analysis = analyse_errors(truth, {'a': [box(0, 1, 18, 4)]})
+    assert analysis.alone[BORDER].tolist() == [1]
+    assert error_gains(analysis).set_index('error').loc[BORDER, ['cells_true', 'cells_found']].iloc[0].tolist() == [
+        0,
+        1,
+    ]
+
+
+def test_images_without_cells() -> None:
+    analysis = analyse_errors({'a': annotate([], 'a', 0), 'b': annotate([], 'b', 0)}, {'b': [bar(0, 3)]})
+    assert analysis.alone[['score', 'missed', 'spurious', BORDER]].to_numpy().tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
+    assert analysis.cells['loss'].tolist() == [1]
+    gains = error_gains(analysis)
+    assert set(gains['cell_type']) == {ALL, 'none'}
+    assert len(analyse_errors({'a': annotate([], 'a', 0)}, {}).cells) == 0
+
+
+def test_an_unknown_image_is_refused(truth) -> None:
+    with pytest.raises(InputError, match="'z'"):
+        analyse_errors(truth, {'z': []})
+
+
+def test_real_cells_moved_by_some_pixels(real_data) -> None:
+    """Each of the real cells is in the table once, and the ladder ends at 1."""
+    truth = load_annotations(real_data / 'train.csv')
+    rng = np.random.default_rng(0)
+    found = {}
+    for image_id, image in truth.items():
+        moved = [MaskCrop(crop.mask, crop.x + dx, crop.y + dy) for crop, dx, dy in _shifts(image.crops, rng)]
+        found[image_id] = [crop for crop in moved if rng.random() > 0.1]
+    analysis = analyse_errors(truth, found)
+    assert (analysis.cells['side'] == 'true').sum() == sum(map(len, truth.values()))
+    assert (analysis.ladder[list(ERRORS)].diff(axis=1).iloc[:, 1:] >= -1e-12).all(axis=None)
+    assert (analysis.ladder[ERRORS[-1]] == 1).all()
+    pd.testing.assert_series_equal(analysis.alone['score'], score_images(truth, found)['score'])
+
+
+def _shifts(crops, rng):
+    return zip(crops, *rng.integers(-3, 4, (2, len(crops))).tolist(), strict=True)
