@@ -1,0 +1,9 @@
+# The Cascade twin of mrcnn_r18.py.
+_base_ = [
+    '../_base_/models/cascade_mask_rcnn_r18_small.py',
+    '../_base_/datasets/sartorius_crops.py',
+    '../_base_/schedules/adamw_cpu.py',
+    '../_base_/default_runtime.py',
+    '../_base_/postprocess.py',
+    '../_base_/tta.py',
+]
