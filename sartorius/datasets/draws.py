@@ -14,6 +14,7 @@ import numpy as np
 from mmdet.registry import DATA_SAMPLERS, DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 
@@ -44,16 +45,20 @@ class SeededDraws(Dataset):
         """Number of images in one pass."""
         return len(self.dataset)
 
-    def __getitem__(self, draw: int) -> dict[str, Any]:
-        epoch, position = divmod(draw, len(self.dataset))
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Which image each draw of one pass shows: ``(len(self),)`` indices into the wrapped data set."""
         if self._permutation[0] != epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.dataset))
             self._permutation = (epoch, order)
+        return self._permutation[1]
+
+    def __getitem__(self, draw: int) -> dict[str, Any]:
+        epoch, position = divmod(draw, len(self.dataset))
         # Transforms draw from the global generators, as MMDetection's do.
         state = np.random.SeedSequence((self.seed, draw)).generate_state(2)
         np.random.seed(state[0])
         random.seed(int(state[1]))
-        return self.dataset[int(self._permutation[1][position])]
+        return self.dataset[int(self.order(epoch)[position])]
 
 
 @DATA_SAMPLERS.register_module()

@@ -100,6 +100,20 @@ def set_split(config: Config, split: str, fold: int | None = None) -> Path:
     return path
 
 
+def set_seed(config: Config, seed: int | None) -> None:
+    """Gives weights, order and augmentation of a run one seed.
+
+    Args:
+        config: Changed in place.
+        seed: 0 or more; the config's if None.
+    """
+    if seed is not None:
+        if seed < 0:
+            raise UsageError(f'--seed must be 0 or more, not {seed}')
+        config.randomness.seed = seed
+    config.train_dataloader.dataset.seed = config.randomness.seed
+
+
 def set_iterations(config: Config, iterations: int) -> None:
     """Makes a run longer or shorter, its learning rate schedule with it.
 

@@ -55,10 +55,20 @@ def for_display(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     return image if image.dtype == np.uint8 else stretched(image)
 
 
-def stretched(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Grey levels as uint8 of the same shape, spread between the percentiles of :data:`STRETCH_PERCENTILES`."""
-    values = image.astype(np.float32)
-    low, high = np.percentile(values, STRETCH_PERCENTILES)
+def stretched(image: NDArray[np.generic], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Grey levels as uint8 of the same shape, spread so that ``limits`` become 0 and 255.
+
+    Args:
+        image: Any shape.
+        limits: Grey levels, for example another image's :func:`stretch_limits`; the image's own if None.
+    """
+    low, high = limits or stretch_limits(image)
     # A flat image has no range to stretch; it becomes black.
     scale = 255 / (high - low) if high > low else 0.0
-    return np.clip((values - low) * scale + 0.5, 0, 255).astype(np.uint8)
+    return np.clip((image.astype(np.float32) - low) * scale + 0.5, 0, 255).astype(np.uint8)
+
+
+def stretch_limits(image: NDArray[np.generic]) -> tuple[float, float]:
+    """The grey levels at the percentiles of :data:`STRETCH_PERCENTILES`."""
+    low, high = np.percentile(image.astype(np.float32), STRETCH_PERCENTILES)
+    return float(low), float(high)

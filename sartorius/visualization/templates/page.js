@@ -65,11 +65,12 @@ const SVG = 'http://www.w3.org/2000/svg';
 let card = null;
 let view = 'found';
 let frame = { x: 0, y: 0, width: 1, height: 1 };
-let full = frame;
+let full = {};
 
 function describe(set, number, values) {
   const [area, score, iou] = values.split(',');
-  const parts = [`${set === 'truth' ? 'True' : 'Found'} cell ${number}`, `${area} px`];
+  const names = { truth: 'True cell', found: 'Found cell' };
+  const parts = [`${names[set] ?? set} ${number}`, `${area} px`];
   if (score) parts.push(`score ${score}`);
   if (iou) {
     const other = set === 'truth' ? 'found' : 'true';
@@ -82,7 +83,7 @@ function describe(set, number, values) {
 function cellsOf(use) {
   const group = document.querySelector(use.getAttribute('href')).cloneNode(true);
   group.removeAttribute('id');
-  for (const path of group.querySelectorAll('path')) {
+  for (const path of group.querySelectorAll('path[data-cells]')) {
     const values = path.dataset.cells.split(' ');
     path.getAttribute('d').split(/(?=M)/).forEach((outline, index) => {
       const cell = document.createElementNS(SVG, 'path');
@@ -122,7 +123,13 @@ function show() {
   });
   document.querySelector('.viewer-tabs').replaceChildren(...tabs);
   const picture = panel.querySelector('svg');
-  const image = document.querySelector(card.dataset.image).cloneNode();
+  // Panels of one picture keep the place that is looked at; one of another size starts whole.
+  const [x, y, width, height] = picture.getAttribute('viewBox').split(' ').map(Number);
+  if (width !== full.width || height !== full.height) {
+    full = { x, y, width, height };
+    frame = { ...full };
+  }
+  const image = document.querySelector(panel.dataset.image ?? card.dataset.image).cloneNode();
   image.removeAttribute('id');
   stage.setAttribute('class', picture.getAttribute('class'));
   stage.replaceChildren(image, ...[...picture.querySelectorAll('use.layer')].map(cellsOf));
@@ -133,9 +140,7 @@ function show() {
 function open(chosen, chosenView) {
   card = chosen;
   view = chosenView;
-  const [x, y, width, height] = card.querySelector('.panel svg').getAttribute('viewBox').split(' ').map(Number);
-  full = { x, y, width, height };
-  frame = { ...full };
+  full = {};
   if (!viewer.open) {
     // The same switches serve the page and the viewer, which covers it.
     document.querySelector('.viewer-tools').before(controls);

@@ -1,0 +1,205 @@
+"""What tools/browse_dataset.py does."""
+
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+
+from sartorius.datasets.draws import SeededDraws
+from sartorius.datasets.sample_checks import boxes_of, crops_of, find_problems
+from sartorius.datasets.transforms import LoadCellAnnotations, LoadCellImage
+from sartorius.engine.config import load_config, parse_options, set_data, set_seed
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import staged_folder
+from sartorius.utils.paths import WORK_DIRS, display_path
+from sartorius.visualization.samples import Row, Sample, draw_sample, sample_page
+
+PICTURES = 'sample_*.png'
+
+
+@dataclass(frozen=True)
+class Browsed:
+    """What was written.
+
+    Attributes:
+        page: The page that shows all samples.
+        rows: What is on it.
+        seconds: What each draw took, image loading included.
+    """
+
+    page: Path
+    rows: list[Row]
+    seconds: list[float]
+
+
+def browse(options: Namespace) -> Browsed:
+    """Writes a picture of each sample and a page that shows them all.
+
+    Args:
+        options: The parsed options of tools/browse_dataset.py.
+
+    Raises:
+        InputError: Config, annotations or images are missing or broken.
+    """
+    for name in ('samples', 'draws'):
+        if getattr(options, name) < 1:
+            raise UsageError(f'--{name} is {getattr(options, name)}; it must be 1 or more')
+    config = load_config(options.config, parse_options(options.cfg_options))
+    set_data(config, options.data_root, options.annotations, options.fold)
+    set_seed(config, options.seed)
+    dataset = build_draws(config, options.split)
+    classes = tuple(dataset.metainfo['classes'])
+    # The pipeline of validation has nothing random: every draw of an image is the same.
+    passes = options.draws if options.split == 'train' else 1
+    out = Path(options.out or WORK_DIRS / 'browse' / Path(options.config).stem)
+    seconds: list[float] = []
+    chosen = choose_draws(dataset, options.samples, passes)
+    rows = [_make_row(dataset, index, draws, seconds) for index, draws in progress(chosen.items(), 'samples')]
+    with staged_folder(out) as folder:
+        for row in progress(rows, 'pictures'):
+            for sample in row.draws:
+                picture = draw_sample(sample, row.image_id, classes, options.boxes)
+                path = folder / f'sample_{sample.draw:06d}_{row.image_id}.png'
+                cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        page = sample_page(rows, classes, _source(config, options), options.boxes)
+        (folder / 'index.html').write_text(page, encoding='utf-8')
+        written = {path.name for path in folder.iterdir()}
+    # Pictures of an earlier run beside a page that does not show them would mislead.
+    for path in out.glob(PICTURES):
+        if path.name not in written:
+            path.unlink()
+    return Browsed(out / 'index.html', rows, seconds)
+
+
+def build_draws(config: Config, split: str) -> SeededDraws:
+    """The data set of ``train`` or ``val``, its annotations loaded, as numbered draws.
+
+    Raises:
+        InputError: The annotations are missing, or the config names a data set or transform, or an argument of one,
+            that does not exist.
+    """
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    if split == 'train':
+        settings = config.train_dataloader.dataset
+    else:
+        settings = dict(type='SeededDraws', dataset=config.val_dataloader.dataset, seed=config.randomness.seed)
+    try:
+        dataset = DATASETS.build(settings)
+    except (KeyError, TypeError) as error:
+        reason = str(error.args[0]).splitlines()[0]
+        raise InputError(f'{config.filename}: the data set cannot be built: {reason}') from error
+    if len(dataset) == 0:
+        raise InputError(f'{_innermost(settings).ann_file}: holds no image that the data set takes')
+    return dataset
+
+
+def choose_draws(dataset: SeededDraws, samples: int, passes: int) -> dict[int, list[int]]:
+    """Which draws are shown: of the first images of a run, one draw from each of its first passes.
+
+    Args:
+        dataset: The draws.
+        samples: How many to choose, if there are as many.
+        passes: Most draws of one image.
+
+    Returns:
+        Draw numbers by image, the data set's index; in the order of the run's first pass.
+    """
+    size = len(dataset)
+    count = min(-(-samples // passes), size)
+    chosen: dict[int, list[int]] = {index: [] for index in dataset.order(0)[:count].tolist()}
+    for number in range(passes):
+        places = np.argsort(dataset.order(number))
+        for index, draws in chosen.items():
+            draws.append(number * size + int(places[index]))
+    surplus = max(0, count * passes - samples)
+    last = next(reversed(chosen))
+    chosen[last] = chosen[last][: passes - surplus]
+    return chosen
+
+
+def _make_row(dataset: SeededDraws, index: int, draws: Sequence[int], seconds: list[float]) -> Row:
+    """An image before and after; what each draw took is added to ``seconds``."""
+    record = dataset.dataset.get_data_info(index)
+    raw = LoadCellAnnotations()(LoadCellImage()(record))
+    before = Sample(
+        title='Raw',
+        image=_for_display(raw['img']),
+        crops=raw['gt_masks'].crops,
+        labels=raw['gt_bboxes_labels'],
+        boxes=raw['gt_bboxes'].numpy(),
+        ignored=raw['gt_ignore_flags'],
+    )
+    after = []
+    for draw in draws:
+        start = time.perf_counter()
+        packed = dataset[draw]
+        seconds.append(time.perf_counter() - start)
+        after.append(_as_shown(packed, draw, len(dataset.metainfo['classes'])))
+    return Row(str(record['img_id']), before, after).stretched()
+
+
+def _as_shown(packed: Mapping[str, Any], draw: int, num_classes: int) -> Sample:
+    """A packed sample, its ignored cells after the others."""
+    if not isinstance(packed, Mapping) or not {'inputs', 'data_samples'} <= packed.keys():
+        raise InputError('the pipeline does not end with PackDetInputs, so that no model can take its samples')
+    image = np.ascontiguousarray(packed['inputs'].numpy().transpose(1, 2, 0))
+    sample = packed['data_samples']
+    parts = [sample.gt_instances, sample.get('ignored_instances', InstanceData())]
+    labels = [part.get('labels', np.zeros(len(part), dtype=np.int64)) for part in parts]
+    return Sample(
+        title=f'Draw {draw}',
+        image=_for_display(image),
+        crops=[crop for part in parts for crop in crops_of(part)],
+        labels=np.concatenate(labels),
+        boxes=np.concatenate([boxes_of(part) for part in parts]),
+        ignored=np.repeat([False, True], [len(part) for part in parts]),
+        problems=tuple(find_problems(sample, image.shape[:2], num_classes)),
+        draw=draw,
+    )
+
+
+def _for_display(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Blue, green, red to grey where the channels are equal, and to RGB elsewhere; uint8.
+
+    Some transforms leave floats. What is not between 0 and 255 no model expects, and none of it is hidden here.
+    """
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    if (image == image[..., :1]).all():
+        return np.ascontiguousarray(image[..., 0])
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _source(config: Config, options: Namespace) -> dict[str, Any]:
+    loader = config.train_dataloader if options.split == 'train' else config.val_dataloader
+    dataset = _innermost(loader.dataset)
+    steps = [
+        f'{step["type"]}({", ".join(f"{key}={value!r}" for key, value in step.items() if key != "type")})'
+        for step in dataset.pipeline
+    ]
+    return {
+        'config': display_path(options.config),
+        'options': ' '.join(options.cfg_options) or None,
+        'split': options.split,
+        'annotations': display_path(dataset.ann_file),
+        'images': display_path(dataset.data_root),
+        'seed': config.randomness.seed,
+        'pipeline': '\n'.join(steps),
+    }
+
+
+def _innermost(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Config of the data set inside its wrappers."""
+    while 'dataset' in settings:
+        settings = settings['dataset']
+    return settings
