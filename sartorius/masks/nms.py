@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of cells that overlap too much the best-scored one stays."""
+"""Non-maximum suppression: of cells that overlap too much the best-scored one stays, or the others' scores fall."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import overlaps
+from sartorius.masks.iou import Overlaps, overlaps
 
 
 def box_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -49,12 +49,73 @@ def mask_nms(
     crops: Sequence[MaskCrop], scores: NDArray[np.floating], size: Size, iou_thresholds: float | NDArray[np.floating]
 ) -> NDArray[np.int64]:
     """Greedy NMS on the pixels inside an image of ``(height, width)``; otherwise as :func:`box_nms`."""
+    found = overlaps(crops, crops, size)
+    return _suppress(scores, iou_thresholds, found, found.iou)
+
+
+def containment_nms(
+    crops: Sequence[MaskCrop], scores: NDArray[np.floating], size: Size, thresholds: float | NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """As :func:`mask_nms`, but by the share of the smaller of two cells that lies in the other, in place of the IoU.
+
+    So a fragment inside a cell goes if the cell scores better, and a mask over several cells goes if one of these
+    scores better, however small their IoU is.
+    """
+    found = overlaps(crops, crops, size)
+    smaller = np.minimum(found.areas[found.rows], found.other_areas[found.columns])
+    return _suppress(scores, thresholds, found, found.shared / np.maximum(smaller, 1))
+
+
+def soft_nms(
+    boxes: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    decay: Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Scores after Soft-NMS: no box goes, but each better-scored one that overlaps it lowers its score.
+
+    The box with the best score is taken, the scores of the rest are multiplied by their decay, and so on with the best
+    score of the rest. Source: Bodla et al., Soft-NMS, ICCV 2017, algorithm 1 without its threshold.
+
+    Args:
+        boxes: ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, half-open.
+        scores: ``(N,)``; of equal scores the earlier box comes first.
+        decay: Takes float64 ``(M,)`` IoUs with the box just taken and int64 ``(M,)`` indices of the boxes left, and
+            returns their M factors in [0, 1], such as :func:`linear_decay` and :func:`gaussian_decay`.
+
+    Returns:
+        float64 ``(N,)`` in the order of the boxes.
+    """
+    lowered = np.array(scores, dtype=np.float64)
+    rest = np.arange(len(lowered))
+    while rest.size > 1:
+        first = lowered[rest].argmax()
+        best, rest = rest[first], np.delete(rest, first)
+        lowered[rest] *= decay(box_iou(boxes[best : best + 1], boxes[rest])[0], rest)
+    return lowered
+
+
+def linear_decay(iou: NDArray[np.float64], thresholds: float | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Soft-NMS factors ``1 - IoU`` where the IoU is strictly greater than the threshold, else 1."""
+    return np.where(iou > thresholds, 1 - iou, 1.0)
+
+
+def gaussian_decay(iou: NDArray[np.float64], sigmas: float | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Soft-NMS factors ``exp(-IoU ** 2 / sigma)``; sigmas above 0, the smaller the steeper."""
+    return np.exp(-np.square(iou) / sigmas)
+
+
+def _suppress(
+    scores: NDArray[np.floating],
+    thresholds: float | NDArray[np.floating],
+    found: Overlaps,
+    amounts: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """As :func:`_greedy`, for pairs within one set and the amount that each overlaps by."""
     from sartorius.masks.kernels import pairs
 
-    found = overlaps(crops, crops, size)
     order = np.argsort(-np.asarray(scores), kind='stable')
-    limits = np.broadcast_to(np.asarray(iou_thresholds, dtype=np.float64), len(crops))
-    stays = pairs.suppress(order, found.borders, found.columns, found.iou, np.ascontiguousarray(limits))
+    limits = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), len(order))
+    stays = pairs.suppress(order, found.borders, found.columns, amounts, np.ascontiguousarray(limits))
     return order[stays[order]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sartorius.postprocess.steps import STEPS, MaskThreshold, Step, drop_unusable
+from sartorius.postprocess.steps import STEPS, MaskThreshold, RemoveOverlap, Step, drop_unusable
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean
@@ -23,32 +23,48 @@ CONFIG_KEY = 'postprocess'
 class Chain:
     """Steps, applied one after the other to the usable cells of an image.
 
+    What comes out never shares a pixel: a chain without ``RemoveOverlap`` settles overlaps at its end.
+
     Raises:
-        InputError: A ``MaskThreshold`` after a step on pixels, where it would come too late to do anything.
+        InputError: A step in a place where it cannot do its work: a ``MaskThreshold`` after a step on pixels, which
+            would come too late to do anything; after ``RemoveOverlap`` a step that gives cells new pixels, so that they
+            would share some again.
     """
 
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'steps', tuple(self.steps))
-        on_pixels = None
+        on_pixels = grown = None
         for step in self.steps:
+            name = type(step).__name__
             if isinstance(step, MaskThreshold) and on_pixels:
                 raise InputError(
                     f'post-processing: MaskThreshold stands after {on_pixels}, which binarises the masks at .5; '
                     'put it before'
                 )
-            on_pixels = type(step).__name__ if step.on_pixels else on_pixels
+            on_pixels = name if step.on_pixels else on_pixels
+            # A RemoveOverlap settles what any step before it did.
+            grown = None if isinstance(step, RemoveOverlap) else (name if step.grows_cells else grown)
+        if grown and self._removes_overlap:
+            raise InputError(
+                f'post-processing: {grown} stands after RemoveOverlap and gives cells new pixels, which others may '
+                'have; put it before'
+            )
+
+    @property
+    def _removes_overlap(self) -> bool:
+        return any(isinstance(step, RemoveOverlap) for step in self.steps)
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
-        """The image's cells after all steps.
+        """The image's cells after all steps, with crops of which no two share a pixel.
 
         Cells without a finite score or a usable box are left out first (:func:`steps.drop_unusable`).
         """
         predictions = drop_unusable(predictions)
         for step in self.steps:
             predictions = step(predictions)
-        return predictions
+        return predictions if self._removes_overlap else RemoveOverlap()(predictions)
 
     def to_config(self) -> list[dict[str, Any]]:
         """The config that :func:`build_chain` makes this chain from; JSON types only."""

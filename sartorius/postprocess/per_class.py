@@ -1,6 +1,7 @@
 """Parameters that are one number, or one number a cell type."""
 
 from collections.abc import Mapping
+from math import isfinite
 from numbers import Real
 
 import numpy as np
@@ -19,7 +20,7 @@ def check_per_class(value: object, name: str, highest: float = 1.0) -> PerClass:
     Args:
         value: A number, or a mapping with exactly one number a cell type.
         name: What messages call it, for example ``ScoreThreshold thresholds``.
-        highest: Numbers lie in ``[0, highest]``.
+        highest: Numbers lie in ``[0, highest]``, and are finite, as a chain's JSON file holds finite ones alone.
 
     Raises:
         InputError: Neither of the two, a cell type that is missing or unknown, a number out of range.
@@ -56,6 +57,7 @@ def _check_number(value: object, name: str, highest: float) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InputError(f'{name} is {value!r}; give a number, or one a cell type such as dict(shsy5y=1, ...)')
     number = float(value)
-    if not 0 <= number <= highest:
-        raise InputError(f'{name} is {number:g}; it must lie between 0 and {highest:g}')
+    if not (0 <= number <= highest and isfinite(number)):
+        limits = f'lie between 0 and {highest:g}' if isfinite(highest) else 'be finite and not below 0'
+        raise InputError(f'{name} is {number:g}; it must {limits}')
     return number

@@ -84,7 +84,8 @@ def settings_of(chain: Chain) -> dict[str, Settings]:
 
     Raises:
         InputError: A chain that cannot be tuned: of the steps VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap
-            and LeastArea one is missing, stands twice or out of this order, or LeastArea is not the last step.
+            and LeastArea one is missing, stands twice or out of this order, or LeastArea is not the last step; or a
+            step changes scores after ScoreThreshold, so that a cell's last score does not say whether it passed there.
     """
     tuned = [step for step in chain.steps if isinstance(step, TUNABLE_ORDER)]
     if tuple(map(type, tuned)) != TUNABLE_ORDER or tuned[-1] is not chain.steps[-1]:
@@ -94,6 +95,12 @@ def settings_of(chain: Chain) -> dict[str, Settings]:
             'LeastArea as the last step'
         )
     _, score, mask, _, area = tuned
+    for step in chain.steps[chain.steps.index(score) :]:
+        if step.changes_scores:
+            raise InputError(
+                f'this post-processing cannot be tuned: {type(step).__name__} changes scores after ScoreThreshold; '
+                'put it before'
+            )
     labels = np.arange(len(CELL_TYPES))
     columns = (values_of(score.thresholds, labels), values_of(area.areas, labels), values_of(mask.thresholds, labels))
     return {cell_type: Settings(*map(float, values)) for cell_type, *values in zip(CELL_TYPES, *columns, strict=True)}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sartorius.annotations.submission import find_problems, write_submission
 from sartorius.postprocess.chain import Chain, in_project_classes
-from sartorius.postprocess.steps import RemoveOverlap
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
@@ -14,7 +13,7 @@ from sartorius.utils.files import atomic_path
 
 
 def finish(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
-    """Post-processes all images and settles overlaps in any case, whatever the chain holds.
+    """Post-processes all images.
 
     Returns:
         Images by id, with crops of which no two share a pixel.
@@ -22,9 +21,8 @@ def finish(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictio
     Raises:
         InputError: The predictions have a class that is none of the cell types.
     """
-    settle = RemoveOverlap()
     images = in_project_classes(predictions).images
-    return {image.image_id: settle(chain(image)) for image in progress(images, 'post-processing')}
+    return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
 
 
 def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredictions]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sartorius.masks.convex_fill import fill_as_convex
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.utils.errors import InputError
 
@@ -22,7 +23,8 @@ class DefectRates:
     """Share of the cells that get each defect; a cell gets one at most.
 
     Attributes:
-        convex_filled: The outline is filled as if it were convex, so that straight horizontal runs stick out.
+        convex_filled: The outline is filled as if it were convex, so that straight horizontal runs stick out and
+            branches that point up are hollow.
         hollow: Only a shell along the outline is left.
         duplicated: The cell is annotated a second time, one pixel beside the first.
         missing: The cell is not annotated.
@@ -79,25 +81,13 @@ def plant_defects(
             continue
         if defect in (CONVEX_FILLED, HOLLOW):
             changed = fill_as_convex(crop) if defect == CONVEX_FILLED else hollow_out(crop)
-            differs = changed.area != crop.area
+            differs = (changed.mask != crop.mask).any()
             planted.append(DefectiveCell(changed, index, defect) if differs else DefectiveCell(crop, index, None))
             continue
         planted.append(DefectiveCell(crop, index, None))
         if defect == DUPLICATED:
             planted.append(DefectiveCell(_moved(crop, int(shifts[index]), size), index, DUPLICATED))
     return tuple(planted)
-
-
-def fill_as_convex(crop: MaskCrop) -> MaskCrop:
-    """The cell's outline filled by ``cv2.fillConvexPoly``, which is what broke the competition's astrocyte masks.
-
-    The result holds the whole cell; it can be neither the cell nor its convex hull.
-    """
-    contours, _ = cv2.findContours(crop.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    filled = np.zeros(crop.mask.shape, dtype=np.uint8)
-    for contour in contours:
-        cv2.fillConvexPoly(filled, contour, 1)
-    return MaskCrop(filled.view(bool) | crop.mask, crop.x, crop.y)
 
 
 def hollow_out(crop: MaskCrop) -> MaskCrop:

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.nms import box_iou, box_nms, mask_nms
+from sartorius.masks.nms import (
+    box_iou,
+    box_nms,
+    containment_nms,
+    gaussian_decay,
+    linear_decay,
+    mask_nms,
+    soft_nms,
+)
 
 SIZE = (20, 40)
 
@@ -58,9 +66,66 @@ def test_mask_nms_looks_at_pixels_not_boxes():
     assert mask_nms([lower, upper, lower], np.array([0.7, 0.8, 0.9]), SIZE, 0.5).tolist() == [2, 1]
 
 
+# A cell of 100 pixels; a bar of 10 of which it holds 8; a bar of 5 of which it holds 3. The bars do not meet.
+CELL, MOST, HALF = (
+    MaskCrop(np.ones(shape, dtype=bool), x, y) for shape, x, y in [((10, 10), 0, 0), ((1, 10), 2, 2), ((1, 5), 7, 5)]
+)
+
+
+@pytest.mark.parametrize(
+    ('scores', 'threshold', 'kept'),
+    [
+        ([0.9, 0.8, 0.7], 0.85, [0, 1, 2]),
+        ([0.9, 0.8, 0.7], 0.8, [0, 1, 2]),  # 8 of 10 is not more than .8
+        ([0.9, 0.8, 0.7], 0.7, [0, 2]),
+        ([0.9, 0.8, 0.7], 0.5, [0]),
+        ([0.7, 0.8, 0.6], 0.7, [1, 2]),  # a better-scored fragment costs the cell its place
+        ([0.7, 0.6, 0.8], 0.7, [2, 0]),
+    ],
+)
+def test_containment_nms_divides_by_the_smaller_cell(scores, threshold, kept):
+    assert containment_nms([CELL, MOST, HALF], np.array(scores), SIZE, threshold).tolist() == kept
+
+
+def test_containment_nms_takes_the_threshold_of_the_weaker_cell():
+    scores = np.array([0.9, 0.8, 0.7])
+    assert containment_nms([CELL, MOST, HALF], scores, SIZE, np.array([0.1, 0.9, 0.1])).tolist() == [0, 1]
+
+
+def test_containment_counts_pixels_inside_the_image():
+    # Of the 4 x 4 cell at the corner 2 x 2 pixels lie in the image, and all of these in the larger one.
+    outside = MaskCrop(np.ones((4, 4), dtype=bool), -2, -2)
+    empty = MaskCrop(np.zeros((3, 3), dtype=bool), 0, 0)
+    scores = np.array([0.9, 0.8, 0.7])
+    assert containment_nms([CELL, outside, empty], scores, SIZE, 0.99).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ('decay', 'lowered'),
+    [
+        # The second overlaps both others by an IoU of 1/3, which do not overlap each other. It comes last:
+        # .8 * 2/3 = .53 and .8 * exp(-2/9) = .64 are less than .7, and the third box lowers it once more.
+        (lambda iou, rest: linear_decay(iou, 0.3), [0.9, 0.8 * 4 / 9, 0.7]),
+        (lambda iou, rest: linear_decay(iou, 1 / 3), [0.9, 0.8, 0.7]),
+        (lambda iou, rest: linear_decay(iou, np.array([0, 0.4, 0])[rest]), [0.9, 0.8, 0.7 * 2 / 3]),
+        (lambda iou, rest: gaussian_decay(iou, 0.5), [0.9, 0.8 * np.exp(-4 / 9), 0.7]),
+    ],
+)
+def test_soft_nms(decay, lowered):
+    boxes = boxes_of((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10))
+    assert soft_nms(boxes, np.array([0.9, 0.8, 0.7]), decay).tolist() == pytest.approx(lowered)
+
+
+def test_soft_nms_of_equal_boxes_with_equal_scores_leaves_the_first_as_it_is():
+    boxes = boxes_of(*[(0, 0, 10, 10)] * 3)
+    assert soft_nms(boxes, np.array([0.5, 0.5, 0.5]), lambda iou, rest: linear_decay(iou, 0.5)).tolist() == [0.5, 0, 0]
+
+
 def test_no_cells():
     assert box_nms(boxes_of(), np.zeros(0), 0.5).tolist() == []
     assert mask_nms([], np.zeros(0), SIZE, 0.5).tolist() == []
+    assert containment_nms([], np.zeros(0), SIZE, 0.5).tolist() == []
+    assert soft_nms(boxes_of(), np.zeros(0), lambda iou, rest: iou).tolist() == []
 
 
 @settings(deadline=None)
@@ -75,3 +140,20 @@ def test_box_nms_equals_the_slow_version(count, seed, threshold):
         if all(box_iou(boxes[[index]], boxes[[other]])[0, 0] <= threshold for other in kept):
             kept.append(index)
     assert box_nms(boxes, scores, threshold).tolist() == kept
+
+
+@settings(deadline=None)
+@given(count=st.integers(1, 12), seed=st.integers(0, 2**32 - 1), threshold=st.sampled_from([0.0, 0.2, 0.5, 1.0]))
+def test_containment_nms_equals_the_slow_version(count, seed, threshold):
+    rng = np.random.default_rng(seed)
+    shapes, corners = rng.integers(0, 9, (count, 2)), rng.integers(-4, 20, (count, 2))
+    crops = [MaskCrop(rng.random(tuple(shape)) < 0.7, *map(int, at)) for shape, at in zip(shapes, corners, strict=True)]
+    full = [crop.to_full(SIZE) for crop in crops]
+    scores = rng.integers(0, 4, count) / 4
+    kept: list[int] = []
+    for index in sorted(range(count), key=lambda index: (-scores[index], index)):
+        shared = [np.count_nonzero(full[index] & full[other]) for other in kept]
+        smaller = [min(full[index].sum(), full[other].sum()) for other in kept]
+        if all(own <= threshold * least for own, least in zip(shared, smaller, strict=True)):
+            kept.append(index)
+    assert containment_nms(crops, scores, SIZE, threshold).tolist() == kept

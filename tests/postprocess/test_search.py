@@ -12,12 +12,19 @@ from sartorius.postprocess.chain import Chain, build_chain, load_chain
 from sartorius.postprocess.search import SearchGrid, Settings, choose, score_all_settings, settings_of, with_settings
 from sartorius.postprocess.steps import (
     BoxNMS,
+    BreakAstroMasks,
+    ContainmentNMS,
+    DropFragments,
     FillHoles,
+    GaussianSoftNMS,
+    GreatestArea,
     KeepLargestComponent,
     LeastArea,
+    LinearSoftNMS,
     MaskNMS,
     MaskThreshold,
     RemoveOverlap,
+    RescoreByMask,
     ScoreThreshold,
     VoteClass,
 )
@@ -30,13 +37,20 @@ GRID = SearchGrid(masks=(0.3, 0.5, 0.7), scores=(0.1, 0.35, 0.6), areas=(0.0, 20
 LONG_CHAIN = Chain(
     (
         VoteClass(),
+        RescoreByMask(),
+        LinearSoftNMS(0.9),
+        GaussianSoftNMS(1),
         ScoreThreshold(0.5),
         BoxNMS(0.6),
         MaskThreshold(),
         FillHoles(),
+        BreakAstroMasks(),
         MaskNMS(0.3),
+        ContainmentNMS(0.6),
         RemoveOverlap(0.4),
+        DropFragments(),
         KeepLargestComponent(),
+        GreatestArea(150),
         LeastArea(10),
     )
 )
@@ -127,7 +141,8 @@ def test_settings_are_read_from_a_chain_and_put_back():
         ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'LeastArea'],  # no RemoveOverlap
         ['ScoreThreshold', 'VoteClass', 'MaskThreshold', 'RemoveOverlap', 'LeastArea'],  # the vote after a threshold
         ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'LeastArea', 'RemoveOverlap'],
-        ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'RemoveOverlap', 'LeastArea', 'FillHoles'],
+        ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'RemoveOverlap', 'LeastArea', 'KeepLargestComponent'],
+        ['VoteClass', 'ScoreThreshold', 'RescoreByMask', 'MaskThreshold', 'RemoveOverlap', 'LeastArea'],  # new scores
         [],
     ],
 )

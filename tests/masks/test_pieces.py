@@ -1,0 +1,75 @@
+"""Cells in several pieces."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.pieces import drop_fragments, largest_piece
+
+# Pieces of 4, 2 and 1 pixels; the first hangs together by a corner.
+THREE = '##...# ..##.# ...... #.....'
+TWO = '##...# ..##.# ...... ......'
+ONE = '##.... ..##.. ...... ......'
+
+
+def crop_of(text: str) -> MaskCrop:
+    return MaskCrop(np.array([[pixel == '#' for pixel in row] for row in text.split()]), 5, 7)
+
+
+@pytest.mark.parametrize(
+    ('cell', 'largest'),
+    [
+        (THREE, ONE),
+        ('#.# ... #.#', '#.. ... ...'),  # four of one pixel: the topmost, and of these the left one
+        ('..# ... ##.', '... ... ##.'),
+        ('##. ..#', '##. ..#'),
+    ],
+)
+def test_largest_piece(cell, largest):
+    kept = largest_piece(crop_of(cell))
+    np.testing.assert_array_equal(kept.mask, crop_of(largest).mask)
+    assert (kept.x, kept.y) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ('least_fraction', 'least_area', 'left'),
+    [
+        (0, 0, THREE),
+        (0.25, 0, THREE),  # a piece of exactly the fraction stays
+        (0.26, 0, TWO),
+        (0.51, 0, ONE),
+        (1, 0, ONE),
+        (0, 1, THREE),
+        (0, 2, TWO),  # and one of exactly the area
+        (0, 3, ONE),
+        (0, 99, ONE),  # the largest piece stays however small it is
+        (0.26, 3, ONE),
+    ],
+)
+def test_drop_fragments(least_fraction, least_area, left):
+    kept = drop_fragments(crop_of(THREE), least_fraction, least_area)
+    np.testing.assert_array_equal(kept.mask, crop_of(left).mask)
+    assert (kept.x, kept.y) == (5, 7)
+
+
+def test_equally_large_pieces_all_stay():
+    assert drop_fragments(crop_of('#.# ... #.#'), 1, 99).area == 4
+
+
+@pytest.mark.parametrize('shape', [(0, 0), (2, 3)])
+def test_an_empty_cell_stays_empty(shape):
+    empty = MaskCrop(np.zeros(shape, dtype=bool), 0, 0)
+    assert largest_piece(empty) is empty
+    assert drop_fragments(empty, 0.5, 3) is empty
+
+
+@given(npst.arrays(bool, npst.array_shapes(min_dims=2, max_dims=2, max_side=8)), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_the_largest_piece_always_stays_and_no_pixel_is_added(mask, fraction):
+    crop = MaskCrop(mask, 0, 0)
+    largest, kept = largest_piece(crop).mask, drop_fragments(crop, fraction, 0).mask
+    assert (largest <= kept).all()
+    assert (kept <= mask).all()
+    assert kept.any() == mask.any()
