@@ -29,9 +29,11 @@ def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
         int64 array of shape ``(K, 2)``: 0-based flat start and length of each run, sorted.
 
     Raises:
-        InputError: A value that is no whole number, an odd number of values, a start or length below 1, a run past the
-            image, runs that are unsorted or share a pixel.
+        InputError: No str, a value that is no whole number, an odd number of values, a start or length below 1, a run
+            past the image, runs that are unsorted or share a pixel.
     """
+    if not isinstance(text, str):
+        raise InputError(f'RLE must be a str, not {type(text).__name__} ({text!r})')
     words = text.split()
     try:
         if not _ALPHABET.fullmatch(text):

@@ -24,6 +24,22 @@ class PackedMasks:
     pixels: NDArray[np.bool_]
     windows: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        # The compiled loops check nothing: arrays that do not fit would have them read beyond the pixels.
+        pixels, windows = self.pixels, self.windows
+        if pixels.ndim != 1 or pixels.dtype != np.bool_:
+            raise InputError(f'pixels of packed cells are a 1-D bool array, not {pixels.ndim}-D {pixels.dtype}')
+        if windows.ndim != 2 or windows.shape[1] != 4 or windows.dtype.kind not in 'iu':
+            raise InputError(f'windows of packed cells are whole numbers (N, 4), not {windows.dtype} {windows.shape}')
+        object.__setattr__(self, 'pixels', np.ascontiguousarray(pixels))
+        object.__setattr__(self, 'windows', np.ascontiguousarray(windows, dtype=np.int64))
+        heights, widths = self.heights, self.widths
+        if (heights < 0).any() or (widths < 0).any():
+            cell = int(np.flatnonzero((heights < 0) | (widths < 0))[0])
+            raise InputError(f'window {cell} of packed cells ends before it begins: {windows[cell].tolist()}')
+        if pixels.size != (heights * widths).sum():
+            raise InputError(f'windows of packed cells hold {(heights * widths).sum()} pixels, given are {pixels.size}')
+
     @classmethod
     def from_crops(cls, crops: Sequence[MaskCrop]) -> 'PackedMasks':
         """The cells of some crops."""
@@ -37,13 +53,15 @@ class PackedMasks:
         Args:
             labels: Whole numbers, none negative, ``(height, width)``.
         """
+        if labels.ndim != 2 or labels.dtype.kind not in 'iu':
+            raise InputError(f'label images are 2-D whole numbers, not {labels.ndim}-D {labels.dtype}')
         if labels.size and labels.min() < 0:
             raise InputError(f'label images have no negative labels, here is {labels.min()}')
         from scipy import ndimage
 
         windows = [
             (place[1].start, place[0].start, place[1].stop, place[0].stop) if place else (0, 0, 0, 0)
-            for place in ndimage.find_objects(labels)
+            for place in (ndimage.find_objects(labels) if labels.size else [])
         ]
         cells = [(labels[y1:y2, x1:x2] == number).ravel() for number, (x1, y1, x2, y2) in enumerate(windows, start=1)]
         pixels = np.concatenate([np.zeros(0, dtype=bool), *cells])
@@ -89,7 +107,7 @@ class PackedMasks:
 
     def select(self, chosen: NDArray[np.int64]) -> 'PackedMasks':
         """The cells at some indices, in that order."""
-        return self._gather(self.bases[chosen], self.widths[chosen], 1, self.windows[chosen])
+        return self._gather(self.bases[:-1][chosen], self.widths[chosen], 1, self.windows[chosen])
 
     def tight(self) -> 'PackedMasks':
         """The same cells without empty rims; 0x0 crops at 0, 0 for cells without pixels."""
@@ -141,6 +159,8 @@ class PackedMasks:
         """
         from sartorius.masks.kernels import geometry
 
+        if min(*old, *new) < 1:
+            raise InputError(f'an image of size {old[1]}x{old[0]} cannot be resized to {new[1]}x{new[0]}')
         source_x, source_y = _nearest_sources(old[1], new[1]), _nearest_sources(old[0], new[0])
         # Where a cell's rows and columns land: the first output pixel that reads from each or from beyond.
         columns = np.searchsorted(source_x, self.windows[:, 0::2])
@@ -178,8 +198,8 @@ class PackedMasks:
         """Cells of other windows; see :func:`sartorius.masks.kernels.geometry.gather`."""
         from sartorius.masks.kernels import geometry
 
-        windows = np.ascontiguousarray(windows)
-        steps = [np.ascontiguousarray(np.broadcast_to(step, len(windows))) for step in (bases, row_steps, column_steps)]
+        # Copies: broadcast views are read-only, and numba compiles once more for every mix of such arrays.
+        steps = [np.full(len(windows), step, dtype=np.int64) for step in (bases, row_steps, column_steps)]
         heights, widths = windows[:, 3] - windows[:, 1], windows[:, 2] - windows[:, 0]
         return PackedMasks(geometry.gather(self.pixels, *steps, heights, widths), windows)
 

@@ -67,7 +67,7 @@ def decode_kaggle(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int,
         while place < ends[cell] and sound[cell]:
             value = digits = 0
             while place < ends[cell] and 48 <= text[place] < 58:
-                value = value * 10 + text[place] - 48
+                value = value * 10 + np.int64(text[place]) - 48
                 digits += 1
                 place += 1
                 if digits > 15:
@@ -103,8 +103,8 @@ def encode_coco(
     """Compressed COCO codes of cells inside an image: their text and where each ends."""
     columns = _transposed(pixels, windows)
     starts, stops, run_ends = _find_lines(columns, windows[:, np.array([1, 0, 3, 2])], height)
-    # A number has at most 7 characters: 35 bits, more than any image has pixels.
-    text = np.empty(14 * starts.size + 7 * len(windows), np.uint8)
+    # A number has at most 13 characters: 65 bits.
+    text = np.empty(26 * starts.size + 13 * len(windows), np.uint8)
     ends = np.empty(len(windows), np.int64)
     run = place = 0
     for cell in range(len(windows)):
