@@ -28,8 +28,18 @@ def to_image_predictions(sample: Mapping[str, Any]) -> ImagePredictions:
     return ImagePredictions(
         image_id=image_id,
         size=size,
-        boxes=found['bboxes'].detach().cpu().numpy().astype(np.float32),
-        scores=found['scores'].detach().cpu().numpy().astype(np.float32),
+        boxes=found['bboxes'].detach().cpu().float().numpy(),
+        scores=found['scores'].detach().cpu().float().numpy(),
         labels=found['labels'].detach().cpu().numpy().astype(np.int64),
         soft_masks=quantise(found['masks'].detach().cpu().float().numpy()),
     )
+
+
+def most_cells(sample: Mapping[str, Any]) -> int:
+    """Cells that the model found in one image at once: what its limit on cells an image holds for.
+
+    Args:
+        sample: As in :func:`to_image_predictions`; with test-time augmentation ``most_cells`` is the number in the
+            fullest view, as views that reach the limit may have less in common than that.
+    """
+    return max(len(sample['pred_instances']['scores']), sample.get('most_cells', 0))

@@ -1,19 +1,18 @@
-"""Mask head whose predictions stay on the RoI grid."""
+"""Mask heads whose predictions stay on the RoI grid."""
 
 import torch
-from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead, HTCMaskHead
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 
-@MODELS.register_module()
-class SoftMaskHead(FCNMaskHead):
-    """``FCNMaskHead`` that hands out probabilities on its grid instead of pasting full-size bitmaps.
+class SoftMaskMixin:
+    """Makes a mask head of MMDetection hand out probabilities on its grid instead of pasting full-size bitmaps.
 
     500 cells of a 704x520 image are 175 MiB as bitmaps and 1.6 MB on the 28x28 grid. Pasting is left to
-    :mod:`sartorius.masks.paste`, once, at the end. Works in Mask R-CNN and Cascade R-CNN.
+    :mod:`sartorius.masks.paste`, once, at the end. Stands before the mask head's class among the bases.
     """
 
     def init_weights(self) -> None:
@@ -43,7 +42,7 @@ class SoftMaskHead(FCNMaskHead):
             batch_img_metas: Per image, the meta information; ``scale_factor`` (x, y) is used.
             rcnn_test_cfg: Not used; part of MMDetection's interface.
             rescale: Turn ``bboxes`` back to the frame before resizing.
-            activate_map: ``mask_preds`` are probabilities already, as Cascade's stage average is.
+            activate_map: ``mask_preds`` are probabilities already, as Cascade's and HTC's stage average is.
 
         Returns:
             ``results_list``.
@@ -55,3 +54,13 @@ class SoftMaskHead(FCNMaskHead):
             if rescale:
                 results.bboxes = results.bboxes / results.bboxes.new_tensor(meta['scale_factor']).repeat(2)
         return results_list
+
+
+@MODELS.register_module()
+class SoftMaskHead(SoftMaskMixin, FCNMaskHead):
+    """The mask head of Mask R-CNN and of each stage of Cascade Mask R-CNN, with soft masks."""
+
+
+@MODELS.register_module()
+class SoftHTCMaskHead(SoftMaskMixin, HTCMaskHead):
+    """The mask head of each stage of Hybrid Task Cascade, with soft masks."""

@@ -23,7 +23,10 @@ from sartorius.utils.errors import InputError
 
 @MODELS.register_module()
 class CellTTAModel(BaseTTAModel):
-    """Fuses what a two-stage detector with a :class:`SoftMaskHead` sees in several views of one image.
+    """Fuses what a two-stage detector sees in several views of one image.
+
+    The detector is a Mask R-CNN or Cascade Mask R-CNN with :class:`SoftMaskHead`, or an HTC with
+    :class:`SoftHTCRoIHead` and :class:`SoftHTCMaskHead`. Views differ in orientation, in scale, or in both.
 
     Args:
         module: The detector, or its config.
@@ -55,7 +58,8 @@ class CellTTAModel(BaseTTAModel):
             data: ``inputs`` and ``data_samples``, each a list over views of lists over images; one image a batch.
 
         Returns:
-            One data sample with ``pred_instances``: boxes in pixels of the image on the disk, soft masks.
+            One data sample with ``pred_instances``: boxes in pixels of the image on the disk, soft masks. Its meta
+            information holds ``most_cells``: the cells in the view in which most were found.
 
         Raises:
             InputError: More than one image in the batch.
@@ -68,6 +72,7 @@ class CellTTAModel(BaseTTAModel):
         ]
         fused = self._fuse(views)
         result = data['data_samples'][0][0].clone()
+        result.set_metainfo({'most_cells': max(len(view.scores) for view in views)})
         found = InstanceData()
         device = views[0].features[0].device
         found.bboxes = torch.as_tensor(fused.boxes, device=device)
@@ -112,8 +117,8 @@ class _ViewPass:
         found = detector.roi_head.predict_bbox(
             self.features, [self.meta], proposals, rcnn_test_cfg=detector.roi_head.test_cfg, rescale=True
         )[0]
-        self.boxes = self.view.undo_boxes(found.bboxes.cpu().numpy().reshape(-1, 4), self.size)
-        self.scores: NDArray[np.float32] = found.scores.cpu().numpy()
+        self.boxes = self.view.undo_boxes(found.bboxes.cpu().float().numpy().reshape(-1, 4), self.size)
+        self.scores: NDArray[np.float32] = found.scores.cpu().float().numpy()
         self.labels: NDArray[np.int64] = found.labels.cpu().numpy()
 
     def draw_masks(self, boxes: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mmdet.registry import MODELS
+from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import (
@@ -22,13 +23,15 @@ from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
 LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name != '_base_')
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
+HTC = CONFIG_DIR / 'sartorius' / 'htc_r50.py'
 # The fullest training image of the competition.
 MOST_CELLS = 790
 
 
 def heads(config) -> list:
-    boxes = config.model.roi_head.bbox_head
-    return [*(boxes if isinstance(boxes, list) else [boxes]), config.model.roi_head.mask_head]
+    """Box and mask heads of all stages."""
+    parts = [config.model.roi_head.bbox_head, config.model.roi_head.mask_head]
+    return [head for part in parts for head in (part if isinstance(part, list) else [part])]
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
@@ -47,6 +50,18 @@ def test_every_config_builds_and_fits_the_data(path: Path) -> None:
 
 def test_pretrained_weights_are_the_default_of_the_full_size_recipes() -> None:
     assert load_config(R50).load_from.endswith('.pth')
+
+
+def test_weights_of_mmdetections_htc_fit_but_for_its_classes_and_its_semantic_branch() -> None:
+    """The checkpoint that the config names is one of this model of MMDetection."""
+    init_default_scope('mmdet')
+    ours = MODELS.build(load_config(HTC).model).state_dict()
+    theirs = MODELS.build(get_config('mmdet::htc/htc_r50_fpn_20e_coco.py').model).state_dict()
+    left_out = {name.split('.')[1] for name in theirs.keys() - ours.keys()}
+    assert left_out == {'semantic_head'}
+    assert not ours.keys() - theirs.keys()
+    differing = {name.rsplit('.', 2)[1] for name in ours if ours[name].shape != theirs[name].shape}
+    assert differing == {'fc_cls', 'conv_logits'}
 
 
 def test_from_scratch_frees_every_layer() -> None:

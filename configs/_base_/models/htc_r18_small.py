@@ -1,0 +1,33 @@
+# The HTC twin of mask_rcnn_r18_small.py.
+_base_ = ['./cascade_mask_rcnn_r50_fpn.py']
+
+width, channels = 32, 64
+model = dict(
+    type='HybridTaskCascade',
+    backbone=dict(depth=18, base_channels=width, frozen_stages=-1, norm_eval=False),
+    neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=channels),
+    rpn_head=dict(in_channels=channels, feat_channels=channels),
+    roi_head=dict(
+        type='SoftHTCRoIHead',
+        interleaved=True,
+        mask_info_flow=True,
+        bbox_roi_extractor=dict(out_channels=channels),
+        bbox_head=[dict(head, in_channels=channels, fc_out_channels=256) for head in _base_.model.roi_head.bbox_head],
+        mask_roi_extractor=dict(out_channels=channels),
+        mask_head=[
+            dict(
+                _base_.model.roi_head.mask_head,
+                type='SoftHTCMaskHead',
+                with_conv_res=stage > 0,
+                in_channels=channels,
+                conv_out_channels=channels,
+                class_agnostic=True,
+            )
+            for stage in range(3)
+        ],
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=1000, max_per_img=500),
+        rcnn=[dict(stage, sampler=dict(stage['sampler'], num=128)) for stage in _base_.model.train_cfg.rcnn],
+    ),
+)
