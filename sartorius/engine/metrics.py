@@ -1,6 +1,6 @@
 """What is computed or kept of the predictions of a run: thin wrappers around the lower floor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 
 from sartorius.annotations.reading import load_annotations
 from sartorius.evaluation.metric import score_images
-from sartorius.models.convert import to_image_predictions
+from sartorius.models.convert import most_cells, to_image_predictions
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -27,13 +27,15 @@ class CompetitionMetric(BaseMetric):
 
     Args:
         ann_file: COCO JSON or competition CSV with the true cells.
+        max_cells: The model's limit on cells an image; reaching it is warned of.
     """
 
     default_prefix = 'competition'
 
-    def __init__(self, ann_file: str) -> None:
+    def __init__(self, ann_file: str, max_cells: int | None = None) -> None:
         super().__init__()
         self.truth = load_annotations(Path(ann_file))
+        self.max_cells = max_cells
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps the disjoint masks of a batch.
@@ -45,11 +47,12 @@ class CompetitionMetric(BaseMetric):
             if 'cells' not in sample:
                 raise InputError("no post-processed cells: put dict(type='PostprocessHook') into custom_hooks")
             cells: ImagePredictions = sample['cells']
-            self.results.append((cells.image_id, cells.crops))
+            self.results.append((cells.image_id, cells.crops, most_cells(sample)))
 
-    def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, Any, int]]) -> dict[str, float]:
         """Mean over images; plain floats, since checkpoints keep the best one."""
-        table = score_images(self.truth, dict(results))
+        _warn_of_limit({image_id: count for image_id, _, count in results}, self.max_cells)
+        table = score_images(self.truth, {image_id: crops for image_id, crops, _ in results})
         scores = {'mAP': float(table['score'].mean())}
         for cell_type, rows in table.groupby('cell_type'):
             scores[str(cell_type)] = float(rows['score'].mean())
@@ -83,17 +86,23 @@ class DumpPredictions(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps boxes, scores, labels and soft masks of a batch."""
         for sample in data_samples:
-            self.results.append(to_image_predictions(sample))
+            self.results.append((to_image_predictions(sample), most_cells(sample)))
 
-    def compute_metrics(self, results: list[ImagePredictions]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[ImagePredictions, int]]) -> dict[str, float]:
         """Writes the file; reports how many cells it holds."""
-        logger = MMLogger.get_current_instance()
-        for image in results:
-            if self.max_cells is not None and len(image) >= self.max_cells:
-                logger.warning(
-                    f'image {image.image_id}: {len(image)} cells reach the limit of the model; raise '
-                    'model.test_cfg.rcnn.max_per_img'
-                )
-        save_predictions(self.out, PredictionSet(tuple(results), self.classes, self.source))
-        logger.info(f'wrote {display_path(self.out)}')
-        return {'images': float(len(results)), 'cells': float(sum(len(image) for image in results))}
+        _warn_of_limit({image.image_id: count for image, count in results}, self.max_cells)
+        images = tuple(image for image, _ in results)
+        save_predictions(self.out, PredictionSet(images, self.classes, self.source))
+        MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
+        return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}
+
+
+def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:
+    """Names the images whose number of cells reaches the model's limit, in one line."""
+    full = [image_id for image_id, count in counts.items() if limit is not None and count >= limit]
+    if full:
+        more = f' and {len(full) - 3} more' if len(full) > 3 else ''
+        MMLogger.get_current_instance().warning(
+            f'{len(full)} of {len(counts)} images reach the limit of {limit} cells and may hold more: '
+            f'{", ".join(full[:3])}{more}; raise model.test_cfg.rcnn.max_per_img'
+        )

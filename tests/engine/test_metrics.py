@@ -1,0 +1,98 @@
+"""What validation and prediction report, beside the score: images that reach the model's limit on cells."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
+from sartorius.engine.metrics import CompetitionMetric, DumpPredictions
+from sartorius.masks.crop import MaskCrop
+from sartorius.models.convert import to_image_predictions
+from sartorius.postprocess.chain import build_chain
+from sartorius.predictions.store import load_predictions
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+SIZE = (20, 60)
+LIMIT = 3
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """Warnings of the run's log that speak of a limit."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.addFilter(lambda record: 'limit' in record.getMessage())
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+def sample(image_id: str, cells: int, **meta: int) -> dict:
+    """What the evaluator hands over: boxes of 10x10 px side by side, all of one type."""
+    boxes = torch.tensor([[12.0 * number, 2, 12 * number + 10, 12] for number in range(cells)]).reshape(-1, 4)
+    found = {
+        'bboxes': boxes,
+        'scores': torch.full((cells,), 0.9),
+        'labels': torch.ones(cells, dtype=torch.int64),
+        'masks': torch.ones(cells, 28, 28),
+    }
+    return {'img_path': f'test/{image_id}.png', 'ori_shape': SIZE, 'pred_instances': found, **meta}
+
+
+@pytest.mark.parametrize(
+    ('samples', 'warning'),
+    [
+        pytest.param([sample('a', 0), sample('b', 2)], None, id='none'),
+        pytest.param([sample('a', 3), sample('b', 2)], '1 of 2 images reach .* 3 cells .*: a; raise model', id='one'),
+        # Less than the limit is left of views that reached it.
+        pytest.param([sample('a', 1, most_cells=3), sample('b', 2, most_cells=2)], '1 of 2 .*: a; raise', id='a view'),
+        pytest.param([sample(name, 4) for name in 'abcde'], '5 of 5 .*: a, b, c and 2 more; raise', id='many'),
+    ],
+)
+def test_prediction_warns_of_images_at_the_limit(
+    tmp_path: Path, said: list[str], samples: list[dict], warning: str | None
+) -> None:
+    metric = DumpPredictions(str(tmp_path / 'predictions.npz'), {'kind': 'model'}, max_cells=LIMIT)
+    metric.process(None, samples)
+    cells = sum(len(entry['pred_instances']['scores']) for entry in samples)
+    assert metric.evaluate(len(samples)) == {'images': len(samples), 'cells': cells}
+    predictions = load_predictions(tmp_path / 'predictions.npz')
+    assert [len(image) for image in predictions.images] == [len(entry['pred_instances']['scores']) for entry in samples]
+    assert len(said) == (0 if warning is None else 1)
+    assert warning is None or re.search(warning, said[0])
+
+
+def competition_metric(folder: Path, **more: int) -> CompetitionMetric:
+    """The truth: image a with one cell, the first of :func:`sample`, and image b without any."""
+    crop = MaskCrop(np.ones((10, 10), dtype=bool), 0, 2)
+    images = [CocoImage('a.png', SIZE, cells_from_crops([crop], 1, SIZE)), CocoImage('b.png', SIZE)]
+    write_coco(folder / 'truth.json', images, CELL_TYPES, {})
+    return CompetitionMetric(str(folder / 'truth.json'), **more)
+
+
+def test_validation_counts_what_the_model_found_not_what_is_left(tmp_path: Path, said: list[str]) -> None:
+    chain = build_chain([dict(type='ScoreThreshold', thresholds=0.95), dict(type='RemoveOverlap')])
+    samples = [sample('a', 3), sample('b', 2)]
+    for entry in samples:
+        entry['cells'] = chain(to_image_predictions(entry))
+        assert len(entry['cells']) == 0
+    metric = competition_metric(tmp_path, max_cells=LIMIT)
+    metric.process(None, samples)
+    # The cell of image a is missed; image b is right.
+    assert metric.evaluate(2) == {'competition/mAP': 0.5, 'competition/astro': 0.0, 'competition/none': 1.0}
+    assert len(said) == 1
+    assert said[0].startswith('1 of 2 images reach the limit of 3 cells')
+
+
+def test_validation_needs_the_chain(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='PostprocessHook'):
+        competition_metric(tmp_path).process(None, [sample('a', 1)])
