@@ -16,6 +16,7 @@ from sartorius.engine.config import (
     parse_options,
     set_data,
     set_iterations,
+    set_seed,
     train_from_scratch,
     use_mixed_precision,
 )
@@ -42,9 +43,10 @@ def train(options: Namespace) -> None:
     config = load_config(options.config, parse_options(options.cfg_options))
     config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
     set_data(config, options.data_root, options.annotations, options.fold)
+    config.val_evaluator.max_cells = config.model.test_cfg.rcnn.max_per_img
     if options.iterations is not None:
         set_iterations(config, options.iterations)
-    _set_seed(config, options.seed)
+    set_seed(config, options.seed)
     _set_loggers(config, options)
     adapt_to_machine(config)
     if options.amp and not use_mixed_precision(config):
@@ -54,14 +56,6 @@ def train(options: Namespace) -> None:
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
         Runner.from_cfg(config).train()
-
-
-def _set_seed(config: Config, seed: int | None) -> None:
-    if seed is not None:
-        if seed < 0:
-            raise UsageError(f'--seed must be 0 or more, not {seed}')
-        config.randomness.seed = seed
-    config.train_dataloader.dataset.seed = config.randomness.seed
 
 
 def _set_loggers(config: Config, options: Namespace) -> None:

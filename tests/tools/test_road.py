@@ -200,3 +200,31 @@ def test_truncated_image_ends_in_one_sentence(
     last = said.strip().splitlines()[-1]
     assert last.startswith('error: ') and image.name in last
     assert not out.exists()
+
+
+def test_htc_trains_and_predicts_at_several_scales(data: Path, run: Callable[..., str]) -> None:
+    work_dir, out, config = data / 'htc', data / 'htc' / 'predictions.npz', 'configs/demo/htc_r18.py'
+    said = run(
+        'tools/train.py', config, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        '--iterations', '2', *SHORT[2:], 'model.test_cfg.rcnn.max_per_img=40',
+    )  # fmt: skip
+    assert [line['step'] for line in losses(work_dir)] == [1, 2]
+    for line in losses(work_dir):
+        assert 0 < line['loss'] < 100
+        assert all(line[f's{stage}.loss_mask'] > 0 for stage in range(3))
+    # So early every candidate is worth a say, in validation as in prediction.
+    limit = 'images reach the limit of 40 cells'
+    assert limit in said
+    said = run(
+        'tools/test.py', config, str(work_dir / 'iter_2.pth'), '--tta', *data_options(data), '--out', str(out),
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=40',
+        'tta_views=[none,rot90]', 'tta_scales=[(352,260),(528,390)]',
+    )  # fmt: skip
+    assert f'2 of 2 {limit}' in said
+    images = load_predictions(out).images
+    assert len(images) == 2
+    for image in images:
+        assert 0 < len(image) <= 40
+        height, width = image.size
+        assert (image.boxes >= 0).all() and (image.boxes <= [width, height, width, height]).all()
+        assert image.soft_masks.shape[1:] == (28, 28)
