@@ -1,6 +1,7 @@
 """Cell images annotated in COCO JSON, as tools/prepare_sartorius.py writes it."""
 
 import json
+import weakref
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ class SartoriusDataset(BaseDetDataset):
         if self.test_mode or not (self.filter_cfg or {}).get('filter_empty_gt', False):
             return self.data_list
         return [sample for sample in self.data_list if sample['instances']]
+
+    def prepare_data(self, idx: int) -> Any:
+        """Loads and augments an image.
+
+        In training, the pipeline finds a weak reference to the data set itself under ``dataset``, so that a transform
+        can take cells from other images of the same fold.
+        """
+        if self.test_mode:
+            return super().prepare_data(idx)
+        # Weak, so that transforms that copy a sample do not copy all annotations along.
+        results = self.pipeline({**self.get_data_info(idx), 'dataset': weakref.ref(self)})
+        if isinstance(results, dict):
+            results.pop('dataset', None)
+        return results
 
     def _labels_by_category(self, categories: list[dict[str, Any]]) -> dict[int, int]:
         classes = list(self.metainfo['classes'])

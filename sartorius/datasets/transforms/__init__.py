@@ -1,6 +1,8 @@
 """Transforms for images of cells; importing the package registers them with MMDetection."""
 
+from sartorius.datasets.transforms.copy_paste import CellCopyPaste
 from sartorius.datasets.transforms.fill_mask_holes import FillMaskHoles
+from sartorius.datasets.transforms.flip_paste import FlipPaste
 from sartorius.datasets.transforms.load_cell_annotations import LoadCellAnnotations
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage, read_cell_image
 from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
@@ -9,7 +11,9 @@ from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn, Ran
 from sartorius.datasets.transforms.random_tile import RandomTile
 
 __all__ = [
+    'CellCopyPaste',
     'FillMaskHoles',
+    'FlipPaste',
     'LoadCellAnnotations',
     'LoadCellImage',
     'RandomCellCrop',
