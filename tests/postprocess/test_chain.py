@@ -67,11 +67,42 @@ def test_steps_run_in_order():
             [{'type': 'FillHoles'}, {'type': 'MaskThreshold', 'thresholds': 0.4}],
             'MaskThreshold stands after FillHoles',
         ),
+        (
+            [{'type': 'RemoveOverlap'}, {'type': 'BreakAstroMasks'}, {'type': 'LeastArea', 'areas': 75}],
+            'BreakAstroMasks stands after RemoveOverlap and gives cells new pixels',
+        ),
     ],
 )
 def test_wrong_configs(config, message):
     with pytest.raises(InputError, match=message):
         build_chain(config)
+
+
+@pytest.mark.parametrize(
+    'types',
+    [
+        [],
+        ['VoteClass'],
+        ['FillHoles'],
+        ['FillHoles', 'RemoveOverlap', 'KeepLargestComponent'],
+        ['RemoveOverlap', 'FillHoles', 'RemoveOverlap'],  # the last one settles what the holes brought
+    ],
+)
+def test_any_chain_settles_overlaps(types):
+    # A ring, and a weaker cell that stands in its hole and reaches into its rim.
+    ring = np.ones((9, 9), dtype=bool)
+    ring[2:7, 2:7] = False
+    predictions = ImagePredictions(
+        image_id='made',
+        size=SIZE,
+        boxes=np.array([[0, 0, 9, 9], [3, 3, 6, 9]], dtype=np.float32),
+        scores=np.array([0.6, 0.45], dtype=np.float32),
+        labels=np.array([0, 2]),
+        soft_masks=np.ones((2, 4, 4), dtype=np.float32),
+        crops=(MaskCrop(ring, 0, 0), MaskCrop(np.ones((6, 3), dtype=bool), 3, 3)),
+    )
+    cells = build_chain([{'type': name} for name in types])(predictions)
+    assert [crop.area for crop in cells.crops] == ([81] if 'FillHoles' in types else [56, 12])
 
 
 def test_saved_chain_comes_back_with_its_evidence(tmp_path):
