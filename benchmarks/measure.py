@@ -21,6 +21,10 @@ LEAST_ROUNDS = 3
 MOST_ROUNDS = 30
 MOST_RUNS = 10
 """Runs a round of the faster side, whose single runs scatter more."""
+SLOW = 3.0
+"""Seconds from which on a first run is not thrown away."""
+FORGOTTEN = 16 << 20
+"""Bytes that the peak may lie above the present level right after it was reset."""
 STATUS = Path('/proc/self/status')
 RESET_PEAK = Path('/proc/self/clear_refs')
 
@@ -72,6 +76,15 @@ class Benchmark:
     fresh: Callable[[], tuple] = no_arguments
     left_out: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedRun:
+    """What a run gave back, how long it took, and its peak memory as in :class:`Side`."""
+
+    result: Any
+    seconds: float
+    peak_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -141,12 +154,13 @@ def use_one_thread() -> None:
         sys.modules['torch'].set_num_threads(1)
 
 
-def measure(benchmark: Benchmark, seconds: float = 10.0, least_rounds: int = LEAST_ROUNDS) -> Measurement:
+def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAST_ROUNDS) -> Measurement:
     """Measures both sides.
 
     The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
     theirs), until the time is used up but at least ``least_rounds`` times; a side that is many times faster runs
-    several times a round. Memory is measured last, in runs of its own.
+    several times a round. Memory is measured last, in runs of its own. Of a side whose first run takes more than
+    :data:`SLOW` seconds, the first run counts: as its part of the first round, and for its memory.
 
     Args:
         benchmark: What to measure.
@@ -156,11 +170,17 @@ def measure(benchmark: Benchmark, seconds: float = 10.0, least_rounds: int = LEA
     sides = {'ours': benchmark.ours}
     if benchmark.theirs is not None:
         sides['theirs'] = benchmark.theirs
-    results = {side: work(*benchmark.fresh()) for side, work in sides.items()}
-    check = benchmark.same(results['ours'], results['theirs']) if 'theirs' in results else ''
-    results.clear()
-    rounds = _run_in_turns(sides, benchmark.fresh, seconds, least_rounds)
-    measured = {side: Side(tuple(rounds[side]), peak_memory(work, benchmark.fresh())) for side, work in sides.items()}
+    firsts = {side: run_watched(work, benchmark.fresh()) for side, work in sides.items()}
+    check = benchmark.same(firsts['ours'].result, firsts['theirs'].result) if 'theirs' in sides else ''
+    rounds = {side: [(first.seconds,)] if first.seconds > SLOW else [] for side, first in firsts.items()}
+    peaks = {side: first.peak_bytes for side, first in firsts.items() if first.seconds > SLOW}
+    # The results go now: they may be large.
+    firsts.clear()
+    _run_in_turns(sides, benchmark.fresh, seconds, least_rounds, rounds)
+    for side, work in sides.items():
+        if side not in peaks:
+            peaks[side] = run_watched(work, benchmark.fresh()).peak_bytes
+    measured = {side: Side(tuple(rounds[side]), peaks[side]) for side in sides}
     return Measurement(
         name=benchmark.name,
         work=benchmark.work,
@@ -174,26 +194,30 @@ def measure(benchmark: Benchmark, seconds: float = 10.0, least_rounds: int = LEA
     )
 
 
-def peak_memory(work: Callable[..., Any], arguments: tuple = ()) -> int | None:
-    """Bytes of resident memory that a call needs at its peak above what there was before it.
+def run_watched(work: Callable[..., Any], arguments: tuple = ()) -> WatchedRun:
+    """Runs once and takes time and peak memory.
 
     Linux forgets the peak (VmHWM in /proc/self/status) of a process that writes 5 to its own clear_refs. What the C
-    library keeps of freed memory is given back first, for otherwise the call could use it again without a trace.
-
-    Returns:
-        None where the system does not tell.
+    library keeps of freed memory is given back first, for otherwise the run could use it again without a trace.
     """
     gc.collect()
+    before = _reset_peak()
+    started = perf_counter()
+    result = work(*arguments)
+    seconds = perf_counter() - started
+    peak = None if before is None else max(0, _status_bytes('VmHWM') - before)
+    return WatchedRun(result, seconds, peak)
+
+
+def _reset_peak() -> int | None:
+    """Makes the system forget the peak; bytes of resident memory now, or None where it does not forget."""
     try:
         ctypes.CDLL('libc.so.6').malloc_trim(0)
         RESET_PEAK.write_text('5', encoding='ascii')
-        before = _status_bytes('VmRSS')
-    except OSError:
+        resident, peak = _status_bytes('VmRSS'), _status_bytes('VmHWM')
+    except (OSError, AttributeError, StopIteration):
         return None
-    result = work(*arguments)
-    peak = _status_bytes('VmHWM')
-    del result
-    return max(0, peak - before)
+    return resident if peak - resident < FORGOTTEN else None
 
 
 def _status_bytes(name: str) -> int:
@@ -203,22 +227,25 @@ def _status_bytes(name: str) -> int:
 
 
 def _run_in_turns(
-    sides: Mapping[str, Callable[..., Any]], fresh: Callable[[], tuple], seconds: float, least_rounds: int
-) -> dict[str, list[tuple[float, ...]]]:
-    """Seconds of each run: one tuple a round, for every side."""
-    rounds: dict[str, list[tuple[float, ...]]] = {side: [] for side in sides}
+    sides: Mapping[str, Callable[..., Any]],
+    fresh: Callable[[], tuple],
+    seconds: float,
+    least_rounds: int,
+    rounds: dict[str, list[tuple[float, ...]]],
+) -> None:
+    """Adds the seconds of each run to ``rounds``, one tuple a round, until all sides have the same number of them."""
     runs = dict.fromkeys(sides, 1)
     started = perf_counter()
     done = 0
     while done < least_rounds or (done < MOST_ROUNDS and perf_counter() - started < seconds):
         for side, work in sides.items():
-            gc.collect()
-            rounds[side].append(tuple(_seconds_of(work, fresh()) for _ in range(runs[side])))
+            if len(rounds[side]) == done:
+                gc.collect()
+                rounds[side].append(tuple(_seconds_of(work, fresh()) for _ in range(runs[side])))
         done += 1
         slowest = max(min(times[-1]) for times in rounds.values())
         # As many runs as take a tenth of the slowest side's.
         runs = {side: min(MOST_RUNS, max(1, int(0.1 * slowest / min(times[-1])))) for side, times in rounds.items()}
-    return rounds
 
 
 def _seconds_of(work: Callable[..., Any], arguments: tuple) -> float:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from measure import LEAST_ROUNDS, Measurement, Setting, measure, use_one_thread
+from measure import Measurement, Setting, measure, use_one_thread
 from report import describe, describe_machine, themes_of, to_json, to_markdown, to_text, update_page
 
 from sartorius.utils.cli import make_parser, progress, run_tool
@@ -14,8 +14,9 @@ from sartorius.utils.errors import UsageError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
 
-THEMES = ('loading',)
+THEMES = ('loading', 'mask_targets', 'prediction', 'training_step', 'metric', 'conversion', 'suppression')
 """Modules beside this one, in the order in which they run."""
+QUICK = dict(seconds=0.0, least_rounds=1)
 NO_REAL_IMAGES = 'no real images: name their folder with --data-root or SARTORIUS_DATA; synthetic images only'
 
 
@@ -69,7 +70,7 @@ def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]
     use_one_thread()
     measurements = []
     for plan in progress(plans, 'benchmarks'):
-        measurements.append(measure(plan(), *((0.0, 1) if setting.quick else (10.0, LEAST_ROUNDS))))
+        measurements.append(measure(plan(), **(QUICK if setting.quick else {})))
         tqdm.write(describe(measurements[-1]))
     return measurements
 

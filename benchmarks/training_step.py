@@ -1,0 +1,142 @@
+"""A whole training step and a whole prediction of the full-size Mask R-CNN, on a CPU."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from images import synthetic_cells, synthetic_sample
+from loading import AUGMENT_AND_PACK, SCALE
+from measure import Benchmark, Setting
+from mmdet.models import BaseDetector
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from pipelines import LOAD_IMAGE, LOAD_OUR_CELLS, LOAD_STOCK_CELLS, PACK, Sample, build_pipeline, copies_of
+from prediction import HeadOutputs, codes_of, codes_of_bitmaps, compare_codes, outputs_for
+from torch import Tensor
+
+from sartorius.utils.paths import CONFIG_DIR
+
+FULL_CONFIG, QUICK_CONFIG = 'sartorius/mrcnn_r50.py', 'demo/mrcnn_r18.py'
+TEST_PIPELINE = [LOAD_IMAGE, dict(type='Resize', scale=SCALE, keep_ratio=True), PACK]
+
+
+def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
+    """One made image of 800 cells."""
+    cells, config = (20, QUICK_CONFIG) if setting.quick else (800, FULL_CONFIG)
+    return [partial(training, setting, config, cells), partial(prediction, setting, config, cells)]
+
+
+def training(setting: Setting, config: str, cells: int) -> Benchmark:
+    """Load, augment, forward and backward."""
+    sample = synthetic_sample(setting, cells)
+    ours, theirs = build_models(config)
+    return Benchmark(
+        name='training_step/training',
+        work=f'one training step of Mask R-CNN on an image of {cells} cells: load, resize, flip, forward, backward',
+        peer='MMDetection',
+        ours=partial(train_step, ours, build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *AUGMENT_AND_PACK])),
+        theirs=partial(train_step, theirs, build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *AUGMENT_AND_PACK])),
+        same=compare_losses,
+        fresh=copies_of(sample),
+    )
+
+
+def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
+    """Load, forward, and on to run-length codes.
+
+    The weights are random; so that the last steps meet what they meet in use, the outputs of the last layers give place
+    to made ones after these layers have run.
+    """
+    sample = synthetic_sample(setting, cells)
+    pipeline = build_pipeline(TEST_PIPELINE)
+    magnification = float(pipeline(*copies_of(sample)())['data_samples'].scale_factor[0])
+    outputs = outputs_for(synthetic_cells(cells), magnification)
+    ours, theirs = build_models(config)
+    for model in (ours, theirs):
+        put_out(model, outputs)
+    return Benchmark(
+        name='training_step/prediction',
+        work=f'one prediction of Mask R-CNN for an image of {cells} cells: load, resize, forward, disjoint COCO RLE',
+        peer='MMDetection, scipy, pycocotools',
+        ours=partial(predict, ours, pipeline, codes_of),
+        theirs=partial(predict, theirs, pipeline, codes_of_bitmap_sample),
+        same=partial(compare_codes, outputs.size),
+        fresh=copies_of(sample),
+    )
+
+
+def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
+    """The project's model and the same with MMDetection's mask head, with the same random weights."""
+    init_default_scope('mmdet')
+    # MMEngine would log how each of the weights was made.
+    MMLogger.get_current_instance().setLevel('WARNING')
+    torch.manual_seed(0)
+    ours = MODELS.build(Config.fromfile(CONFIG_DIR / config).model)
+    ours.init_weights()
+    stock = Config.fromfile(CONFIG_DIR / config).model
+    stock.roi_head.mask_head.type = 'FCNMaskHead'
+    theirs = MODELS.build(stock)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def train_step(model: BaseDetector, pipeline: Callable[[Sample], Sample], sample: Sample) -> dict[str, float]:
+    """Losses of one step; the gradients are thrown away and the weights stay."""
+    np.random.seed(0)
+    torch.manual_seed(0)
+    model.train()
+    packed = pipeline(sample)
+    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
+    total, log = model.parse_losses(losses)
+    total.backward()
+    model.zero_grad()
+    return {name: value.item() for name, value in log.items()}
+
+
+def predict(
+    model: BaseDetector,
+    pipeline: Callable[[Sample], Sample],
+    to_codes: Callable[[dict[str, Any]], list[dict[str, Any]]],
+    sample: Sample,
+) -> list[dict[str, Any]]:
+    """Run-length codes of one image."""
+    model.eval()
+    packed = pipeline(sample)
+    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+    with torch.no_grad():
+        (found,) = model(**model.data_preprocessor(batch), mode='predict')
+    return to_codes(found.to_dict())
+
+
+def codes_of_bitmap_sample(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """COCO RLE of a sample with full-size masks, best score first."""
+    found = sample['pred_instances']
+    return codes_of_bitmaps(found['masks'].numpy(), found['scores'].numpy())
+
+
+def put_out(model: BaseDetector, outputs: HeadOutputs) -> None:
+    """Makes the heads of a model run as they do and then put out something else."""
+    bbox_head, mask_head = model.roi_head.bbox_head, model.roi_head.mask_head
+    find_boxes, draw_masks = bbox_head.predict_by_feat, mask_head.forward
+
+    def made_boxes(*args: Any, **kwargs: Any) -> list[InstanceData]:
+        find_boxes(*args, **kwargs)
+        return [InstanceData(bboxes=outputs.boxes.clone(), scores=outputs.scores, labels=outputs.labels)]
+
+    def made_masks(features: Tensor) -> Tensor:
+        drawn = draw_masks(features)
+        return outputs.logits[:, : drawn.shape[1]]
+
+    bbox_head.predict_by_feat, mask_head.forward = made_boxes, made_masks
+
+
+def compare_losses(ours: dict[str, float], theirs: dict[str, float]) -> str:
+    """Largest difference of a loss, relative to it."""
+    apart = max(abs(ours[name] - value) / max(abs(value), 1e-9) for name, value in theirs.items())
+    return f'losses within {apart:.1g} of each other'
