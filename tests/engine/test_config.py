@@ -21,7 +21,8 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
-LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name != '_base_')
+# Of models: a recipe of how to fuse some has none.
+LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name not in ('_base_', 'ensemble'))
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 HTC = CONFIG_DIR / 'sartorius' / 'htc_r50.py'
 # The fullest training image of the competition.
