@@ -12,7 +12,7 @@ def fill_as_convex(crop: MaskCrop) -> MaskCrop:
     A convex cell comes back as it is. In others the scan from the top loses the outline where it turns back upwards:
     straight horizontal runs fill a bay, and a branch keeps its outline alone. So pixels are gained and lost. The 10,175
     annotated astrocytes, their holes filled first, come out of it with a mean IoU of .998 with their annotation (.990
-    without it), 81 % of them to the pixel; upside down, where the scan should find nothing, with .971.
+    without it), 82 % of them to the pixel; done upside down instead, with .973.
 
     Args:
         crop: Any crop; several pieces are filled one by one, and holes count as filled.
