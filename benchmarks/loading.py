@@ -6,6 +6,7 @@ from functools import partial
 from images import real_samples, synthetic_sample
 from measure import Benchmark, Setting
 from pipelines import (
+    FLIP,
     LOAD_IMAGE,
     LOAD_OUR_CELLS,
     LOAD_STOCK_CELLS,
@@ -15,14 +16,11 @@ from pipelines import (
     compare_cells,
     compare_images,
     copies_of,
+    resize_to_fit,
 )
 
 SCALE = (1333, 800)
-AUGMENT_AND_PACK = [
-    dict(type='Resize', scale=SCALE, keep_ratio=True),
-    dict(type='RandomFlip', prob=1.0),
-    PACK,
-]
+AUGMENT_AND_PACK = [resize_to_fit(SCALE), FLIP, PACK]
 GOAL = '50x in time, 10x in memory'
 
 

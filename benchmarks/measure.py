@@ -7,6 +7,7 @@ called, so that the inputs of one benchmark do not lie in memory while another i
 
 import ctypes
 import gc
+import math
 import os
 import statistics
 import sys
@@ -42,11 +43,13 @@ class Setting:
         folder: Empty at first, removed after the run; for files that benchmarks read.
         data_root: Folder with train/ and train.csv of the competition, or None.
         quick: Whether tiny inputs will do: only to see that everything runs.
+        notes: What is missing from the results, in a sentence each; benchmarks add to it.
     """
 
     folder: Path
     data_root: Path | None = None
     quick: bool = False
+    notes: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +147,14 @@ class Measurement:
         return max(self.theirs.peak_bytes, 1 << 20) / max(self.ours.peak_bytes, 1 << 20)
 
 
+def available_memory() -> float:
+    """Bytes that can be used without pushing anything else out of memory; infinite where the system does not tell."""
+    try:
+        return 1024.0 * _field(Path('/proc/meminfo'), 'MemAvailable')
+    except OSError:
+        return math.inf
+
+
 def use_one_thread() -> None:
     """Makes numerical libraries that are imported from now on work in one thread; those imported already, too."""
     for name in THREAD_VARIABLES:
@@ -221,9 +232,13 @@ def _reset_peak() -> int | None:
 
 
 def _status_bytes(name: str) -> int:
-    """A field of /proc/self/status, which counts in units of 1024 bytes."""
-    lines = STATUS.read_text(encoding='ascii').splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(f'{name}:')).split()[1])
+    return 1024 * _field(STATUS, name)
+
+
+def _field(path: Path, name: str) -> int:
+    """A field of a file of the proc file system, in its own unit (1024 bytes)."""
+    lines = path.read_text(encoding='ascii').splitlines()
+    return int(next(line for line in lines if line.startswith(f'{name}:')).split()[1])
 
 
 def _run_in_turns(

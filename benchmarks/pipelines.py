@@ -18,7 +18,13 @@ META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 LOAD_IMAGE = dict(type='LoadImageFromFile')
 LOAD_STOCK_CELLS = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
 LOAD_OUR_CELLS = dict(type='LoadCellAnnotations')
+FLIP = dict(type='RandomFlip', prob=1.0)
 PACK = dict(type='PackDetInputs', meta_keys=META_KEYS)
+
+
+def resize_to_fit(scale: tuple[int, int]) -> dict[str, Any]:
+    """Step that makes an image as large as fits into ``(long edge, short edge)``."""
+    return dict(type='Resize', scale=scale, keep_ratio=True)
 
 
 def build_pipeline(steps: Sequence[dict[str, Any]]) -> Callable[[Sample], Sample]:

@@ -14,7 +14,17 @@ from sartorius.utils.errors import UsageError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
 
-THEMES = ('loading', 'mask_targets', 'prediction', 'training_step', 'metric', 'conversion', 'suppression')
+THEMES = (
+    'loading',
+    'copy_paste',
+    'mask_targets',
+    'prediction',
+    'training_step',
+    'metric',
+    'conversion',
+    'suppression',
+    'growth',
+)
 """Modules beside this one, in the order in which they run."""
 QUICK = dict(seconds=0.0, least_rounds=1)
 NO_REAL_IMAGES = 'no real images: name their folder with --data-root or SARTORIUS_DATA; synthetic images only'
@@ -45,20 +55,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     use_one_thread()
     themes = [name for name in THEMES if name in args.names or not args.names]
     has_real = (args.data_root / 'train.csv').is_file()
-    notes = [] if has_real else [NO_REAL_IMAGES]
-    for note in notes:
-        print(note)
     with tempfile.TemporaryDirectory(prefix='bench-') as folder:
         setting = Setting(Path(folder), args.data_root if has_real else None, args.quick)
+        if not has_real:
+            setting.notes.append(NO_REAL_IMAGES)
         measurements = measure_themes(themes, setting)
-    machine = describe_machine()
-    print(f'\n{to_text(measurements)}')
-    write_text(args.out / 'results.json', to_json(measurements, machine, notes))
-    tables = [f'## {theme}\n\n{to_markdown(items, machine)}' for theme, items in themes_of(measurements).items()]
-    write_text(args.out / 'results.md', '\n'.join([*notes, *tables]))
-    print(f'\nwritten to {display_path(args.out)}')
+    write_results(args.out, measurements, setting.notes)
     if args.markdown:
-        update_page(args.markdown, measurements, machine)
+        update_page(args.markdown, measurements, describe_machine())
+        draw_pictures(args.markdown.parent / 'images', measurements)
 
 
 def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]:
@@ -68,11 +73,30 @@ def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]
     plans = [plan for theme in themes for plan in importlib.import_module(theme).benchmarks(setting)]
     # The themes have imported their libraries by now.
     use_one_thread()
+    for note in setting.notes:
+        print(note)
     measurements = []
     for plan in progress(plans, 'benchmarks'):
         measurements.append(measure(plan(), **(QUICK if setting.quick else {})))
         tqdm.write(describe(measurements[-1]))
     return measurements
+
+
+def write_results(out: Path, measurements: Sequence[Measurement], notes: Sequence[str]) -> None:
+    """Prints the table and writes it, with everything that was measured, under ``out``."""
+    machine = describe_machine()
+    print(f'\n{to_text(measurements)}')
+    write_text(out / 'results.json', to_json(measurements, machine, notes))
+    tables = [f'## {theme}\n\n{to_markdown(items, machine)}' for theme, items in themes_of(measurements).items()]
+    write_text(out / 'results.md', '\n'.join([*(f'{note}\n' for note in notes), *tables]))
+    draw_pictures(out, measurements)
+    print(f'\nwritten to {display_path(out)}')
+
+
+def draw_pictures(folder: Path, measurements: Sequence[Measurement]) -> None:
+    """Writes growth.png where growth was measured."""
+    if 'growth' in themes_of(measurements):
+        importlib.import_module('growth').draw(measurements, folder / 'growth.png')
 
 
 if __name__ == '__main__':
