@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import Overlaps, overlaps
+from sartorius.utils.errors import InputError
 
 
 def box_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -113,6 +114,8 @@ def _suppress(
     """As :func:`_greedy`, for pairs within one set and the amount that each overlaps by."""
     from sartorius.masks.kernels import pairs
 
+    if np.shape(scores) != found.areas.shape:
+        raise InputError(f'{len(found.areas)} cells need as many scores, given are scores of shape {np.shape(scores)}')
     order = np.argsort(-np.asarray(scores), kind='stable')
     limits = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), len(order))
     stays = pairs.suppress(order, found.borders, found.columns, amounts, np.ascontiguousarray(limits))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
+from sartorius.utils.errors import InputError
 
 
 def settle_overlaps(
@@ -34,6 +35,8 @@ def settle_overlaps(
     """
     from sartorius.masks.kernels import geometry
 
+    if np.shape(scores) != (len(crops),):
+        raise InputError(f'{len(crops)} cells need as many scores, given are scores of shape {np.shape(scores)}')
     inside = PackedMasks.from_crops(crops).clipped(size)
     order = np.argsort(-np.asarray(scores), kind='stable')
     fractions = np.ascontiguousarray(np.broadcast_to(np.asarray(least_remaining, dtype=np.float64), len(crops)))

@@ -18,7 +18,7 @@ SIDES = st.integers(1, 9)
 SIZES = st.tuples(SIDES, SIDES)
 CROPS = st.builds(
     MaskCrop,
-    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6)),
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6), fill=st.nothing()),
     st.integers(-4, 9),
     st.integers(-4, 9),
 )
@@ -314,6 +314,13 @@ def test_later_cells_lie_on_top_of_the_labels(crops, size):
     labels = packed.to_labels(size)
     assert labels.dtype == np.int32
     assert labels.tolist() == expected.tolist()
+
+
+def test_hand_written_labels():
+    block = MaskCrop(np.ones((2, 2), dtype=bool), 1, 0)
+    # The corner of the second lies on the first; the third lies outside.
+    packed = PackedMasks.from_crops([block, MaskCrop(rows_of('##', '#.'), 2, 1), MaskCrop(block.mask, -2, 1)])
+    assert packed.to_labels((3, 4)).tolist() == [[0, 1, 1, 0], [0, 1, 2, 2], [0, 0, 2, 0]]
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import sparse
 
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.kernels import geometry, pairs
+from sartorius.masks.nms import containment_nms, mask_nms
+from sartorius.masks.overlap import settle_overlaps
 from sartorius.masks.packed import PackedMasks
+from sartorius.utils.errors import InputError
 
 CROPS = st.lists(
     st.builds(
         MaskCrop,
-        arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6)),
+        arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6), fill=st.nothing()),
         st.integers(-4, 9),
         st.integers(-4, 9),
     ),
@@ -70,7 +74,7 @@ def suppress_slowly(order, overlaps: np.ndarray, limits) -> list[bool]:
     return [cell in kept for cell in range(len(order))]
 
 
-def sparse(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pairs_of(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Borders, others and amounts of the pairs of a matrix that are not 0."""
     rows, columns = np.nonzero(overlaps)
     return np.searchsorted(rows, np.arange(len(overlaps) + 1)), columns, overlaps[rows, columns]
@@ -141,7 +145,7 @@ def test_no_cells_on_a_side(a, b):
 def test_hand_written_suppression(order, limits, stays):
     # Every cell overlaps itself wholly, and does not go for that.
     overlaps = np.array([[1, 0.5, 0], [0.5, 1, 0.6], [0, 0.6, 1]])
-    assert pairs.suppress(np.array(order), *sparse(overlaps), np.array(limits)).tolist() == stays
+    assert pairs.suppress(np.array(order), *pairs_of(overlaps), np.array(limits)).tolist() == stays
 
 
 @settings(deadline=None)
@@ -151,7 +155,7 @@ def test_suppression_equals_the_slow_version(count, seed):
     overlaps = rng.choice([0, 0, 0.25, 0.5, 0.75, 1], (count, count))
     overlaps = np.maximum(overlaps, overlaps.T)
     order, limits = rng.permutation(count), rng.choice([0, 0.25, 0.5, 1], count)
-    found = pairs.suppress(order, *sparse(overlaps), limits)
+    found = pairs.suppress(order, *pairs_of(overlaps), limits)
     assert found.tolist() == suppress_slowly(order.tolist(), overlaps, limits)
 
 
@@ -197,13 +201,22 @@ def test_arrays_that_cannot_be_written_to():
     order, overlaps, limits = np.arange(6), np.full((6, 6), 0.5), np.linspace(0, 1, 6)
     taken = np.zeros((6, 9), dtype=bool)
     expected = find_pairs(cells, cells)
-    stays = pairs.suppress(order, *sparse(overlaps), limits)
+    stays = pairs.suppress(order, *pairs_of(overlaps), limits)
     settled = geometry.settle(cells.pixels, cells.windows, order, limits, taken.copy())
     for array in (cells.pixels, cells.windows, order, limits):
         array.flags.writeable = False
     assert find_pairs(cells, cells) == expected
-    assert np.array_equal(pairs.suppress(order, *sparse(overlaps), limits), stays)
+    assert np.array_equal(pairs.suppress(order, *pairs_of(overlaps), limits), stays)
     assert np.array_equal(geometry.settle(cells.pixels, cells.windows, order, limits, taken), settled)
+
+
+@pytest.mark.parametrize('scores', [np.ones(2), np.ones(4), np.ones((3, 1))])
+def test_other_than_one_score_a_cell_is_refused(scores):
+    # The loops would read beyond the cells.
+    cells = [bar(0, 4), bar(2, 4), bar(4, 4)]
+    for operation in (settle_overlaps, mask_nms, containment_nms):
+        with pytest.raises(InputError, match='3 cells need as many scores'):
+            operation(cells, scores, SIZE, 0.5)
 
 
 @pytest.fixture
@@ -226,7 +239,7 @@ def test_no_loop_leaves_its_arrays(uncompiled):
         order, limits = rng.permutation(count), rng.random(count)
         overlaps = rng.choice([0, 0.5, 1], (count, count))
         overlaps = np.maximum(overlaps, overlaps.T)
-        stays = pairs.suppress(order, *sparse(overlaps), limits)
+        stays = pairs.suppress(order, *pairs_of(overlaps), limits)
         assert stays.tolist() == suppress_slowly(order.tolist(), overlaps, limits)
         inside, taken = PackedMasks.from_crops(a).clipped(SIZE), np.zeros(SIZE, dtype=bool)
         settled = geometry.settle(inside.pixels, inside.windows, order, limits, taken)
@@ -239,8 +252,8 @@ def test_real_cells(real_data):
     lines = (real_data / 'train.csv').read_text().splitlines()
     crops = [kaggle_rle.decode(line.split(',')[1], size) for line in lines if line.startswith('5d066f4c3eef')]
     found = find_pairs(PackedMasks.from_crops(crops), PackedMasks.from_crops(crops))
-    flat = np.stack([crop.to_full(size).ravel() for crop in crops]).astype(np.float32)
-    expected = (flat @ flat.T).astype(int)
+    flat = sparse.vstack([sparse.csr_array(crop.to_full(size).reshape(1, -1), dtype=int) for crop in crops])
+    expected = (flat @ flat.T).toarray()
     assert len(found) == len(crops) == 547
     assert sum(sum(row.values()) for row in found) == expected.sum()
     for row, shared in enumerate(found):

@@ -16,10 +16,10 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import decode_coco, decode_kaggle, encode_coco, encode_kaggle
 from sartorius.utils.errors import InputError
 
-BITMAPS = arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=8))
+BITMAPS = arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=8), fill=st.nothing())
 CROPS = st.builds(
     MaskCrop,
-    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6)),
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6), fill=st.nothing()),
     st.integers(-4, 9),
     st.integers(-4, 9),
 )
@@ -178,6 +178,7 @@ def coco_numbers(*values: int) -> str:
         (coco_numbers(7, -1), 'run of 7 pixels'),  # adds up, but no run is longer than the image
         (coco_numbers(3, -2, 5), 'run of -2 pixels'),  # adds up, but no run is negative
         (coco_numbers(1, 1, 1, -2, 4), 'run of -1 pixels'),  # the same by a difference
+        (coco_numbers(0, 2**40), f'run of {2**40} pixels'),  # nothing of that size is made
         (coco_numbers(2**40), f'run of {2**40} pixels'),
         (coco_numbers(2**62), f'run of {2**62} pixels'),
         (coco_numbers(-(2**62)), f'run of -{2**62} pixels'),
@@ -206,7 +207,8 @@ def test_bad_coco_codes_are_refused_with_their_cell(bad, message, place):
         ('1,2', "'1,2'"),
         ('\u0663 2', "'\u0663'"),
         ('1 99999999999999999999', "'99999999999999999999'"),
-        ('99999999999999999999 1', "'99999999999999999999'"),
+        ('18446744073709551617 1', "'18446744073709551617'"),  # 1 in the lowest 64 bits
+        ('1 999999999999', 'runs past the image'),  # nothing of that size is made
         ('0 2', 'pair 1 is "0 2"'),
         ('1 1 3 0', 'pair 2 is "3 0"'),
         ('-5 2', 'pair 1 is "-5 2"'),
@@ -326,11 +328,12 @@ def test_no_loop_leaves_its_arrays(uncompiled):
         packed = packed_of(full)
         assert encode_coco(packed, (height, width)) == reference_counts(full)
         assert_same(decode_kaggle(encode_kaggle(packed, (height, width)), (height, width)), packed.crops)
-    # The longest numbers.
-    corner = PackedMasks.from_crops([MaskCrop(np.ones((1, 1), dtype=bool), 10**9 - 2, 10**9 - 2)])
-    first = (10**9 - 2) * (10**9 + 1)
-    assert encode_coco(corner, (10**9, 10**9)) == [coco_numbers(first, 1, 10**18 - first - 1)]
-    assert encode_kaggle(corner, (10**9, 10**9)) == ['999999998999999999 1']
+    # Long numbers before and after the only run.
+    half = 5 * 10**8
+    middle = PackedMasks.from_crops([MaskCrop(np.ones((1, 1), dtype=bool), half, half)])
+    first = half * 10**9 + half
+    assert encode_coco(middle, (10**9, 10**9)) == [coco_numbers(first, 1, 10**18 - first - 1)]
+    assert encode_kaggle(middle, (10**9, 10**9)) == [f'{first + 1} 1']
 
 
 def test_real_rows_come_back_as_the_same_strings(real_data):
