@@ -1,8 +1,9 @@
 """To and from COCO results JSON, so that any other detector can join.
 
 A results list has one dict a cell: ``image_id``, ``category_id``, ``score``, ``bbox`` (``x, y, width, height``) and
-``segmentation`` (COCO RLE with ``counts`` a str). What the ids mean stands in a COCO dataset dict with ``images``
-(``id``, ``file_name``, ``height``, ``width``) and ``categories`` (``id``, ``name``), as in any COCO annotation file.
+``segmentation`` (COCO RLE with ``counts`` a str), which a detector of boxes leaves out. What the ids mean stands in a
+COCO dataset dict with ``images`` (``id``, ``file_name``, ``height``, ``width``) and ``categories`` (``id``, ``name``),
+as in any COCO annotation file.
 Format: https://cocodataset.org/#format-results.
 """
 
@@ -26,7 +27,7 @@ from sartorius.utils.paths import display_path
 
 
 def read_coco_results(
-    path: str | Path, dataset_path: str | Path, classes: Sequence[str] = CELL_TYPES, grid: int = DEFAULT_GRID
+    path: str | Path, dataset_path: str | Path, classes: Sequence[str] = CELL_TYPES, grid: int | None = None
 ) -> PredictionSet:
     """Reads another detector's results file and the COCO JSON whose images and categories it names.
 
@@ -97,20 +98,20 @@ def from_coco_results(
     results: Sequence[Mapping[str, Any]],
     dataset: Mapping[str, Any],
     classes: Sequence[str] = CELL_TYPES,
-    grid: int = DEFAULT_GRID,
+    grid: int | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> PredictionSet:
     """Another detector's results as a prediction set.
 
     A mask is brought to the grid of its box by :func:`area_average`; what lies outside the box is lost. A result
-    without ``bbox`` gets the box of its mask. A box without ``segmentation`` is refused: any mask made up for it would
-    spoil the real masks that it is averaged with.
+    without ``bbox`` gets the box of its mask. Results of which none has a ``segmentation`` become boxes without masks;
+    where only some have one, the others are refused: any mask made up for them would spoil the real ones.
 
     Args:
-        results: Dicts as the module describes.
+        results: Dicts as the module describes. ``image_id`` may also be the file name without suffix, as YOLO writes.
         dataset: COCO dict; all its ``images`` are in the result, those without results as empty ones.
         classes: Names that the labels of the result index; every category used must be among them.
-        grid: Side of the soft masks' grid.
+        grid: Side of the soft masks' grid; 0 leaves the masks out. If None 28, or 0 where no result has a mask.
         source: Where the results came from.
 
     Raises:
@@ -121,16 +122,20 @@ def from_coco_results(
         raise InputError('not COCO results: the JSON must be a list of dicts')
     images = {image['id']: image for image in _entries(dataset, 'images')}
     names = {category['id']: category['name'] for category in _entries(dataset, 'categories')}
+    by_name = {Path(image['file_name']).stem: key for key, image in images.items()}
+    if grid is None:
+        grid = DEFAULT_GRID if not results or any(map(_has_mask, results)) else 0
     cells: dict[Any, list[tuple[list[float], float, int, NDArray[np.float32]]]] = {key: [] for key in images}
     for number, result in enumerate(results):
         try:
-            image_id = _known(result, 'image_id', images)
+            image_id = _known(result, 'image_id', images, by_name)
             name = names[_known(result, 'category_id', names)]
             if name not in classes:
                 raise InputError(f'category {name} is not among the classes {", ".join(classes)}')
             size = (int(images[image_id]['height']), int(images[image_id]['width']))
-            box, score, crop = _read_cell(result, size)
-            cells[image_id].append((box, score, list(classes).index(name), area_average(crop, box, grid)))
+            box, score, crop = _read_cell(result, size, with_mask=grid > 0)
+            soft_mask = area_average(crop, box, grid) if grid else np.zeros((0, 0), np.float32)
+            cells[image_id].append((box, score, list(classes).index(name), soft_mask))
         except InputError as error:
             raise InputError(f'result {number}: {error}') from None
         except (KeyError, TypeError, ValueError) as error:
@@ -167,20 +172,15 @@ def _overlaps(edges: NDArray[np.float64], pixels: NDArray[np.integer]) -> NDArra
     return np.clip(high - low, 0, None) / np.diff(edges)[:, None]
 
 
-def _read_cell(result: Mapping[str, Any], size: tuple[int, int]) -> tuple[list[float], float, MaskCrop]:
-    """Box ``x1, y1, x2, y2``, score and mask of one result."""
+def _read_cell(
+    result: Mapping[str, Any], size: tuple[int, int], with_mask: bool
+) -> tuple[list[float], float, MaskCrop | None]:
+    """Box ``x1, y1, x2, y2``, score and mask (None unless ``with_mask``) of one result."""
     score = float(result['score'])
     if not 0 <= score <= 1:
         raise InputError(f'score {score} lies outside 0 to 1')
-    rle = result.get('segmentation')
-    if rle is None:
-        raise InputError('no segmentation; boxes without masks cannot join, run the detector with masks')
-    if not isinstance(rle, Mapping):
-        raise InputError('segmentation is a polygon; convert it to RLE with pycocotools.mask.frPyObjects and merge')
-    if list(rle['size']) != list(size):
-        raise InputError(f'segmentation has size {list(rle["size"])}, its image is {list(size)} (height, width)')
-    crop = decode(rle)
-    if result.get('bbox') is None:
+    crop = _read_mask(result, size) if with_mask else None
+    if result.get('bbox') is None and crop is not None:
         box = [float(edge) for edge in crop.window]
     else:
         x, y, width, height = (float(value) for value in result['bbox'])
@@ -188,6 +188,17 @@ def _read_cell(result: Mapping[str, Any], size: tuple[int, int]) -> tuple[list[f
     if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
         raise InputError(f'box {box} (x1, y1, x2, y2) has no area; leave the result out')
     return box, score, crop
+
+
+def _read_mask(result: Mapping[str, Any], size: tuple[int, int]) -> MaskCrop:
+    if not _has_mask(result):
+        raise InputError('no segmentation; boxes without masks cannot join results that have some, give them apart')
+    rle = result['segmentation']
+    if not isinstance(rle, Mapping):
+        raise InputError('segmentation is a polygon; convert it to RLE with pycocotools.mask.frPyObjects and merge')
+    if list(rle['size']) != list(size):
+        raise InputError(f'segmentation has size {list(rle["size"])}, its image is {list(size)} (height, width)')
+    return decode(rle)
 
 
 def _collect(
@@ -207,8 +218,16 @@ def _collect(
     )
 
 
-def _known(result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any]) -> Any:
+def _has_mask(result: object) -> bool:
+    return isinstance(result, Mapping) and bool(result.get('segmentation'))
+
+
+def _known(
+    result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any], by_name: Mapping[str, Any] | None = None
+) -> Any:
     value = result[key]
+    if value not in lookup and by_name and value in by_name:
+        return by_name[value]
     if value not in lookup:
         raise InputError(f'{key} {value!r} is not in the COCO dataset; use the JSON that the detector ran on')
     return value

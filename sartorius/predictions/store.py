@@ -7,6 +7,9 @@ A zip archive of five members, readable with plain ``numpy.load``; cells of all 
 - ``boxes``: float32 ``(N, 4)``, ``scores``: float32 ``(N,)``, ``labels``: int64 ``(N,)``;
 - ``soft_masks``: uint8 ``(N, S, S)``, 255 times the probability.
 
+A file of boxes alone, for a model's mask heads to draw the masks, has a grid S of 0. :func:`load_predictions` refuses
+it unless it is asked for.
+
 The zip's checksums catch a damaged file. Binary masks (``crops``) are not kept: they follow from the soft masks.
 """
 
@@ -143,14 +146,23 @@ def save_predictions(path: str | Path, predictions: PredictionSet) -> None:
         )
 
 
-def load_predictions(path: str | Path) -> PredictionSet:
+def load_predictions(path: str | Path, boxes_allowed: bool = False) -> PredictionSet:
     """Reads a predictions file.
 
+    Args:
+        path: The file.
+        boxes_allowed: Whether the file may hold boxes without masks.
+
     Raises:
-        InputError: No predictions file, truncated, damaged, or of another schema version.
+        InputError: No predictions file, truncated, damaged, of another schema version, or of boxes without masks.
         OSError: The file cannot be opened.
     """
     header = read_header(path)
+    if header.grid == 0 and sum(header.counts) and not boxes_allowed:
+        raise InputError(
+            f'{display_path(path)}: boxes without masks; let a model draw them with {MAKE_COMMAND} --boxes '
+            f'{display_path(path)}'
+        )
     count = sum(header.counts)
     boxes = _read_member(path, 'boxes', np.float32, (count, 4))
     scores = _read_member(path, 'scores', np.float32, (count,))

@@ -26,7 +26,8 @@ class ImagePredictions:
         boxes: float32 ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, half-open.
         scores: float32 ``(N,)`` in [0, 1].
         labels: int64 ``(N,)``: index into the classes of the :class:`PredictionSet`.
-        soft_masks: float32 ``(N, S, S)``: probabilities in [0, 1] on the RoI grid; row 0 is the top of the box.
+        soft_masks: float32 ``(N, S, S)``: probabilities in [0, 1] on the RoI grid; row 0 is the top of the box. Boxes
+            without masks have a grid of 0.
         crops: Binary masks, one a cell, or None as long as the soft masks are not binarised.
     """
 
@@ -54,6 +55,11 @@ class ImagePredictions:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are masks, and not boxes alone."""
+        return self.soft_masks.shape[1] > 0
 
     def select(self, chosen: NDArray[Any] | Sequence[int]) -> 'ImagePredictions':
         """The cells at some indices (in that order) or where a bool array of shape ``(N,)`` is true."""

@@ -21,6 +21,7 @@ from sartorius.predictions.coco_results import (
     to_coco_results,
     write_coco_results,
 )
+from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.utils.errors import InputError
 
 SIZE = (20, 30)
@@ -196,6 +197,29 @@ def without(key: str) -> dict:
 def test_bad_results_are_refused_by_number(result, message):
     with pytest.raises(InputError, match=message):
         from_coco_results([one_result(), result], DATASET)
+
+
+def test_results_without_any_mask_become_boxes_alone(tmp_path):
+    boxes = from_coco_results([without('segmentation'), one_result(segmentation=None, score=0.5)], DATASET)
+    image = boxes.by_id()['a']
+    assert not image.has_masks and image.soft_masks.shape == (2, 0, 0)
+    np.testing.assert_array_equal(image.boxes, [[10, 5, 16, 9]] * 2)
+    save_predictions(tmp_path / 'boxes.npz', boxes)
+    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them'):
+        load_predictions(tmp_path / 'boxes.npz')
+    back = load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True)
+    assert [one.soft_masks.shape for one in back.images] == [(2, 0, 0), (0, 0, 0)]
+    # Masks that are there can be left out.
+    assert not from_coco_results([one_result()], DATASET, grid=0).by_id()['a'].has_masks
+
+
+def test_a_result_without_box_and_mask_is_refused():
+    with pytest.raises(InputError, match='result 0 is not as COCO writes it'):
+        from_coco_results([one_result(segmentation=None, bbox=None)], DATASET)
+
+
+def test_an_image_may_be_named_by_its_file_as_yolo_does():
+    assert [len(image) for image in from_coco_results([one_result(image_id='a')], DATASET).images] == [1, 0]
 
 
 def test_a_category_that_is_no_class_is_refused():
