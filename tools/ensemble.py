@@ -1,72 +1,118 @@
 """Fuses several models' predictions into one predictions file."""
 
+from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sartorius.fusion.boxes import DEFAULT_METHOD
-from sartorius.fusion.methods import METHODS
+from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, name_of, resolve_method
+from sartorius.fusion.recipe import DEFAULT_SCORE, Member, Recipe, load_recipe
 from sartorius.fusion.sets import fuse
+from sartorius.predictions.coco_results import read_coco_results
 from sartorius.predictions.search import DEFAULT_FUSED, plan_fusion
-from sartorius.predictions.store import PredictionHeader, check_suffix, load_predictions, read_header, save_predictions
+from sartorius.predictions.store import MAKE_COMMAND, check_suffix, load_predictions, save_predictions
+from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import display_path
 
+DEFAULT_BOXES = DEFAULT_FUSED.with_name('boxes.npz')
+# What only a config says where there is one.
+CONFIG_OPTIONS = ('method', 'weights', 'iou', 'score', 'across_classes', 'average_masks')
+LEFT_OUT = {
+    'low_score': 'cells under the score threshold',
+    'unusable': 'cells without area inside the image or without score',
+    'rejected': 'cells that the method drops',
+    'without_mask': 'fused boxes of which no model has a mask',
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and fuses."""
+    options = _parse(argv)
+    recipe = _read_recipe(options)
+    out = check_suffix(options.out or (DEFAULT_BOXES if recipe.boxes_only else DEFAULT_FUSED))
+    paths = options.predictions or ([] if recipe.members else _choose_files())
+    recipe = recipe.with_files(paths, options.weights, options.annotations)
+    _check_paths([member.predictions for member in recipe.members], out)
+    sets = [_load(member) for member in recipe.members]
+    names = [display_path(member.predictions) for member in recipe.members]
+    rows = [[_origin(one), len(one.images), sum(map(len, one.images))] for one in sets]
+    _print_table(['file', 'config', 'images', 'cells'], [[name, *row] for name, row in zip(names, rows, strict=True)])
+    fused = fuse(
+        sets,
+        method=recipe.method,
+        weights=[member.weight for member in recipe.members],
+        score_thresholds=recipe.score_thresholds,
+        per_class=recipe.per_class,
+        average_masks=recipe.average_masks,
+        boxes_only=recipe.boxes_only,
+        names=names,
+    )
+    save_predictions(out, fused)
+    cells = 'boxes' if recipe.boxes_only else 'cells'
+    print(f'fused by {name_of(recipe.method)}: {len(fused.images)} images, {sum(map(len, fused.images))} {cells}')
+    for name, count in fused.source['left_out'].items():
+        if count:
+            print(f'left out: {count} {LEFT_OUT[name]}')
+    print(f'wrote {display_path(out)}')
+    follow = f'{MAKE_COMMAND} --boxes' if recipe.boxes_only else 'python tools/make_submission.py'
+    print(f'next: {follow} {display_path(out)}')
+
+
+def _parse(argv: Sequence[str] | None) -> Namespace:
     parser = make_parser(
         "Fuse several models' predictions, masks included, into one file; before any post-processing.",
         'python tools/ensemble.py work_dirs/mrcnn_r50/predictions_test.npz work_dirs/cmrcnn_r50/predictions_test.npz '
-        '--method wbf --weights 1 2',
+        '--method wbf --weights 1 2\n  python tools/ensemble.py --config configs/ensemble/two_models.py',
     )
     parser.add_argument(
         'predictions',
         nargs='*',
         type=Path,
-        help='files of tools/test.py; if none is named, all under work_dirs/ that cover the same images as the newest',
+        help='files of tools/test.py, or COCO results JSON of any detector; if none is named, those of the config, '
+        'or all under work_dirs/ that cover the same images as the newest',
     )
-    parser.add_argument('--method', choices=tuple(METHODS), default=DEFAULT_METHOD, help='how boxes are fused')
+    parser.add_argument('--config', type=Path, help='file of configs/ensemble/, in place of the options that follow')
+    parser.add_argument('--method', choices=tuple(METHODS), help=f'how cells are fused ({DEFAULT_METHOD})')
     parser.add_argument('--weights', nargs='+', type=float, metavar='W', help='one a file, above 0; equal if not given')
-    own = ', '.join(f'{name} {method.iou_threshold}' for name, method in METHODS.items())
-    parser.add_argument('--iou', type=float, help=f'boxes that overlap by more are one cell; if not given: {own}')
-    parser.add_argument('--score', type=float, default=0.1, help='leave out cells that their model scored lower')
+    own = ', '.join(f'{name} {method().iou_threshold}' for name, method in METHODS.items() if name != 'soft-nms')
+    parser.add_argument('--iou', type=float, help=f'cells that overlap by more are one; if not given: {own}')
+    parser.add_argument('--score', type=float, help=f'leave out cells that their model scored lower ({DEFAULT_SCORE})')
     parser.add_argument('--across-classes', action='store_true', help='fuse cells of different classes too')
     parser.add_argument('--average-masks', action='store_true', help="nms: average the dropped cells' masks too")
-    parser.add_argument('--out', type=Path, default=DEFAULT_FUSED, help='predictions file to write')
+    parser.add_argument('--boxes-only', action='store_true', help='fuse boxes alone, for a model to draw the masks')
+    parser.add_argument('--annotations', type=Path, metavar='JSON', help='COCO JSON whose ids COCO results use')
+    parser.add_argument('--out', type=Path, help=f'predictions file to write ({display_path(DEFAULT_FUSED)})')
     options = parser.parse_args(argv)
+    given = [name for name in CONFIG_OPTIONS if getattr(options, name) not in (None, False)]
+    if options.config and given:
+        parser.error(f'--{given[0].replace("_", "-")} and --config: write it into {display_path(options.config)}')
     if options.average_masks and options.method != 'nms':
-        parser.error(f'--average-masks is for --method nms; {options.method} averages masks anyway')
+        parser.error(f'--average-masks is for --method nms; {options.method or DEFAULT_METHOD} has its own way')
+    if options.iou is not None and options.method == 'soft-nms':
+        parser.error('--iou is not for the Gaussian soft-nms; for the linear one see configs/ensemble/soft_nms.py')
+    return options
 
-    check_suffix(options.out)
-    paths = options.predictions or _choose_files()
-    _check_paths(paths, options.out)
-    if options.weights is not None and len(options.weights) != len(paths):
+
+def _read_recipe(options: Namespace) -> Recipe:
+    """From the config, or from the options."""
+    if options.config is None:
+        method = resolve_method(options.method or DEFAULT_METHOD, options.iou)
+        score = DEFAULT_SCORE if options.score is None else options.score
+        return Recipe(method, (), score, not options.across_classes, options.average_masks, options.boxes_only)
+    recipe = load_recipe(options.config)
+    return replace(recipe, boxes_only=recipe.boxes_only or options.boxes_only)
+
+
+def _load(member: Member) -> PredictionSet:
+    if member.predictions.suffix != '.json':
+        return load_predictions(member.predictions, boxes_allowed=True)
+    if member.annotations is None:
         raise UsageError(
-            f'{len(options.weights)} weights for {len(paths)} files; give one weight a file, in their order'
+            f'{display_path(member.predictions)}: COCO results; name the JSON whose ids they use with --annotations'
         )
-    headers = [read_header(path) for path in paths]
-    _print_table(
-        ['file', 'config', 'images', 'cells'],
-        [
-            [display_path(path), _origin(header), len(header.image_ids), sum(header.counts)]
-            for path, header in zip(paths, headers, strict=True)
-        ],
-    )
-    fused = fuse(
-        [load_predictions(path) for path in paths],
-        method=options.method,
-        weights=options.weights,
-        iou_threshold=options.iou,
-        score_threshold=options.score,
-        per_class=not options.across_classes,
-        average_masks=options.average_masks,
-        names=[display_path(path.resolve()) for path in paths],
-    )
-    save_predictions(options.out, fused)
-    print(f'fused by {options.method}: {len(fused.images)} images, {sum(map(len, fused.images))} cells')
-    print(f'wrote {display_path(options.out)}')
-    print(f'next: python tools/make_submission.py {display_path(options.out)}')
+    return read_coco_results(member.predictions, member.annotations)
 
 
 def _choose_files() -> list[Path]:
@@ -82,16 +128,18 @@ def _check_paths(paths: Sequence[Path], out: Path) -> None:
     seen: set[Path] = set()
     for path in paths:
         if path.resolve() in seen:
-            raise UsageError(f'{display_path(path)} is named twice; give it a greater weight with --weights instead')
+            raise UsageError(f'{display_path(path)} is named twice; give it a greater weight instead')
         seen.add(path.resolve())
     if out.resolve() in seen:
         raise UsageError(f'--out {display_path(out)} is one of the files to fuse; choose another name')
 
 
-def _origin(header: PredictionHeader) -> str:
+def _origin(predictions: PredictionSet) -> str:
     """What made a file, in a word or two."""
-    source = header.source
-    return f'fused ({source["method"]})' if header.is_fused else str(source.get('config') or source.get('kind') or '-')
+    source = predictions.source
+    if source.get('kind') == 'fused':
+        return f'fused ({source["method"]})'
+    return str(source.get('config') or source.get('kind') or '-')
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

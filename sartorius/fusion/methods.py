@@ -1,29 +1,59 @@
-"""The table of fusion methods. A new one is a function in a file of its own, and a line here."""
+"""The table of fusion methods. A new one is a frozen dataclass in a file of its own, and a line here."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
-from sartorius.fusion.candidates import Candidates, Fusion
-from sartorius.fusion.nms import nms
-from sartorius.fusion.wbf import wbf
+from sartorius.fusion.consensus import Consensus
+from sartorius.fusion.nms import NMS
+from sartorius.fusion.nmw import NMW
+from sartorius.fusion.soft_nms import SoftNMS
+from sartorius.fusion.wbf import WBF
+from sartorius.utils.errors import InputError, did_you_mean
 
+Method = WBF | NMS | SoftNMS | NMW | Consensus
+"""Fuses :class:`Candidates` when it is called; its fields are its parameters."""
 
-@dataclass(frozen=True)
-class Method:
-    """A way to fuse boxes.
-
-    Attributes:
-        run: Fuses candidates; its second argument is the IoU from which boxes are one cell.
-        iou_threshold: That IoU where none is asked for.
-    """
-
-    run: Callable[[Candidates, float], Fusion]
-    iou_threshold: float
-
-
-METHODS: dict[str, Method] = {
-    # The IoU of .6 up to which the models' own NMS leaves two boxes standing: below it, a faint double of the
-    # same model would join the clear box and drag its place and score down.
-    'wbf': Method(wbf, 0.6),
-    'nms': Method(nms, 0.5),
+METHODS: dict[str, type[Method]] = {
+    'wbf': WBF,
+    'nms': NMS,
+    'soft-nms': SoftNMS,
+    'nmw': NMW,
+    'consensus': Consensus,
 }
+DEFAULT_METHOD = 'wbf'
+
+
+def name_of(method: Method) -> str:
+    """Its key in the table."""
+    return next(name for name, kind in METHODS.items() if kind is type(method))
+
+
+def build_method(config: Mapping[str, Any]) -> Method:
+    """Method of a config such as ``dict(type='wbf', iou_threshold=.6)``; parameters not named keep their defaults.
+
+    Raises:
+        InputError: An unknown type or parameter (the nearest known one is named), or a value out of range.
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get('type'), str):
+        raise InputError(f'the fusion method is {config!r}; write dict(type=..., ...)')
+    parameters = {key: value for key, value in config.items() if key != 'type'}
+    name = config['type']
+    if name not in METHODS:
+        raise InputError(f'unknown fusion method {name!r}; choose from {", ".join(METHODS)}')
+    known = [field.name for field in fields(METHODS[name])]
+    for key in parameters:
+        if key not in known:
+            raise InputError(f'fusion method {name} has no parameter {key!r}{did_you_mean(str(key), known)}')
+    return METHODS[name](**parameters)
+
+
+def resolve_method(method: str | Method, iou_threshold: float | None) -> Method:
+    """A method by its name with its defaults, or as it is; ``iou_threshold`` takes the place of its own unless None.
+
+    Raises:
+        InputError: As :func:`build_method`.
+    """
+    if isinstance(method, str):
+        method = build_method({'type': method})
+    return method if iou_threshold is None else replace(method, iou_threshold=iou_threshold)

@@ -1,180 +1,157 @@
 """Fusion of whole prediction sets: boxes, scores, labels and soft masks."""
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import replace
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sartorius.fusion.boxes import DEFAULT_METHOD, FusedBoxes, check_settings, check_weights, fuse_boxes
-from sartorius.fusion.soft_masks import agreement, resample_soft_masks, weighted_mean
-from sartorius.predictions.store import check_values, quantise
+from sartorius.fusion.checks import check_number, check_weights
+from sartorius.fusion.image import fuse_image_and_count
+from sartorius.fusion.methods import DEFAULT_METHOD, Method, name_of, resolve_method
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, did_you_mean
 
-MIN_AGREEMENT = 0.5
+ScoreThreshold = float | Mapping[str, float]
+"""One number for all classes, or a number a class; classes that are not named have 0."""
 
 
 def fuse(
     sets: Sequence[PredictionSet],
-    method: str = DEFAULT_METHOD,
+    method: str | Method = DEFAULT_METHOD,
     weights: Sequence[float] | None = None,
     iou_threshold: float | None = None,
-    score_threshold: float = 0.0,
+    score_thresholds: ScoreThreshold | Sequence[ScoreThreshold] = 0.0,
     per_class: bool = True,
     average_masks: bool = False,
+    boxes_only: bool = False,
     names: Sequence[str] | None = None,
 ) -> PredictionSet:
     """Makes one prediction set of several that cover the same images; their order makes no difference.
 
-    A fused cell's soft mask is the mean of its members' (see :func:`fuse_boxes`), each resampled from its own box to
-    the fused box, weighted by model weight times score, and rounded to what a predictions file holds. With a method
-    that chooses among the boxes (nms) the chosen cell keeps its own mask, unless ``average_masks``.
+    A fused cell's soft mask is the mean of its members' (see :func:`sartorius.fusion.boxes.fuse_boxes`), each resampled
+    from its own box to the fused box, weighted by model weight times score, and rounded to what a predictions file
+    holds. With a method that chooses among the boxes (nms, soft-nms) the chosen cell keeps its own mask, unless
+    ``average_masks``. Sets of boxes alone (soft masks on a grid of 0) have a say in position and score; a fused box
+    none of whose members has a mask is left out and counted.
 
     Args:
-        sets: Predictions before post-processing. Classes may stand in any order; they are matched by name. Soft masks
-            on different grids are brought to the largest.
-        method: As in :func:`fuse_boxes`; ``iou_threshold`` and ``per_class`` too.
+        sets: Predictions before post-processing. Classes may stand in any order and some may be missing; they are
+            matched by name, and a model has no say in the scores of a class that it does not know. Soft masks on
+            different grids are brought to the largest.
+        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too.
         weights: One a set, above 0; only their ratios count. Equal if None.
-        iou_threshold: Boxes that overlap by more are one cell; the method's own if None.
-        score_threshold: Cells scored lower by their model take no part.
-        per_class: Whether only cells of one class are fused with each other.
-        average_masks: With a method that keeps boxes: average the suppressed cells' masks too, if their agreement with
-            the kept one, as far as its box reaches, is at least 0.5 (soft IoU).
+        score_thresholds: Cells scored lower by their model take no part: one for all sets, or one a set.
+        average_masks: With nms: average the suppressed cells' masks too, if their agreement with the kept one, as far
+            as its box reaches, is at least 0.5 (soft IoU).
+        boxes_only: Leave all masks out, for a model's mask heads to draw them on the fused boxes.
         names: What messages and the result's source call the sets, for example their files' paths.
 
     Returns:
-        Images sorted by id; ``source`` has ``kind`` 'fused', the settings, and ``members``: name, weight and source.
+        Images sorted by id; ``source`` has ``kind`` 'fused', the settings, ``members`` (name, weight, score threshold
+        and source), and ``left_out``: the counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
 
     Raises:
-        InputError: No set, bad weights, images or classes that differ, sizes that differ, a value out of range.
+        InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
+            same predictions twice, no mask anywhere, a value out of range.
     """
-    iou_threshold = check_settings(method, iou_threshold)
-    if not 0 <= score_threshold <= 1:
-        raise InputError(f'the score threshold is {score_threshold:g}; it must lie in 0 to 1')
+    method = resolve_method(method, iou_threshold)
     scaled = check_weights(weights, len(sets))
     names = [f'set {number}' for number in range(1, len(sets) + 1)] if names is None else list(names)
     if len(names) != len(sets):
         raise InputError(f'{len(names)} names for {len(sets)} prediction sets; give one name each')
     classes = _common_classes(sets, names)
+    thresholds = _thresholds_of(score_thresholds, names)
+    limits = np.array([_by_label(value, classes) for value in thresholds])
     _check_same_images(sets, names)
+    _check_masks(sets, boxes_only)
     lookups = [_relabelled(one, classes) for one in sets]
-    images = tuple(
-        fuse_image(
+    _refuse_copies(lookups, names)
+    known_labels = [{classes.index(name) for name in one.classes} for one in sets]
+    images, left_out = [], Counter()
+    for image_id in progress(sorted(sets[0].image_ids), 'fusing'):
+        fused, counts = fuse_image_and_count(
             [lookup[image_id] for lookup in lookups],
             method,
             scaled.tolist(),
-            iou_threshold,
-            score_threshold,
+            None,
+            limits,
             per_class,
             average_masks,
+            boxes_only,
+            known_labels,
         )
-        for image_id in progress(sorted(sets[0].image_ids), 'fusing')
-    )
+        images.append(fused)
+        left_out.update(counts)
     given = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
     members = [
-        {'name': name, 'weight': weight, 'source': dict(one.source)}
-        for name, weight, one in zip(names, given, sets, strict=True)
+        {'name': name, 'weight': weight, 'score_threshold': threshold, 'source': dict(one.source)}
+        for name, weight, threshold, one in zip(names, given, thresholds, sets, strict=True)
     ]
     source = {
         'kind': 'fused',
-        'method': method,
-        'iou_threshold': float(iou_threshold),
-        'score_threshold': float(score_threshold),
+        'method': name_of(method),
+        **asdict(method),
         'per_class': per_class,
         'average_masks': average_masks,
+        'boxes_only': boxes_only,
         'members': sorted(members, key=lambda member: member['name']),
+        'left_out': {name: left_out[name] for name in sorted(left_out)},
     }
-    return PredictionSet(images=images, classes=classes, source=source)
+    return PredictionSet(images=tuple(images), classes=classes, source=source)
 
 
-def fuse_image(
-    images: Sequence[ImagePredictions],
-    method: str = DEFAULT_METHOD,
-    weights: Sequence[float] | None = None,
-    iou_threshold: float | None = None,
-    score_threshold: float = 0.0,
-    per_class: bool = True,
-    average_masks: bool = False,
-) -> ImagePredictions:
-    """Fuses several models' predictions of one image; see :func:`fuse`."""
-    image_id, size = images[0].image_id, images[0].size
-    for image in images:
-        check_values(image)
-        if image.size != size:
-            raise InputError(
-                f'image {image_id}: {image.size[1]}x{image.size[0]} px in one set, {size[1]}x{size[0]} in another; '
-                'predict on the same files'
-            )
-        if image.crops is not None:
-            raise InputError(f'image {image_id}: already post-processed; fuse predictions as the models gave them')
-    images = [image.select(image.scores >= score_threshold) for image in images]
-    scaled = check_weights(weights, len(images))
-    fused = fuse_boxes(
-        [image.boxes for image in images],
-        [image.scores for image in images],
-        [image.labels for image in images],
-        size,
-        method,
-        iou_threshold,
-        scaled.tolist(),
-        per_class,
-        tie_breakers=[_fingerprints(image.soft_masks) for image in images],
-    )
-    return ImagePredictions(
-        image_id=image_id,
-        size=size,
-        boxes=fused.boxes,
-        scores=fused.scores,
-        labels=fused.labels,
-        soft_masks=quantise(_fuse_masks(images, fused, scaled, average_masks)),
-    )
+def _thresholds_of(
+    score_thresholds: ScoreThreshold | Sequence[ScoreThreshold], names: Sequence[str]
+) -> list[ScoreThreshold]:
+    """One score threshold a set, of plain types.
 
-
-def _fuse_masks(
-    images: Sequence[ImagePredictions], fused: FusedBoxes, weights: NDArray[np.float64], average_masks: bool
-) -> NDArray[np.float32]:
-    """Soft masks of the fused boxes, on the largest of the models' grids."""
-    grid = max(image.soft_masks.shape[1] for image in images)
-    own_only = fused.keeps_boxes and not average_masks
-    members = [rows[:1] if own_only else rows for rows in fused.members]
-    if not members:
-        return np.zeros((0, grid, grid), dtype=np.float32)
-    owners = np.repeat(np.arange(len(members)), [len(rows) for rows in members])
-    models, indices = np.concatenate(members).T
-    soft_masks = np.empty((len(owners), grid, grid), dtype=np.float32)
-    shares = np.empty(len(owners))
-    for model, image in enumerate(images):
-        rows = np.flatnonzero(models == model)
-        chosen = indices[rows]
-        soft_masks[rows] = resample_soft_masks(
-            image.soft_masks[chosen], image.boxes[chosen], fused.boxes[owners[rows]], grid
+    Raises:
+        InputError: Another number of them than of sets, or one outside 0 to 1.
+    """
+    alike = isinstance(score_thresholds, Mapping) or np.ndim(score_thresholds) == 0
+    given = [score_thresholds] * len(names) if alike else list(score_thresholds)
+    if len(given) != len(names):
+        raise InputError(
+            f'{len(given)} score thresholds for {len(names)} prediction sets; give one each or one for all'
         )
-        shares[rows] = weights[model] * image.scores[chosen]
-    if fused.keeps_boxes and average_masks:
-        first = np.searchsorted(owners, np.arange(len(members)))
-        agrees = agreement(soft_masks, soft_masks[first[owners]]) >= MIN_AGREEMENT
-        agrees[first] = True
-        shares[~agrees] = 0
-    return weighted_mean(soft_masks, shares, owners)
+    for value in given:
+        for number in value.values() if isinstance(value, Mapping) else [value]:
+            check_number('the score threshold', number, lowest=0, highest=1)
+    return [dict(value) if isinstance(value, Mapping) else float(value) for value in given]
 
 
-def _fingerprints(soft_masks: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Tells masks apart whose cells are equal in all else, whatever order they come in."""
-    return np.array([zlib.crc32(mask) for mask in np.ascontiguousarray(soft_masks)], dtype=np.int64)
+def _by_label(threshold: ScoreThreshold, classes: Sequence[str]) -> list[float]:
+    if not isinstance(threshold, Mapping):
+        return [threshold] * len(classes)
+    for name in threshold:
+        if name not in classes:
+            raise InputError(f'score threshold of an unknown class {name!r}{did_you_mean(str(name), classes)}')
+    return [float(threshold.get(name, 0)) for name in classes]
 
 
 def _common_classes(sets: Sequence[PredictionSet], names: Sequence[str]) -> tuple[str, ...]:
-    """The classes that all sets have; the order must not depend on which set comes first."""
-    for one, name in zip(sets, names, strict=True):
-        if set(one.classes) != set(sets[0].classes):
-            raise InputError(
-                f'{name} has the classes {", ".join(one.classes)}, {names[0]} has {", ".join(sets[0].classes)}; '
-                'fuse models of the same classes'
-            )
-    return min(one.classes for one in sets)
+    """The classes of all sets together; their order must not depend on which set comes first.
+
+    Raises:
+        InputError: No set has all of them, and they are not the project's cell types: a misspelt class would become
+            one of its own.
+    """
+    everything = set().union(*(one.classes for one in sets))
+    complete = [one.classes for one in sets if set(one.classes) == everything]
+    if complete:
+        return min(complete)
+    if everything <= set(CELL_TYPES):
+        return tuple(name for name in CELL_TYPES if name in everything)
+    widest = max(range(len(sets)), key=lambda number: len(sets[number].classes))
+    other = next(number for number, one in enumerate(sets) if not set(one.classes) <= set(sets[widest].classes))
+    raise InputError(
+        f'{names[other]} has the classes {", ".join(sets[other].classes)}, {names[widest]} has '
+        f'{", ".join(sets[widest].classes)}; fuse models of the same classes, or of a part of them'
+    )
 
 
 def _check_same_images(sets: Sequence[PredictionSet], names: Sequence[str]) -> None:
@@ -187,6 +164,44 @@ def _check_same_images(sets: Sequence[PredictionSet], names: Sequence[str]) -> N
                 f'{name} has no image {missing[0]}{others}, which another file has; '
                 'run tools/test.py on the same images for all models'
             )
+    sizes = sets[0].by_id()
+    for one, name in zip(sets[1:], names[1:], strict=True):
+        for image in one.images:
+            (height, width), (other_height, other_width) = image.size, sizes[image.image_id].size
+            if (height, width) != (other_height, other_width):
+                raise InputError(
+                    f'image {image.image_id} is {width}x{height} px in {name}, {other_width}x{other_height} in '
+                    f'{names[0]}; predict on the same files'
+                )
+
+
+def _check_masks(sets: Sequence[PredictionSet], boxes_only: bool) -> None:
+    """Refuses boxes alone where masks are asked for."""
+    filled = [image for one in sets for image in one.images if len(image)]
+    if filled and not boxes_only and not any(image.has_masks for image in filled):
+        raise InputError(
+            'boxes without masks in all files; fuse them with --boxes-only, and let tools/test.py draw the masks'
+        )
+
+
+def _refuse_copies(lookups: Sequence[Mapping[str, ImagePredictions]], names: Sequence[str]) -> None:
+    """Refuses two sets that hold the same cells: the model would count twice. Sets without any cell are no copies."""
+    first_of: dict[bytes, str] = {}
+    for lookup, name in zip(lookups, names, strict=True):
+        if not any(map(len, lookup.values())):
+            continue
+        digest = hashlib.sha256()
+        for image_id in sorted(lookup):
+            image = lookup[image_id]
+            digest.update(f'{len(image)} {image.soft_masks.shape}'.encode())
+            for array in (image.boxes, image.scores, image.labels, image.soft_masks):
+                digest.update(np.ascontiguousarray(array))
+        if digest.digest() in first_of:
+            raise InputError(
+                f'{name} and {first_of[digest.digest()]} hold the same predictions; leave one out, or give it a '
+                'greater weight'
+            )
+        first_of[digest.digest()] = name
 
 
 def _relabelled(one: PredictionSet, classes: tuple[str, ...]) -> dict[str, ImagePredictions]:

@@ -1,5 +1,7 @@
 """Soft masks of one cell from several boxes: resampled onto one box's grid, and averaged."""
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,13 +36,17 @@ def resample_soft_masks(
     Returns:
         float32 ``(N, grid, grid)``.
     """
-    side = soft_masks.shape[1]
-    grid = side if grid is None else grid
-    source = np.asarray(from_boxes, dtype=np.float64)
-    target = np.asarray(to_boxes, dtype=np.float64)
-    columns = _interpolation(source[:, 0::2], target[:, 0::2], side, grid)
-    rows = _interpolation(source[:, 1::2], target[:, 1::2], side, grid)
-    return rows @ soft_masks.astype(np.float32, copy=False) @ columns.transpose(0, 2, 1)
+    from sartorius.fusion.kernels import masks
+
+    grid = soft_masks.shape[1] if grid is None else grid
+    resampled = np.empty((len(soft_masks), grid, grid), dtype=np.float32)
+    masks.resample(
+        np.ascontiguousarray(soft_masks, dtype=np.float32),
+        np.ascontiguousarray(from_boxes, dtype=np.float64),
+        np.ascontiguousarray(to_boxes, dtype=np.float64),
+        resampled,
+    )
+    return resampled
 
 
 def weighted_mean(
@@ -58,12 +64,16 @@ def weighted_mean(
     """
     if len(groups) == 0:
         return np.zeros((0, *soft_masks.shape[1:]), dtype=np.float32)
-    starts = np.searchsorted(groups, np.arange(groups[-1] + 1))
-    totals = np.add.reduceat(np.asarray(weights, dtype=np.float64), starts)
-    shares = np.asarray(weights, dtype=np.float64) / totals[groups]
+    from sartorius.fusion.kernels import masks
+
+    values = np.asarray(weights, dtype=np.float64)
+    shares = values / np.bincount(groups, values)[groups]
     # In double precision, so that the order of a group's members does not show after rounding.
-    sums = np.add.reduceat(soft_masks * shares[:, None, None], starts, axis=0)
-    return sums.clip(0, 1).astype(np.float32)
+    means = np.empty((groups[-1] + 1, *soft_masks.shape[1:]), dtype=np.float32)
+    masks.weighted_mean(
+        np.ascontiguousarray(soft_masks).reshape(len(groups), -1), shares, groups, means.reshape(len(means), -1)
+    )
+    return means
 
 
 def agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -81,13 +91,6 @@ def agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def _interpolation(
-    source: NDArray[np.float64], target: NDArray[np.float64], side: int, grid: int
-) -> NDArray[np.float32]:
-    """Bilinear weights ``(N, grid, side)`` of one axis, from the ends ``(N, 2)`` of the boxes along it."""
-    steps = (np.arange(grid) + 0.5) / grid
-    points = target[:, :1] + steps * (target[:, 1:] - target[:, :1])
-    coordinates = (points - source[:, :1]) / (source[:, 1:] - source[:, :1]) * side - 0.5
-    distances = np.abs(coordinates[:, :, None].astype(np.float32) - np.arange(side, dtype=np.float32))
-    inside = (coordinates >= -0.5) & (coordinates <= side - 0.5)
-    return np.maximum(1 - distances, 0) * inside[:, :, None]
+def fingerprints(soft_masks: NDArray[np.floating]) -> NDArray[np.int64]:
+    """int64 ``(N,)``: tells masks apart whose cells are equal in all else, whatever order they come in."""
+    return np.array([zlib.crc32(mask) for mask in np.ascontiguousarray(soft_masks)], dtype=np.int64)

@@ -1,19 +1,19 @@
 """Boxes of several models become one set, and their members are known."""
 
-import ensemble_boxes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sartorius.fusion import METHODS, fuse_boxes
-from sartorius.fusion import boxes as boxes_module
-from sartorius.fusion.candidates import Candidates, Fusion
-from sartorius.fusion.methods import Method
-from sartorius.masks.nms import box_iou, box_nms
+from sartorius.fusion import METHODS, build_method, fuse_boxes
+from sartorius.masks.nms import box_nms
 from sartorius.utils.errors import InputError
 
 SIZE = (100, 200)
+# Consensus compares masks, which boxes alone do not have.
+BOX_METHODS = [name for name in METHODS if name != 'consensus']
+# Those that leave no cell out and no double in.
+MERGING = ['wbf', 'nms', 'nmw']
 
 
 def arrays(*cells):
@@ -86,31 +86,79 @@ def test_nms_weights_lower_the_scores_of_the_weaker_model_alone():
     np.testing.assert_array_equal(fused.scores, np.float32([0.6]))
 
 
+def test_nmw_by_hand():
+    # IoU 9/11: the second box counts .3 x 9/11 against .6.
+    fused = run(
+        arrays((10, 10, 20, 20, 0.6, 0)),
+        arrays((11, 10, 21, 20, 0.3, 0), (50, 50, 60, 70, 0.8, 0)),
+        method='nmw',
+    )
+    np.testing.assert_array_equal(fused.scores, np.float32([0.8, 0.6]))
+    shift = (0.3 * 9 / 11) / (0.6 + 0.3 * 9 / 11)
+    np.testing.assert_allclose(fused.boxes, [[50, 50, 60, 70], [10 + shift, 10, 20 + shift, 20]], atol=1e-5)
+    assert member_pairs(fused) == [[(1, 1)], [(0, 0), (1, 0)]]
+    weighted = run(arrays((10, 10, 20, 20, 0.6, 0)), arrays((11, 10, 21, 20, 0.9, 0)), method='nmw', weights=[2, 1])
+    np.testing.assert_allclose(weighted.scores, [0.6])
+
+
+def test_soft_nms_by_hand():
+    # IoU 1/3 with the best box.
+    models = arrays((10, 10, 20, 20, 0.8, 0)), arrays((15, 10, 25, 20, 0.6, 0), (10, 10, 20, 20, 0.5, 1))
+    fused = run(*models, method='soft-nms')
+    np.testing.assert_allclose(fused.scores, [0.8, 0.5, 0.6 * np.exp(-(1 / 9) / 0.5)], atol=1e-6)
+    assert member_pairs(fused) == [[(0, 0)], [(1, 1)], [(1, 0)]] and fused.keeps_boxes
+    linear = {'type': 'soft-nms', 'decay': 'linear'}
+    assert run(*models, method=build_method({**linear, 'iou_threshold': 0.3})).scores[2] == np.float32(0.4)
+    assert run(*models, method=build_method({**linear, 'iou_threshold': 0.4})).scores[1] == np.float32(0.6)
+    dropped = run(*models, method=build_method({'type': 'soft-nms', 'least_score': 0.5}))
+    assert member_pairs(dropped) == [[(0, 0)]] and dropped.rejected == 2
+
+
+@pytest.mark.parametrize(
+    ('conf_type', 'scores'),
+    [
+        # Model weights 1 and 1/2; .6 and .2 of the two models, .9 of the second alone, .8 and .7 of the first alone.
+        ('box_and_model_avg', [(0.6 + 0.1) / 1.5, 0.9 * 0.5 / 1.5, 0.75 / 1.5]),
+        ('avg', [(0.6 + 0.1) / 1.5, 0.45 / 1.5, 1.0]),
+        ('max', [0.6, 0.45, 0.8]),
+        ('absent_model_aware_avg', [(0.6 + 0.1) / 1.5, 0.45 / 1.5, 1.5 / 2.5]),
+    ],
+)
+def test_wbf_conf_types_by_hand(conf_type, scores):
+    fused = run(
+        arrays((10, 10, 20, 20, 0.6, 0), (50, 50, 60, 60, 0.8, 0), (50, 50, 60, 60, 0.7, 0)),
+        arrays((10, 10, 20, 20, 0.2, 0), (90, 50, 99, 60, 0.9, 0)),
+        method=build_method({'type': 'wbf', 'conf_type': conf_type}),
+        weights=[2, 1],
+    )
+    by_place = [float(fused.scores[fused.boxes[:, 0].round() == x][0]) for x in (10, 90, 50)]
+    np.testing.assert_allclose(by_place, scores, atol=1e-6)
+
+
+def test_avg_never_exceeds_one():
+    """As it does in ensemble-boxes, where a heavy model found a cell twice."""
+    heavy = arrays((10, 10, 20, 20, 1.0, 0), (10, 10, 20, 20, 1.0, 0))
+    fused = run(heavy, arrays(), method=build_method({'type': 'wbf', 'conf_type': 'avg'}), weights=[10, 1])
+    assert fused.scores.tolist() == [1]
+
+
+def test_a_model_has_no_say_in_classes_that_it_does_not_know():
+    models = arrays((10, 10, 20, 20, 0.6, 0), (50, 50, 60, 60, 0.8, 1)), arrays()
+    np.testing.assert_allclose(run(*models).scores, [0.4, 0.3], atol=1e-6)
+    np.testing.assert_allclose(run(*models, known_labels=[{0, 1}, {1}]).scores, [0.6, 0.4], atol=1e-6)
+    # Where classes are not told apart, a box is a box.
+    np.testing.assert_allclose(run(*models, known_labels=[{0, 1}, {1}], per_class=False).scores, [0.4, 0.3], atol=1e-6)
+
+
 def test_classes_are_fused_apart_or_voted_on():
     models = arrays((10, 10, 20, 20, 0.6, 0)), arrays((10, 10, 20, 20, 0.5, 2)), arrays((10, 10, 20, 21, 0.4, 2))
     assert sorted(run(*models, method='wbf').labels.tolist()) == [0, 2]
     # .5 + .4 for class 2 against .6 for class 0.
-    for method in METHODS:
+    for method in MERGING:
         fused = run(*models, method=method, per_class=False)
         assert fused.labels.tolist() == [2] and len(fused.members[0]) == 3
-
-
-def test_wbf_equals_ensemble_boxes_called_plainly():
-    rng = np.random.default_rng(0)
-    models = [random_model(rng, 60) for _ in range(3)]
-    fused = run(*models, method='wbf', iou_threshold=0.4)
-    inside = [np.clip(boxes, 0, [200, 100, 200, 100]) / [200, 100, 200, 100] for boxes, _, _ in models]
-    boxes, scores, labels = ensemble_boxes.weighted_boxes_fusion(
-        inside,
-        [model[1] for model in models],
-        [model[2] for model in models],
-        iou_thr=0.4,
-        conf_type='box_and_model_avg',
-    )
-    assert len(fused) == len(boxes)
-    np.testing.assert_allclose(fused.scores, scores, atol=1e-6)
-    np.testing.assert_allclose(fused.boxes, boxes * [200, 100, 200, 100], atol=1e-3)
-    np.testing.assert_array_equal(fused.labels, labels)
+    # Soft-NMS lets all stand, each of its own class.
+    assert run(*models, method='soft-nms', per_class=False).labels.tolist() == [0, 2, 2]
 
 
 def test_nms_equals_greedy_nms_on_all_boxes():
@@ -123,41 +171,21 @@ def test_nms_equals_greedy_nms_on_all_boxes():
     np.testing.assert_array_equal(fused.scores, scores[kept])
 
 
-@pytest.mark.parametrize('method', METHODS)
-def test_members_follow_the_rule(method):
+@pytest.mark.parametrize('method', MERGING)
+def test_every_box_is_a_member_of_one_fused_box(method):
     rng = np.random.default_rng(2)
     models = [random_model(rng, 70) for _ in range(4)]
-    fused = run(*models, method=method, iou_threshold=0.5)
-    limits = [200, 100, 200, 100]
-    owner = {pair: k for k, pairs in enumerate(member_pairs(fused)) for pair in pairs}
-    assert all(len(rows) for rows in fused.members)
-    for m, (boxes, _, labels) in enumerate(models):
-        iou = box_iou(np.clip(boxes, 0, limits), np.clip(fused.boxes, 0, limits))
-        for n in range(len(boxes)):
-            overlaps = np.where(fused.labels == labels[n], iou[n], -1)
-            # Rounding of the fused boxes to single precision decides nothing here: no overlap is that close to .5.
-            assert abs(overlaps.max() - 0.5) > 1e-6
-            assert owner.get((m, n)) == (int(overlaps.argmax()) if overlaps.max() > 0.5 else None)
+    fused = run(*models, method=method)
+    pairs = [pair for pairs in member_pairs(fused) for pair in pairs]
+    assert sorted(pairs) == [(m, n) for m in range(4) for n in range(70)]
+    for label, rows in zip(fused.labels, fused.members, strict=True):
+        assert {int(models[m][2][n]) for m, n in rows} == {int(label)}
+        scores = [float(models[m][1][n]) for m, n in rows]
+        assert scores == sorted(scores, reverse=True)
+    assert fused.unusable == fused.rejected == 0
 
 
-def test_a_fused_box_that_drifted_from_all_members_takes_the_nearest(monkeypatch):
-    def drift(candidates: Candidates, iou_threshold: float) -> Fusion:
-        return Fusion(candidates.boxes[:1] + 0.03, candidates.scores[:1], candidates.labels[:1])
-
-    monkeypatch.setitem(METHODS, 'drift', Method(drift, 0.5))
-    fused = run(arrays((10, 10, 20, 20, 0.9, 0), (50, 50, 60, 60, 0.8, 0)), method='drift')
-    assert member_pairs(fused) == [[(0, 0)]]
-
-
-def test_many_boxes_are_taken_in_parts(monkeypatch):
-    rng = np.random.default_rng(3)
-    models = [random_model(rng, 50) for _ in range(3)]
-    whole = run(*models)
-    monkeypatch.setattr(boxes_module, '_ROWS_AT_ONCE', 7)
-    assert member_pairs(run(*models)) == member_pairs(whole)
-
-
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', BOX_METHODS)
 def test_boxes_without_area_or_score_take_no_part(method):
     model = arrays(
         (10, 10, 20, 20, 0.9, 0),
@@ -170,18 +198,19 @@ def test_boxes_without_area_or_score_take_no_part(method):
     )
     fused = run(model, method=method)
     assert member_pairs(fused) == [[(0, 0)], [(0, 6)]]
-    # nms keeps the box as it is, as its mask spans it; wbf makes boxes inside the image.
-    expected = [190, 90, 230, 130] if method == 'nms' else [190, 90, 200, 100]
+    assert fused.unusable == 5 and fused.rejected == 0
+    # A chosen box stays as it is, as its mask spans it; those that are made lie inside the image.
+    expected = [190, 90, 230, 130] if fused.keeps_boxes else [190, 90, 200, 100]
     np.testing.assert_allclose(fused.boxes[1], expected)
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', BOX_METHODS)
 def test_nothing_found_by_anyone(method):
     fused = run(arrays(), arrays(), method=method)
     assert len(fused) == 0 and fused.boxes.shape == (0, 4) and fused.members == ()
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', BOX_METHODS)
 def test_one_model_without_overlaps_comes_back_as_it_went_in(method):
     model = arrays((10, 10, 20.3, 20.7, 0.9, 1), (30.1, 10, 44, 20, 0.8, 0), (60, 60, 61, 61.5, 0.7, 2))
     fused = run(model, method=method)
@@ -189,7 +218,7 @@ def test_one_model_without_overlaps_comes_back_as_it_went_in(method):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', MERGING)
 @pytest.mark.parametrize('copies', [2, 3, 5])
 def test_a_model_named_again_changes_nothing(method, copies):
     rng = np.random.default_rng(4)
@@ -218,7 +247,7 @@ coarse_model = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(
     models=st.lists(coarse_model, min_size=1, max_size=4),
-    method=st.sampled_from(sorted(METHODS)),
+    method=st.sampled_from(BOX_METHODS),
     per_class=st.booleans(),
     weighted=st.booleans(),
     random=st.randoms(use_true_random=False),
@@ -252,7 +281,7 @@ extreme = st.one_of(
         min_size=1,
         max_size=3,
     ),
-    method=st.sampled_from(sorted(METHODS)),
+    method=st.sampled_from(BOX_METHODS),
 )
 def test_hostile_boxes_give_valid_ones(models, method):
     fused = run(*(arrays(*model) for model in models), method=method)
@@ -267,9 +296,10 @@ ONE = arrays((10, 10, 20, 20, 0.6, 0))
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'method': 'average'}, "unknown fusion method 'average'; choose from wbf, nms"),
+        ({'method': 'average'}, "unknown fusion method 'average'; choose from wbf, nms, soft-nms, nmw, consensus"),
         ({'iou_threshold': 1.0}, 'IoU threshold is 1'),
         ({'iou_threshold': float('nan')}, 'IoU threshold is nan'),
+        ({'method': 'consensus'}, 'consensus compares masks, and here are boxes alone'),
         ({'weights': [1]}, '1 weights for 2 sets'),
         ({'weights': [1, 0]}, 'weight 0 is not above 0'),
         ({'weights': [1, -2]}, 'weight -2 is not above 0'),
@@ -289,6 +319,7 @@ def test_bad_settings_are_refused(options, message):
         ((ONE[0], np.float32([1.5]), ONE[2]), 'model 1: a score lies outside'),
         ((ONE[0] * np.float32(np.inf), ONE[1], ONE[2]), 'model 1: a box holds a value that is not finite'),
         ((ONE[0][:0], ONE[1], ONE[2]), r'model 1: boxes \(0, 4\)'),
+        ((ONE[0], ONE[1], ONE[2] - 1), 'model 1: label -1 is negative'),
     ],
 )
 def test_bad_values_are_refused(model, message):
@@ -305,3 +336,25 @@ def test_selecting_keeps_members_and_boxes_together():
     fused = run(arrays((10, 10, 20, 20, 0.6, 0), (50, 50, 60, 70, 0.8, 1)), method='wbf')
     last = fused.select(np.array([1]))
     assert member_pairs(last) == [[(0, 0)]] and last.labels.tolist() == [0] and len(last) == 1
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        ({'type': 'wfb'}, "unknown fusion method 'wfb'"),
+        ({'type': 'wbf', 'iou_treshold': 0.5}, "wbf has no parameter 'iou_treshold'; did you mean 'iou_threshold'"),
+        ({'type': 'nms', 'conf_type': 'max'}, "nms has no parameter 'conf_type'; known: iou_threshold"),
+        ({'type': 'wbf', 'conf_type': 'mean'}, "conf_type is 'mean'; choose from box_and_model_avg, avg, max"),
+        ({'type': 'wbf', 'iou_threshold': '0.5'}, "IoU threshold is '0.5'"),
+        ({'type': 'soft-nms', 'decay': 'cubic'}, "decay is 'cubic'; choose from gaussian, linear"),
+        ({'type': 'soft-nms', 'sigma': 0}, 'sigma is 0; it must be a number above 0'),
+        ({'type': 'soft-nms', 'sigma': float('nan')}, 'sigma is nan'),
+        ({'type': 'soft-nms', 'least_score': 2}, 'least_score is 2; it must be a number at least 0 and at most 1'),
+        ({'type': 'consensus', 'least_models': 0}, 'least_models is 0'),
+        ({'iou_threshold': 0.5}, r'write dict\(type='),
+        ('wbf', r'write dict\(type='),
+    ],
+)
+def test_bad_method_configs_are_refused(config, message):
+    with pytest.raises(InputError, match=message):
+        build_method(config)

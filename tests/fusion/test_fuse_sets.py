@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sartorius.fusion import METHODS, fuse
-from sartorius.fusion.sets import fuse_image
+from sartorius.fusion import METHODS, build_method, fuse, fuse_image
+from sartorius.fusion.image import fuse_image_and_count
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.kaggle_rle import decode
 from sartorius.masks.paste import binarise, paste_soft_mask
@@ -19,6 +19,8 @@ from sartorius.utils.errors import InputError
 
 SIZE = (90, 120)
 GRID = 12
+# Soft-NMS lets doubles stand.
+MERGING = [name for name in METHODS if name != 'soft-nms']
 
 
 def make_image(boxes, scores, soft_masks, labels=None, image_id='a', size=SIZE) -> ImagePredictions:
@@ -96,7 +98,9 @@ def test_masks_equal_the_mean_of_full_size_bitmaps(seed):
     np.testing.assert_allclose(fused.soft_masks[0], expected, atol=0.5 / 255 + 1e-3)
 
 
-@pytest.mark.parametrize(('method', 'average'), [('wbf', False), ('nms', False), ('nms', True)])
+@pytest.mark.parametrize(
+    ('method', 'average'), [('wbf', False), ('nmw', False), ('consensus', False), ('nms', False), ('nms', True)]
+)
 def test_members_that_agree_give_the_mask_they_agree_on(method, average):
     truth = disk((50.3, 40.6), 13)
     box = np.array([36, 27, 65, 55])
@@ -159,8 +163,8 @@ def test_one_set_without_overlaps_comes_back(method):
     assert_same_cells(fuse_image([image], method), image)
 
 
-@pytest.mark.parametrize('method', METHODS)
-def test_a_set_named_three_times_is_the_set(method):
+@pytest.mark.parametrize('method', MERGING)
+def test_an_image_three_times_is_the_image(method):
     rng = np.random.default_rng(3)
     boxes = [[5, 5, 15, 17], [40.2, 30.1, 55, 50], [80, 60, 99.5, 80.5]]
     image = make_image(boxes, [0.9, 0.8, 0.7], rng.random((3, GRID, GRID)), [1, 0, 2])
@@ -209,7 +213,26 @@ def test_a_score_threshold_leaves_cells_out_before_the_fusion():
     ones = np.ones((1, GRID, GRID))
     images = [make_image([box], [0.9], ones), make_image([box], [0.2], ones)]
     np.testing.assert_allclose(fuse_image(images, 'wbf').scores, [0.55], atol=1e-6)
-    np.testing.assert_allclose(fuse_image(images, 'wbf', score_threshold=0.3).scores, [0.45], atol=1e-6)
+    np.testing.assert_allclose(fuse_image(images, 'wbf', score_thresholds=0.3).scores, [0.45], atol=1e-6)
+
+
+def test_score_thresholds_a_set_and_a_class():
+    ones = np.ones((2, GRID, GRID))
+    boxes = [[20, 20, 40, 40], [60, 20, 80, 40]]
+    sets = as_sets(
+        make_image(boxes, [0.35, 0.35], ones, [0, 1]),
+        make_image([[0, 50, 20, 70], [30, 50, 50, 70]], [0.35, 0.2], ones, [0, 1]),
+    )
+
+    def kept(thresholds):
+        fused = fuse(sets, 'nms', score_thresholds=thresholds)
+        return sorted(fused.images[0].boxes[:, 0].tolist()), fused.source['left_out']['low_score']
+
+    # A score that equals its threshold stays, in single precision too.
+    assert kept(0.35) == ([0, 20, 60], 1)
+    assert kept([0.4, 0]) == ([0, 30], 2)
+    assert kept([dict(shsy5y=0.5), dict(astro=0.3, shsy5y=0.4)]) == ([60], 3)
+    assert kept(dict(astro=0.3, cort=0.9)) == ([0, 20, 60], 1)
 
 
 def test_classes_are_matched_by_name():
@@ -225,21 +248,27 @@ def test_classes_are_matched_by_name():
 def test_images_are_matched_by_id_and_the_source_tells_all():
     rng = np.random.default_rng(4)
     a, b = random_image(rng, image_id='a'), random_image(rng, image_id='b')
-    sets = [PredictionSet((a, b), source={'config': 'one.py'}), PredictionSet((b, a), source={'config': 'two.py'})]
-    fused = fuse(sets, 'wbf', weights=[1, 3], names=['z.npz', 'y.npz'])
+    other_a, other_b = random_image(rng, image_id='a'), random_image(rng, image_id='b')
+    sets = [
+        PredictionSet((a, b), source={'config': 'one.py'}),
+        PredictionSet((other_b, other_a), source={'config': 'two.py'}),
+    ]
+    fused = fuse(sets, 'wbf', weights=[1, 3], score_thresholds=[0, dict(cort=0)], names=['z.npz', 'y.npz'])
     assert fused.image_ids == ('a', 'b')
-    assert_same_cells(fused.images[0], fuse_image([a, a], 'wbf', [1, 3]))
+    assert_same_cells(fused.images[0], fuse_image([a, other_a], 'wbf', [1, 3]))
     assert fused.source == {
         'kind': 'fused',
         'method': 'wbf',
         'iou_threshold': 0.6,
-        'score_threshold': 0.0,
+        'conf_type': 'box_and_model_avg',
         'per_class': True,
         'average_masks': False,
+        'boxes_only': False,
         'members': [
-            {'name': 'y.npz', 'weight': 3.0, 'source': {'config': 'two.py'}},
-            {'name': 'z.npz', 'weight': 1.0, 'source': {'config': 'one.py'}},
+            {'name': 'y.npz', 'weight': 3.0, 'score_threshold': {'cort': 0.0}, 'source': {'config': 'two.py'}},
+            {'name': 'z.npz', 'weight': 1.0, 'score_threshold': 0.0, 'source': {'config': 'one.py'}},
         ],
+        'left_out': {'low_score': 0, 'rejected': 0, 'unusable': 0, 'without_mask': 0},
     }
 
 
@@ -277,11 +306,100 @@ def test_other_classes_are_refused():
         fuse(sets, names=['one.npz', 'two.npz'])
 
 
+def test_a_model_that_lacks_a_class_has_no_say_in_it():
+    ones = np.ones((2, GRID, GRID))
+    boxes = [[20, 20, 40, 40], [60, 20, 80, 40]]
+    everything = PredictionSet((make_image(boxes, [0.9, 0.8], ones, [0, 1]),))
+    cort_alone = PredictionSet((make_image([[90, 60, 110, 80]], [0.7], ones[:1], [0]),), ('cort',))
+    for sets in ([everything, cort_alone], [cort_alone, everything]):
+        fused = fuse(sets)
+        assert fused.classes == ('shsy5y', 'astro', 'cort')
+        assert fused.images[0].labels.tolist() == [0, 1, 2]
+        # Of cort, the first model found nothing.
+        np.testing.assert_allclose(fused.images[0].scores, [0.9, 0.8, 0.35], atol=1e-6)
+
+
+def test_models_of_one_cell_type_each():
+    ones = np.ones((1, GRID, GRID))
+    sets = [PredictionSet((make_image([[20, 20, 40, 40]], [0.5], ones, [0]),), (name,)) for name in ('cort', 'shsy5y')]
+    fused = fuse(sets)
+    assert fused.classes == ('shsy5y', 'cort') and fused.images[0].labels.tolist() == [0, 1]
+
+
 def test_other_sizes_are_refused():
     image = random_image(np.random.default_rng(9))
     other = make_image(image.boxes, image.scores, image.soft_masks, size=(45, 60))
-    with pytest.raises(InputError, match='image a: 60x45 px in one set, 120x90 in another'):
+    with pytest.raises(InputError, match='image a is 60x45 px in set 2, 120x90 in set 1; predict on the same files'):
         fuse(as_sets(image, other))
+    with pytest.raises(InputError, match='image a: 60x45 px in one set, 120x90 in another'):
+        fuse_image([image, other])
+
+
+def test_the_same_predictions_under_two_names_are_refused():
+    rng = np.random.default_rng(13)
+    a, b, other = (random_image(rng, image_id=name) for name in 'aba')
+    sets = [PredictionSet(images) for images in ((a, b), (other, b), (b, a))]
+    with pytest.raises(InputError, match=r'3\.npz and 1\.npz hold the same predictions; leave one out'):
+        fuse(sets, names=['1.npz', '2.npz', '3.npz'])
+    # Two models that found nothing are no copies of each other, nor are other masks in the same boxes.
+    empty = ImagePredictions.empty('a', SIZE, GRID)
+    assert len(fuse(as_sets(empty, empty)).images[0]) == 0
+    fuse(as_sets(a, make_image(a.boxes, a.scores, 1 - a.soft_masks, a.labels)))
+
+
+def without_masks(image):
+    return ImagePredictions(
+        image.image_id, image.size, image.boxes, image.scores, image.labels, np.zeros((len(image), 0, 0), np.float32)
+    )
+
+
+@pytest.mark.parametrize('method', ['wbf', 'nmw'])
+def test_boxes_alone_have_a_say_in_place_and_score_but_not_in_the_mask(method):
+    rng = np.random.default_rng(14)
+    model = make_image([[20, 20, 40, 40]], [0.6], rng.random((1, GRID, GRID)))
+    detector = without_masks(make_image([[21, 20, 41, 40], [60, 60, 70, 70]], [0.6, 0.9], rng.random((2, 2, 2))))
+    fused, left_out = fuse_image_and_count([model, detector], method)
+    assert len(fused) == 1 and left_out['without_mask'] == 1
+    assert 20.1 < fused.boxes[0, 0] < 20.9
+    # As if the box had come with the model's own mask.
+    alike = make_image([[21, 20, 41, 40]], [0.6], np.zeros((1, GRID, GRID)))
+    alike_fused = fuse_image([model, alike], method)
+    np.testing.assert_array_equal(fused.boxes, alike_fused.boxes)
+    np.testing.assert_array_equal(fused.scores, alike_fused.scores)
+    # The zeros of that made-up mask would have spoilt it; only the model's own is sampled.
+    assert fused.soft_masks.max() > 1.5 * alike_fused.soft_masks.max()
+
+
+def test_a_chosen_box_without_mask_takes_that_of_the_box_it_suppressed():
+    rng = np.random.default_rng(15)
+    model = make_image([[20, 20, 40, 40]], [0.6], rng.random((1, GRID, GRID)))
+    detector = without_masks(make_image([[20, 20, 40, 40]], [0.7], rng.random((1, 2, 2))))
+    fused = fuse_image([model, detector], 'nms')
+    np.testing.assert_array_equal(fused.scores, np.float32([0.7]))
+    np.testing.assert_allclose(fused.soft_masks, model.soft_masks, atol=1.01 / 255)
+
+
+def test_fused_boxes_without_masks_are_handed_on(tmp_path):
+    rng = np.random.default_rng(16)
+    sets = as_sets(random_image(rng), without_masks(random_image(rng)))
+    fused = fuse(sets, boxes_only=True)
+    assert not fused.images[0].has_masks and 'without_mask' not in fused.source['left_out']
+    with_masks = fuse(sets)
+    assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source['left_out']['without_mask']
+    save_predictions(tmp_path / 'boxes.npz', fused)
+    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them with .* --boxes'):
+        load_predictions(tmp_path / 'boxes.npz')
+    assert_same_cells(load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True).images[0], fused.images[0])
+
+
+def test_boxes_alone_everywhere_are_refused_where_masks_are_asked_for():
+    rng = np.random.default_rng(17)
+    sets = as_sets(without_masks(random_image(rng)), without_masks(random_image(rng)))
+    with pytest.raises(InputError, match='boxes without masks in all files; fuse them with --boxes-only'):
+        fuse(sets)
+    assert len(fuse(sets, boxes_only=True).images[0]) > 0
+    with pytest.raises(InputError, match='consensus compares masks'):
+        fuse(as_sets(random_image(rng), without_masks(random_image(rng))), 'consensus')
 
 
 def test_post_processed_cells_are_refused():
@@ -299,7 +417,12 @@ def test_post_processed_cells_are_refused():
         ({'weights': [0, 1]}, 'weight 0 is not above 0'),
         ({'method': 'mean'}, 'unknown fusion method'),
         ({'iou_threshold': 0}, 'IoU threshold is 0'),
-        ({'score_threshold': -1}, 'score threshold is -1'),
+        ({'score_thresholds': -1}, 'score threshold is -1'),
+        ({'score_thresholds': float('nan')}, 'score threshold is nan'),
+        ({'score_thresholds': [0.1]}, '1 score thresholds for 2 prediction sets'),
+        ({'score_thresholds': [0.1, '0.2']}, "score threshold is '0.2'"),
+        ({'score_thresholds': [0.1, dict(astr=0.1)]}, "unknown class 'astr'; did you mean 'astro'"),
+        ({'method': build_method({'type': 'consensus', 'least_models': 3})}, 'least_models is 3, and there are 2'),
         ({'names': ['a']}, '1 names for 2'),
     ],
 )

@@ -1,6 +1,7 @@
 """The command line of tools/ensemble.py."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -42,31 +43,29 @@ def put(path, seed=0, images='ab', classes=('shsy5y', 'astro', 'cort'), config='
     return path
 
 
-@pytest.mark.parametrize('method', ['wbf', 'nms'])
+@pytest.mark.parametrize('method', ['wbf', 'nms', 'soft-nms', 'nmw', 'consensus'])
 def test_two_models_are_fused_and_the_next_command_is_said(tool, tmp_path, capsys, method):
     first, second = put(tmp_path / '1.npz', 1), put(tmp_path / '2.npz', 2, config='cascade.py')
     out = tmp_path / 'deep/fused.npz'
     tool.main([str(first), str(second), '--method', method, '--weights', '1', '2', '--out', str(out)])
     fused = load_predictions(out)
-    assert [len(image) for image in fused.images] == [3, 3]
+    assert [len(image) for image in fused.images] == ([6, 6] if method == 'soft-nms' else [3, 3])
     assert fused.source['kind'] == 'fused' and fused.source['method'] == method
     assert [member['name'] for member in fused.source['members']] == [str(first), str(second)]
     assert [member['weight'] for member in fused.source['members']] == [1, 2]
     assert fused.source['members'][1]['source']['config'] == 'cascade.py'
     printed = capsys.readouterr().out
-    assert 'cascade.py  2       6' in printed and '2 images, 6 cells' in printed
+    assert 'cascade.py  2       6' in printed and f'2 images, {12 if method == "soft-nms" else 6} cells' in printed
+    assert 'left out' not in printed
     assert printed.splitlines()[-1] == f'next: python tools/make_submission.py {out}'
 
 
-def test_the_order_of_the_files_makes_no_difference(tool, tmp_path):
+@pytest.mark.parametrize('method', ['wbf', 'nms', 'soft-nms', 'nmw', 'consensus'])
+def test_the_order_of_the_files_makes_no_difference(tool, tmp_path, method):
     paths = [str(put(tmp_path / f'{n}.npz', n)) for n in range(3)]
-    tool.main([*paths, '--out', str(tmp_path / 'one.npz')])
-    tool.main([*paths[::-1], '--out', str(tmp_path / 'other.npz')])
-    one, other = load_predictions(tmp_path / 'one.npz'), load_predictions(tmp_path / 'other.npz')
-    assert dict(one.source) == dict(other.source)
-    for ours, theirs in zip(one.images, other.images, strict=True):
-        for name in ('boxes', 'scores', 'labels', 'soft_masks'):
-            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    tool.main([*paths, '--method', method, '--out', str(tmp_path / 'one.npz')])
+    tool.main([*paths[::-1], '--method', method, '--out', str(tmp_path / 'other.npz')])
+    assert (tmp_path / 'one.npz').read_bytes() == (tmp_path / 'other.npz').read_bytes()
 
 
 def damaged(path):
@@ -107,9 +106,75 @@ def test_files_named_badly_are_refused(tool, tmp_path):
         tool.main([str(sound), '--out', str(tmp_path / 'out.json')])
     with pytest.raises(FileNotFoundError):
         tool.main([str(sound), str(tmp_path / 'missing.npz'), '--out', str(tmp_path / 'out.npz')])
+    put(tmp_path / 'copy.npz')
+    with pytest.raises(InputError, match=r'sound\.npz and .*copy\.npz hold the same predictions'):
+        tool.main([str(tmp_path / 'copy.npz'), str(sound), '--out', str(tmp_path / 'out.npz')])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--average-masks'], '--average-masks is for --method nms; wbf has its own way'),
+        (['--method', 'soft-nms', '--iou', '0.5'], '--iou is not for the Gaussian soft-nms'),
+        (['--config', 'x.py', '--method', 'nms'], '--method and --config: write it into x.py'),
+        (['--config', 'x.py', '--across-classes'], '--across-classes and --config: write it into x.py'),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tool, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit) as stopped:
-        tool.main([str(sound), '--average-masks'])
-    assert stopped.value.code == 2
+        tool.main([str(put(tmp_path / '1.npz')), *options])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_config_says_how_and_with_what_weights(tool, tmp_path):
+    paths = [put(tmp_path / f'{n}.npz', n) for n in range(2)]
+    config = tmp_path / 'fusion.py'
+    config.write_text(
+        "fusion = dict(method=dict(type='nmw', iou_threshold=0.4), score_threshold=0.2, members=[\n"
+        f"    dict(predictions='{paths[0]}', weight=3),\n"
+        f"    dict(predictions='{paths[1]}', score_threshold=dict(astro=0.3)),\n"
+        '])\n',
+        encoding='utf-8',
+    )
+    tool.main(['--config', str(config), '--out', str(tmp_path / 'one.npz')])
+    source = read_header(tmp_path / 'one.npz').source
+    assert (source['method'], source['iou_threshold']) == ('nmw', 0.4)
+    assert [(m['weight'], m['score_threshold']) for m in source['members']] == [(3, 0.2), (1, {'astro': 0.3})]
+    # Files that are named take the members' places, in their order.
+    others = [str(put(tmp_path / f'{n}.npz', n)) for n in (3, 2)]
+    tool.main(['--config', str(config), *others, '--out', str(tmp_path / 'other.npz')])
+    members = read_header(tmp_path / 'other.npz').source['members']
+    assert [(m['name'], m['weight']) for m in members] == [(others[1], 1), (others[0], 3)]
+    with pytest.raises(UsageError, match='1 files for the 2 members of the config'):
+        tool.main(['--config', str(config), others[0]])
+
+
+def test_boxes_of_another_detector_join(tool, tmp_path, capsys):
+    model = put(tmp_path / 'model.npz', 1)
+    annotations, results = tmp_path / 'annotations.json', tmp_path / 'yolo.json'
+    images = [{'id': n, 'file_name': f'test/{name}.png', 'height': 64, 'width': 80} for n, name in enumerate('ab')]
+    categories = [{'id': n + 1, 'name': name} for n, name in enumerate(('shsy5y', 'astro', 'cort'))]
+    annotations.write_text(json.dumps({'images': images, 'categories': categories}), encoding='utf-8')
+    # As YOLO writes them: the file name's stem for the image.
+    found = [
+        {'image_id': 'a', 'category_id': 1, 'bbox': [5, 5, 24, 24], 'score': 0.9},
+        {'image_id': 'b', 'category_id': 3, 'bbox': [1, 40, 20, 20], 'score': 0.8},
+        {'image_id': 'b', 'category_id': 3, 'bbox': [1, 40, 20, 20], 'score': 0.05},
+    ]
+    results.write_text(json.dumps(found), encoding='utf-8')
+    files = [str(model), str(results)]
+    with pytest.raises(UsageError, match=r'yolo\.json: COCO results; name the JSON'):
+        tool.main(files)
+    tool.main([*files, '--annotations', str(annotations), '--out', str(tmp_path / 'masks.npz')])
+    assert [len(image) for image in load_predictions(tmp_path / 'masks.npz').images] == [3, 3]
+    printed = capsys.readouterr().out
+    assert 'left out: 1 fused boxes of which no model has a mask' in printed
+    assert 'left out: 1 cells under the score threshold' in printed
+    tool.main([*files, '--annotations', str(annotations), '--boxes-only', '--out', str(tmp_path / 'boxes.npz')])
+    boxes = load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True)
+    assert [len(image) for image in boxes.images] == [3, 4]
+    printed = capsys.readouterr().out
+    assert printed.endswith(f'next: python tools/test.py CONFIG CHECKPOINT --boxes {tmp_path}/boxes.npz\n')
 
 
 @pytest.fixture

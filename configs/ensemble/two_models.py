@@ -1,0 +1,13 @@
+# WBF of two models with weights and score thresholds of their own. Files named on the command line take the places of
+# these two, in their order, so that the same config fuses what they predict on other images.
+fusion = dict(
+    method=dict(type='wbf', iou_threshold=0.6),
+    members=[
+        dict(predictions='work_dirs/mrcnn_r50/predictions_test.npz', weight=1, score_threshold=0.1),
+        dict(
+            predictions='work_dirs/cmrcnn_r50/predictions_test.npz',
+            weight=2,
+            score_threshold=dict(shsy5y=0.1, astro=0.15, cort=0.2),
+        ),
+    ],
+)

@@ -1,0 +1,88 @@
+"""Fusions in config form."""
+
+from pathlib import Path
+
+import pytest
+
+from sartorius.fusion.methods import METHODS, build_method
+from sartorius.fusion.recipe import Member, Recipe, build_recipe, load_recipe
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+
+CONFIGS = sorted((CONFIG_DIR / 'ensemble').glob('*.py'))
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_a_recipe(path):
+    recipe = load_recipe(path)
+    # A config without members takes any files.
+    files = [Path(f'{n}.npz') for n in range(len(recipe.members) or 3)]
+    assert len(recipe.with_files(files).members) == len(files)
+
+
+def test_there_is_a_config_for_every_method():
+    kinds = {type(load_recipe(path).method) for path in CONFIGS}
+    assert kinds == set(METHODS.values())
+
+
+def test_what_is_not_said_keeps_its_default():
+    recipe = build_recipe({'members': [{'predictions': 'work_dirs/a.npz'}, {'predictions': '/b.npz', 'weight': 2}]})
+    assert recipe.method == build_method({'type': 'wbf'}) and recipe.per_class
+    assert [member.weight for member in recipe.members] == [1, 2]
+    assert [member.predictions for member in recipe.members] == [REPO_ROOT / 'work_dirs/a.npz', Path('/b.npz')]
+    assert recipe.score_thresholds == [0.1, 0.1]
+
+
+def test_a_member_has_its_own_threshold_and_annotations():
+    recipe = Recipe(
+        members=(Member(Path('/a.json'), score_threshold=0.3, annotations=Path('/a.coco')), Member(Path('/b.json')))
+    ).with_files([], annotations=Path('/b.coco'))
+    assert recipe.score_thresholds == [0.3, 0.1]
+    assert [member.annotations for member in recipe.members] == [Path('/a.coco'), Path('/b.coco')]
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        ({'methods': {}}, "fusion has no key 'methods'; did you mean 'method'"),
+        ({'xyz': 1}, "fusion has no key 'xyz'; known: average_masks, boxes_only, members"),
+        ({'method': {'type': 'wbf', 'iou': 0.5}}, "wbf has no parameter 'iou'"),
+        ({'members': [{'prediction': 'a.npz'}]}, "member 1 has no key 'prediction'; did you mean 'predictions'"),
+        ({'members': [{'predictions': 'a'}, {'predictions': 'b', 'wieght': 2}]}, "member 2 .* did you mean 'weight'"),
+        ({'members': [{'weight': 2}]}, 'member 1 names no predictions'),
+        ({'members': [{'predictions': 3}]}, 'member 1: predictions is 3; give a path'),
+        ({'members': [{'predictions': 'a', 'weight': '2'}]}, "member 1: weight is '2'; it must be a number$"),
+        ({'members': ['a.npz']}, "member 1 is 'a.npz'; write a dict"),
+        ({'members': 'a.npz'}, "members is 'a.npz'; write a list"),
+        ({'method': {'type': 'wbf'}, 'average_masks': True}, 'average_masks is for nms; it has no meaning with wbf'),
+        ({'per_class': 'no'}, "per_class is 'no'; write True or False"),
+        ([], 'fusion is .*; write a dict'),
+    ],
+)
+def test_bad_configs_are_refused(config, message):
+    with pytest.raises(InputError, match=message):
+        build_recipe(config)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('ensemble = dict()', r'bad\.py: defines no fusion'),
+        ('fusion = dict(', r'bad\.py: line 1 is not valid Python'),
+        ('fusion = dict(method=wbf)', r"bad\.py: name 'wbf' is not defined"),
+        ("fusion = dict(method=dict(type='wbff'))", r"bad\.py: unknown fusion method 'wbff'"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    (tmp_path / 'bad.py').write_text(text, encoding='utf-8')
+    with pytest.raises(InputError, match=message):
+        load_recipe(tmp_path / 'bad.py')
+    with pytest.raises(InputError, match='no such config'):
+        load_recipe(tmp_path / 'missing.py')
+
+
+def test_numbers_of_files_and_weights_must_fit():
+    with pytest.raises(UsageError, match='2 weights for 1 files'):
+        Recipe().with_files([Path('a.npz')], [1, 2])
+    with pytest.raises(UsageError, match='1 files for the 2 members'):
+        Recipe(members=(Member(Path('a')), Member(Path('b')))).with_files([Path('c')])
