@@ -21,10 +21,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the true cells')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
     parser.add_argument('--max-images', type=int, default=24, help='most images to show; the table lists all')
+    parser.add_argument(
+        '--errors', type=Path, metavar='CSV', help='write a row a cell: kind of error, IoU, area, place, what it costs'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder to write index.html in')
     options = parser.parse_args(argv)
     if options.max_images < 0:
         raise UsageError(f'--max-images is {options.max_images}; it must be 0 or more')
+    if options.errors and not options.annotations:
+        raise UsageError('--errors needs --annotations: errors are told apart where the true cells are known')
     if not options.images.is_dir():
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
@@ -42,8 +47,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         'annotations': display_path(options.annotations) if options.annotations else None,
         'post-processing file': display_path(options.postprocess),
     }
-    page = write_report(options.out, predictions, options.images, chain, truth, source, options.max_images)
+    page = write_report(
+        options.out, predictions, options.images, chain, truth, source, options.max_images, options.errors
+    )
     print(f'wrote {display_path(page)}')
+    if options.errors:
+        print(f'wrote {display_path(options.errors)}')
 
 
 if __name__ == '__main__':

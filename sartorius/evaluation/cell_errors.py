@@ -32,11 +32,11 @@ EXACT_IOU = IOU_THRESHOLDS[-1]
 
 CATEGORIES: dict[str, str] = {
     'correct': 'hit with an IoU above .95, so that it counts at every threshold',
-    'spurious': 'any other found cell: it stands for no true cell',
+    'spurious': 'a found cell that stands for no true cell and for no part of one',
     'duplicate': 'a found cell of which more than half lies on a true cell that another found cell stands for',
     'split': 'a true cell that is not hit but divided: more than half of each of several found cells lies on it',
     'merged': 'a found cell that covers more than half of each of several true cells',
-    'missed': 'any other true cell: no found cell stands for it',
+    'missed': 'a true cell that no found cell stands for, alone or together with others',
     'near miss': 'a true and a found cell that meet with an IoU above .1, but not above .5',
     'wrong holes': 'a pair of which the IoU comes at least half-way to 1 when holes are filled on either side',
     'poor outline': 'hit with an IoU above .5, but not above .75',
@@ -186,6 +186,11 @@ class _Scene:
         return self.shared * 2 > self.areas[:, None]
 
     @property
+    def wrong_holes(self) -> NDArray[np.bool_]:
+        """``(T, F)``: whether filling holes takes at least half of what the IoU lacks to 1."""
+        return (self.filled_iou > self.iou) & (self.filled_iou - self.iou >= 1 - self.filled_iou)
+
+    @property
     def lies_on(self) -> NDArray[np.bool_]:
         """``(T, F)``: whether more than half of the found cell lies on the true one."""
         return self.shared * 2 > self.found_areas
@@ -300,13 +305,14 @@ def _add_merged(groups: _Groups, scene: _Scene) -> None:
 
 def _add_hits(groups: _Groups, scene: _Scene) -> None:
     """Hit pairs that are no part of a merge, by how exact they are."""
+    wrong_holes = scene.wrong_holes
     for pair in zip(scene.hit_truth.tolist(), scene.hit_found.tolist(), strict=True):
         if groups.found[pair[1]] >= 0:
             continue
         iou = scene.iou[pair]
         if iou > EXACT_IOU:
             category = 'correct'
-        elif _holes_are_wrong(iou, scene.filled_iou[pair]):
+        elif wrong_holes[pair]:
             category = 'wrong holes'
         else:
             category = 'inexact outline' if iou > POOR_IOU else 'poor outline'
@@ -328,16 +334,13 @@ def _add_splits(groups: _Groups, scene: _Scene) -> None:
 
 def _add_near_misses(groups: _Groups, scene: _Scene) -> None:
     """Pairs of what is left, with the greatest sum of IoU; a found cell that lies on a taken true cell is in none."""
-    candidates = (scene.filled_iou > NEAR_IOU) & groups.free_truth[:, None] & groups.free_found
+    wrong_holes = scene.wrong_holes
+    worth = np.where(wrong_holes, scene.filled_iou, scene.iou)
+    candidates = (worth > NEAR_IOU) & groups.free_truth[:, None] & groups.free_found
     candidates &= ~(scene.lies_on & ~groups.free_truth[:, None]).any(axis=0)
     rows, columns = np.flatnonzero(candidates.any(axis=1)), np.flatnonzero(candidates.any(axis=0))
-    worth = np.where(candidates, scene.filled_iou, 0)[np.ix_(rows, columns)]
+    worth = np.where(candidates, worth, 0)[np.ix_(rows, columns)]
     for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
         if worth[row, column] > 0:
             pair = int(rows[row]), int(columns[column])
-            wrong_holes = _holes_are_wrong(scene.iou[pair], scene.filled_iou[pair])
-            groups.add('wrong holes' if wrong_holes else 'near miss', *pair)
-
-
-def _holes_are_wrong(iou: float, filled_iou: float) -> bool:
-    return filled_iou > iou and filled_iou - iou >= 1 - filled_iou
+            groups.add('wrong holes' if wrong_holes[pair] else 'near miss', *pair)

@@ -5,7 +5,7 @@ weighs about 0.1 MB, stays sharp at any zoom, and the viewer of the page can tel
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -25,6 +25,23 @@ LARGEST_SIDE = 1600
 """Larger pictures are embedded at this size; the outlines stay in full resolution."""
 
 
+# Hits, missed and extra cells have their colours of the comparison; the others lie between or apart.
+ERROR_COLORS: dict[str, str] = {
+    'correct': '#35d982',
+    'spurious': '#ff4d4d',
+    'duplicate': '#ff9e9e',
+    'split': '#1fd5e8',
+    'merged': '#ff63d8',
+    'missed': '#4696ff',
+    'near miss': '#ff9124',
+    'wrong holes': '#b48cff',
+    'poor outline': '#ffd60a',
+    'inexact outline': '#c3e86b',
+    'double label': '#b9c2c9',
+}
+"""Colour of each of :data:`sartorius.evaluation.cell_errors.CATEGORIES`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """One image of a page with its cells.
@@ -38,6 +55,8 @@ class Example:
         cell_type: Name of the class, or an empty string.
         score: The image's competition score, or None.
         note: Why the image is shown, for example 'best', or an empty string.
+        truth_errors: Category of each true cell (:data:`sartorius.evaluation.cell_errors.CATEGORIES`), or None.
+        found_errors: Category of each found cell, or None.
     """
 
     title: str
@@ -48,6 +67,8 @@ class Example:
     cell_type: str = ''
     score: float | None = None
     note: str = ''
+    truth_errors: Sequence[str] | None = None
+    found_errors: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 2 or self.image.dtype != np.uint8:
@@ -61,20 +82,56 @@ def class_key(cell_type: str, classes: Sequence[str]) -> str:
     return f'k{classes.index(cell_type) % 6}' if cell_type in classes else 'all'
 
 
+def error_key(category: str) -> str:
+    """CSS class of the cells of a category and, as ``var(--...)`` inside ``.errors``, its colour."""
+    return 'x-' + category.replace(' ', '-')
+
+
+def swatch(category: str) -> str:
+    """A spot of the category's colour, for use inside ``.errors``."""
+    return f'<i class="swatch" style="--own: var(--{error_key(category)})"></i>'
+
+
+def swatches(categories: Iterable[str]) -> str:
+    """Categories with their colours, for a legend inside ``.errors``."""
+    return ''.join(f'<span>{swatch(category)}{category}</span>' for category in categories)
+
+
+def open_button(image_id: str, numbers: Mapping[str, int]) -> str:
+    """An image's id, as a button that opens its card in the viewer where it has one.
+
+    Args:
+        image_id: As it is; it is escaped here.
+        numbers: Number of the card of each image that is shown.
+    """
+    name = escape(image_id)
+    if image_id not in numbers:
+        return name
+    return f'<button type="button" class="open" data-card="#i{numbers[image_id]}">{name}</button>'
+
+
 def color_rules() -> str:
-    """CSS rules of :data:`CELL_COLORS`."""
+    """CSS rules of :data:`CELL_COLORS` and :data:`ERROR_COLORS`."""
+    # Outside .errors the variables are not set, so that the cells keep the colours of the other pictures.
+    errors = ' '.join(f'--{error_key(name)}: {color};' for name, color in ERROR_COLORS.items())
     return '\n'.join(
-        f'.c{number} {{ --own: rgb({red} {green} {blue}); }}' for number, (red, green, blue) in enumerate(CELL_COLORS)
+        (
+            *(f'.c{number} {{ --own: rgb({" ".join(map(str, color))}); }}' for number, color in enumerate(CELL_COLORS)),
+            f'.errors {{ {errors} }}',
+            *(f'.{error_key(name)} {{ --kind: var(--{error_key(name)}); }}' for name in ERROR_COLORS),
+        )
     )
 
 
-def legend(with_truth: bool) -> str:
+def legend(with_truth: bool, with_errors: bool = False) -> str:
     """What the colours of the pictures mean, as HTML."""
     if not with_truth:
         return '<p class="legend">Colours tell neighbouring cells apart and have no other meaning.</p>'
     entries = (('hits', 'hit: IoU with a true cell above .5'), ('missed', 'missed true cell'), ('extra', 'extra cell'))
     spans = ''.join(f'<span><i style="--own: var(--{name})"></i>{text}</span>' for name, text in entries)
-    return f'<p class="legend"><span>Compared:</span>{spans}<span>Elsewhere colours only tell cells apart.</span></p>'
+    errors = f'<p class="legend errors"><span>Errors:</span>{swatches(ERROR_COLORS)}</p>' if with_errors else ''
+    compared = f'<span>Compared:</span>{spans}<span>Elsewhere colours only tell cells apart.</span>'
+    return f'<p class="legend">{compared}</p>{errors}'
 
 
 def card(example: Example, number: int, classes: Sequence[str]) -> str:
@@ -94,6 +151,8 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
     if matches is not None:
         missed, extra = len(example.truth) - matches.hits, len(example.found) - matches.hits
         panels.append(('compare', 'Compared', _swatches(matches.hits, missed, extra), ('t', 'f')))
+    if example.truth_errors is not None:
+        panels.append(('errors', 'Errors', 'by kind; true cells dashed', ('t', 'f')))
     view_box = f'0 0 {width} {height}'
     buttons = ''.join(
         f'<button type="button" class="panel" data-view="{view}" title="Enlarge">'
@@ -158,9 +217,10 @@ def _cell_groups(example: Example, number: int, matches: Matches | None) -> str:
     scores = None if example.found_scores is None else [f'{score:.2f}' for score in example.found_scores]
     if matches is None:
         return f'<g id="f{number}" class="cells">{_paths("found", example.found, scores)}</g>'
-    found = _paths('found', example.found, scores, matches.found_iou, np.where(matches.found_hit, 'hit', 'extra'))
+    states = np.where(matches.found_hit, 'hit', 'extra')
+    found = _paths('found', example.found, scores, matches.found_iou, states, example.found_errors)
     states = np.where(matches.truth_hit, 'hit', 'miss')
-    truth = _paths('truth', example.truth, None, matches.truth_iou, states)
+    truth = _paths('truth', example.truth, None, matches.truth_iou, states, example.truth_errors)
     return f'<g id="f{number}" class="cells">{found}</g><g id="t{number}" class="cells">{truth}</g>'
 
 
@@ -170,8 +230,12 @@ def _paths(
     scores: Sequence[str] | None = None,
     iou: NDArray[np.float64] | None = None,
     states: NDArray[np.str_] | None = None,
+    errors: Sequence[str] | None = None,
 ) -> str:
-    """Cells as one SVG path a colour and state; ``data-cells`` has number, area, score and best IoU of each cell."""
+    """Cells as one SVG path a colour, state and kind of error.
+
+    ``data-cells`` has number, area, score and best IoU of each cell, and where it is known its kind of error.
+    """
     outlines: dict[str, list[str]] = {}
     values: dict[str, list[str]] = {}
     for index, color in enumerate(neighbour_colors(crops, len(CELL_COLORS)).tolist()):
@@ -181,8 +245,12 @@ def _paths(
         name = f'c{color}' if states is None else f'c{color} {states[index]}'
         score = '' if scores is None else scores[index]
         best = '' if iou is None else f'{iou[index]:.2f}'
+        entry = f'{index + 1},{crops[index].area},{score},{best}'
+        if errors is not None:
+            name += f' {error_key(errors[index])}'
+            entry += f',{errors[index].replace(" ", "-")}'
         outlines.setdefault(name, []).append(outline)
-        values.setdefault(name, []).append(f'{index + 1},{crops[index].area},{score},{best}')
+        values.setdefault(name, []).append(entry)
     return ''.join(
         f'<path class="{name}" data-set="{kind}" data-cells="{" ".join(values[name])}" d="{"".join(outlines[name])}"/>'
         for name in sorted(outlines)

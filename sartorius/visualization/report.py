@@ -1,15 +1,20 @@
 """The HTML page of one predictions file: scores, a table of the images, and pictures of the telling ones."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.postprocess.chain import Chain
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
-from sartorius.utils.files import write_text
+from sartorius.utils.files import atomic_path, write_text
+from sartorius.visualization.error_section import error_section
 from sartorius.visualization.gallery import Example, card, legend
 from sartorius.visualization.images import find_image, read_for_display
 from sartorius.visualization.page import render_page, source_list
@@ -27,6 +32,7 @@ def write_report(
     truth: Mapping[str, ImageAnnotations] | None = None,
     source: Mapping[str, Any] | None = None,
     max_images: int = DEFAULT_MAX_IMAGES,
+    errors_csv: str | Path | None = None,
 ) -> Path:
     """Writes ``index.html``, one file that needs no other.
 
@@ -38,14 +44,17 @@ def write_report(
         truth: True cells by image id, without or with more images than the predictions have.
         source: More entries for the list of where the page came from, JSON types.
         max_images: Most images to show; the table lists all.
+        errors_csv: File to write with one row a cell, as :attr:`sartorius.evaluation.errors.ErrorAnalysis.cells`.
 
     Returns:
         Path of the page.
 
     Raises:
         InputError: No image in the predictions, an image that is missing, cannot be read or is of another size than
-            its predictions, or that the annotations do not have.
+            its predictions, or that the annotations do not have; ``errors_csv`` without ``truth``.
     """
+    if errors_csv is not None and truth is None:
+        raise InputError('errors are told apart only where the true cells are known; give the annotations too')
     report = gather(predictions, chain, truth)
     chosen = choose_images(report.table, 'confidence' if truth is None else 'score', max_images)
     examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
@@ -56,11 +65,17 @@ def write_report(
     sections = [
         ('summary', 'Summary', summary(report)),
         ('table', 'Table', image_table(report, numbers)),
-        ('images', 'Pictures', legend(truth is not None) + cards),
+        ('images', 'Pictures', legend(truth is not None, truth is not None) + cards),
         ('source', 'Source', source_list(origin)),
     ]
+    if truth is not None:
+        read = partial(_picture, report, folder=Path(images)) if max_images else None
+        sections.insert(1, ('errors', 'Errors', error_section(report, numbers, read)))
     path = Path(out) / 'index.html'
     write_text(path, render_page('Cells found', lead(report), sections))
+    if errors_csv is not None:
+        with atomic_path(errors_csv) as temporary:
+            report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
     return path
 
 
@@ -75,9 +90,8 @@ def _step_text(step: Mapping[str, Any]) -> str:
     return '  '.join(words)
 
 
-def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
+def _picture(report: Report, image_id: str, folder: Path) -> NDArray[np.uint8]:
     found = report.found[image_id]
-    row = report.table.set_index('image_id').loc[image_id]
     path = find_image(folder, image_id)
     picture = read_for_display(path)
     if picture.shape != found.size:
@@ -85,13 +99,29 @@ def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
             f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(found.size)}; '
             'name the folder with the images that were predicted'
         )
+    return picture
+
+
+def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
+    found = report.found[image_id]
+    row = report.table.set_index('image_id').loc[image_id]
+    common = {
+        'title': image_id,
+        'image': _picture(report, image_id, folder),
+        'found': found.crops,
+        'found_scores': found.scores,
+        'cell_type': row['cell_type'],
+        'note': note,
+    }
+    if report.truth is None:
+        return Example(**common)
+    cells = report.errors.cells
+    own = cells[cells['image_id'] == image_id]
+    truth_errors, found_errors = (own.loc[own['side'] == side, 'category'].tolist() for side in ('true', 'found'))
     return Example(
-        title=image_id,
-        image=picture,
-        found=found.crops,
-        truth=None if report.truth is None else report.truth[image_id].crops,
-        found_scores=found.scores,
-        cell_type=row['cell_type'],
-        score=None if report.truth is None else float(row['score']),
-        note=note,
+        **common,
+        truth=report.truth[image_id].crops,
+        score=float(row['score']),
+        truth_errors=truth_errors,
+        found_errors=found_errors,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, summarise
 from sartorius.masks.crop import Size
 from sartorius.postprocess.chain import Chain
@@ -31,6 +32,7 @@ class Report:
         found: Post-processed predictions by image id; no two cells of an image share a pixel.
         truth: True cells by image id, or None.
         summary: Score and intervals, or None without truth.
+        errors: What is wrong with each cell, or None without truth.
         left_out: Number of annotated images that the predictions do not have; they do not count.
     """
 
@@ -38,6 +40,7 @@ class Report:
     found: Mapping[str, ImagePredictions]
     truth: Mapping[str, ImageAnnotations] | None
     summary: Summary | None
+    errors: ErrorAnalysis | None
     left_out: int = 0
 
 
@@ -53,7 +56,7 @@ def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAn
     rows = [_measure(image) for image in found.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'found_as', 'cells_found', 'confidence', 'area'])
     if truth is None:
-        return Report(table.assign(cell_type=table['found_as']), found, None, None)
+        return Report(table.assign(cell_type=table['found_as']), found, None, None, None)
     covered = {image_id: truth[image_id] for image_id in found if image_id in truth}
     for image_id, true in covered.items():
         if true.size != found[image_id].size:
@@ -61,9 +64,11 @@ def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAn
                 f'image {image_id}: {size_text(found[image_id].size)} in the predictions, {size_text(true.size)} in '
                 'the annotations; take the annotations of the same images'
             )
-    scores = score_images(covered, {image_id: image.crops for image_id, image in found.items()})
+    crops = {image_id: image.crops for image_id, image in found.items()}
+    scores = score_images(covered, crops)
     table = scores.merge(table.drop(columns='cells_found'), on='image_id')
-    return Report(table, found, covered, summarise(scores), len(truth) - len(covered))
+    errors = analyse_errors(covered, crops)
+    return Report(table, found, covered, summarise(scores), errors, len(truth) - len(covered))
 
 
 def choose_images(table: pd.DataFrame, by: str, most: int) -> dict[str, str]:

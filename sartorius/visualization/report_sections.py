@@ -8,7 +8,8 @@ import pandas as pd
 
 from sartorius.evaluation.metric import NO_CELL_TYPE, summarise
 from sartorius.visualization.charts import Group, line_chart, scatter_chart, strip_chart
-from sartorius.visualization.gallery import class_key
+from sartorius.visualization.error_section import main_errors
+from sartorius.visualization.gallery import class_key, open_button
 from sartorius.visualization.page import chart, figures
 from sartorius.visualization.report_data import CLASSES, Report
 
@@ -73,6 +74,8 @@ def image_table(report: Report, numbers: Mapping[str, int]) -> str:
             ('Missed', '', lambda row: _cell(row.cells_true - row.tp_50, f'{row.cells_true - row.tp_50}')),
             ('Extra', '', lambda row: _cell(row.cells_found - row.tp_50, f'{row.cells_found - row.tp_50}')),
         ]
+        costs = main_errors(report.errors)
+        columns.append(('Costs most', 'text', lambda row: f'<td class="text errors">{costs[row.image_id]}</td>'))
     ordered = report.table.sort_values(sorted_by, kind='stable', na_position='first')
     rows = ''.join(f'<tr>{"".join(cell(row) for _, _, cell in columns)}</tr>' for row in ordered.itertuples())
     order = {True: ' aria-sort="ascending"', False: ''}
@@ -88,10 +91,7 @@ def image_table(report: Report, numbers: Mapping[str, int]) -> str:
 
 
 def _image_cell(image_id: str, numbers: Mapping[str, int]) -> str:
-    name = escape(image_id)
-    if image_id in numbers:
-        name = f'<button type="button" class="open" data-card="#i{numbers[image_id]}">{name}</button>'
-    return f'<td class="text id">{name}</td>'
+    return f'<td class="text id">{open_button(image_id, numbers)}</td>'
 
 
 def _type_cell(cell_type: str, found_as: str) -> str:

@@ -98,9 +98,12 @@ OUTSIDE = box(100, 100, 3, 3)
         # A ring of 14 of 20 pixels, solid in the other: IoU .7, and 1 when filled. On either side.
         ([ring(1, 1, 5, 4)], [box(1, 1, 5, 4)], ['wrong holes'], ['wrong holes']),
         ([box(1, 1, 5, 4)], [ring(1, 1, 5, 4)], ['wrong holes'], ['wrong holes']),
-        # A ring of 16 of 30 pixels and a box of 3 of its 5 columns. Filled: 18 of 30; the outline is what is wrong.
+        # A small cell inside a ring has nothing to do with it; one that fills it has.
+        ([ring(2, 0, 6, 5)], [box(3, 1, 4, 1)], ['missed'], ['spurious']),
+        ([ring(0, 0, 22, 6)], [box(1, 1, 20, 4)], ['wrong holes'], ['wrong holes']),
+        # A ring of 18 of 30 pixels and a box of 3 of its 5 columns. Filled: 18 of 30; the outline is what is wrong.
         ([ring(1, 0, 5, 6)], [box(1, 0, 3, 6)], ['near miss'], ['near miss']),
-        # A ring of 48 around 80 pixels, found solid: an IoU of .375 hits nothing, and is 1 when filled.
+        # A ring of 48 around 72 pixels, found solid: an IoU of .4 hits nothing, and is 1 when filled.
         ([ring(0, 0, 20, 6)], [box(0, 0, 20, 6)], ['wrong holes'], ['wrong holes']),
         # Nothing hits a cell without pixels, and a found one stands for nothing.
         ([NO_PIXELS, bar(0, 5)], [bar(0, 5), OUTSIDE], ['missed', 'correct'], ['correct', 'spurious']),
@@ -197,9 +200,9 @@ def test_each_category_means_what_it_says(truth, found) -> None:
                     'correct': (Fraction(19, 20), 1),
                     'inexact outline': (Fraction(3, 4), Fraction(19, 20)),
                     'poor outline': (Fraction(1, 2), Fraction(3, 4)),
-                    # Filling the holes may be what brings a near miss near.
-                    'near miss': (0, Fraction(1, 2)),
-                    'wrong holes': (0, Fraction(19, 20)),
+                    'near miss': (Fraction(1, 10), Fraction(1, 2)),
+                    # A found cell may lie in the hole of a true one.
+                    'wrong holes': (-1, Fraction(19, 20)),
                 }
                 low, high = bounds[category]
                 assert low < value <= high

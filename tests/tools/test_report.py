@@ -52,9 +52,26 @@ def test_a_scored_report(report, tmp_path) -> None:
     assert [path.name for path in (tmp_path / 'new/page').iterdir()] == ['index.html']
 
 
+def test_errors_as_a_table(report, tmp_path) -> None:
+    given = ('predictions.npz', '--images', 'images', '--annotations', 'train.csv', '--out', 'page')
+    code, output, _ = report(*given, '--errors', 'new/cells.csv')
+    assert (code, output) == (0, 'wrote page/index.html\nwrote new/cells.csv\n')
+    # A square of pixels 5 to 24; the found one lacks the corners, where the pasted probability falls below .5.
+    assert (tmp_path / 'new/cells.csv').read_text().splitlines() == [
+        'image_id,cell_type,side,number,category,group,iou,area,x,y,border,loss',
+        'one,cort,true,1,correct,1,0.99,400,14.5,14.5,False,0',
+        'one,cort,found,1,correct,1,0.99,396,14.5,14.5,False,0',
+    ]
+
+
 @pytest.mark.parametrize(
     ('arguments', 'code', 'message'),
     [
+        (
+            ('predictions.npz', '--images', 'images', '--errors', 'e.csv', '--out', 'o'),
+            2,
+            '--errors needs --annotations',
+        ),
         (('predictions.npz', '--images', 'nowhere', '--out', 'o'), 2, 'error: nowhere is not a folder'),
         (('predictions.npz', '--images', 'images', '--max-images', '-1', '--out', 'o'), 2, '--max-images is -1'),
         (('none.npz', '--images', 'images', '--out', 'o'), 1, 'none.npz: No such file'),

@@ -142,6 +142,9 @@ def test_report_with_truth(tmp_path, predictions, truth, images) -> None:
     assert 'ScoreThreshold thresholds: 0.5' in page.text
     assert len(page.with_class('card')) == 3
     assert page.values('data-view').count('compare') == 3
+    # Missed cells of b and c, and an extra one in b; each error kind and type is pictured once.
+    assert page.values('data-view').count('errors') == 3
+    assert len([tag for tag, _ in page.elements if tag == 'figure']) == 3
 
 
 def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, truth, images) -> None:
@@ -164,6 +167,7 @@ def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, tr
     assert len(page.with_class('id')) == 3
     page = check(write_report(tmp_path, predictions, images, CHAIN, truth, max_images=0))
     assert len(page.with_class('card')) == 0
+    assert 'figure' not in {tag for tag, _ in page.elements}
 
 
 def test_a_missing_image_leaves_no_page(tmp_path, predictions, images) -> None:
@@ -185,6 +189,11 @@ def test_annotations_of_other_images_are_refused(predictions, truth) -> None:
     other = ImageAnnotations('b', (50, 60), (), np.zeros(0, dtype=np.int64))
     with pytest.raises(InputError, match='image b: 60x40 px in the predictions, 60x50 px in the annotations'):
         gather(predictions, CHAIN, {**truth, 'b': other})
+
+
+def test_errors_without_truth_are_refused(tmp_path, predictions, images) -> None:
+    with pytest.raises(InputError, match='give the annotations too'):
+        write_report(tmp_path, predictions, images, CHAIN, errors_csv=tmp_path / 'errors.csv')
 
 
 def test_predictions_without_images_are_refused(predictions) -> None:

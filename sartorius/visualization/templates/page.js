@@ -68,7 +68,7 @@ let frame = { x: 0, y: 0, width: 1, height: 1 };
 let full = {};
 
 function describe(set, number, values) {
-  const [area, score, iou] = values.split(',');
+  const [area, score, iou, error] = values.split(',');
   const names = { truth: 'True cell', found: 'Found cell' };
   const parts = [`${names[set] ?? set} ${number}`, `${area} px`];
   if (score) parts.push(`score ${score}`);
@@ -76,6 +76,7 @@ function describe(set, number, values) {
     const other = set === 'truth' ? 'found' : 'true';
     parts.push(Number(iou) > 0 ? `IoU ${iou} with the nearest ${other} cell` : `meets no ${other} cell`);
   }
+  if (error) parts.push(error.replaceAll('-', ' '));
   return parts.join(' · ');
 }
 
