@@ -112,12 +112,13 @@ class CellCopyPaste(BaseTransform):
             return results
         rng = np.random.default_rng(seed)
         canvas = PasteCanvas(results, self.rim, self.placement == 'anywhere', self.min_visible, self.match_background)
-        for source, index in self._draw_cells(results, rng):
+        cells = self._draw_cells(results, rng)
+        centres = rng.random((len(cells), self.attempts, 2)) * (masks.width, masks.height)
+        for (source, index), places in zip(cells, centres.astype(int).tolist(), strict=True):
             patch = self._draw_patch(source, index, rng)
             height, width = patch.cell.shape
-            centres = rng.integers((masks.width, masks.height), size=(self.attempts, 2))
-            for x, y in (centres - (width // 2, height // 2)).tolist():
-                if canvas.paste(patch, x, y):
+            for x, y in places:
+                if canvas.paste(patch, x - width // 2, y - height // 2):
                     break
         return canvas.finish()
 
