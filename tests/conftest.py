@@ -7,8 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
+
+# Compiled loops take a second or two the first time they run on a machine.
+settings.register_profile('no-deadline', deadline=None)
+settings.load_profile('no-deadline')
 
 
 @pytest.fixture(scope='session')

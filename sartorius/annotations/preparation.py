@@ -14,7 +14,7 @@ from sartorius.annotations.image_files import image_size
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.annotations.train_csv import TrainCSV, TrainImage, read_train_csv
 from sartorius.masks.crop import Size
-from sartorius.masks.holes import fill_all_holes
+from sartorius.masks.holes import fill_holes
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -163,7 +163,7 @@ def _annotate(
             _check_size(settings.data_root / file_name, size)
         crops = image.cells.crops
         if settings.fill_holes:
-            crops = fill_all_holes(crops)
+            crops = fill_holes(crops)
             filled += sum(crop.area > hollow.area for crop, hollow in zip(crops, image.cells.crops, strict=True))
         label = CELL_TYPES.index(image.cell_type)
         cells = cells_from_crops(crops, label, size)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
+from sartorius.utils.errors import InputError
 
 
 def paste_soft_mask(
@@ -53,9 +54,14 @@ def binarise(
 
     Returns:
         One crop a cell; its window is the part of the box inside the image, and is empty for a degenerate box.
+
+    Raises:
+        InputError: The soft masks are not square or not one a box.
     """
     from sartorius.masks.kernels import pasting
 
+    if soft_masks.shape != (len(boxes), *soft_masks.shape[1:2] * 2):
+        raise InputError(f'{len(boxes)} boxes want soft masks of shape ({len(boxes)}, S, S), not {soft_masks.shape}')
     limits = np.ascontiguousarray(np.broadcast_to(np.asarray(thresholds, dtype=np.float32), len(boxes)))
     soft_masks, boxes = np.ascontiguousarray(soft_masks, dtype=np.float32), np.asarray(boxes, dtype=np.float64)
     windows = box_windows(boxes, size)

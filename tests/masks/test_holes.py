@@ -28,7 +28,7 @@ def crop_of(*rows: str) -> MaskCrop:
     ],
 )
 def test_fills_what_is_enclosed(hollow, solid):
-    filled = fill_holes(crop_of(*hollow))
+    (filled,) = fill_holes([crop_of(*hollow)])
     assert (filled.mask == crop_of(*solid).mask).all()
     assert (filled.x, filled.y) == (5, 7)
 
@@ -36,12 +36,15 @@ def test_fills_what_is_enclosed(hollow, solid):
 def test_keeps_empty_and_solid_crops():
     empty = MaskCrop(np.zeros((0, 0), dtype=bool), 3, 4)
     solid = crop_of('##', '##')
-    assert fill_holes(empty) is empty
-    assert fill_holes(solid) is solid
+    filled = fill_holes([empty, solid])
+    assert [crop.window for crop in filled] == [empty.window, solid.window]
+    assert [crop.area for crop in filled] == [0, 4]
+    assert fill_holes([]) == ()
 
 
 @given(npst.arrays(bool, npst.array_shapes(min_dims=2, max_dims=2, max_side=12)), st.integers(0, 3), st.integers(0, 3))
 def test_equals_filling_the_full_size_mask(mask, x, y):
     size = (20, 20)
     crop = MaskCrop(mask, x, y)
-    assert (fill_holes(crop).to_full(size) == ndimage.binary_fill_holes(crop.to_full(size))).all()
+    (filled,) = fill_holes([crop])
+    assert (filled.to_full(size) == ndimage.binary_fill_holes(crop.to_full(size))).all()

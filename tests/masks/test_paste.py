@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.masks.paste import binarise, box_windows, paste_soft_mask
+from sartorius.utils.errors import InputError
 
 SIZE = (40, 60)
 
@@ -101,3 +102,9 @@ def test_equals_mmdetection(x1, y1, width, height, grid, seed):
     # Around the box MMDetection's values stay below .5: the binary masks are the same from that threshold on.
     expected[top : top + height, left : left + width] = 0
     assert expected.max() < 0.5 + 1e-5
+
+
+@pytest.mark.parametrize('shape', [(1, 4, 4), (2, 4, 5), (2, 4)])
+def test_refuses_soft_masks_that_do_not_fit_the_boxes(shape):
+    with pytest.raises(InputError, match='2 boxes want soft masks'):
+        binarise(np.ones(shape, dtype=np.float32), np.stack([box_of(0, 0, 4, 4)] * 2), SIZE)

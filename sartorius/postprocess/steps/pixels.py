@@ -34,7 +34,9 @@ class FillHoles(Step):
     grows_cells = True
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
-        return change_crops(predictions, fill_holes)
+        predictions = with_crops(predictions)
+        inside = [crop.clipped(predictions.size) for crop in predictions.crops]
+        return replace(predictions, crops=fill_holes(inside))
 
 
 @dataclass(frozen=True)
