@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop
+from sartorius.masks.packed import PackedMasks
 from sartorius.masks.paste import binarise
 from sartorius.postprocess.per_class import PerClass, check_per_class, values_of
 from sartorius.predictions.structures import ImagePredictions
@@ -82,4 +83,4 @@ def drop_unusable(predictions: ImagePredictions) -> ImagePredictions:
 
 def areas_of(predictions: ImagePredictions) -> NDArray[np.int64]:
     """Pixels of each cell inside the image, int64 ``(N,)``; the predictions must have crops."""
-    return np.array([crop.clipped(predictions.size).area for crop in predictions.crops], dtype=np.int64)
+    return PackedMasks.from_crops(predictions.crops).clipped(predictions.size).areas
