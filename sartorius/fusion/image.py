@@ -15,6 +15,7 @@ from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 
 MIN_AGREEMENT = 0.5
+LEFT_OUT = ('low_score', 'unusable', 'rejected', 'without_mask')
 
 
 def fuse_image(
@@ -64,7 +65,7 @@ def fuse_image_and_count(
     """
     _check_images(images)
     grid = 0 if boxes_only else max(image.soft_masks.shape[1] for image in images)
-    left_out: Counter[str] = Counter()
+    left_out = Counter(dict.fromkeys(LEFT_OUT, 0))
     chosen = []
     for model, image in enumerate(images):
         limits = score_thresholds if np.ndim(score_thresholds) == 0 else score_thresholds[model][image.labels]

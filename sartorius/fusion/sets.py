@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from sartorius.fusion.checks import check_number, check_weights
-from sartorius.fusion.image import fuse_image_and_count
+from sartorius.fusion.consensus import Consensus
+from sartorius.fusion.image import LEFT_OUT, fuse_image_and_count
 from sartorius.fusion.methods import DEFAULT_METHOD, Method, name_of, resolve_method
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -67,11 +68,11 @@ def fuse(
     thresholds = _thresholds_of(score_thresholds, names)
     limits = np.array([_by_label(value, classes) for value in thresholds])
     _check_same_images(sets, names)
-    _check_masks(sets, boxes_only)
+    _check_masks(sets, names, method, boxes_only)
     lookups = [_relabelled(one, classes) for one in sets]
     _refuse_copies(lookups, names)
     known_labels = [{classes.index(name) for name in one.classes} for one in sets]
-    images, left_out = [], Counter()
+    images, left_out = [], Counter(dict.fromkeys(LEFT_OUT, 0))
     for image_id in progress(sorted(sets[0].image_ids), 'fusing'):
         fused, counts = fuse_image_and_count(
             [lookup[image_id] for lookup in lookups],
@@ -99,7 +100,7 @@ def fuse(
         'average_masks': average_masks,
         'boxes_only': boxes_only,
         'members': sorted(members, key=lambda member: member['name']),
-        'left_out': {name: left_out[name] for name in sorted(left_out)},
+        'left_out': dict(left_out),
     }
     return PredictionSet(images=tuple(images), classes=classes, source=source)
 
@@ -175,10 +176,14 @@ def _check_same_images(sets: Sequence[PredictionSet], names: Sequence[str]) -> N
                 )
 
 
-def _check_masks(sets: Sequence[PredictionSet], boxes_only: bool) -> None:
-    """Refuses boxes alone where masks are asked for."""
-    filled = [image for one in sets for image in one.images if len(image)]
-    if filled and not boxes_only and not any(image.has_masks for image in filled):
+def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: Method, boxes_only: bool) -> None:
+    """Refuses boxes alone where masks are needed."""
+    filled = {name: [image for image in one.images if len(image)] for name, one in zip(names, sets, strict=True)}
+    with_masks = {name: any(image.has_masks for image in images) for name, images in filled.items() if images}
+    without = [name for name, has_masks in with_masks.items() if not has_masks]
+    if without and isinstance(method, Consensus):
+        raise InputError(f'{without[0]} has boxes without masks, and consensus compares masks; choose another method')
+    if without and len(without) == len(with_masks) and not boxes_only:
         raise InputError(
             'boxes without masks in all files; fuse them with --boxes-only, and let tools/test.py draw the masks'
         )

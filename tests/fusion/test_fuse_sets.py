@@ -383,7 +383,7 @@ def test_fused_boxes_without_masks_are_handed_on(tmp_path):
     rng = np.random.default_rng(16)
     sets = as_sets(random_image(rng), without_masks(random_image(rng)))
     fused = fuse(sets, boxes_only=True)
-    assert not fused.images[0].has_masks and 'without_mask' not in fused.source['left_out']
+    assert not fused.images[0].has_masks and fused.source['left_out']['without_mask'] == 0
     with_masks = fuse(sets)
     assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source['left_out']['without_mask']
     save_predictions(tmp_path / 'boxes.npz', fused)
@@ -398,7 +398,7 @@ def test_boxes_alone_everywhere_are_refused_where_masks_are_asked_for():
     with pytest.raises(InputError, match='boxes without masks in all files; fuse them with --boxes-only'):
         fuse(sets)
     assert len(fuse(sets, boxes_only=True).images[0]) > 0
-    with pytest.raises(InputError, match='consensus compares masks'):
+    with pytest.raises(InputError, match='set 2 has boxes without masks, and consensus compares masks'):
         fuse(as_sets(random_image(rng), without_masks(random_image(rng))), 'consensus')
 
 
