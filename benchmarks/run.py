@@ -17,6 +17,7 @@ from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
 THEMES = (
     'loading',
     'copy_paste',
+    'tiles',
     'mask_targets',
     'prediction',
     'training_step',

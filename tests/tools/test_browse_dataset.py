@@ -149,6 +149,18 @@ def test_tiles_have_no_such_cells(browse: Tool, config_with, tmp_path) -> None:
     assert ' box"' in page
 
 
+def test_the_pipeline_of_the_docs(browse: Tool, repo_root: Path, tmp_path) -> None:
+    """It runs as it stands there, on the base that it names."""
+    text = (repo_root / 'docs/augmentation.md').read_text()
+    (config,) = re.findall(r'```python\n(_base_.*?)```', text, re.DOTALL)
+    (tmp_path / 'own.py').write_text(config.replace("'./", f"'{repo_root}/configs/sartorius/"))
+    code, said, _ = browse('own.py', '--out', 'page', '--samples', '12')
+    assert code == 0
+    assert 'loss' not in said
+    page = (tmp_path / 'page/index.html').read_text()
+    assert len(re.findall(r'RandomTile\(|CellCopyPaste\(|FlipPaste\(', page)) == 3
+
+
 def test_options_of_the_config_and_the_fold_hold(browse: Tool, data: Path, tmp_path) -> None:
     words = ('--fold', '2', '--cfg-options', 'train_dataloader.dataset.dataset.pipeline.5.crop_size=(64,80)')
     assert browse('CONFIG', '--out', 'page', '--samples', '30', '--draws', '1', *words)[0] == 0
