@@ -327,12 +327,16 @@ class TestBackground:
         image[occupied] = 250
         np.testing.assert_allclose(local_background(image, occupied), 90)
 
-    def test_follows_the_ground(self):
-        image = np.repeat(np.linspace(60, 200, 400).astype(np.uint8)[None, :, None], 300, axis=0).repeat(3, axis=2)
-        background = local_background(image, np.zeros((300, 400), dtype=bool))
-        assert background.shape == (38, 50, 3)
-        middle = background[:, 6:-6, 0]
-        assert np.abs(middle - np.linspace(60, 200, 400)[::8][6:-6]).max() < 2
+    def test_follows_the_lighting(self):
+        ramp = np.linspace(80, 180, 800)
+        image = np.repeat(ramp.astype(np.uint8)[None, :, None], 300, axis=0).repeat(3, axis=2)
+        background = local_background(image, np.zeros((300, 800), dtype=bool))
+        assert background.shape == (38, 100, 3)
+        # Half a window away from the sides, where the mirrored image is looked at.
+        differences = background[:, 13:-13, 0] - ramp[::8][13:-13]
+        # A tenth of the way towards the image's mean.
+        assert np.abs(differences).max() < 0.1 * 50 + 1
+        assert background[:, -1, 0].mean() - background[:, 0, 0].mean() > 60
 
     @pytest.mark.parametrize('shape', [(1, 1), (3, 700), (8, 8)])
     def test_no_ground_at_all(self, shape):
