@@ -23,7 +23,7 @@ MOST_ROUNDS = 30
 MOST_RUNS = 10
 """Runs a round of the faster side, whose single runs scatter more."""
 SLOW = 3.0
-"""Seconds from which on a first run is not thrown away."""
+"""Seconds from which on a peer's first run is not thrown away."""
 FORGOTTEN = 16 << 20
 """Bytes that the peak may lie above the present level right after it was reset."""
 STATUS = Path('/proc/self/status')
@@ -170,8 +170,9 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAS
 
     The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
     theirs), until the time is used up but at least ``least_rounds`` times; a side that is many times faster runs
-    several times a round. Memory is measured last, in runs of its own. Of a side whose first run takes more than
-    :data:`SLOW` seconds, the first run counts: as its part of the first round, and for its memory.
+    several times a round. Memory is measured last, in runs of its own. Of a peer whose first run takes more than
+    :data:`SLOW` seconds, the first run counts: as its part of the first round, and for its memory. Ours never does: it
+    may have compiled.
 
     Args:
         benchmark: What to measure.
@@ -183,10 +184,12 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAS
         sides['theirs'] = benchmark.theirs
     firsts = {side: run_watched(work, benchmark.fresh()) for side, work in sides.items()}
     check = benchmark.same(firsts['ours'].result, firsts['theirs'].result) if 'theirs' in sides else ''
-    rounds = {side: [(first.seconds,)] if first.seconds > SLOW else [] for side, first in firsts.items()}
-    peaks = {side: first.peak_bytes for side, first in firsts.items() if first.seconds > SLOW}
+    kept = {side: first for side, first in firsts.items() if side == 'theirs' and first.seconds > SLOW}
+    rounds = {side: [(kept[side].seconds,)] if side in kept else [] for side in sides}
+    peaks = {side: first.peak_bytes for side, first in kept.items()}
     # The results go now: they may be large.
     firsts.clear()
+    kept.clear()
     _run_in_turns(sides, benchmark.fresh, seconds, least_rounds, rounds)
     for side, work in sides.items():
         if side not in peaks:

@@ -78,10 +78,13 @@ def to_text(measurements: Sequence[Measurement]) -> str:
 
 def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any]) -> str:
     """Table for a page, with the machine below it."""
-    header = ('work', 'peer', 'time', 'of the peer', 'ratio', 'memory', 'of the peer', 'ratio', 'goal', 'outputs')
-    lines = [_row(header), _row([':---', ':---', *['---:'] * 6, ':---', ':---'])]
+    header = ('work', 'against', 'time: ours, peer', 'ratio', 'memory: ours, peer', 'ratio', 'goal', 'outputs')
+    lines = [_row(header), _row([':---', ':---', *['---:'] * 4, ':---', ':---'])]
     for item in measurements:
-        lines.append(_row([item.work, item.peer, *_figures(item), item.goal, item.check or item.left_out]))
+        ours, theirs, ratio, memory, peer_memory, memory_ratio = _figures(item)
+        both = (f'{ours}, {theirs}', ratio, f'{memory}, {peer_memory}', memory_ratio)
+        outcome = item.check or f'peer left out: {item.left_out}'
+        lines.append(_row([item.work, item.peer, *both, item.goal, outcome]))
     return '\n'.join([*lines, '', _caption(machine)]) + '\n'
 
 
