@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,6 +11,9 @@ from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 from sartorius.datasets.transforms.cells import cropped_masks_of, enough_left, set_cells
+
+# By quarter turns counter-clockwise. OpenCV turns several times faster than numpy.rot90 and a copy.
+TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 @TRANSFORMS.register_module()
@@ -30,7 +34,7 @@ class RandomQuarterTurn(BaseTransform):
         results = dict(results)
         quarters = self._draw_quarters()
         if quarters % 4:
-            results['img'] = np.ascontiguousarray(np.rot90(results['img'], quarters))
+            results['img'] = cv2.rotate(results['img'], TURNS[quarters % 4])
             results['img_shape'] = results['img'].shape[:2]
             set_cells(results, cropped_masks_of(results).turn(quarters))
         return results
