@@ -14,10 +14,12 @@ from sartorius.utils.errors import InputError
 class Consensus:
     """Cells whose masks agree, whatever their boxes do, as touching cells in a crowd need.
 
-    All models' cells are the nodes of a graph; an edge joins two of a class whose binary masks have at least the IoU
-    asked for. Best score first, each cell joins the group with every member of which it has an edge (of several groups
-    the one with the greatest mean IoU): complete linkage, so that no chain of cells that each resemble the next becomes
-    one. A fused box is the mean of its members, weighted by model weight times score; scores are as in WBF.
+    All models' cells are the nodes of a graph; an edge joins two of a class, found by two models, whose binary masks
+    have at least the IoU asked for. Best score first, each cell joins the group with every member of which it has an
+    edge (of several groups the one with the greatest mean IoU): complete linkage, so that no chain of cells that each
+    resemble the next becomes one, and each model has one vote in a group. (Doubles of one model stay two cells, for
+    overlap removal to choose from: a mean of both fits neither.) A fused box is the mean of its members, weighted by
+    model weight times score; scores are as in WBF.
 
     Attributes:
         iou_threshold: Least IoU of every two masks of a group.
@@ -63,7 +65,7 @@ class Consensus:
         areas = cells.areas
         order = np.argsort(cells.windows[:, 1], kind='stable')
         rows, columns, shared = shared_pixels_of_similar(
-            cells.pixels, cells.windows, areas, candidates.labels, order, self.iou_threshold
+            cells.pixels, cells.windows, areas, candidates.labels, candidates.models, order, self.iou_threshold
         )
         # Whole numbers, divided once: an IoU that equals the threshold counts.
         ious = shared / (areas[rows] + areas[columns] - shared)

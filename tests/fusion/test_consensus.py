@@ -67,9 +67,15 @@ def test_least_models_drops_what_one_alone_found_and_counts_it():
     models = [model((10, 10, 30, 30, 0.6, 0), (40, 10, 60, 30, 0.9, 0)), model((11, 10, 31, 30, 0.5, 0))]
     fused, left_out = fuse_image_and_count(models, build_method({'type': 'consensus', 'least_models': 2}))
     assert len(fused) == 1 and left_out['rejected'] == 1
-    # Two cells of one model are one model.
+
+
+def test_two_cells_of_one_model_are_two_cells():
     doubles = model((10, 10, 30, 30, 0.6, 0), (11, 10, 31, 30, 0.5, 0))
+    assert len(consensus(doubles, model())) == 2
     assert len(consensus(doubles, model(), least_models=2)) == 0
+    # A second model's cell agrees with both, and has one vote.
+    fused = consensus(doubles, model((10, 10, 30, 30, 0.7, 0)))
+    np.testing.assert_allclose(fused.scores, [0.65, 0.25])
 
 
 def test_masks_without_pixels_agree_with_nothing():
@@ -115,18 +121,16 @@ def test_pairs_are_those_of_the_iou_of_pasted_masks(seed, threshold, labels):
         masks = quantise((rng.random((8, 3, 3)) * 1.5).clip(0, 1).astype(np.float32))
         scores = rng.permutation(np.arange(1, 9)) / 10 + rng.random() / 100
         models.append(ImagePredictions('a', SIZE, boxes, np.float32(scores), rng.integers(0, labels, 8), masks))
-    everything = [np.concatenate([getattr(m, name) for m in models]) for name in ('boxes', 'scores', 'labels')]
-    boxes, scores, labels_of = everything
+    boxes, scores, classes = (np.concatenate([getattr(m, n) for m in models]) for n in ('boxes', 'scores', 'labels'))
     inside = ((boxes[:, 2:] > 0) & (boxes[:, :2] < [SIZE[1], SIZE[0]])).all(axis=1)
-    order = [n for n in np.argsort(-scores, kind='stable') if inside[n]]
+    order = np.argsort(-scores, kind='stable')
+    order = order[inside[order]]
     crops = binarise(np.concatenate([m.soft_masks for m in models])[order], boxes[order], SIZE)
-    iou = mask_iou(crops, crops, SIZE) * (labels_of[order][:, None] == labels_of[order])
-    expected = [scores[[order[n] for n in c]].sum() / 3 for c in cluster_slowly(iou, threshold)]
-    fused = consensus(*models, iou_threshold=threshold, conf_type='absent_model_aware_avg')
-    counts = [len(c) for c in cluster_slowly(iou, threshold)]
-    models_of = [len({order[n] // 8 for n in c}) for c in cluster_slowly(iou, threshold)]
-    expected = [3 * e / (n + 3 - m) for e, n, m in zip(expected, counts, models_of, strict=True)]
-    np.testing.assert_allclose(np.sort(fused.scores), np.sort(np.float32(expected)), rtol=1e-5)
+    may_join = (classes[order][:, None] == classes[order]) & (order[:, None] // 8 != order // 8)
+    groups = cluster_slowly(mask_iou(crops, crops, SIZE) * may_join, threshold)
+    expected = [scores[order[group]].sum() / 3 for group in groups]
+    fused = consensus(*models, iou_threshold=threshold)
+    np.testing.assert_allclose(np.sort(fused.scores), np.sort(expected), rtol=1e-5)
 
 
 @pytest.mark.parametrize('conf_type', ['max', 'avg'])

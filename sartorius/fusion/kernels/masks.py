@@ -65,16 +65,18 @@ def shared_pixels_of_similar(
     windows: NDArray[np.int64],
     areas: NDArray[np.int64],
     labels: NDArray[np.int64],
+    models: NDArray[np.int64],
     order: NDArray[np.int64],
     least_iou: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of cells of a label that, by their windows and areas, may have an IoU of ``least_iou``.
+    """Pairs of cells of one label and two models that, by windows and areas, may have an IoU of ``least_iou``.
 
     Args:
         pixels: bool ``(P,)``: the crops of all cells one after the other, each row-major.
         windows: int64 ``(N, 4)``: ``x1, y1, x2, y2`` of each crop.
         areas: int64 ``(N,)``: pixels of each cell.
         labels: int64 ``(N,)``.
+        models: int64 ``(N,)``.
         order: Indices of the cells, sorted by the top of their windows.
         least_iou: Above 0.
 
@@ -99,7 +101,7 @@ def shared_pixels_of_similar(
             x1, y1, x2, y2 = windows[cell]
             for place in range(np.searchsorted(tops, y1 - highest), np.searchsorted(tops, y2)):
                 other = order[place]
-                if other >= cell or labels[other] != labels[cell]:
+                if other >= cell or labels[other] != labels[cell] or models[other] == models[cell]:
                     continue
                 left, right = max(x1, windows[other, 0]), min(x2, windows[other, 2])
                 top, bottom = max(y1, windows[other, 1]), min(y2, windows[other, 3])
