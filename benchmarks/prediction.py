@@ -152,16 +152,25 @@ def codes_of_bitmaps(masks: NDArray[np.bool_], scores: NDArray[np.float32]) -> l
 
 
 def compare_codes(size: Size, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str:
-    """Where two lists of disjoint cells give a pixel to another cell."""
-    labels = [_label_image(size, codes) for codes in (ours, theirs)]
-    if len(ours) != len(theirs):
-        return f'{len(ours)} cells against {len(theirs)}'
-    different, pixels = int(np.count_nonzero(labels[0] != labels[1])), int(np.count_nonzero(labels[1]))
-    return f'same {len(ours)} cells, ' + ('same masks' if not different else f'{different} of {pixels} px differ')
+    """How many pixels two lists of disjoint cells give to different cells.
+
+    Each of our cells stands for the peer's that it shares most pixels with, so that their order does not matter.
+    """
+    labels, peer_labels = (_label_image(size, codes) for codes in (ours, theirs))
+    columns = len(theirs) + 1
+    shared = np.bincount((labels * columns + peer_labels).ravel(), minlength=(len(ours) + 1) * columns)
+    shared = shared.reshape(-1, columns)
+    # Background is nobody's partner: a cell that meets no cell differs wholly.
+    shared[:, 0] = 0
+    partners = np.where(shared.any(axis=1), shared.argmax(axis=1), -1)
+    partners[0] = 0
+    different, pixels = int(np.count_nonzero(partners[labels] != peer_labels)), int(np.count_nonzero(peer_labels))
+    cells = f'same {len(ours)} cells' if len(ours) == len(theirs) else f'{len(ours)} and {len(theirs)} cells'
+    return f'{cells}, same masks' if not different else f'{cells}, {different} of {pixels} px differ'
 
 
-def _label_image(size: Size, codes: list[dict[str, Any]]) -> NDArray[np.int32]:
-    labels = np.zeros(size, dtype=np.int32)
+def _label_image(size: Size, codes: list[dict[str, Any]]) -> NDArray[np.int64]:
+    labels = np.zeros(size, dtype=np.int64)
     for number, code in enumerate(codes, start=1):
         labels[coco_mask.decode(code) > 0] = number
     return labels
