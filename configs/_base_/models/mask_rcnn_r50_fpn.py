@@ -15,7 +15,10 @@ model = dict(
         mask_head=dict(type='SoftMaskHead', num_classes=3),
     ),
     train_cfg=dict(
-        rpn=dict(sampler=dict(num=512)),
+        rpn=dict(
+            assigner=dict(iou_calculator=dict(type='ChunkedBboxOverlaps2D')),
+            sampler=dict(num=512),
+        ),
         rpn_proposal=dict(nms_pre=3000, max_per_img=2000),
         rcnn=dict(sampler=dict(num=512, pos_fraction=0.5)),
     ),
