@@ -86,7 +86,7 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
 
 
 def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
-    """The project's model and the same with MMDetection's mask head, with the same random weights."""
+    """The project's model and the same with MMDetection's mask head and IoU of anchors, with the same random weights."""
     init_default_scope('mmdet')
     # MMEngine would log how each of the weights was made.
     MMLogger.get_current_instance().setLevel('WARNING')
@@ -95,6 +95,7 @@ def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
     ours.init_weights()
     stock = Config.fromfile(CONFIG_DIR / config).model
     stock.roi_head.mask_head.type = 'FCNMaskHead'
+    del stock.train_cfg.rpn.assigner['iou_calculator']
     theirs = MODELS.build(stock)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
