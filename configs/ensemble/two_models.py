@@ -1,7 +1,7 @@
 # WBF of two models with weights and score thresholds of their own. Files named on the command line take the places of
 # these two, in their order, so that the same config fuses what they predict on other images.
 fusion = dict(
-    method=dict(type='wbf', iou_threshold=0.6),
+    method=dict(type='wbf', iou_threshold=0.7),
     members=[
         dict(predictions='work_dirs/mrcnn_r50/predictions_test.npz', weight=1, score_threshold=0.1),
         dict(

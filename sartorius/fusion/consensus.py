@@ -27,7 +27,7 @@ class Consensus:
         least_models: Groups that fewer models found are dropped.
     """
 
-    iou_threshold: float = 0.5
+    iou_threshold: float = 0.6
     conf_type: str = 'box_and_model_avg'
     least_models: int = 1
 

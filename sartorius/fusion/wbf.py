@@ -18,13 +18,13 @@ class WBF:
     pass for two models.)
 
     Attributes:
-        iou_threshold: A box joins where its IoU is greater. The default is the IoU up to which the models' own NMS
-            leaves two boxes standing: below it, a faint double of the same model would join the clear box and drag its
-            place and score down.
+        iou_threshold: A box joins where its IoU is greater. The default is above the IoU of .6 up to which the models'
+            own NMS leaves two boxes standing: below, a faint double of one model would join the clear box of another
+            and drag its place and score down (docs/fusion.md has what that costs).
         conf_type: One of :data:`sartorius.fusion.cluster_scores.CONF_TYPES`.
     """
 
-    iou_threshold: float = 0.6
+    iou_threshold: float = 0.7
     conf_type: str = 'box_and_model_avg'
 
     def __post_init__(self) -> None:

@@ -259,7 +259,7 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
     assert fused.source == {
         'kind': 'fused',
         'method': 'wbf',
-        'iou_threshold': 0.6,
+        'iou_threshold': 0.7,
         'conf_type': 'box_and_model_avg',
         'per_class': True,
         'average_masks': False,
