@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+OUTPUTS = ('postprocess.json', 'tuning.md', 'thresholds.png', 'steps.png')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, tunes and writes."""
     parser = make_parser(
-        'Find score threshold, least area and mask threshold of every class that give the best competition mAP. '
+        'Find the thresholds of every class that give the best competition mAP, and show what each step is worth. '
         'Give predictions of images that the model was not trained on (a validation fold): others mislead it.',
         'python tools/tune.py work_dirs/mrcnn_r50/predictions_val.npz --annotations data/sartorius/train.csv',
     )
@@ -26,35 +32,48 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='chain to start from (.json or .py)',
     )
     parser.add_argument('--folds', type=int, default=5, help='folds of the cross-validated score')
-    parser.add_argument(
-        '--out', type=Path, metavar='DIR', default=WORK_DIRS / 'tune', help='for postprocess.json and thresholds.png'
-    )
+    parser.add_argument('--out', type=Path, metavar='DIR', default=WORK_DIRS / 'tune', help=f'for {", ".join(OUTPUTS)}')
     options = parser.parse_args(argv)
 
-    from sartorius.annotations.reading import load_annotations
+    from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.postprocess.chain import load_chain, save_chain
+    from sartorius.postprocess.step_gains import measure_steps
     from sartorius.postprocess.tuner import tune
+    from sartorius.postprocess.tuning_text import evidence, format_result, format_steps
     from sartorius.predictions.store import load_predictions
-    from sartorius.utils.files import sha256_of
+    from sartorius.utils.files import sha256_of, staged_folder, write_text
+    from sartorius.visualization.step_plot import plot_steps
     from sartorius.visualization.threshold_plot import plot_thresholds
 
     chain = load_chain(options.postprocess)
     predictions, truth = load_predictions(options.predictions), load_annotations(options.annotations)
-    count = sum(image_id in truth for image_id in predictions.image_ids)
-    result = tune(predictions, truth, chain, folds=options.folds)
-    print(f'{count} of {len(predictions.images)} predicted images have annotations and count\n')
-    print(result.format())
+    result = tune(predictions, truth, chain, load_groups(options.annotations), folds=options.folds)
+    gains = measure_steps(predictions, truth, result)
+    text = '\n\n'.join([_counts(len(predictions.images), result.images), format_result(result), format_steps(gains)])
+    print(text)
 
-    evidence = {
-        'predictions': {'file': display_path(options.predictions), 'sha256': sha256_of(options.predictions)},
-        'annotations': {'file': display_path(options.annotations), 'sha256': sha256_of(options.annotations)},
-        **result.evidence(),
-    }
-    tuned_file = options.out / 'postprocess.json'
-    save_chain(tuned_file, result.chain, evidence)
-    plot_thresholds(options.out / 'thresholds.png', result)
-    print(f'\nwrote {display_path(tuned_file)} and {display_path(options.out / "thresholds.png")}')
-    print(f'next: python tools/make_submission.py --postprocess {display_path(tuned_file)}')
+    sources = {'predictions': options.predictions, 'annotations': options.annotations}
+    files = {name: {'file': display_path(path), 'sha256': sha256_of(path)} for name, path in sources.items()}
+    with staged_folder(options.out) as folder:
+        chain_file, text_file, threshold_plot, step_plot = (folder / name for name in OUTPUTS)
+        save_chain(chain_file, result.chain, {**files, **evidence(result, gains)})
+        write_text(text_file, f'# Tuned on {display_path(options.predictions)}\n\n{text}\n')
+        plot_thresholds(threshold_plot, result)
+        plot_steps(step_plot, gains)
+    print(f'\nwrote {", ".join(OUTPUTS)} to {display_path(options.out)}')
+    print(f'next: python tools/make_submission.py --postprocess {display_path(options.out / OUTPUTS[0])}')
+
+
+def _counts(predicted: int, images: 'DataFrame') -> str:
+    """How many images count, and in how many groups."""
+    groups = images['group'].nunique()
+    counted = f'{len(images)} of {predicted} predicted images have annotations and count'
+    if groups == len(images):
+        return (
+            f'{counted}, each a group of its own: no two are known to be of one well. If some are, what is '
+            'cross-validated looks better than it is'
+        )
+    return f'{counted}, in {groups} groups'
 
 
 if __name__ == '__main__':

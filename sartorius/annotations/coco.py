@@ -157,6 +157,15 @@ def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str
     return annotated
 
 
+def read_image_details(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Entries of a COCO JSON's images by image id, such as ``cell_type`` and ``group``.
+
+    Raises:
+        InputError: The file is missing or no COCO JSON.
+    """
+    return {Path(image['file_name']).stem: image for image in _read_json(Path(path))['images']}
+
+
 REQUIRED_KEYS = {
     'images': ('id', 'file_name', 'height', 'width'),
     'categories': ('id', 'name'),

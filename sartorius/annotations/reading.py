@@ -1,8 +1,9 @@
-"""True cells from whichever file holds them."""
+"""True cells, and which images are near-duplicates, from whichever file holds them."""
 
 from pathlib import Path
 
-from sartorius.annotations.coco import read_coco
+from sartorius.annotations.coco import read_coco, read_image_details
+from sartorius.annotations.folds import group_of
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import read_train_csv
 from sartorius.utils.errors import InputError
@@ -17,12 +18,35 @@ def load_annotations(path: str | Path) -> dict[str, ImageAnnotations]:
     Raises:
         InputError: The suffix is another, or as :func:`read_coco` and :func:`read_train_csv`.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == '.json':
+    if _is_json(path):
         return read_coco(path)
-    if suffix == '.csv':
-        return {image_id: image.cells for image_id, image in read_train_csv(path).images.items()}
-    raise InputError(
-        f'{path}: annotations are a COCO .json or a training .csv, not {suffix or "a file without suffix"}'
-    )
+    return {image_id: image.cells for image_id, image in read_train_csv(path).images.items()}
+
+
+def load_groups(path: str | Path) -> dict[str, str]:
+    """Reads which group of near-duplicates each image belongs to, from the files of :func:`load_annotations`.
+
+    A COCO JSON of ``tools/prepare_sartorius.py`` says it of its images (``group``); elsewhere it is read from the
+    ``sample_id`` or the image's own name (:func:`sartorius.annotations.folds.group_of`).
+
+    Returns:
+        Groups by image id, in file order; an image of which nothing is known is a group of its own.
+
+    Raises:
+        InputError: As :func:`load_annotations`.
+    """
+    if _is_json(path):
+        images = read_image_details(path)
+        return {image_id: str(image.get('group') or group_of(image_id)) for image_id, image in images.items()}
+    images = read_train_csv(path).images
+    return {image_id: group_of(image_id, image.details.get('sample_id', '')) for image_id, image in images.items()}
+
+
+def _is_json(path: str | Path) -> bool:
+    """Whether it is a COCO JSON by its suffix, and not a CSV."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in ('.json', '.csv'):
+        raise InputError(
+            f'{path}: annotations are a COCO .json or a training .csv, not {suffix or "a file without suffix"}'
+        )
+    return suffix == '.json'

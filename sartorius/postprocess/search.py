@@ -1,67 +1,113 @@
-"""All settings of the thresholds, scored on an image at once, and the choice among them.
+"""All settings of the thresholds, scored on an image at once.
 
-A kept cell's final pixels depend on better-scored cells alone (:mod:`sartorius.masks.overlap`). So the chain runs once
-an image and mask threshold, with the lowest score threshold and no least area, and each setting's result is a filter on
-the cells that come out: a cell counts if its score and its area are high enough, and hits if its best IoU with a true
-cell is high enough. (The cells found share no pixel, so that two of them never hit the same true cell, and a cell with
-several true ones above .5 is one hit all the same.)
+A kept cell's final pixels depend on better-scored cells alone (:mod:`sartorius.masks.overlap`). So the chain runs with
+the lowest score threshold and no least area, once an image and combination of the other knobs, and what two
+combinations have in common runs once for both. Score threshold and least area are filters on the cells that come out: a
+cell counts if its score and its area are high enough, and hits if its best IoU with a true cell is high enough. (The
+cells found share no pixel, so that two of them never hit the same true cell, and a cell with several true ones above .5
+is one hit all the same.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.metric import IOU_THRESHOLDS
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.iou import overlaps
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.per_class import values_of
-from sartorius.postprocess.steps import LeastArea, MaskThreshold, RemoveOverlap, ScoreThreshold, VoteClass, areas_of
+from sartorius.postprocess.steps import (
+    LeastArea,
+    MaskNMS,
+    MaskThreshold,
+    RemoveOverlap,
+    ScoreThreshold,
+    Step,
+    VoteClass,
+    areas_of,
+    drop_unusable,
+)
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError
-
-PLATEAU = 0.0005
-"""Settings whose smoothed scores differ by no more than this count as equally good."""
+from sartorius.utils.errors import InputError, did_you_mean
 
 TUNABLE_ORDER = (VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap, LeastArea)
 
+Settings = Mapping[str, float]
+"""What is tuned for one class: values by names of :data:`KNOBS`."""
 
-class Settings(NamedTuple):
-    """What is tuned for one class: score threshold, least area in pixels, mask threshold."""
 
-    score: float
-    area: float
-    mask: float
+class Knob(NamedTuple):
+    """A parameter of a step that can be tuned.
+
+    Attributes:
+        title: What people call it.
+        step: Type of the step.
+        parameter: Its parameter.
+        values: What is tried by default, in rising order.
+    """
+
+    title: str
+    step: type[Step]
+    parameter: str
+    values: tuple[float, ...]
+
+
+KNOBS: dict[str, Knob] = {
+    'mask': Knob('mask threshold', MaskThreshold, 'thresholds', tuple(n / 100 for n in range(35, 86, 5))),
+    'nms': Knob('mask NMS IoU', MaskNMS, 'iou_thresholds', (0.1, 0.2, 0.3, 0.4, 0.5)),
+    'remaining': Knob('least remaining', RemoveOverlap, 'least_remaining', (0.0, 0.3, 0.5, 0.7, 0.9)),
+    'score': Knob('score threshold', ScoreThreshold, 'thresholds', tuple(n / 1000 for n in range(25, 951, 25))),
+    'area': Knob('least area, px', LeastArea, 'areas', tuple(float(pixels) for pixels in range(0, 301, 25))),
+}
+"""Knobs by name. The order is that of a table's axes: the last two are filters, the others run steps of the chain."""
+
+FILTERS = ('score', 'area')
 
 
 @dataclass(frozen=True)
 class SearchGrid:
-    """Values that are tried, each axis in rising order; every combination is one setting.
+    """Values that are tried; every combination is one setting.
 
     Attributes:
-        masks: M mask thresholds.
-        scores: S score thresholds.
-        areas: A least areas in pixels.
+        axes: Values in rising order by names of :data:`KNOBS`, in their order. Score and area must be among them; a
+            knob that is not keeps what the chain has.
     """
 
-    masks: tuple[float, ...] = (0.4, 0.45, 0.5, 0.55, 0.6)
-    scores: tuple[float, ...] = tuple(thousandth / 1000 for thousandth in range(25, 951, 25))
-    areas: tuple[float, ...] = tuple(float(pixels) for pixels in range(0, 201, 25))
+    axes: Mapping[str, tuple[float, ...]]
+
+    def __post_init__(self) -> None:
+        for name, values in self.axes.items():
+            if name not in KNOBS:
+                raise InputError(f'grid: unknown knob {name!r}{did_you_mean(name, KNOBS)}')
+            if not len(values) or list(values) != sorted(set(values)):
+                raise InputError(f'grid: values of {name} are {values}; give at least one, each higher than the last')
+        lacking = [name for name in FILTERS if name not in self.axes]
+        if lacking:
+            raise InputError(f'grid: no values for {lacking[0]}; give at least one')
+        object.__setattr__(self, 'axes', {name: tuple(self.axes[name]) for name in KNOBS if name in self.axes})
+
+    @classmethod
+    def of(cls, chain: Chain) -> 'SearchGrid':
+        """The default values of every knob that a chain has."""
+        return cls({name: KNOBS[name].values for name in knobs_of(chain)})
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(M, S, A)``."""
-        return len(self.masks), len(self.scores), len(self.areas)
+    def shape(self) -> tuple[int, ...]:
+        """Number of values on each axis."""
+        return tuple(len(values) for values in self.axes.values())
 
-    def at(self, index: tuple[int, int, int]) -> Settings:
-        """The setting at ``(mask, score, area)`` indices."""
-        mask, score, area = index
-        return Settings(score=self.scores[score], area=self.areas[area], mask=self.masks[mask])
+    def at(self, index: Sequence[int]) -> dict[str, float]:
+        """The setting at one index an axis."""
+        return {name: values[place] for (name, values), place in zip(self.axes.items(), index, strict=True)}
+
+    def nearest(self, settings: Settings) -> tuple[int, ...]:
+        """Index of the values nearest to a setting, which need not be on the grid."""
+        return tuple(int(np.abs(np.array(values) - settings[name]).argmin()) for name, values in self.axes.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +117,7 @@ class ImageTable:
     Attributes:
         image_id: Of the image.
         label: Class that the chain voted for; None if no cell is left with any setting.
-        scores: float64 ``(M, S, A)``: the image's score.
+        scores: float64, of the grid's shape: the image's score.
     """
 
     image_id: str
@@ -79,44 +125,54 @@ class ImageTable:
     scores: NDArray[np.float64]
 
 
-def settings_of(chain: Chain) -> dict[str, Settings]:
-    """A chain's own settings by cell type.
+def knobs_of(chain: Chain) -> tuple[str, ...]:
+    """Names of the knobs that a chain has: those whose step stands in it once.
 
     Raises:
         InputError: A chain that cannot be tuned: of the steps VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap
             and LeastArea one is missing, stands twice or out of this order, or LeastArea is not the last step; or a
             step changes scores after ScoreThreshold, so that a cell's last score does not say whether it passed there.
     """
-    tuned = [step for step in chain.steps if isinstance(step, TUNABLE_ORDER)]
-    if tuple(map(type, tuned)) != TUNABLE_ORDER or tuned[-1] is not chain.steps[-1]:
+    types = [type(step) for step in chain.steps]
+    needed = [name for name in types if name in TUNABLE_ORDER]
+    if tuple(needed) != TUNABLE_ORDER or types[-1] is not LeastArea:
         raise InputError(
-            f'this post-processing cannot be tuned: it is {", ".join(type(step).__name__ for step in chain.steps)}, '
+            f'this post-processing cannot be tuned: it is {", ".join(step.__name__ for step in types)}, '
             f'and must hold {", ".join(step.__name__ for step in TUNABLE_ORDER)}, once each and in this order, with '
             'LeastArea as the last step'
         )
-    _, score, mask, _, area = tuned
-    for step in chain.steps[chain.steps.index(score) :]:
+    for step in chain.steps[types.index(ScoreThreshold) :]:
         if step.changes_scores:
             raise InputError(
                 f'this post-processing cannot be tuned: {type(step).__name__} changes scores after ScoreThreshold; '
                 'put it before'
             )
+    return tuple(name for name, knob in KNOBS.items() if types.count(knob.step) == 1)
+
+
+def settings_of(chain: Chain) -> dict[str, dict[str, float]]:
+    """A chain's own settings by cell type.
+
+    Raises:
+        InputError: A chain that cannot be tuned, see :func:`knobs_of`.
+    """
     labels = np.arange(len(CELL_TYPES))
-    columns = (values_of(score.thresholds, labels), values_of(area.areas, labels), values_of(mask.thresholds, labels))
-    return {cell_type: Settings(*map(float, values)) for cell_type, *values in zip(CELL_TYPES, *columns, strict=True)}
+    settings: dict[str, dict[str, float]] = {cell_type: {} for cell_type in CELL_TYPES}
+    for name in knobs_of(chain):
+        knob = KNOBS[name]
+        step = next(step for step in chain.steps if isinstance(step, knob.step))
+        for cell_type, value in zip(CELL_TYPES, values_of(getattr(step, knob.parameter), labels), strict=True):
+            settings[cell_type][name] = float(value)
+    return settings
 
 
 def with_settings(chain: Chain, settings: Mapping[str, Settings]) -> Chain:
-    """The same chain with the settings of every cell type put in."""
-    thresholds = {cell_type: settings[cell_type].score for cell_type in CELL_TYPES}
-    masks = {cell_type: settings[cell_type].mask for cell_type in CELL_TYPES}
-    areas = {cell_type: settings[cell_type].area for cell_type in CELL_TYPES}
-    parameters = {
-        ScoreThreshold: {'thresholds': thresholds},
-        MaskThreshold: {'thresholds': masks},
-        LeastArea: {'areas': areas},
-    }
-    return Chain(tuple(replace(step, **parameters.get(type(step), {})) for step in chain.steps))
+    """The same chain with the settings of every cell type put in; all must have the same knobs."""
+    changes: dict[type[Step], dict[str, dict[str, float]]] = {}
+    for name in settings[CELL_TYPES[0]]:
+        by_class = {cell_type: settings[cell_type][name] for cell_type in CELL_TYPES}
+        changes[KNOBS[name].step] = {KNOBS[name].parameter: by_class}
+    return Chain(tuple(replace(step, **changes.get(type(step), {})) for step in chain.steps))
 
 
 def score_all_settings(image: ImagePredictions, truth: ImageAnnotations, chain: Chain, grid: SearchGrid) -> ImageTable:
@@ -125,43 +181,43 @@ def score_all_settings(image: ImagePredictions, truth: ImageAnnotations, chain: 
     Args:
         image: Predictions with labels that index into the project's cell types.
         truth: True cells of the same image.
-        chain: A chain that can be tuned, see :func:`settings_of`.
-        grid: The settings.
+        chain: A chain that can be tuned, see :func:`knobs_of`.
+        grid: The settings; of knobs that the chain has.
     """
     label = None
     scores = np.empty(grid.shape)
-    for index, mask in enumerate(grid.masks):
-        lowest = Settings(score=min(grid.scores), area=0.0, mask=mask)
-        found = with_settings(chain, dict.fromkeys(CELL_TYPES, lowest))(image)
+    # The filters let everything pass that any of their values does.
+    branches = {name: values if name not in FILTERS else values[:1] for name, values in grid.axes.items()}
+    for index, found in _results(drop_unusable(image), chain.steps, branches):
         if len(found):
             label = int(found.labels[0])
-        best_iou = mask_iou(found.crops, truth.crops, truth.size).max(axis=1, initial=0.0)
-        scores[index] = _score_filters(found.scores, areas_of(found), best_iou, len(truth), grid)
+        pairs = overlaps(found.crops, truth.crops, truth.size)
+        best_iou = np.zeros(len(found))
+        np.maximum.at(best_iou, pairs.rows, pairs.iou)
+        place = tuple(index[name] for name in grid.axes if name not in FILTERS)
+        scores[place] = _score_filters(found.scores, areas_of(found), best_iou, len(truth), grid)
     return ImageTable(image.image_id, label, scores)
 
 
-def choose(tables: NDArray[np.float64]) -> tuple[int, int, int]:
-    """The setting in the middle of the best plateau.
+def _results(
+    image: ImagePredictions, steps: Sequence[Step], branches: Mapping[str, Sequence[float]]
+) -> Iterator[tuple[dict[str, int], ImagePredictions]]:
+    """What comes out of the steps with each combination of values, and the indices of these by knob.
 
-    The mean over the images is smoothed by the mean over each setting and its neighbours (one step up and down on each
-    axis, as far as there are any), so that a lucky peak among bad neighbours does not win. Of the settings whose
-    smoothed score comes within :data:`PLATEAU` of the best, the one nearest to their centre of gravity is taken, in
-    steps of the grid.
-
-    Args:
-        tables: float64 ``(images, M, S, A)``: scores of at least one image.
-
-    Returns:
-        Indices of the mask threshold, score threshold and least area.
+    A tree: steps before a knob's step run once for all of its values.
     """
-    mean = tables.mean(axis=0)
-    smoothed = ndimage.uniform_filter(mean, 3, mode='constant') / ndimage.uniform_filter(
-        np.ones_like(mean), 3, mode='constant'
-    )
-    plateau = np.argwhere(smoothed >= smoothed.max() - PLATEAU)
-    distances = np.square(plateau - plateau.mean(axis=0)).sum(axis=1)
-    mask, score, area = plateau[distances.argmin()]
-    return int(mask), int(score), int(area)
+    if not steps:
+        yield {}, image
+        return
+    step, *rest = steps
+    name = next((name for name in branches if isinstance(step, KNOBS[name].step)), None)
+    if name is None:
+        yield from _results(step(image), rest, branches)
+        return
+    for place, value in enumerate(branches[name]):
+        after = replace(step, **{KNOBS[name].parameter: value})(image)
+        for index, found in _results(after, rest, branches):
+            yield {name: place, **index}, found
 
 
 def _score_filters(
@@ -172,12 +228,18 @@ def _score_filters(
     grid: SearchGrid,
 ) -> NDArray[np.float64]:
     """Image scores ``(S, A)`` when only the cells with a high enough score and area count."""
-    # Compared as the steps ScoreThreshold and LeastArea do.
-    high = scores[None, :] >= np.array(grid.scores, dtype=scores.dtype)[:, None]
-    large = areas[None, :] >= np.array(grid.areas)[:, None]
-    kept = (high[:, None, :] & large[None, :, :]).astype(np.float64)
-    hit = (best_iou[:, None] > np.array(IOU_THRESHOLDS)).astype(np.float64)
-    hits = kept @ hit
+    limits = np.array(grid.axes['score'], dtype=scores.dtype), np.array(grid.axes['area']), np.array(IOU_THRESHOLDS)
+    # How many thresholds each cell passes, compared as ScoreThreshold, LeastArea and the metric do.
+    passed = (
+        np.searchsorted(limits[0], scores, side='right'),
+        np.searchsorted(limits[1], areas, side='right'),
+        np.searchsorted(limits[2], best_iou, side='left'),
+    )
+    shape = tuple(len(values) + 1 for values in limits)
+    counts = np.bincount(np.ravel_multi_index(passed, shape), minlength=np.prod(shape)).reshape(shape)
+    # Cells that pass at least so many: summed up from the last threshold, on each axis.
+    at_least = counts[::-1, ::-1, ::-1].cumsum(axis=0).cumsum(axis=1).cumsum(axis=2)[::-1, ::-1, ::-1]
+    found, hits = at_least[1:, 1:, :1], at_least[1:, 1:, 1:]
     # TP + FP + FN: all found cells and all true ones, the hits counted once.
-    cells = kept.sum(axis=2)[:, :, None] + true - hits
-    return np.divide(hits, cells, out=np.ones_like(hits), where=cells > 0).mean(axis=2)
+    cells = found + true - hits
+    return np.divide(hits, cells, out=np.ones(hits.shape), where=cells > 0).mean(axis=2)

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.metric import Summary, score_images, summarise
+from sartorius.evaluation.metric import score_images
 from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.choice import NO_CLASS, SAME_SCORE, Choice, ScoreTables, cross_validate, draw_folds
+from sartorius.postprocess.estimates import Estimate, estimate
 from sartorius.postprocess.search import (
     ImageTable,
     SearchGrid,
     Settings,
-    choose,
     score_all_settings,
     settings_of,
     with_settings,
@@ -26,7 +26,6 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
 DEFAULT_FOLDS = 5
-SAME_SCORE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,157 +37,134 @@ class TuningResult:
         grid: The settings that were tried.
         before: The settings of the chain that it started from, by cell type.
         settings: The tuned settings by cell type.
-        images: Number of images by cell type that the chain voted for.
-        tables: Mean score of the class's images, float64 ``(M, S, A)``, by cell type; only classes with images.
-        start: Scores of the chain that it started from.
-        tuned: Scores of the tuned chain on the images that it was tuned on; too good by nature.
-        cross_validated: Scores on images that the settings were not tuned on.
-        gain: Mean gain in score of ``cross_validated`` over ``start``, and its bootstrap interval: gain, low, high.
+        choices: How they were chosen, by cell type; only classes with images.
+        tables: Mean score of the class's images, float64 of the grid's shape, by cell type; only classes with images.
+        fold_chains: The chain that was tuned without each fold.
+        images: One row an image, by id: ``image_id``, ``group``, ``cell_type`` (of its true cells), ``voted`` (class
+            that the chain gives it), ``fold``, and its scores ``start`` (with the chain it started from), ``tuned``
+            (with the tuned chain; too good by nature) and ``cross_validated`` (with its fold's chain).
     """
 
     chain: Chain
     grid: SearchGrid
     before: Mapping[str, Settings]
     settings: Mapping[str, Settings]
-    images: Mapping[str, int]
+    choices: Mapping[str, Choice]
     tables: Mapping[str, NDArray[np.float64]]
-    start: Summary
-    tuned: Summary
-    cross_validated: Summary
-    gain: tuple[float, float, float]
+    fold_chains: tuple[Chain, ...]
+    images: pd.DataFrame
 
-    def evidence(self) -> dict[str, Any]:
-        """The figures as JSON types."""
-        summaries = {'start': self.start, 'tuned': self.tuned, 'cross_validated': self.cross_validated}
-        return {
-            'images': dict(self.images),
-            'settings_tried': int(np.prod(self.grid.shape)),
-            'scores': {
-                name: {
-                    'score': summary.score,
-                    'interval': list(summary.interval),
-                    'per_class': dict(
-                        zip(summary.per_class['cell_type'], summary.per_class['score'].tolist(), strict=True)
-                    ),
-                }
-                for name, summary in summaries.items()
-            },
-            'gain': {'score': self.gain[0], 'interval': list(self.gain[1:])},
-        }
-
-    def format(self) -> str:
-        """The settings and the scores as lines of text for a terminal."""
-        lines = [f'{"class":<8}{"images":>8}   {"score threshold":<17}{"least area":<15}mask threshold']
-        for name in CELL_TYPES:
-            changes = [f'{old:g} -> {new:g}' for old, new in zip(self.before[name], self.settings[name], strict=True)]
-            score, area, mask = changes
-            note = ''
-            if not self.images[name]:
-                note = 'no images: keeps what it had'
-            elif self.settings[name] == self.before[name]:
-                note = 'nothing better found: keeps what it had'
-            lines.append(f'{name:<8}{self.images[name]:>8}   {score:<17}{area:<15}{mask:<16}{note}'.rstrip())
-        lines += ['', f'{"mAP":<8}{"start":>8}{"tuned":>8}{"cross-validated":>17}']
-        columns = [self.start, self.tuned, self.cross_validated]
-        names = ['all', *self.start.per_class['cell_type']]
-        values = zip(*[[column.score, *column.per_class['score']] for column in columns], strict=True)
-        for name, (start, tuned, unseen) in zip(names, values, strict=True):
-            lines.append(f'{name:<8}{start:>8.4f}{tuned:>8.4f}{unseen:>17.4f}')
-        low, high = self.cross_validated.interval
-        gain, least, most = self.gain
-        return '\n'.join(
-            [
-                *lines,
-                '',
-                'tuned: on the images that it was tuned on, too good by nature; cross-validated: on images left out',
-                f'cross-validated mAP {low:.4f} to {high:.4f}, gain over the start {gain:+.4f} ({least:+.4f} to '
-                f'{most:+.4f}), {self.cross_validated.confidence:.0%} bootstrap intervals over the images',
-            ]
-        )
+    def estimate(self, scores: str, less: str | None = None, cell_type: str | None = None) -> Estimate:
+        """Mean and interval of a column of ``images``, or of its difference from another, over all or a class."""
+        rows = self.images if cell_type is None else self.images[self.images['cell_type'] == cell_type]
+        values = rows[scores] if less is None else rows[scores] - rows[less]
+        return estimate(values.to_numpy(), rows['group'].to_numpy().astype(str))
 
 
 def tune(
     predictions: PredictionSet,
     truth: Mapping[str, ImageAnnotations],
     chain: Chain,
+    groups: Mapping[str, str] | None = None,
     grid: SearchGrid | None = None,
     folds: int = DEFAULT_FOLDS,
     seed: int = 0,
 ) -> TuningResult:
-    """Finds score threshold, least area and mask threshold of every class.
+    """Finds the best thresholds of every class.
 
-    A class is tuned on the images that the chain votes it for: see :func:`sartorius.postprocess.search.choose` for the
-    choice. A class keeps the settings that it started with when it has no images, or when the choice does not score
-    better than they do. The cross-validated scores do the same with each fold of a class's images left out, and run the
-    real chain on those; a class of a single image has nothing to tune on there and keeps what it started with. Folds
-    are drawn over images: where several are of one well, the estimate is too good.
+    A class is tuned on the images that the chain votes it for: see :func:`sartorius.postprocess.choice.choose` for the
+    choice. A class keeps the settings that it started with when it has no images or those of a single group, or when
+    the gain of the choice is no more than its standard error. The cross-validated scores do all of this anew with each
+    fold of the groups left out, and score the images of that fold.
 
     Args:
         predictions: Of images that the model was not trained on.
         truth: True cells by image id. Images that are in one of the two alone do not count.
-        chain: Where to start from; see :func:`sartorius.postprocess.search.settings_of` for what it must hold.
-        grid: The settings to try.
-        folds: Number of parts that a class's images are cut into, at least 2.
+        chain: Where to start from; see :func:`sartorius.postprocess.search.knobs_of` for what it must hold.
+        groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); no group lies
+            in two folds. An image without one is a group of its own.
+        grid: The settings to try; by default :meth:`sartorius.postprocess.search.SearchGrid.of` the chain.
+        folds: Number of parts that the groups are cut into, at least 2; of fewer groups, one is left out at a time.
         seed: Of the folds.
 
     Raises:
         InputError: No image has annotations, an image has another size there, too few folds, or a chain that cannot be
             tuned.
     """
-    grid = grid or SearchGrid()
     before = settings_of(chain)
+    grid = grid or SearchGrid.of(chain)
+    for name in grid.axes:
+        if name not in before[CELL_TYPES[0]]:
+            raise InputError(f'grid: the post-processing has no step for {name!r}; leave it out')
     if folds < 2:
         raise InputError(f'{folds} folds; cross-validation needs at least 2')
     images, truth = _annotated(predictions, truth)
 
-    tables = [
+    found = [
         score_all_settings(image, truth[image.image_id], chain, grid)
         for image in progress(images, 'scoring all settings')
     ]
-    start = _score_chains(images, truth, [chain] * len(images), 'scoring the start')
-    start_scores = start['score'].to_numpy()
-    members = {
-        cell_type: np.flatnonzero([table.label == label for table in tables])
-        for label, cell_type in enumerate(CELL_TYPES)
-    }
+    start = score_chains(images, truth, [chain] * len(images), 'scoring the start')
+    tables = ScoreTables(
+        scores=np.stack([table.scores for table in found]),
+        start=start['score'].to_numpy(),
+        classes=np.array([NO_CLASS if table.label is None else CELL_TYPES[table.label] for table in found]),
+        groups=np.array([(groups or {}).get(image.image_id, image.image_id) for image in images]),
+    )
+    choices = tables.choices(np.ones(len(images), dtype=bool))
+    tuned_chain = _chain_with(chain, before, grid, choices)
+    tuned = score_chains(images, truth, [tuned_chain] * len(images), 'scoring the tuned')
+    _check_shortcut(found, tables.scores_with(choices), tuned['score'].to_numpy())
 
-    chosen = {name: _choose_for(tables, start_scores, own) for name, own in members.items()}
-    tuned_chain = _chain_with(chain, before, grid, chosen)
-    tuned = _score_chains(images, truth, [tuned_chain] * len(images), 'scoring the tuned')
-    _check_shortcut(tables, chosen, tuned)
-
-    chains = [chain] * len(images)
-    for name, own in members.items():
-        for left_out in _folds(own, folds, seed):
-            index = _choose_for(tables, start_scores, np.setdiff1d(own, left_out))
-            fold_chain = _chain_with(chain, before, grid, {name: index})
-            for place in left_out:
-                chains[place] = fold_chain
-    unseen = _score_chains(images, truth, chains, 'cross-validating')
-
-    cross_validated = summarise(unseen)
-    # The interval of the images' gains, not of the two means: what the images have in common cancels out.
-    gains = summarise(unseen.assign(score=unseen['score'] - start['score']))
+    fold_of = draw_folds(tables, start['cells_true'].tolist(), folds, seed)
+    cross_validated, fold_choices = cross_validate(tables, fold_of)
+    table = pd.DataFrame(
+        {
+            'image_id': start['image_id'],
+            'group': tables.groups,
+            'cell_type': start['cell_type'],
+            'voted': tables.classes,
+            'fold': fold_of,
+            'start': tables.start,
+            'tuned': tuned['score'],
+            'cross_validated': cross_validated,
+        }
+    )
     return TuningResult(
         chain=tuned_chain,
         grid=grid,
         before=before,
         settings=settings_of(tuned_chain),
-        images={name: len(own) for name, own in members.items()},
-        tables={
-            name: np.mean([tables[place].scores for place in own], axis=0) for name, own in members.items() if own.size
-        },
-        start=summarise(start),
-        tuned=summarise(tuned),
-        cross_validated=cross_validated,
-        gain=(gains.score, *gains.interval),
+        choices=choices,
+        tables={name: tables.scores[tables.classes == name].mean(axis=0) for name in choices},
+        fold_chains=tuple(_chain_with(chain, before, grid, own) for own in fold_choices),
+        images=table,
     )
+
+
+def score_chains(
+    images: Sequence[ImagePredictions],
+    truth: Mapping[str, ImageAnnotations],
+    chains: Sequence[Chain],
+    description: str,
+) -> pd.DataFrame:
+    """The metric's table of images, each image through its own chain.
+
+    Args:
+        images: Predictions with labels that index into the project's cell types.
+        truth: True cells of exactly these images, in their order.
+        chains: One an image.
+        description: What the progress bar says.
+    """
+    pairs = progress(zip(images, chains, strict=True), description, total=len(images))
+    found = {image.image_id: own(image).crops for image, own in pairs}
+    return score_images(truth, found)
 
 
 def _annotated(
     predictions: PredictionSet, truth: Mapping[str, ImageAnnotations]
 ) -> tuple[list[ImagePredictions], dict[str, ImageAnnotations]]:
-    """The predicted images that have annotations, and those annotations."""
+    """The predicted images that have annotations, and those annotations, by id: their order makes no difference."""
     images = [image for image in in_project_classes(predictions).images if image.image_id in truth]
     if not images:
         raise InputError(
@@ -202,58 +178,22 @@ def _annotated(
                 f'image {image.image_id} is {image.size[1]}x{image.size[0]} in the predictions and '
                 f'{size[1]}x{size[0]} in the annotations; give those of the same images'
             )
+    images.sort(key=lambda image: image.image_id)
     return images, {image.image_id: truth[image.image_id] for image in images}
 
 
-def _score_chains(
-    images: Sequence[ImagePredictions],
-    truth: Mapping[str, ImageAnnotations],
-    chains: Sequence[Chain],
-    description: str,
-) -> pd.DataFrame:
-    """The metric's table of images, each image through its own chain."""
-    pairs = progress(zip(images, chains, strict=True), description, total=len(images))
-    found = {image.image_id: own(image).crops for image, own in pairs}
-    return score_images(truth, found)
-
-
-def _choose_for(
-    tables: Sequence[ImageTable], start_scores: NDArray[np.float64], chosen_images: NDArray[np.int64]
-) -> tuple[int, int, int] | None:
-    """Setting for some images; None if what they started with is no worse on them, or there are no images."""
-    if not chosen_images.size:
-        return None
-    scores = np.stack([tables[place].scores for place in chosen_images])
-    index = choose(scores)
-    return index if scores.mean(axis=0)[index] > start_scores[chosen_images].mean() else None
-
-
-def _chain_with(
-    chain: Chain,
-    before: Mapping[str, Settings],
-    grid: SearchGrid,
-    chosen: Mapping[str, tuple[int, int, int] | None],
-) -> Chain:
-    """The chain with the chosen settings put in, where there are any."""
-    found = {name: grid.at(index) for name, index in chosen.items() if index is not None}
+def _chain_with(chain: Chain, before: Mapping[str, Settings], grid: SearchGrid, choices: Mapping[str, Choice]) -> Chain:
+    """The chain with the chosen settings put in, where they are better."""
+    found = {name: {**before[name], **grid.at(choice.index)} for name, choice in choices.items() if choice.is_better}
     return with_settings(chain, {**before, **found})
 
 
-def _folds(members: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    shuffled = np.random.default_rng(seed).permutation(members)
-    count = min(folds, len(members))
-    return [shuffled[first::count] for first in range(count)]
-
-
-def _check_shortcut(
-    tables: Sequence[ImageTable], chosen: Mapping[str, tuple[int, int, int] | None], tuned: pd.DataFrame
-) -> None:
-    """Raises an InputError unless the real chain scores what the table of all settings says."""
-    for table, real in zip(tables, tuned['score'], strict=True):
-        index = None if table.label is None else chosen[CELL_TYPES[table.label]]
-        if index is not None and abs(table.scores[index] - real) > SAME_SCORE:
+def _check_shortcut(tables: Sequence[ImageTable], counted: NDArray[np.float64], real: NDArray[np.float64]) -> None:
+    """Raises an InputError unless the real chain scores what the tables of all settings say."""
+    for table, ours, theirs in zip(tables, counted, real, strict=True):
+        if abs(ours - theirs) > SAME_SCORE:
             raise InputError(
-                f'image {table.image_id}: the tuner counts a score of {table.scores[index]:.6f}, the chain itself '
-                f'reaches {real:.6f}; a step between ScoreThreshold and LeastArea makes better cells depend on weaker '
-                'ones, so this post-processing cannot be tuned'
+                f'image {table.image_id}: the tuner counts a score of {ours:.6f}, the chain itself reaches '
+                f'{theirs:.6f}; a step between ScoreThreshold and LeastArea makes better cells depend on weaker ones, '
+                'so this post-processing cannot be tuned'
             )

@@ -1,4 +1,4 @@
-"""All settings at once, against the real chain one setting at a time; and the choice among them."""
+"""All settings at once, against the real chain one setting at a time."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, build_chain, load_chain
-from sartorius.postprocess.search import SearchGrid, Settings, choose, score_all_settings, settings_of, with_settings
+from sartorius.postprocess.search import KNOBS, SearchGrid, knobs_of, score_all_settings, settings_of, with_settings
 from sartorius.postprocess.steps import (
     BoxNMS,
     BreakAstroMasks,
@@ -33,7 +33,9 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (40, 50)
-GRID = SearchGrid(masks=(0.3, 0.5, 0.7), scores=(0.1, 0.35, 0.6), areas=(0.0, 20.0, 60.0))
+AXES = {'mask': (0.3, 0.7), 'remaining': (0.0, 0.6), 'score': (0.1, 0.35, 0.6), 'area': (0.0, 20.0, 60.0)}
+GRID = SearchGrid(AXES)
+NMS_GRID = SearchGrid({**AXES, 'nms': (0.05, 0.4)})
 LONG_CHAIN = Chain(
     (
         VoteClass(),
@@ -85,16 +87,26 @@ def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
     return predictions, truth
 
 
-@pytest.mark.parametrize('chain', [load_chain(), LONG_CHAIN], ids=['default', 'all steps'])
+@pytest.mark.parametrize(
+    ('chain', 'grid'), [(load_chain(), GRID), (LONG_CHAIN, NMS_GRID)], ids=['default', 'all steps']
+)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_every_setting_scores_as_the_real_chain_does(chain, seed):
+def test_every_setting_scores_as_the_real_chain_does(chain, grid, seed):
     predictions, truth = random_image(seed)
-    table = score_all_settings(predictions, truth, chain, GRID)
-    for index in np.ndindex(*GRID.shape):
-        one = with_settings(chain, dict.fromkeys(CELL_TYPES, GRID.at(index)))
+    table = score_all_settings(predictions, truth, chain, grid)
+    assert table.scores.shape == grid.shape
+    for index in np.ndindex(*grid.shape):
+        one = with_settings(chain, dict.fromkeys(CELL_TYPES, grid.at(index)))
         real = score_images({'made': truth}, {'made': one(predictions).crops})['score'][0]
-        assert table.scores[index] == pytest.approx(real, abs=1e-12), GRID.at(index)
+        assert table.scores[index] == pytest.approx(real, abs=1e-12), grid.at(index)
+
+
+def test_the_examples_tell_the_settings_apart():
+    """Every knob changes the score of some image, or the test above would prove little."""
+    tables = [score_all_settings(*random_image(seed), LONG_CHAIN, NMS_GRID).scores for seed in range(40)]
+    for axis, name in enumerate(NMS_GRID.axes):
+        assert any(np.ptp(scores, axis=axis).max() > 0 for scores in tables), name
 
 
 def test_label_is_the_voted_class():
@@ -107,32 +119,47 @@ def test_label_is_the_voted_class():
     assert score_all_settings(ImagePredictions.empty('made', SIZE), truth, load_chain(), GRID).label is None
 
 
-def test_a_broad_plateau_beats_a_lucky_peak():
-    scores = np.full((1, 9, 1), 0.2)
-    scores[0, 1] = 0.4  # peak: smoothed (.2 + .4 + .2) / 3
-    scores[0, 4:8] = 0.35  # plateau
-    # Smoothed, 5 and 6 are whole plateau; of the two equally near to their centre the first.
-    assert choose(scores[None]) == (0, 5, 0)
-
-
-def test_the_middle_of_a_flat_table_is_taken():
-    assert choose(np.full((4, 3, 5, 7), 0.5)) == (1, 2, 3)
-
-
-def test_choice_is_by_the_mean_over_the_images():
-    first, second = np.zeros((1, 5, 1)), np.zeros((1, 5, 1))
-    first[0, 0], second[0, 4] = 0.3, 0.9
-    assert choose(np.stack([first, second])) == (0, 4, 0)
-
-
 def test_settings_are_read_from_a_chain_and_put_back():
     chain = load_chain()
     own = settings_of(chain)
-    assert own['astro'] == Settings(score=0.35, area=150, mask=0.5)
-    assert settings_of(with_settings(chain, {**own, 'cort': Settings(0.7, 40, 0.45)})) == {
-        **own,
-        'cort': Settings(score=0.7, area=40, mask=0.45),
-    }
+    assert own['astro'] == dict(score=0.35, area=150, mask=0.5, remaining=0.7)
+    changed = {**own, 'cort': dict(score=0.7, area=40, mask=0.45, remaining=0.1)}
+    assert settings_of(with_settings(chain, changed)) == changed
+
+
+def test_knobs_are_those_that_the_chain_has():
+    assert knobs_of(load_chain()) == ('mask', 'remaining', 'score', 'area')
+    assert knobs_of(LONG_CHAIN) == tuple(KNOBS)
+    steps = load_chain().steps
+    # Of two, which is meant?
+    assert 'nms' not in knobs_of(Chain((*steps[:4], MaskNMS(0.5), MaskNMS(0.6), *steps[4:])))
+
+
+def test_the_default_grid_has_the_chains_knobs():
+    assert list(SearchGrid.of(load_chain()).axes) == ['mask', 'remaining', 'score', 'area']
+    assert list(SearchGrid.of(LONG_CHAIN).axes) == list(KNOBS)
+
+
+def test_grid_places():
+    assert NMS_GRID.shape == (2, 2, 2, 3, 3)
+    setting = dict(mask=0.7, nms=0.05, remaining=0.6, score=0.1, area=60.0)
+    assert NMS_GRID.at((1, 0, 1, 0, 2)) == setting
+    assert NMS_GRID.nearest({**setting, 'mask': 0.55, 'area': 31}) == (1, 0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ('axes', 'message'),
+    [
+        ({**AXES, 'scores': (0.5,)}, "unknown knob 'scores'; did you mean 'score'"),
+        ({**AXES, 'area': ()}, 'values of area are'),
+        ({**AXES, 'score': (0.5, 0.4)}, 'values of score are'),
+        ({**AXES, 'score': (0.5, 0.5)}, 'values of score are'),
+        ({'score': (0.5,)}, 'no values for area'),
+    ],
+)
+def test_bad_grids(axes, message):
+    with pytest.raises(InputError, match=message):
+        SearchGrid(axes)
 
 
 @pytest.mark.parametrize(

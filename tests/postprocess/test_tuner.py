@@ -1,7 +1,6 @@
 """The tuner on made images whose best thresholds are known."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,15 +8,16 @@ import pytest
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, load_chain
-from sartorius.postprocess.search import SearchGrid, Settings
+from sartorius.postprocess.search import SearchGrid, with_settings
 from sartorius.postprocess.steps import Step
 from sartorius.postprocess.tuner import tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (60, 200)
 SHSY5Y, ASTRO, CORT = range(3)
-GRID = SearchGrid(masks=(0.5,), scores=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), areas=(0.0, 50.0, 100.0, 150.0))
+GRID = SearchGrid({'score': (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), 'area': (0.0, 50.0, 100.0, 150.0)})
 
 
 def made_image(image_id: str, label: int, true_scores, false_scores) -> tuple[ImagePredictions, ImageAnnotations]:
@@ -48,68 +48,122 @@ def cort_images(count: int):
 
 def test_finds_the_gap_between_true_and_false_cells():
     predictions, truth = made_set(*cort_images(4))
-    result = tune(predictions, truth, load_chain(), GRID)
+    result = tune(predictions, truth, load_chain(), grid=GRID)
     # Only a threshold of .4 separates them. Squares of 100 px survive a least area of 0, 50 and 100; of these 0 and 50
-    # have good neighbours only, and are equally near to the middle between them.
-    assert result.settings['cort'] == Settings(score=0.4, area=0.0, mask=0.5)
-    assert result.start.score == pytest.approx(0.5)
-    assert result.tuned.score == pytest.approx(1.0)
-    # All images are alike, so that leaving one out changes nothing.
-    assert result.cross_validated.score == pytest.approx(1.0)
-    assert result.gain == pytest.approx((0.5, 0.5, 0.5))
+    # have good neighbours only, and are equally near to the middle between them. Other knobs stay as they are.
+    assert result.settings['cort'] == dict(score=0.4, area=0.0, mask=0.5, remaining=0.7)
+    assert result.estimate('start').mean == pytest.approx(0.5)
+    assert result.estimate('tuned').mean == pytest.approx(1.0)
+    # All images are alike, so that leaving some out changes nothing.
+    assert result.estimate('cross_validated').mean == pytest.approx(1.0)
+    assert result.estimate('cross_validated', 'start') == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_other_classes_keep_what_they_had_and_it_is_said():
+def test_finds_the_mask_threshold_at_which_masks_are_right():
+    """Squares of 10 px in the middle of a box of 20: .6 inside, .45 around them."""
+    images = []
+    for place in range(3):
+        predictions, truth = made_image(f'cort{place}', CORT, [0.9] * 4, [])
+        grown = predictions.boxes + np.array([-5, -5, 5, 5], dtype=np.float32) + 20
+        soft = np.full((4, 20, 20), 0.45, dtype=np.float32)
+        soft[:, 5:15, 5:15] = 0.6
+        apart = tuple(replace(crop, x=crop.x + 20, y=crop.y + 20) for crop in truth.crops)
+        images.append((replace(predictions, boxes=grown, soft_masks=soft), replace(truth, crops=apart)))
+    predictions, truth = made_set(*images)
+    chain = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, dict(mask=0.4, area=0.0)))
+    grid = SearchGrid({'mask': (0.3, 0.35, 0.4, 0.5, 0.55, 0.58, 0.65), 'score': (0.5,), 'area': (0.0,)})
+    result = tune(predictions, truth, chain, grid=grid)
+    assert result.settings['cort']['mask'] == 0.55
+    assert result.estimate('tuned').mean == pytest.approx(1.0)
+    assert result.estimate('start').mean < 0.5
+
+
+def test_other_classes_keep_what_they_had():
     predictions, truth = made_set(*cort_images(3))
-    result = tune(predictions, truth, load_chain(), GRID)
-    assert result.images == {'shsy5y': 0, 'astro': 0, 'cort': 3}
-    assert result.settings['astro'] == result.before['astro'] == Settings(score=0.35, area=150, mask=0.5)
-    assert result.format().count('no images: keeps what it had') == 2
-    assert list(result.tables) == ['cort']
+    result = tune(predictions, truth, load_chain(), grid=GRID)
+    assert result.settings['astro'] == result.before['astro'] == dict(score=0.35, area=150, mask=0.5, remaining=0.7)
+    assert list(result.tables) == list(result.choices) == ['cort']
+    assert set(result.images['voted']) == {'cort'}
 
 
 def test_a_start_that_cannot_be_bettered_stays():
     predictions, truth = made_set(*[made_image(f'shsy5y{place}', SHSY5Y, [0.9, 0.8], [0.05]) for place in range(3)])
-    result = tune(predictions, truth, load_chain(), GRID)
+    result = tune(predictions, truth, load_chain(), grid=GRID)
     assert result.settings == result.before
-    assert 'nothing better found: keeps what it had' in result.format()
+    assert result.images['tuned'].tolist() == result.images['start'].tolist()
+
+
+def test_a_gain_within_its_error_is_not_taken():
+    """One of two images gains .1 and more, the other nothing: their mean is no more than its standard error."""
+    first = made_image('cort0', CORT, [0.9, 0.9, 0.9, 0.45], [])
+    second = made_image('cort1', CORT, [0.9] * 4, [])
+    predictions, truth = made_set(first, second)
+    result = tune(predictions, truth, load_chain(), grid=GRID)
+    choice = result.choices['cort']
+    assert choice.gain == pytest.approx(choice.error) == pytest.approx(0.125)
+    assert result.settings == result.before
 
 
 def test_cross_validated_score_is_of_images_not_tuned_on():
-    # Two images that want opposite thresholds: each is scored with what suits the other.
-    first = made_image('low', CORT, [0.45] * 6, [0.15] * 6)
-    second = made_image('high', CORT, [0.95] * 6, [0.62, 0.63] * 3)
-    result = tune(*made_set(first, second), load_chain(), GRID, folds=2)
-    assert result.cross_validated.score < result.tuned.score
+    # Pairs of images that want opposite thresholds: the one without the other's group is scored with what suits it.
+    low = [made_image(f'low{place}', CORT, [0.45] * 6, [0.15] * 6) for place in range(2)]
+    high = [made_image(f'high{place}', CORT, [0.95] * 6, [0.62, 0.63] * 3) for place in range(2)]
+    predictions, truth = made_set(*low, *high)
+    groups = {'low0': 'a', 'low1': 'b', 'high0': 'c', 'high1': 'd'}
+    alone = tune(predictions, truth, load_chain(), groups, GRID, folds=4)
+    assert alone.estimate('cross_validated').mean < alone.estimate('tuned').mean
+    assert set(alone.images['fold']) == {0, 1, 2, 3}
 
 
-def test_a_class_of_one_image_is_scored_with_what_it_started_with():
-    predictions, truth = made_set(*cort_images(1))
-    result = tune(predictions, truth, load_chain(), GRID)
-    assert result.tuned.score == pytest.approx(1.0)
-    assert result.cross_validated.score == pytest.approx(0.5)
+def test_images_of_a_group_are_scored_together():
+    """Six of one well, alike: without groups each is scored with what the other five want."""
+    odd = [made_image(f'odd{place}', CORT, [0.45] * 4, [0.35] * 3) for place in range(6)]
+    plain = [made_image(f'plain{place}', CORT, [0.9] * 4, [0.45] * 4) for place in range(6)]
+    predictions, truth = made_set(*odd, *plain)
+    wells = {**{f'odd{place}': 'well' for place in range(6)}, **{f'plain{place}': f'p{place}' for place in range(6)}}
+    grouped = tune(predictions, truth, load_chain(), wells, GRID)
+    assert grouped.images.set_index('image_id').loc[[f'odd{place}' for place in range(6)], 'fold'].nunique() == 1
+    assert len(grouped.fold_chains) == 5
+    ungrouped = tune(predictions, truth, load_chain(), None, GRID)
+    assert ungrouped.images['fold'].nunique() == 5
+    assert ungrouped.images['group'].tolist() == ungrouped.images['image_id'].tolist()
+
+
+def test_the_order_of_the_images_makes_no_difference():
+    images = [made_image(f'cort{place}', CORT, [0.9, 0.2 + place / 20], [0.4, place / 12]) for place in range(9)]
+    groups = {f'cort{place}': f'well{place // 2}' for place in range(9)}
+    predictions, truth = made_set(*images)
+    first = tune(predictions, truth, load_chain(), groups, GRID)
+    other, other_truth = made_set(*images[::-1])
+    second = tune(other, other_truth, load_chain(), dict(reversed(groups.items())), GRID)
+    assert first.settings == second.settings
+    assert first.fold_chains == second.fold_chains
+    assert first.images.equals(second.images)
+    assert first.estimate('cross_validated', 'start') == second.estimate('cross_validated', 'start')
+
+
+def test_a_class_of_one_group_keeps_what_it_had():
+    predictions, truth = made_set(*cort_images(2))
+    result = tune(predictions, truth, load_chain(), {'cort0': 'well', 'cort1': 'well'}, GRID)
+    assert result.settings == result.before
+    assert result.choices['cort'].gain == pytest.approx(0.5)
+    assert result.images['cross_validated'].tolist() == result.images['start'].tolist()
 
 
 def test_images_without_annotations_do_not_count():
     predictions, truth = made_set(*cort_images(4))
     del truth['cort0']
-    assert tune(predictions, truth, load_chain(), GRID).images['cort'] == 3
+    assert tune(predictions, truth, load_chain(), grid=GRID).images['image_id'].tolist() == ['cort1', 'cort2', 'cort3']
 
 
 def test_an_image_without_cells_scores_but_is_of_no_class():
     _, truth = made_image('none', ASTRO, [0.9], [])
-    predictions, all_truth = made_set(*cort_images(1), (ImagePredictions.empty('none', SIZE), truth))
-    result = tune(predictions, all_truth, load_chain(), GRID)
-    assert result.images == {'shsy5y': 0, 'astro': 0, 'cort': 1}
-    assert result.tuned.score == pytest.approx(0.5)
-
-
-def test_evidence_is_plain():
-    predictions, truth = made_set(*cort_images(2))
-    evidence = tune(predictions, truth, load_chain(), GRID).evidence()
-    assert json.loads(json.dumps(evidence)) == evidence
-    assert evidence['scores']['tuned']['per_class'] == {'cort': pytest.approx(1.0)}
-    assert evidence['settings_tried'] == 28
+    predictions, all_truth = made_set(*cort_images(3), (ImagePredictions.empty('none', SIZE), truth))
+    result = tune(predictions, all_truth, load_chain(), grid=GRID)
+    assert result.images['voted'].tolist() == ['cort', 'cort', 'cort', 'none']
+    assert result.images['cell_type'].tolist() == ['cort', 'cort', 'cort', 'astro']
+    assert result.estimate('tuned').mean == pytest.approx(0.75)
+    assert result.estimate('tuned', None, 'astro').mean == 0
 
 
 @dataclass(frozen=True)
@@ -123,9 +177,9 @@ class KeepWeakest(Step):
 def test_a_chain_for_which_the_shortcut_does_not_hold_is_refused():
     steps = load_chain().steps
     predictions, truth = made_set(*[made_image(f'cort{place}', CORT, [0.45] * 4, [0.12, 0.9]) for place in range(2)])
-    grid = SearchGrid(masks=(0.5,), scores=(0.1, 0.44, 0.445), areas=(0.0,))
+    grid = SearchGrid({'score': (0.1, 0.44, 0.445), 'area': (0.0,)})
     with pytest.raises(InputError, match='cannot be tuned'):
-        tune(predictions, truth, Chain((*steps[:-1], KeepWeakest(), steps[-1])), grid)
+        tune(predictions, truth, Chain((*steps[:-1], KeepWeakest(), steps[-1])), grid=grid)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +196,16 @@ def test_annotations_that_do_not_fit(change, message):
     predictions, truth = made_set(*cort_images(2))
     change(truth)
     with pytest.raises(InputError, match=message):
-        tune(predictions, truth, load_chain(), GRID)
+        tune(predictions, truth, load_chain(), grid=GRID)
 
 
 def test_too_few_folds():
     predictions, truth = made_set(*cort_images(2))
     with pytest.raises(InputError, match='1 folds'):
-        tune(predictions, truth, load_chain(), GRID, folds=1)
+        tune(predictions, truth, load_chain(), grid=GRID, folds=1)
+
+
+def test_a_knob_that_the_chain_lacks():
+    predictions, truth = made_set(*cort_images(2))
+    with pytest.raises(InputError, match="no step for 'nms'"):
+        tune(predictions, truth, load_chain(), grid=SearchGrid({**GRID.axes, 'nms': (0.5,)}))

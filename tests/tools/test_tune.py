@@ -53,16 +53,21 @@ def tune(repo_root, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_writes_a_chain_that_the_other_commands_take_and_a_plot(tune, tmp_path):
+def test_writes_a_chain_that_the_other_commands_take_and_pictures(tune, tmp_path):
     code, output, _ = tune('predictions.npz', '--annotations', 'train.csv')
     assert code == 0
-    assert '4 of 4 predicted images have annotations and count\n' in output
-    assert 'all       0.5000  1.0000           1.0000\n' in output
+    assert output.startswith('4 of 4 predicted images have annotations and count, each a group of its own')
+    assert '| all  | 0.5000 | 1.0000 |          1.0000 |' in output
+    assert '| + ScoreThreshold |' in output
     assert 'next: python tools/make_submission.py --postprocess tune/postprocess.json' in output
     tuned = settings_of(load_chain(tmp_path / 'tune' / 'postprocess.json'))
-    assert 0.1 < tuned['cort'].score <= 0.3
+    assert 0.1 < tuned['cort']['score'] <= 0.3
     assert tuned['astro'] == settings_of(load_chain())['astro']
-    assert (tmp_path / 'tune' / 'thresholds.png').read_bytes().startswith(PNG)
+    for name in ('thresholds.png', 'steps.png'):
+        assert (tmp_path / 'tune' / name).read_bytes().startswith(PNG)
+    page = (tmp_path / 'tune' / 'tuning.md').read_text()
+    assert page.startswith('# Tuned on predictions.npz\n')
+    assert page.split('\n\n', 1)[1].strip() in output
 
 
 def test_evidence_says_what_it_was_tuned_on(tune, tmp_path):
@@ -71,7 +76,21 @@ def test_evidence_says_what_it_was_tuned_on(tune, tmp_path):
     assert evidence['predictions']['file'] == 'predictions.npz'
     assert len(evidence['annotations']['sha256']) == 64
     assert evidence['images'] == {'shsy5y': 0, 'astro': 0, 'cort': 4}
+    assert evidence['folds'] == 2
     assert evidence['scores']['start']['score'] == pytest.approx(0.5)
+
+
+def test_groups_are_read_from_the_annotations(tune, tmp_path):
+    content = (tmp_path / 'train.csv').read_text().splitlines()
+    lines = [f'{content[0]},sample_id']
+    for line in content[1:]:
+        well = 'B3' if line.startswith(('image0', 'image1')) else 'C4'
+        lines.append(f'{line},cort[diff]_{well}-1_Vessel-361_Ph_1')
+    (tmp_path / 'wells.csv').write_text('\n'.join(lines) + '\n')
+    code, output, _ = tune('predictions.npz', '--annotations', 'wells.csv')
+    assert code == 0
+    assert output.startswith('4 of 4 predicted images have annotations and count, in 2 groups\n')
+    assert 'cort: of 2 groups, one left out leaves one' in output
 
 
 def test_goes_on_from_a_tuned_chain(tune, tmp_path):
@@ -79,6 +98,7 @@ def test_goes_on_from_a_tuned_chain(tune, tmp_path):
     code, output, _ = tune('predictions.npz', '--annotations', 'train.csv', '--postprocess', 'tune/postprocess.json')
     assert code == 0
     assert 'nothing better found' in output
+    assert 'nothing changed' in output
 
 
 @pytest.mark.parametrize(
