@@ -21,6 +21,7 @@ THEMES = (
     'mask_targets',
     'prediction',
     'training_step',
+    'fusion',
     'metric',
     'conversion',
     'suppression',
