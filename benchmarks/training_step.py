@@ -86,7 +86,7 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
 
 
 def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
-    """The project's model and the same with MMDetection's mask head and IoU of anchors, with the same random weights."""
+    """The project's model, and one of the same random weights with MMDetection's mask head and IoU of anchors."""
     init_default_scope('mmdet')
     # MMEngine would log how each of the weights was made.
     MMLogger.get_current_instance().setLevel('WARNING')
