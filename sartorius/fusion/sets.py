@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -87,11 +88,6 @@ def fuse(
         )
         images.append(fused)
         left_out.update(counts)
-    given = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
-    members = [
-        {'name': name, 'weight': weight, 'score_threshold': threshold, 'source': dict(one.source)}
-        for name, weight, threshold, one in zip(names, given, thresholds, sets, strict=True)
-    ]
     source = {
         'kind': 'fused',
         'method': name_of(method),
@@ -99,10 +95,25 @@ def fuse(
         'per_class': per_class,
         'average_masks': average_masks,
         'boxes_only': boxes_only,
-        'members': sorted(members, key=lambda member: member['name']),
+        'members': _describe_members(sets, names, weights, thresholds),
         'left_out': dict(left_out),
     }
     return PredictionSet(images=tuple(images), classes=classes, source=source)
+
+
+def _describe_members(
+    sets: Sequence[PredictionSet],
+    names: Sequence[str],
+    weights: Sequence[float] | None,
+    thresholds: Sequence[ScoreThreshold],
+) -> list[dict[str, Any]]:
+    """What the result's source says of the members, JSON types only, sorted by name."""
+    given = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
+    members = [
+        {'name': name, 'weight': weight, 'score_threshold': threshold, 'source': dict(one.source)}
+        for name, weight, threshold, one in zip(names, given, thresholds, sets, strict=True)
+    ]
+    return sorted(members, key=lambda member: member['name'])
 
 
 def _thresholds_of(
