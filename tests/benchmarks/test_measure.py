@@ -1,6 +1,4 @@
-import time
 from collections.abc import Callable
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +12,73 @@ def benchmark(ours: Callable[..., Any], theirs: Callable[..., Any] | None, **oth
     return Benchmark('theme/what', 'work', 'peer', ours, theirs, same=lambda a, b: f'{a} and {b}', **others)
 
 
+class Clock:
+    """Stands for perf_counter: time passes only in the work that it makes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: float, done: Callable[[], Any] = lambda: None) -> Callable[[], Any]:
+        def run() -> Any:
+            self.now += seconds
+            return done()
+
+        return run
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(measure, 'perf_counter', clock)
+    return clock
+
+
 def measurement(ours: Side, theirs: Side | None) -> Measurement:
     return Measurement('theme/what', 'work', 'peer', '', ours, theirs, 'same')
 
 
-def test_sides_run_in_turns() -> None:
+def test_sides_run_in_turns(clock: Clock) -> None:
     calls = []
 
     def side(name: str) -> Callable[[], str]:
-        def work() -> str:
-            calls.append(name)
-            time.sleep(0.005)
-            return name
-
-        return work
+        return clock.work(1, lambda: calls.append(name) or name)
 
     found = measure.measure(benchmark(side('o'), side('t')), seconds=0, least_rounds=3)
-    # Warm-up, three rounds, memory; a side may run twice in a row when the machine makes the other ten times slower.
-    assert ''.join(name for name, _ in groupby(calls)) == 'ot' * 5
+    # Warm-up, three rounds, memory.
+    assert ''.join(calls) == 'ot' * 5
     assert found.check == 'o and t'
     assert len(found.ours.rounds) == len(found.theirs.rounds) == 3
 
 
-def test_runs_until_the_time_is_used_up() -> None:
-    found = measure.measure(benchmark(lambda: time.sleep(0.02), lambda: time.sleep(0.02)), seconds=0.3, least_rounds=1)
-    assert 2 <= len(found.ours.rounds) <= 8
+def test_runs_until_the_time_is_used_up(clock: Clock) -> None:
+    found = measure.measure(benchmark(clock.work(1), clock.work(1)), seconds=9, least_rounds=1)
+    assert len(found.ours.rounds) == 5
 
 
-def test_a_much_faster_side_runs_several_times_a_round() -> None:
-    found = measure.measure(benchmark(lambda: None, lambda: time.sleep(0.02)), seconds=0, least_rounds=2)
+def test_a_much_faster_side_runs_several_times_a_round(clock: Clock) -> None:
+    found = measure.measure(benchmark(clock.work(0.01), clock.work(2)), seconds=0, least_rounds=2)
     assert [len(runs) for runs in found.ours.rounds] == [1, MOST_RUNS]
     assert [len(runs) for runs in found.theirs.rounds] == [1, 1]
-    assert found.theirs.seconds >= 0.02
+    assert found.theirs.seconds == pytest.approx(2)
 
 
-def test_first_run_of_a_slow_peer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, 'SLOW', 0.01)
+def test_first_run_of_a_slow_peer_counts(clock: Clock) -> None:
     calls = {'ours': 0, 'theirs': 0}
 
-    def ours() -> None:
-        calls['ours'] += 1
-        time.sleep(0.004)
+    def count(name: str) -> Callable[[], None]:
+        def add() -> None:
+            calls[name] += 1
 
-    def theirs() -> None:
-        calls['theirs'] += 1
-        time.sleep(0.02)
+        return add
 
-    found = measure.measure(benchmark(ours, theirs), seconds=0, least_rounds=3)
-    assert calls['theirs'] == 3 and calls['ours'] >= 5
+    slow = measure.SLOW + 1
+    found = measure.measure(
+        benchmark(clock.work(slow, count('ours')), clock.work(slow, count('theirs'))), seconds=0, least_rounds=3
+    )
+    assert calls == {'ours': 5, 'theirs': 3}
     assert len(found.ours.rounds) == len(found.theirs.rounds) == 3
 
 

@@ -3,7 +3,6 @@
 import runpy
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -133,18 +132,6 @@ def test_from_another_folder_as_a_process(repo_root, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '')
     assert areas(tmp_path / 'out.csv') == [300, 400]
-
-
-@pytest.mark.parametrize('tool', ['make_submission.py', 'tune.py'])
-def test_help_comes_at_once(repo_root, tool):
-    command = [sys.executable, str(repo_root / 'tools' / tool), '--help']
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - start)
-    assert 'example:' in done.stdout
-    assert min(times) < 0.5
 
 
 def test_real_masks_survive_the_grid_and_the_chain(submit, tmp_path, real_data):
