@@ -22,7 +22,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--tta', action='store_true', help='turn and flip every image and average (configs/_base_/tta.py)'
     )
     parser.add_argument(
-        '--out', type=Path, help='predictions file; predictions_SPLIT.npz beside the checkpoint if not given'
+        '--tiles', action='store_true', help='show images in overlapping, enlarged tiles (configs/_base_/tta.py)'
+    )
+    parser.add_argument(
+        '--boxes',
+        type=Path,
+        metavar='FILE',
+        help='find nothing, draw the masks of these boxes: of tools/ensemble.py --boxes-only, any predictions file, or '
+        "COCO results JSON with the annotations' ids",
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='predictions file; predictions_SPLIT.npz (with --boxes predictions_SPLIT_boxes.npz) beside the checkpoint '
+        'if not given',
     )
     parser.add_argument(
         '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
@@ -31,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--fold', type=int, help="fold of --split val and train; the config's (0) if not given")
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')
     options = parser.parse_args(argv)
-    for name in ('data_root', 'annotations', 'out'):
+    for name in ('data_root', 'annotations', 'boxes', 'out'):
         if getattr(options, name) is not None:
             setattr(options, name, getattr(options, name).resolve())
 

@@ -86,12 +86,13 @@ class DumpPredictions(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps boxes, scores, labels and soft masks of a batch."""
         for sample in data_samples:
-            self.results.append((to_image_predictions(sample), most_cells(sample)))
+            self.results.append((to_image_predictions(sample), most_cells(sample), sample.get('cut_cells', 0)))
 
-    def compute_metrics(self, results: list[tuple[ImagePredictions, int]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[ImagePredictions, int, int]]) -> dict[str, float]:
         """Writes the file; reports how many cells it holds."""
-        _warn_of_limit({image.image_id: count for image, count in results}, self.max_cells)
-        images = tuple(image for image, _ in results)
+        _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
+        _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
+        images = tuple(image for image, _, _ in results)
         save_predictions(self.out, PredictionSet(images, self.classes, self.source))
         MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
         return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}
@@ -105,4 +106,14 @@ def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:
         MMLogger.get_current_instance().warning(
             f'{len(full)} of {len(counts)} images reach the limit of {limit} cells and may hold more: '
             f'{", ".join(full[:3])}{more}; raise model.test_cfg.rcnn.max_per_img'
+        )
+
+
+def _warn_of_cuts(counts: Mapping[str, int]) -> None:
+    """Says in one line in which images cells are larger than any tile could see whole."""
+    if counts:
+        more = f' and {len(counts) - 3} more' if len(counts) > 3 else ''
+        MMLogger.get_current_instance().warning(
+            f'{sum(counts.values())} cells are cut at the border of a tile, in {", ".join(list(counts)[:3])}{more}; '
+            'raise tiles.margin to half the length of the largest cell'
         )

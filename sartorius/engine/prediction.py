@@ -5,12 +5,18 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from mmdet.registry import DATASETS
 from mmengine import dist
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from sartorius.datasets.box_prompts import read_box_prompts
 from sartorius.engine.config import adapt_to_machine, load_config, parse_options, set_data, set_split
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
+from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
+from sartorius.predictions.store import check_suffix
+from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
 
@@ -25,59 +31,105 @@ def predict_split(options: Namespace) -> Path:
         Path of the predictions file.
 
     Raises:
-        InputError: Data or checkpoint are missing or broken.
+        UsageError: The predictions file cannot have the name that was asked for.
+        InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
     config = load_config(options.config, parse_options(options.cfg_options))
     read_checkpoint(options.checkpoint)
     set_data(config, options.data_root, options.annotations, options.fold)
     annotations = set_split(config, options.split, options.fold)
-    out = Path(options.out or options.checkpoint.resolve().parent / f'predictions_{options.split}.npz')
-    _set_output(config, options, annotations, out)
+    out = _choose_output(options)
+    boxes, notice, source = None, '', _describe_source(config, options, annotations)
+    if options.boxes:
+        boxes, notice = _check_boxes(config, options, annotations)
+        source['boxes'] = {'file': display_path(options.boxes), 'sha256': sha256_of(options.boxes)}
+    _set_output(config, source, out, limited=not options.boxes)
     config.work_dir = str(out.resolve().parent)
     config.load_from = str(options.checkpoint)
-    if options.tta:
-        use_tta(config)
+    set_views(config, options.tta, options.tiles, boxes)
     adapt_to_machine(config)
     join_processes()
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
-        Runner.from_cfg(config).test()
+        runner = Runner.from_cfg(config)
+        if notice:
+            runner.logger.warning(notice)
+        runner.test()
     return out
 
 
-def use_tta(config: Config) -> None:
-    """Wraps the model and multiplies the test pipeline by the config's ``tta_views`` and ``tta_scales``.
+def _choose_output(options: Namespace) -> Path:
+    """Path of the predictions file.
 
-    The pipeline's ``Resize`` gives its place to one resize a scale, its last step (``PackDetInputs``) keeps the name of
-    the view.
+    Raises:
+        UsageError: It has another suffix than such files have, or is the file of boxes itself.
     """
-    pipeline = config.test_dataloader.dataset.pipeline
-    resize = next(index for index, step in enumerate(pipeline) if step.type == 'Resize')
-    pack = dict(pipeline[-1], meta_keys=(*pipeline[-1]['meta_keys'], 'tta_view'))
-    views = [dict(type='TurnView', view=view) for view in config.tta_views]
-    scales = [dict(pipeline[resize], scale=scale) for scale in config.tta_scales]
-    config.test_dataloader.dataset.pipeline = [
-        *pipeline[:resize],
-        dict(type='TestTimeAug', transforms=[views, scales, [pack]]),
-    ]
-    config.model = ConfigDict(**config.tta_model, module=config.model)
+    # A name of its own: the model's own predictions may be among what was fused to these boxes.
+    name = f'predictions_{options.split}_boxes.npz' if options.boxes else f'predictions_{options.split}.npz'
+    out = check_suffix(options.out or options.checkpoint.resolve().parent / name)
+    if options.boxes and out.resolve() == options.boxes.resolve():
+        raise UsageError(f'--out {display_path(out)} is the file of --boxes; choose another name')
+    return out
 
 
-def _set_output(config: Config, options: Namespace, annotations: Path, out: Path) -> None:
+def _check_boxes(config: Config, options: Namespace, annotations: Path) -> tuple[dict[str, Any], str]:
+    """Whether given boxes go with the images that are predicted.
+
+    Returns:
+        The arguments of :class:`GiveBoxes`, and one sentence about the images for which there is no box, if any.
+
+    Raises:
+        InputError: The file is broken, or names an image that is not predicted or has another size.
+    """
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    dataset = DATASETS.build(dict(config.test_dataloader.dataset, pipeline=[]))
+    arguments = dict(
+        path=str(options.boxes.resolve()), annotations=str(annotations), classes=list(dataset.metainfo['classes'])
+    )
+    boxes, name = read_box_prompts(**arguments), display_path(options.boxes)
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    sizes = {info['img_id']: (info['height'], info['width']) for info in infos}
+    unknown = [image_id for image_id in boxes.image_ids if image_id not in sizes]
+    if unknown:
+        more = f' (and {len(unknown) - 1} more)' if len(unknown) > 1 else ''
+        raise InputError(
+            f'{name}: image {unknown[0]}{more} is not among the {len(sizes)} images of --split {options.split}; '
+            'predict the split that the boxes were found in'
+        )
+    filled = set()
+    for image in boxes.images:
+        (height, width), (true_height, true_width) = image.size, sizes[image.image_id]
+        if (height, width) != (true_height, true_width):
+            raise InputError(
+                f'{name}: image {image.image_id} is {width}x{height} px, in the data it is {true_width}x{true_height}; '
+                'find the boxes in the same files'
+            )
+        if len(image):
+            filled.add(image.image_id)
+    without = [image_id for image_id in sizes if image_id not in filled]
+    more = f' and {len(without) - 3} more' if len(without) > 3 else ''
+    notice = (
+        f'{name} has no boxes for {len(without)} of {len(sizes)} images, which get no cells: '
+        f'{", ".join(without[:3])}{more}'
+    )
+    return arguments, notice if without else ''
+
+
+def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool) -> None:
     dataset_classes = config.test_dataloader.dataset.get('metainfo', {}).get('classes')
     classes = {'classes': dataset_classes} if dataset_classes else {}
     config.test_evaluator = dict(
         type='DumpPredictions',
         out=str(out.resolve()),
-        source=_describe_source(options, annotations),
-        max_cells=config.model.test_cfg.rcnn.max_per_img,
+        source=source,
+        max_cells=config.model.test_cfg.rcnn.max_per_img if limited else None,
         **classes,
     )
 
 
-def _describe_source(options: Namespace, annotations: Path) -> dict[str, Any]:
+def _describe_source(config: Config, options: Namespace, annotations: Path) -> dict[str, Any]:
     packages = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'sartorius-cells')
-    return {
+    source = {
         'kind': 'model',
         'config': display_path(options.config),
         'checkpoint': display_path(options.checkpoint),
@@ -89,3 +141,10 @@ def _describe_source(options: Namespace, annotations: Path) -> dict[str, Any]:
         'processes': dist.get_world_size(),
         'versions': {name: importlib.metadata.version(name) for name in packages},
     }
+    if options.tta:
+        source['tta_views'] = read_views(config)
+        source['tta_scales'] = [list(scale) for scale in read_scales(config)]
+    if options.tiles:
+        tiles = read_tiles(config)
+        source['tiles'] = {**tiles, 'size': list(tiles['size'])}
+    return source

@@ -39,7 +39,8 @@ def most_cells(sample: Mapping[str, Any]) -> int:
     """Cells that the model found in one image at once: what its limit on cells an image holds for.
 
     Args:
-        sample: As in :func:`to_image_predictions`; with test-time augmentation ``most_cells`` is the number in the
-            fullest view, as views that reach the limit may have less in common than that.
+        sample: As in :func:`to_image_predictions`. A model that looks more than once says the number under
+            ``most_cells``: that of the fullest view or tile, which may be more than all have in common, or less than
+            all have together.
     """
-    return max(len(sample['pred_instances']['scores']), sample.get('most_cells', 0))
+    return sample.get('most_cells', len(sample['pred_instances']['scores']))

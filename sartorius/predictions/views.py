@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import Size
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def get_view(name: str) -> View:
         InputError: There is none.
     """
     if name not in VIEWS:
-        raise InputError(f'unknown view {name!r}; the views are {", ".join(VIEWS)}')
+        raise InputError(f'unknown view {name!r}{did_you_mean(name, VIEWS)}')
     return VIEWS[name]
 
 

@@ -25,10 +25,10 @@ LIMIT = 3
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    """Warnings of the run's log that speak of a limit."""
+    """Warnings of the run's log that speak of a limit or of cut cells."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.addFilter(lambda record: 'limit' in record.getMessage())
+    handler.addFilter(lambda record: re.search('limit|cut', record.getMessage()) is not None)
     handler.emit = lambda record: messages.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
@@ -69,6 +69,14 @@ def test_prediction_warns_of_images_at_the_limit(
     assert [len(image) for image in predictions.images] == [len(entry['pred_instances']['scores']) for entry in samples]
     assert len(said) == (0 if warning is None else 1)
     assert warning is None or re.search(warning, said[0])
+
+
+def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, said: list[str]) -> None:
+    metric = DumpPredictions(str(tmp_path / 'predictions.npz'))
+    metric.process(None, [sample('a', 2, cut_cells=0), sample('b', 2, cut_cells=1), sample('c', 2, cut_cells=2)])
+    metric.evaluate(3)
+    assert len(said) == 1
+    assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.margin', said[0])
 
 
 def competition_metric(folder: Path, **more: int) -> CompetitionMetric:

@@ -18,6 +18,7 @@ from mmengine.structures import InstanceData
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.engine.config import load_config
 from sartorius.masks.paste import binarise
+from sartorius.models.box_prompts import BoxPromptedModel
 from sartorius.models.convert import to_image_predictions
 from sartorius.models.htc_roi_head import SoftHTCRoIHead
 from sartorius.models.tta import CellTTAModel
@@ -200,6 +201,19 @@ def test_one_view_alone_is_the_plain_prediction(detector: torch.nn.Module) -> No
     order = plain.scores.argsort(descending=True)
     for field in ('bboxes', 'scores', 'labels', 'masks'):
         torch.testing.assert_close(found[field], plain[field][order], rtol=1e-4, atol=1e-4, msg=field)
+
+
+def test_masks_in_its_own_boxes_are_its_own_masks(detector: torch.nn.Module) -> None:
+    """The image of 32x48 px is shown at twice its size."""
+    image, size, scale = image_of(SIZE), (SIZE[0] // 2, SIZE[1] // 2), 2.0
+    plain = detector.test_step({'inputs': [image], 'data_samples': [sample_of(size, scale)]})[0].pred_instances
+    sample = sample_of(size, scale, tta_view='none')
+    sample.box_prompts = InstanceData(bboxes=plain.bboxes.detach(), scores=torch.rand(LIMIT), labels=plain.labels)
+    batch = {'inputs': [[image]], 'data_samples': [[sample]]}
+    found = BoxPromptedModel(detector).test_step(batch)[0].pred_instances
+    torch.testing.assert_close(found.masks, plain.masks.detach(), rtol=1e-4, atol=1e-4)
+    for field in ('bboxes', 'scores', 'labels'):
+        torch.testing.assert_close(found[field], sample.box_prompts[field], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('name', ['rot90', 'antitranspose'])

@@ -1,4 +1,4 @@
-"""Test-time augmentation on a model whose answer is known: it finds bright blobs and draws them exactly."""
+"""Test-time augmentation on the model of conftest.py, which finds bright blobs and draws them exactly."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from scipy import ndimage
 
 from sartorius.engine.config import load_config
-from sartorius.engine.prediction import use_tta
+from sartorius.engine.views import set_views
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.masks.paste import binarise
@@ -27,55 +27,6 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
 SIZE = (60, 90)
-GRID = 28
-
-
-class BlobRoIHead:
-    """Boxes are those of the connected bright regions; a mask is the image itself, sampled on the RoI grid."""
-
-    test_cfg = SimpleNamespace(score_thr=0.05, max_per_img=10)
-
-    def predict_bbox(self, features, metas, proposals, rcnn_test_cfg, rescale):
-        image = features[0][0, 0].numpy() > 0.5
-        labels, _ = ndimage.label(image)
-        boxes = [[x.start, y.start, x.stop, y.stop] for y, x in ndimage.find_objects(labels)]
-        scale = torch.tensor(metas[0]['scale_factor']).repeat(2)
-        found = InstanceData(
-            bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) / scale,
-            scores=torch.full((len(boxes),), 0.9),
-            labels=torch.zeros(len(boxes), dtype=torch.int64),
-        )
-        return [found]
-
-    def predict_mask(self, features, metas, results, rescale):
-        grids = []
-        height, width = features[0].shape[-2:]
-        for x1, y1, x2, y2 in results[0].bboxes:
-            centres = (torch.arange(GRID) + 0.5) / GRID
-            xs = (x1 + centres * (x2 - x1)) / width * 2 - 1
-            ys = (y1 + centres * (y2 - y1)) / height * 2 - 1
-            grid = torch.stack(torch.meshgrid(ys, xs, indexing='ij')[::-1], dim=-1)[None]
-            grids.append(torch.nn.functional.grid_sample(features[0], grid, align_corners=False)[0, 0])
-        results[0].masks = torch.stack(grids)
-        return results
-
-
-class BlobDetector(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.roi_head = BlobRoIHead()
-        self.rpn_head = SimpleNamespace(predict=lambda features, samples, rescale: None)
-
-    def test_step(self, data):
-        raise AssertionError('test-time augmentation goes around it')
-
-    def data_preprocessor(self, data, training):
-        inputs = torch.stack(data['inputs']).float()
-        # Black and white are 0 and 255 in a file, 0 and 1 in an array of this module.
-        return {'inputs': inputs / inputs.max().clamp(min=1), 'data_samples': data['data_samples']}
-
-    def extract_feat(self, inputs):
-        return (inputs,)
 
 
 @pytest.fixture
@@ -125,59 +76,62 @@ def worst_iou(image: np.ndarray, found: InstanceData) -> float:
 
 @pytest.mark.parametrize('scale', [(1, 1), (2, 2), (3, 3), (2, 3)], ids=str)
 @pytest.mark.parametrize('name', VIEWS)
-def test_masks_come_back_where_they_were(image: np.ndarray, name: str, scale: tuple[int, int]) -> None:
+def test_masks_come_back_where_they_were(
+    blob_detector: torch.nn.Module, image: np.ndarray, name: str, scale: tuple[int, int]
+) -> None:
     """Also from a scale that is not the same in x and y, which a quarter turn exchanges."""
-    found = CellTTAModel(BlobDetector()).test_step(view_batch(image, [name], [scale]))[0].pred_instances
+    found = CellTTAModel(blob_detector).test_step(view_batch(image, [name], [scale]))[0].pred_instances
     assert worst_iou(image, found) == 1
 
 
 @pytest.mark.parametrize('scales', [[(2, 2)], [(1, 1), (2, 2), (3, 3)], [(1, 2), (3, 1)]], ids=str)
-def test_all_views_at_several_scales_agree(image: np.ndarray, scales: list[tuple[int, int]]) -> None:
-    found = CellTTAModel(BlobDetector()).test_step(view_batch(image, list(VIEWS), scales))[0].pred_instances
+def test_all_views_at_several_scales_agree(
+    blob_detector: torch.nn.Module, image: np.ndarray, scales: list[tuple[int, int]]
+) -> None:
+    found = CellTTAModel(blob_detector).test_step(view_batch(image, list(VIEWS), scales))[0].pred_instances
     assert worst_iou(image, found) == 1
 
 
-def test_views_and_scales_of_a_config_agree(image: np.ndarray, tmp_path: Path) -> None:
+def test_views_and_scales_of_a_config_agree(blob_detector: torch.nn.Module, image: np.ndarray, tmp_path: Path) -> None:
     """From the image file through the pipeline that tools/test.py --tta makes, as MMEngine's loader gathers it."""
     cv2.imwrite(str(tmp_path / 'blobs.png'), (image * 255).astype(np.uint8))
     config = load_config(CONFIG_DIR / 'demo' / 'htc_r18.py')
     # Larger by 2, 1 and 1.5.
     config.tta_views, config.tta_scales = list(VIEWS), [(180, 120), (90, 60), (135, 90)]
-    use_tta(config)
+    set_views(config, tta=True)
     init_default_scope('mmdet')
     views = Compose(config.test_dataloader.dataset.pipeline)({'img_path': str(tmp_path / 'blobs.png'), 'img_id': 0})
     data = pseudo_collate([views])
     shapes = [tuple(shown[0].shape[1:]) for shown in data['inputs']]
     assert len(shapes) == 24 and set(shapes) == {(120, 180), (180, 120), (60, 90), (90, 60), (90, 135), (135, 90)}
-    found = CellTTAModel(BlobDetector()).test_step(data)[0].pred_instances
+    found = CellTTAModel(blob_detector).test_step(data)[0].pred_instances
     assert worst_iou(image, found) > 0.99
 
 
-def test_boxes_of_all_views_are_one(image: np.ndarray) -> None:
-    found = CellTTAModel(BlobDetector()).test_step(view_batch(image, list(VIEWS)))[0].pred_instances
+def test_boxes_of_all_views_are_one(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
+    found = CellTTAModel(blob_detector).test_step(view_batch(image, list(VIEWS)))[0].pred_instances
     boxes = sorted(found.bboxes.numpy().round(3).tolist())
     assert boxes == [[10, 2, 66, 30], [60, 32, 88, 60]]
 
 
-def test_image_without_cells() -> None:
-    found = CellTTAModel(BlobDetector()).test_step(view_batch(np.zeros(SIZE, np.float32), ['none', 'rot90']))
+def test_image_without_cells(blob_detector: torch.nn.Module) -> None:
+    found = CellTTAModel(blob_detector).test_step(view_batch(np.zeros(SIZE, np.float32), ['none', 'rot90']))
     assert len(found[0].pred_instances) == 0
 
 
-def test_the_fullest_view_is_told(image: np.ndarray) -> None:
+def test_the_fullest_view_is_told(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
     batch = view_batch(image, ['none', 'rot90'])
     # One of the two blobs is hidden from the second view.
     batch['inputs'][1][0][:, :, : 2 * 35] = 0
-    detector = BlobDetector()
-    sample = CellTTAModel(detector).test_step(batch)[0]
+    sample = CellTTAModel(blob_detector).test_step(batch)[0]
     assert most_cells(sample.to_dict()) == 2
-    detector.roi_head.test_cfg = SimpleNamespace(score_thr=0.95, max_per_img=10)
-    none_sure = CellTTAModel(detector).test_step(batch)[0]
+    blob_detector.roi_head.test_cfg = SimpleNamespace(score_thr=0.95, max_per_img=10)
+    none_sure = CellTTAModel(blob_detector).test_step(batch)[0]
     assert len(none_sure.pred_instances) == 0
     assert most_cells(none_sure.to_dict()) == 2
 
 
-def test_one_image_a_batch(image: np.ndarray) -> None:
+def test_one_image_a_batch(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
     batch = view_batch(image, ['none'])
     with pytest.raises(InputError, match='one image a batch'):
-        CellTTAModel(BlobDetector()).test_step({key: [value[0] * 2] for key, value in batch.items()})
+        CellTTAModel(blob_detector).test_step({key: [value[0] * 2] for key, value in batch.items()})
