@@ -25,6 +25,7 @@ THEMES = (
     'metric',
     'conversion',
     'suppression',
+    'tuning',
     'growth',
 )
 """Modules beside this one, in the order in which they run."""

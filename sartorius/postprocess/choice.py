@@ -94,7 +94,7 @@ def choose(scores: NDArray[np.float64], start: NDArray[np.float64], groups: NDAr
     smoothed = ndimage.uniform_filter(mean, 3, mode='constant')
     smoothed /= ndimage.uniform_filter(np.ones_like(mean), 3, mode='constant')
     best = np.unravel_index(smoothed.argmax(), smoothed.shape)
-    pieces, _ = ndimage.label(smoothed >= smoothed[best] - PLATEAU, np.ones((3,) * mean.ndim))
+    pieces, _ = ndimage.label(smoothed >= smoothed[best] - PLATEAU)
     plateau = pieces == pieces[best]
     places = np.argwhere(plateau)
     distances = np.square(places - places.mean(axis=0)).sum(axis=1)

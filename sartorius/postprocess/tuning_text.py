@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sartorius.annotations.summary import markdown_table
-from sartorius.postprocess.choice import Choice
+from sartorius.postprocess.choice import NO_CLASS, Choice
 from sartorius.postprocess.estimates import CONFIDENCE, Estimate
 from sartorius.postprocess.search import KNOBS
 from sartorius.postprocess.step_gains import StepGain
@@ -39,10 +39,17 @@ def notes(result: TuningResult) -> list[str]:
     """Sentences on the classes that keep what they had or whose cross-validated score says little, and on groups."""
     sentences = [f'{name}: {_note_on(result.choices.get(name))}' for name in CELL_TYPES]
     sentences = [sentence for sentence in sentences if not sentence.endswith(': ')]
+    images = result.images
+    other = int(((images['voted'] != images['cell_type']) & (images['voted'] != NO_CLASS)).sum())
+    if other:
+        sentences.append(
+            f'{other} of {len(images)} images are voted another class than most of their true cells are of: they are '
+            'tuned with that class'
+        )
     if result.settings == result.before:
         sentences.append('nothing changed: the score of the start, which no image here had a part in choosing, is fair')
     groups = result.images['group'].nunique()
-    if groups < len(result.fold_chains) or groups == 1:
+    if groups == 1:
         sentences.append(
             'one group alone: nothing can be left out, and the cross-validated scores are those of the start'
         )

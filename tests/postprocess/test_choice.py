@@ -35,7 +35,7 @@ def test_a_separate_plateau_does_not_pull_the_middle_over():
 
 
 def test_plateaus_may_bend():
-    """Connected over corners, too: an L whose middle lies off it gives the piece of it that is nearest."""
+    """The middle of an L lies off it: what is taken is of the plateau all the same."""
     scores = np.zeros((9, 9))
     scores[:3, :] = scores[:, :3] = 1
     found = choose_one(scores)

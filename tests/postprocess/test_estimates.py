@@ -13,6 +13,13 @@ def test_mean_is_over_images_not_groups():
     assert (own.low, own.high) == (0.0, 1.0)
 
 
+def test_a_drawn_group_brings_all_of_its_images():
+    own = estimate(np.repeat([1.0, 0.0, 0.0, 0.0], [20, 1, 1, 1]), np.repeat(['a', 'b', 'c', 'd'], [20, 1, 1, 1]))
+    # Four draws of four groups: all a in 0.4 % of the cases, three times a in 4.7 %, never a in 32 %.
+    assert own.high == pytest.approx(60 / 61)
+    assert own.low == 0
+
+
 def test_one_group_has_no_interval():
     own = estimate(np.array([0.2, 0.4]), np.array(['a', 'a']))
     assert own.low == own.high == own.mean == pytest.approx(0.3)

@@ -76,11 +76,12 @@ def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
     low = (near - radii[picks][:, None]).astype(np.float32)
     rows, columns = np.mgrid[-1:1:14j, -1:1:14j]
     soft = np.clip(1.3 - np.hypot(rows, columns) + rng.normal(0, 0.1, (len(picks), 14, 14)), 0, 1)
+    sides = np.where(rng.random(len(picks)) < 0.05, 0, 2 * radii[picks] + 1)  # a few boxes without width
     predictions = ImagePredictions(
         image_id='made',
         size=SIZE,
-        boxes=np.concatenate([low, low + 2 * radii[picks][:, None] + 1], axis=1).astype(np.float32),
-        scores=rng.choice([0.05, 0.1, 0.35, 0.5, 0.6, 0.9], len(picks)).astype(np.float32),
+        boxes=np.concatenate([low, low + sides[:, None]], axis=1).astype(np.float32),
+        scores=rng.choice([0.05, 0.1, 0.35, 0.5, 0.6, 0.9, np.inf], len(picks)).astype(np.float32),
         labels=rng.integers(0, 3, len(picks)),
         soft_masks=soft.astype(np.float32),
     )

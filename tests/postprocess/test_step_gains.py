@@ -1,18 +1,21 @@
 """What each step is worth, on images that need each of them in a known way; and how it is told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import load_chain
-from sartorius.postprocess.search import SearchGrid
+from sartorius.postprocess.search import SearchGrid, with_settings
 from sartorius.postprocess.step_gains import PLAIN, StepGain, measure_steps
 from sartorius.postprocess.tuner import TuningResult, tune
 from sartorius.postprocess.tuning_text import evidence, format_result, format_steps, notes
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 
 SIZE = (40, 200)
 CORT = 2
@@ -80,17 +83,32 @@ def test_steps_left_out_alone(measured):
 
 
 def test_every_image_runs_through_the_chain_of_its_fold():
+    images = [made_image(f'cort{place}', 0.9) for place in range(4)]
+    predictions = PredictionSet(tuple(image for image, _ in images))
+    truth = {own.image_id: own for _, own in images}
+    result = tune(predictions, truth, load_chain(), None, GRID, folds=4)
+    # Of four folds the first finds nothing at all.
+    strict = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, {'score': 1.0, 'area': 0.0}))
+    gains = measure_steps(predictions, truth, replace(result, fold_chains=(strict, *result.fold_chains[1:])))
+    assert gains[2].name == 'ScoreThreshold'
+    assert gains[2].score.mean == pytest.approx(3 / 4 * 3 / 7)
+    assert gains[5].left_out.mean == pytest.approx(1 - 3 / 4 * 3 / 4)
+
+
+def test_the_whole_chain_scores_what_was_cross_validated():
     images = [made_image(f'cort{place}', 0.4 + 0.05 * place) for place in range(6)]
     predictions = PredictionSet(tuple(image for image, _ in images))
     truth = {own.image_id: own for _, own in images}
     result = tune(predictions, truth, load_chain(), None, GRID, folds=3)
-    whole = measure_steps(predictions, truth, result)[-1].score
     by_id = predictions.by_id()
     for _, row in result.images.iterrows():
         found = result.fold_chains[row['fold']](by_id[row['image_id']])
-        ours = 10 * [min(len(found), 4) / max(len(found), 4)]
-        assert row['cross_validated'] == pytest.approx(np.mean(ours))
-    assert whole.mean == pytest.approx(result.images['cross_validated'].mean())
+        assert row['cross_validated'] == pytest.approx(score_one(found, truth[row['image_id']]))
+    assert measure_steps(predictions, truth, result)[-1].score == result.estimate('cross_validated')
+
+
+def score_one(found: ImagePredictions, truth: ImageAnnotations) -> float:
+    return score_images({truth.image_id: truth}, {truth.image_id: found.crops})['score'][0]
 
 
 def test_tables(measured):
@@ -136,3 +154,12 @@ def test_what_is_said_of_few_groups():
         'shsy5y: no images: keeps what it had',
         'astro: no images: keeps what it had',
     ]
+
+
+def test_images_that_are_voted_another_class_are_counted():
+    images = [made_image(f'cort{place}', 0.9) for place in range(2)]
+    found, truth = images[0]
+    wrong = (replace(found, labels=np.full(len(found), 0)), truth)
+    predictions = PredictionSet((wrong[0], images[1][0]))
+    told = notes(tune(predictions, {own.image_id: own for _, own in images}, load_chain(), None, GRID))
+    assert any(note.startswith('1 of 2 images are voted another class') for note in told)
