@@ -99,12 +99,16 @@ class CroppedMasks(BaseInstanceMasks):
         return bitmaps
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.packed)
 
     def __getitem__(self, index: Any) -> 'CroppedMasks':
         """The cells at an int, a slice, or an int or bool array, list or tensor; an int gives the masks of one cell."""
         chosen = np.arange(len(self))[index.cpu().numpy() if isinstance(index, torch.Tensor) else index]
-        return CroppedMasks.from_packed(self.packed.select(np.atleast_1d(chosen)), self.height, self.width)
+        chosen = np.atleast_1d(chosen)
+        if np.array_equal(chosen, np.arange(len(self))):
+            # All of them, as PackDetInputs asks for when no cell is to be ignored.
+            return self
+        return CroppedMasks.from_packed(self.packed.select(chosen), self.height, self.width)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Full-size uint8 bitmaps, one at a time, as iterating over ``BitmapMasks`` gives."""

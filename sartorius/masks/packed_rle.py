@@ -70,10 +70,12 @@ def encode_kaggle(masks: PackedMasks, size: Size) -> list[str]:
 def _decode(
     codes: Sequence[str], size: Size, decode_all: Callable[..., Any], decode_one: Callable[[str], MaskCrop]
 ) -> PackedMasks:
-    # What no sound code holds is left out here and refused below.
-    texts = [code if isinstance(code, str) and code.isascii() else '!' for code in codes]
+    texts = codes
+    if not all(type(code) is str for code in codes) or not ''.join(codes).isascii():
+        # What no sound code holds is left out here and refused below.
+        texts = [code if isinstance(code, str) and code.isascii() else '!' for code in codes]
     text = np.frombuffer(''.join(texts).encode('ascii'), dtype=np.uint8)
-    ends = np.cumsum([len(part) for part in texts], dtype=np.int64)
+    ends = np.cumsum(list(map(len, texts)), dtype=np.int64)
     pixels, windows, sound = decode_all(text, ends, *size)
     masks = PackedMasks(pixels, windows)
     if sound.all():
