@@ -42,8 +42,15 @@ def set_views(config: Config, tta: bool = False, tiles: bool = False, boxes: Map
         merging = dict(_value_of(config, 'tta_model')) if tta else None
     shown = [*resizes, *steps] if merging is None else _in_views(views, resizes, steps)
     if settings is not None:
-        parts = dict(tile_size=settings['size'], margin=settings['margin'], pipeline=shown, predictor=merging)
-        config.model = ConfigDict(type='TiledModel', module=config.model, **parts)
+        config.model = ConfigDict(
+            type='TiledModel',
+            module=config.model,
+            tile_size=settings['size'],
+            margin=settings['margin'],
+            pipeline=shown,
+            nms_iou=config.model.test_cfg.rcnn.nms.iou_threshold,
+            predictor=merging,
+        )
         # The image is packed as it is: the tiles are cut and scaled when it is their turn.
         shown = steps[-1:]
     elif merging is not None:

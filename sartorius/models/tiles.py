@@ -31,6 +31,7 @@ class TiledModel(WrappedDetector):
         tile_size: ``(height, width)`` of a tile in pixels of the image on the disk.
         margin: Pixels; cells up to twice as high and wide are never cut.
         pipeline: Transforms from a tile (``img``, uint8 ``(H, W, 3)``) to what the model takes.
+        nms_iou: The detector's NMS threshold for boxes; None if it has none.
         predictor: Config of the model that takes the tiles, such as :class:`CellTTAModel`, without its ``module``; the
             detector itself if None.
         data_preprocessor: As in MMEngine's base class.
@@ -42,12 +43,14 @@ class TiledModel(WrappedDetector):
         tile_size: Size,
         margin: int,
         pipeline: list[dict[str, Any]],
+        nms_iou: float | None = None,
         predictor: dict[str, Any] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(module, data_preprocessor)
         self.tile_size = tile_size
         self.margin = margin
+        self.nms_iou = nms_iou
         self.pipeline = Compose(pipeline)
         # Built around the detector and not in its place: checkpoints are loaded into ``module``.
         self.predictor = self.module if predictor is None else MODELS.build(dict(predictor, module=self.module))
@@ -79,9 +82,9 @@ class TiledModel(WrappedDetector):
         ]
         cells = _join([sample.pred_instances for sample in samples], tiles)
         owners = np.repeat(np.arange(len(tiles)), [len(sample.pred_instances) for sample in samples])
-        boxes, labels = cells.bboxes.cpu().numpy(), cells.labels.cpu().numpy()
+        boxes, scores, labels = (cells[name].cpu().numpy() for name in ('bboxes', 'scores', 'labels'))
         if prompts is None:
-            rows = choose_cells(tiles, owners, boxes, labels, self.margin)
+            rows = choose_cells(tiles, owners, boxes, scores, labels, self.margin, self.nms_iou)
         else:
             rows = np.argsort(np.concatenate(chosen))
         result.pred_instances = cells[torch.as_tensor(rows, device=cells.bboxes.device)]

@@ -13,10 +13,11 @@ But two tiles never say quite the same of one cell, and some cells are larger:
   found that fits the first one best. Where a tile cuts a cell, the other's box counts as far as that tile can see.
 - Of the same cells the one kept is one that its tile does not cut, then one in its tile's core, then the one whose
   centre lies deepest in the core; of a cell that every tile cuts, the largest piece.
+- Of what is left, two cells of different tiles and one class that overlap by more than the model's own NMS allows would
+  not both have come out of the whole image: the better score stays.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from sartorius.masks.nms import box_iou
 from sartorius.utils.errors import InputError
 
 SAME_CELL_IOU = 0.5
+# Tiles begin at multiples of so many pixels. Feature maps have strides of up to 32 and 64 pixels: at whole scales, what
+# all tiles show of a place falls onto the same grid, and boxes come out as they do from the whole image.
+ALIGNMENT = 32
 # Of the margin: how far outside its core a tile still names the cells that it sees whole.
 BAND = 0.25
 # Pixels from a border inside the image up to which a box counts as cut by it.
@@ -81,8 +85,8 @@ class Tile:
 def cut_tiles(size: Size, tile_size: Size, margin: int) -> tuple[Tile, ...]:
     """Cuts an image into overlapping tiles, row by row.
 
-    All tiles have the same size, or the image's where that is smaller. Along each side their number is the least that
-    lets neighbours overlap by two margins or more, and their distances are equal but for rounding to whole pixels.
+    Along each side, tiles begin at equal distances, the largest multiples of 32 px that let neighbours overlap by two
+    margins; where two margins leave less of a tile than that, at just that distance. The last ones end with the image.
 
     Args:
         size: Image ``(height, width)`` in pixels.
@@ -108,8 +112,10 @@ def choose_cells(
     tiles: Sequence[Tile],
     owners: NDArray[np.integer],
     boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
     labels: NDArray[np.integer],
     margin: int,
+    nms_iou: float | None = None,
 ) -> NDArray[np.int64]:
     """Which of the cells that the tiles of an image found are kept, by the rule that the module states.
 
@@ -117,8 +123,10 @@ def choose_cells(
         tiles: As :func:`cut_tiles` made them with ``margin``.
         owners: ``(N,)``: number of the tile that found each cell.
         boxes: ``(N, 4)`` in pixels of the image.
+        scores: ``(N,)``.
         labels: ``(N,)``.
         margin: Pixels.
+        nms_iou: IoU above which the model's own NMS keeps one box of two; None if it has no NMS.
 
     Returns:
         Indices of the cells that are kept, ascending.
@@ -130,14 +138,16 @@ def choose_cells(
     candidate = held | ((depth > -BAND * margin) & ~cut)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     order = np.lexsort([-np.where(cut, areas, depth), ~held, cut])
-    order = order[candidate[order]]
-    pairs = _same_cells(tiles, owners, boxes, labels, cut)
-    first, second = pairs[candidate[pairs].all(axis=1)].T
-    links = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(boxes), len(boxes)))
-    # Linked by others, too: of a cell that is longer than two tiles, the ends have no window in common.
-    _, cells = connected_components(links, directed=False)
-    _, best = np.unique(cells[order], return_index=True)
-    return np.sort(order[best])
+    same, rivals = _compare(tiles, owners, boxes, labels, cut, np.inf if nms_iou is None else nms_iou)
+    kept = _best_of_each(same, candidate, order)
+    ranks = np.empty(len(boxes), dtype=np.int64)
+    ranks[np.argsort(-scores, kind='stable')] = np.arange(len(boxes))
+    rivals = np.take_along_axis(rivals, ranks[rivals].argsort(axis=1), axis=1)
+    # When it is a cell's turn to drop others, all that could drop it have had theirs.
+    for better, worse in rivals[ranks[rivals[:, 0]].argsort(kind='stable')].tolist():
+        if kept[better]:
+            kept[worse] = False
+    return np.flatnonzero(kept)
 
 
 def count_cut(tiles: Sequence[Tile], owners: NDArray[np.integer], boxes: NDArray[np.float32]) -> int:
@@ -145,15 +155,31 @@ def count_cut(tiles: Sequence[Tile], owners: NDArray[np.integer], boxes: NDArray
     return sum(int(np.count_nonzero(tile.cuts(boxes[owners == number]))) for number, tile in enumerate(tiles))
 
 
-def _same_cells(
+def _best_of_each(
+    pairs: NDArray[np.int64], candidate: NDArray[np.bool_], order: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """bool ``(N,)``: of the candidates that pairs say are the same cell, the first in the order, and all others."""
+    first, second = pairs[candidate[pairs].all(axis=1)].T
+    links = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(order), len(order)))
+    # Linked by others, too: of a cell that is longer than two tiles, the ends have no window in common.
+    _, cells = connected_components(links, directed=False)
+    order = order[candidate[order]]
+    _, best = np.unique(cells[order], return_index=True)
+    kept = np.zeros(len(candidate), dtype=bool)
+    kept[order[best]] = True
+    return kept
+
+
+def _compare(
     tiles: Sequence[Tile],
     owners: NDArray[np.integer],
     boxes: NDArray[np.float32],
     labels: NDArray[np.integer],
     cut: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """Pairs ``(P, 2)`` of indices of what two tiles found that is the same cell."""
-    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    nms_iou: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs ``(P, 2)`` of indices of what two tiles found: those that are the same cell, and those that NMS forbids."""
+    same_cells, rivals = [np.zeros((0, 2), dtype=np.int64)], [np.zeros((0, 2), dtype=np.int64)]
     windows_of = np.array([tile.window for tile in tiles])
     rows_of = {number: np.flatnonzero(owners == number) for number in np.unique(owners).tolist()}
     for first, second in itertools.combinations(rows_of, 2):
@@ -167,11 +193,12 @@ def _same_cells(
         iou = _iou_as_seen(boxes, cut, ours, theirs, windows)
         iou *= labels[ours][:, None] == labels[theirs][None, :]
         if iou.size:
-            rows = np.arange(len(ours))
-            best = iou.argmax(axis=1)
+            rows, best = np.arange(len(ours)), iou.argmax(axis=1)
             same = (iou[rows, best] >= SAME_CELL_IOU) & (iou.argmax(axis=0)[best] == rows)
-            pairs.append(np.stack([ours[same], theirs[best[same]]], axis=1))
-    return np.concatenate(pairs)
+            same_cells.append(np.stack([ours[same], theirs[best[same]]], axis=1))
+            rows, columns = np.nonzero(iou > nms_iou)
+            rivals.append(np.stack([ours[rows], theirs[columns]], axis=1))
+    return np.concatenate(same_cells), np.concatenate(rivals)
 
 
 def _iou_as_seen(
@@ -196,11 +223,16 @@ def _cut_side(length: int, tile: int, margin: int) -> list[tuple[int, int, float
     """Along one side: start and end of each window and of its core."""
     if length <= tile:
         return [(0, length, -np.inf, np.inf)]
-    steps = math.ceil((length - tile) / (tile - 2 * margin))
-    starts = [step * (length - tile) // steps for step in range(steps + 1)]
+    step = tile - 2 * margin
+    if step > ALIGNMENT:
+        step -= step % ALIGNMENT
+    starts = range(0, length - tile + step, step)
     seams = [(before + tile + after) // 2 for before, after in itertools.pairwise(starts)]
     edges = [-np.inf, *seams, np.inf]
-    return [(start, start + tile, low, high) for start, low, high in zip(starts, edges[:-1], edges[1:], strict=True)]
+    return [
+        (start, min(start + tile, length), low, high)
+        for start, low, high in zip(starts, edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def _centres(boxes: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -48,6 +48,7 @@ def test_tiles(config: Config) -> None:
     assert steps_of(config) == ['LoadCellImage', 'PackDetInputs']
     assert [step['type'] for step in config.model.pipeline] == ['Resize', 'PackDetInputs']
     assert config.model.pipeline[0].scale_factor == 3
+    assert config.model.nms_iou == 0.6
 
 
 def test_scales_of_views_enlarge_tiles_as_they_enlarge_images(config: Config) -> None:

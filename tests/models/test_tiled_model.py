@@ -51,7 +51,8 @@ def tiled(config: Config, blob_detector: torch.nn.Module) -> Callable[..., Tiled
         changed.test_dataloader.dataset.pipeline[1].interpolation = interpolation
         set_views(changed, tta='views' in more, tiles=True)
         assert changed.model.pop('type') == 'TiledModel'
-        return TiledModel(**{**changed.model, 'module': blob_detector})
+        # The model of blobs has no NMS.
+        return TiledModel(**{**changed.model, 'module': blob_detector, 'nms_iou': None})
 
     return build
 
@@ -105,6 +106,9 @@ def on_seams(size: Size, tile_size: Size, margin: int) -> list[tuple[int, int]]:
 def assert_same_cells(found: InstanceData, expected: InstanceData, size: Size, atol: float = 0.0) -> None:
     """The same boxes, and masks that are nearly the same, in any order."""
     assert len(found) == len(expected)
+    if not len(expected):
+        # There are no masks of any shape then.
+        return
     places = [np.lexsort(cells.bboxes.numpy().round(2).T) for cells in (found, expected)]
     boxes, true_boxes = (cells.bboxes.numpy()[place] for cells, place in zip((found, expected), places, strict=True))
     np.testing.assert_allclose(boxes, true_boxes, rtol=0, atol=atol)
@@ -159,15 +163,15 @@ def test_blobs_anywhere_are_those_of_the_whole_image(
     for _ in range(60):
         shape = tuple(rng.integers(6, 40, 2).tolist())
         part = draw(size, [tuple(rng.integers(0, size).tolist())], shape)
-        # Not within the box of another: what two tiles find of boxes in boxes may rightly differ.
-        if not (part & image).any():
-            image = np.maximum(image, part) if _apart(image, part) else image
+        if _apart(image, part):
+            image = np.maximum(image, part)
     model = tiled(tile_size, 20)
     expected = model.module.test_step(batch_of(image))[0].pred_instances
     assert_same_cells(model.test_step(as_packed(image))[0].pred_instances, expected, size)
 
 
 def _apart(image: np.ndarray, part: np.ndarray) -> bool:
+    """Whether the image is dark in the box of a part and one pixel around it."""
     rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
     if not rows.size:
         return False
@@ -177,7 +181,7 @@ def _apart(image: np.ndarray, part: np.ndarray) -> bool:
 @pytest.mark.parametrize('scale', [2.0, 3.0])
 def test_enlarged_tiles_find_the_same(tiled: Callable[..., TiledModel], scale: float) -> None:
     """Also as images are enlarged in earnest, which mixes neighbouring pixels."""
-    size, tile_size = (90, 120), (64, 80)
+    size, tile_size = (96, 112), (64, 80)
     image = draw(size, on_seams(size, tile_size, 16))
     model = tiled(tile_size, 16, scale, 'bilinear')
     shapes = watch_inputs(model.module)
@@ -188,7 +192,7 @@ def test_enlarged_tiles_find_the_same(tiled: Callable[..., TiledModel], scale: f
 
 
 def test_all_views_at_two_scales_inside_each_tile(tiled: Callable[..., TiledModel]) -> None:
-    size, tile_size = (80, 120), (64, 80)
+    size, tile_size = (96, 112), (64, 80)
     image = draw(size, on_seams(size, tile_size, 16))
     # The pipeline's own scale is (704, 520): tiles are enlarged by 1 and by 2.
     model = tiled(tile_size, 16, views=list(VIEWS), scales=[(704, 520), (1408, 1040)])
@@ -219,7 +223,7 @@ def watch_inputs(detector: torch.nn.Module, most_alive: int | None = None) -> li
 def test_the_network_holds_one_tile_at_a_time(
     tiled: Callable[..., TiledModel], views: list[str], most_alive: int
 ) -> None:
-    image = draw((160, 160), on_seams((160, 160), (80, 80), 20))
+    image = draw((144, 144), on_seams((144, 144), (80, 80), 20))
     model = tiled((80, 80), 20, **({'views': views} if views else {}))
     shapes = watch_inputs(model.module, most_alive)
     model.test_step(as_packed(image))
