@@ -1,6 +1,5 @@
 """Cells drawn on an image: known pixels."""
 
-
 import numpy as np
 import pytest
 
