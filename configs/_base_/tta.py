@@ -1,7 +1,7 @@
 # How tools/test.py looks at an image.
 
 # --tta: in several views, each turned or flipped, at each scale. Boxes of all views are fused, then every view draws
-# the masks of the fused boxes, which are turned back and averaged.
+# the masks of the fused boxes, which are turned back and averaged. A scale is a long and a short edge, or a factor.
 tta_model = dict(type='CellTTAModel', method='wbf')
 tta_views = ['none', 'horizontal', 'vertical', 'diagonal']
 tta_scales = [(2000, 1040)]

@@ -8,5 +8,5 @@ _base_ = [
 ]
 
 tta_views = ['none', 'diagonal']
-tta_scales = [(704, 520)]
+tta_scales = [2.0]
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -143,7 +143,7 @@ def _describe_source(config: Config, options: Namespace, annotations: Path) -> d
     }
     if options.tta:
         source['tta_views'] = read_views(config)
-        source['tta_scales'] = [list(scale) for scale in read_scales(config)]
+        source['tta_scales'] = [scale if isinstance(scale, float) else list(scale) for scale in read_scales(config)]
     if options.tiles:
         tiles = read_tiles(config)
         source['tiles'] = {**tiles, 'size': list(tiles['size'])}

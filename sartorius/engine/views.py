@@ -12,6 +12,11 @@ from sartorius.utils.errors import InputError, did_you_mean
 
 BASE_CONFIG = '../_base_/tta.py'
 TILE_KEYS = ('size', 'margin', 'scale')
+# A larger number is an edge whose brackets were forgotten.
+LARGEST_FACTOR = 16
+
+Scale = tuple[int, int] | float
+"""Long and short edge in pixels that an image is fitted into, or a factor on its height and width."""
 
 
 def set_views(config: Config, tta: bool = False, tiles: bool = False, boxes: Mapping[str, Any] | None = None) -> None:
@@ -30,10 +35,10 @@ def set_views(config: Config, tta: bool = False, tiles: bool = False, boxes: Map
         InputError: The config lacks one of these keys or the ``Resize``, or its value cannot be used.
     """
     loading, resize, steps = _split(config)
-    views, scales = (read_views(config), read_scales(config)) if tta else (['none'], [resize['scale']])
+    views, scales = (read_views(config), read_scales(config)) if tta else (['none'], [_own_scale(resize)])
     settings = read_tiles(config) if tiles else None
     if settings is None:
-        resizes = [dict(resize, scale=scale) for scale in scales]
+        resizes = [_resized(resize, scale) for scale in scales]
     else:
         resizes = [_for_tiles(resize, scale, settings) for scale in scales]
     if boxes is not None:
@@ -74,16 +79,23 @@ def read_views(config: Config) -> list[str]:
     return list(views)
 
 
-def read_scales(config: Config) -> list[tuple[int, int]]:
-    """Long and short edge of each of the config's scales.
+def read_scales(config: Config) -> list[Scale]:
+    """The config's scales: each a long and a short edge that an image is fitted into, or a factor on its size.
 
     Raises:
-        InputError: There are none, or one is no pair of lengths.
+        InputError: There are none, or one is neither a pair of lengths nor a factor.
     """
     scales = _value_of(config, 'tta_scales')
-    if not isinstance(scales, Sequence) or not scales or not all(map(_is_pair, scales)):
-        raise InputError(f'tta_scales is {scales!r}; write a list of long and short edges, such as [(2000,1040)]')
-    return [tuple(scale) for scale in scales]
+    if (
+        not isinstance(scales, Sequence)
+        or not scales
+        or not all(_is_pair(scale) or _is_factor(scale) for scale in scales)
+    ):
+        raise InputError(
+            f'tta_scales is {scales!r}; write a list of long and short edges, such as [(2000,1040)], or of factors, '
+            'such as [2.0]'
+        )
+    return [float(scale) if _is_factor(scale) else tuple(scale) for scale in scales]
 
 
 def read_tiles(config: Config) -> dict[str, Any]:
@@ -112,7 +124,7 @@ def _split(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any], list[d
     """The test pipeline's steps before ``Resize``, that step, and those after it."""
     pipeline = list(config.test_dataloader.dataset.pipeline)
     for place, step in enumerate(pipeline):
-        if step['type'] == 'Resize' and 'scale' in step:
+        if step['type'] == 'Resize' and _own_scale(step) is not None:
             return pipeline[:place], step, pipeline[place + 1 :]
     raise InputError('the test pipeline has no Resize with a scale, in whose place views and tiles are scaled')
 
@@ -132,13 +144,34 @@ def _for_tiles(resize: dict[str, Any], scale: tuple[int, int], tiles: Mapping[st
 
     The factor is that of a whole tile for smaller ones too, where fitting these into the scale would enlarge them more.
     """
-    factor = tiles['scale'] * _fit(scale, tiles['size']) / _fit(resize['scale'], tiles['size'])
-    return dict(type='Resize', scale_factor=factor, interpolation=resize.get('interpolation', 'bilinear'))
+    own = _own_scale(resize)
+    if _is_factor(scale) != _is_factor(own):
+        raise InputError(
+            f'tta_scales holds {scale!r} and the test pipeline resizes to {own!r}; with --tiles, write both as factors '
+            'or both as long and short edge'
+        )
+    more = scale / own if _is_factor(scale) else _fit(scale, tiles['size']) / _fit(own, tiles['size'])
+    return _resized(resize, tiles['scale'] * more)
+
+
+def _own_scale(resize: Mapping[str, Any]) -> Scale | None:
+    """The long and short edge, or the factor, of a ``Resize``; None if it has neither."""
+    return resize.get('scale', resize.get('scale_factor'))
+
+
+def _resized(resize: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
+    """A ``Resize`` like another one, to another scale."""
+    others = {key: value for key, value in resize.items() if key not in ('scale', 'scale_factor')}
+    return others | (dict(scale_factor=scale) if _is_factor(scale) else dict(scale=scale))
 
 
 def _fit(scale: Sequence[int], size: Sequence[int]) -> float:
     """By how much an image of some size is enlarged to fit into a long and a short edge."""
     return min(max(scale) / max(size), min(scale) / min(size))
+
+
+def _is_factor(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= LARGEST_FACTOR
 
 
 def _is_pair(value: object) -> bool:

@@ -3,6 +3,7 @@
 from sartorius.models.box_overlaps import ChunkedBboxOverlaps2D
 from sartorius.models.box_prompts import BoxPromptedModel
 from sartorius.models.convert import most_cells, to_image_predictions
+from sartorius.models.fine_resnet import FineResNet
 from sartorius.models.htc_roi_head import SoftHTCRoIHead
 from sartorius.models.soft_mask_head import SoftHTCMaskHead, SoftMaskHead
 from sartorius.models.tiles import TiledModel
@@ -12,6 +13,7 @@ __all__ = [
     'BoxPromptedModel',
     'CellTTAModel',
     'ChunkedBboxOverlaps2D',
+    'FineResNet',
     'SoftHTCMaskHead',
     'SoftHTCRoIHead',
     'SoftMaskHead',

@@ -94,7 +94,7 @@ def test_predictions_say_nothing_of_ways_that_were_not_taken(options: Namespace)
 
 def test_predictions_say_which_views_scales_tiles_and_boxes(options: Namespace, tmp_path: Path) -> None:
     options.tta = options.tiles = True
-    options.cfg_options = ['tta_views=[none,rot90]', 'tta_scales=[(704,520),(880,650)]', 'tiles.margin=30']
+    options.cfg_options = ['tta_views=[none,rot90]', 'tta_scales=[2.0,2.5]', 'tiles.margin=30']
     options.boxes = put_boxes(tmp_path / 'boxes.npz', 'a', 'b')
     out = predict_split(options)
     assert out == options.checkpoint.parent / 'predictions_test_boxes.npz'
@@ -102,7 +102,7 @@ def test_predictions_say_which_views_scales_tiles_and_boxes(options: Namespace, 
     source = json.loads(json.dumps(evaluator().source))
     assert source['tta'] is True
     assert source['tta_views'] == ['none', 'rot90']
-    assert source['tta_scales'] == [[704, 520], [880, 650]]
+    assert source['tta_scales'] == [2.0, 2.5]
     assert source['tiles'] == {'size': [520, 704], 'margin': 30, 'scale': 2.0}
     assert source['boxes']['file'].endswith('boxes.npz') and len(source['boxes']['sha256']) == 64
     # Given cells have no limit that could be reached.

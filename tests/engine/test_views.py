@@ -1,5 +1,7 @@
 """The ways of showing images to a model: what they make of a config, and what they refuse."""
 
+import copy
+
 import pytest
 from mmengine.config import Config
 
@@ -15,6 +17,7 @@ GIVEN = dict(path='boxes.npz', annotations='test.json')
 def config() -> Config:
     """Its pipeline enlarges images of 352x260 px to 704x520."""
     config = load_config(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
+    config.test_dataloader.dataset.pipeline[1] = dict(type='Resize', scale=(704, 520), keep_ratio=True)
     config.tta_views, config.tta_scales = ['none', 'rot90'], [(704, 520), (1056, 780)]
     config.tiles = dict(size=(130, 176), margin=20, scale=3.0)
     return config
@@ -59,6 +62,24 @@ def test_scales_of_views_enlarge_tiles_as_they_enlarge_images(config: Config) ->
     assert [step.scale_factor for step in resizes] == pytest.approx([3, 4.5])
 
 
+def test_factors_in_place_of_edges(config: Config) -> None:
+    config.test_dataloader.dataset.pipeline[1] = dict(type='Resize', scale_factor=2.0)
+    config.tta_scales = [2, 3.0]
+    assert read_scales(config) == [2.0, 3.0]
+    tiled = copy.deepcopy(config)
+    set_views(config, tta=True)
+    resizes = config.test_dataloader.dataset.pipeline[-1].transforms[1]
+    assert [dict(step) for step in resizes] == [dict(type='Resize', scale_factor=factor) for factor in (2, 3)]
+    set_views(tiled, tta=True, tiles=True)
+    assert [step.scale_factor for step in tiled.model.pipeline[0].transforms[1]] == pytest.approx([3, 4.5])
+
+
+def test_factors_and_edges_do_not_mix_in_tiles(config: Config) -> None:
+    config.tta_scales = [2.0]
+    with pytest.raises(InputError, match=r'tta_scales holds 2\.0 and the test pipeline resizes to \(704, 520\)'):
+        set_views(config, tta=True, tiles=True)
+
+
 @pytest.mark.parametrize('tta', [False, True])
 def test_given_boxes(config: Config, tta: bool) -> None:
     set_views(config, tta=tta, boxes=GIVEN)
@@ -101,7 +122,7 @@ def test_views_that_are_refused(config: Config, views: object, message: str) -> 
         read_views(config)
 
 
-@pytest.mark.parametrize('scales', [[], (704, 520), [704], [(704, 0)], [(704, 520.5)], 704])
+@pytest.mark.parametrize('scales', [[], (704, 520), [704, 0], [-2.0], [True], [(704, 0)], [(704, 520.5)], 704])
 def test_scales_that_are_refused(config: Config, scales: object) -> None:
     config.tta_scales = scales
     with pytest.raises(InputError, match=r'tta_scales is .*; write a list of long and short edges'):

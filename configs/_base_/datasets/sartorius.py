@@ -3,23 +3,21 @@
 data_root = '{{$SARTORIUS_DATA:data/sartorius}}'
 annotations = '{{$SARTORIUS_ANNOTATIONS:work_dirs/data/sartorius}}'
 
-train_pipeline = [
-    dict(type='LoadCellImage'),
-    dict(type='LoadCellAnnotations'),
-    dict(type='FillMaskHoles'),
+# In parts, so that a recipe can change one of them.
+load_steps = [dict(type='LoadCellImage'), dict(type='LoadCellAnnotations')]
+mend_steps = [dict(type='FillMaskHoles')]
+show_steps = [
     # Multi-scale by the short edge (520 px); the long edge follows.
     dict(type='RandomChoiceResize', scales=[(2000, edge) for edge in range(640, 1105, 64)], keep_ratio=True),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomCellCrop', crop_size=(768, 768)),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-test_pipeline = [
-    dict(type='LoadCellImage'),
-    dict(type='Resize', scale=(2000, 1040), keep_ratio=True),
-    # No 'flip' among the keys: MMDetection's Cascade heads crash on it.
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+# No 'flip' among the keys: MMDetection's Cascade heads crash on it.
+pack_steps = [dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+
+train_pipeline = [*load_steps, *mend_steps, *show_steps, *pack_steps]
+test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale=(2000, 1040), keep_ratio=True), *pack_steps]
 
 train_dataloader = dict(
     batch_size=2,

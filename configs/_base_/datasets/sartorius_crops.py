@@ -2,14 +2,11 @@
 # across, cells would be four pixels wide on the finest feature map.
 _base_ = ['./sartorius.py']
 
-train_pipeline = [
-    dict(type='LoadCellImage'),
-    dict(type='LoadCellAnnotations'),
-    dict(type='FillMaskHoles'),
+show_steps = [
     dict(type='RandomResize', scale=(1408, 1040), ratio_range=(0.8, 1.25), keep_ratio=True),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomCellCrop', crop_size=(256, 256)),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
+train_pipeline = [*_base_.load_steps, *_base_.mend_steps, *show_steps, *_base_.pack_steps]
 train_dataloader = dict(batch_size=4, dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -1,0 +1,15 @@
+# Cells of other images, and mirrored ones, pasted onto half of the samples: the first half of mrcnn_r50_copypaste.py.
+_base_ = ['./mrcnn_r50.py']
+
+paste_steps = [
+    dict(type='CellCopyPaste', cells=(10, 50), placement='anywhere', turn='any', scale=(0.8, 1.25)),
+    dict(type='FlipPaste', classes=('cort', 'astro')),
+]
+train_pipeline = [
+    *_base_.load_steps,
+    *_base_.mend_steps,
+    *paste_steps,
+    *_base_.show_steps,
+    *_base_.pack_steps,
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
