@@ -8,6 +8,7 @@ warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
 # ruff: noqa: E402
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import CompetitionMetric, DumpPredictions
+from sartorius.engine.run_record import RunRecordHook
 from sartorius.engine.storage import AtomicBackend
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     'DumpPredictions',
     'PostprocessHook',
     'ProgressHook',
+    'RunRecordHook',
     'SeedEachIterationHook',
 ]

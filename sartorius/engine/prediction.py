@@ -1,6 +1,5 @@
 """What tools/test.py does."""
 
-import importlib.metadata
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.runner import Runner
 from sartorius.datasets.box_prompts import read_box_prompts
 from sartorius.engine.config import adapt_to_machine, load_config, parse_options, set_data, set_split
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
+from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
 from sartorius.predictions.store import check_suffix
 from sartorius.utils.errors import InputError, UsageError
@@ -35,11 +35,11 @@ def predict_split(options: Namespace) -> Path:
         InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
     config = load_config(options.config, parse_options(options.cfg_options))
-    read_checkpoint(options.checkpoint)
+    run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
     set_data(config, options.data_root, options.annotations, options.fold)
     annotations = set_split(config, options.split, options.fold)
     out = _choose_output(options)
-    boxes, notice, source = None, '', _describe_source(config, options, annotations)
+    boxes, notice, source = None, '', {**_describe_source(config, options, annotations), 'run': run}
     if options.boxes:
         boxes, notice = _check_boxes(config, options, annotations)
         source['boxes'] = {'file': display_path(options.boxes), 'sha256': sha256_of(options.boxes)}
@@ -128,7 +128,6 @@ def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool
 
 
 def _describe_source(config: Config, options: Namespace, annotations: Path) -> dict[str, Any]:
-    packages = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'sartorius-cells')
     source = {
         'kind': 'model',
         'config': display_path(options.config),
@@ -139,7 +138,7 @@ def _describe_source(config: Config, options: Namespace, annotations: Path) -> d
         'annotations_sha256': sha256_of(annotations),
         'tta': bool(options.tta),
         'processes': dist.get_world_size(),
-        'versions': {name: importlib.metadata.version(name) for name in packages},
+        'versions': package_versions(),
     }
     if options.tta:
         source['tta_views'] = read_views(config)

@@ -27,6 +27,7 @@ from sartorius.engine.launch import (
     plain_worker_errors,
     read_checkpoint,
 )
+from sartorius.engine.run_record import describe_run
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 
@@ -52,7 +53,8 @@ def train(options: Namespace) -> None:
     if options.amp and not use_mixed_precision(config):
         print_log('no GPU here: --amp is left out, training goes on in float32', level=30)
     join_processes()
-    _set_start(config, options)
+    weights = _set_start(config, options)
+    _keep_record(config, options, weights)
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
         Runner.from_cfg(config).train()
@@ -70,8 +72,18 @@ def _set_loggers(config: Config, options: Namespace) -> None:
         )
 
 
-def _set_start(config: Config, options: Namespace) -> None:
-    """Decides what the first weights are: a resumed run's, given or pre-trained ones, or random ones."""
+def _keep_record(config: Config, options: Namespace, weights: str | None) -> None:
+    """Lets the run write ``run.json``, whatever hooks the config lists."""
+    description = describe_run(config, options.config, weights)
+    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='RunRecordHook', description=description)]
+
+
+def _set_start(config: Config, options: Namespace) -> str | None:
+    """Decides what the first weights are: a resumed run's, given or pre-trained ones, or random ones.
+
+    Returns:
+        File or URL of given or pre-trained weights; None for others.
+    """
     last = Path(config.work_dir) / 'last_checkpoint'
     if options.from_scratch:
         train_from_scratch(config)
@@ -83,10 +95,11 @@ def _set_start(config: Config, options: Namespace) -> None:
             )
         if options.load_from is not None:
             config.load_from = options.load_from
-        if config.load_from is not None:
-            config.load_from = fetch_weights(config.load_from)
+        weights = config.load_from
+        if weights is not None:
+            config.load_from = fetch_weights(weights)
         dist.barrier()
-        return
+        return weights
     checkpoint = options.resume
     if checkpoint == 'auto':
         if not last.is_file():
@@ -100,3 +113,4 @@ def _set_start(config: Config, options: Namespace) -> None:
             f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from'
         )
     config.load_from, config.resume = str(checkpoint), True
+    return None

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from sartorius.predictions.store import load_predictions, read_header
+from sartorius.utils.files import sha256_of
+from sartorius.utils.runs import read_run
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +25,6 @@ SHORT = (
     'default_hooks.checkpoint.interval=3',
     'default_hooks.logger.interval=1',
     'train_dataloader.batch_size=2',
-    'train_dataloader.dataset.dataset.pipeline.5.crop_size=(96,96)',
 )
 
 
@@ -84,6 +85,20 @@ def test_training_logs_finite_losses_and_keeps_the_best(trained: Path) -> None:
     assert len(list(trained.glob('best_competition_mAP_iter_*.pth'))) == 1
 
 
+def test_training_records_what_it_did(data: Path, trained: Path) -> None:
+    record = read_run(trained)
+    assert (record['recipe'], record['config'], record['fold']) == ('mrcnn_r18', CONFIG, 0)
+    assert (record['iterations'], record['iterations_done'], record['finished']) == (6, 6, True)
+    assert record['minutes'] > 0 and record['validation_minutes'] > 0
+    train = data / 'annotations' / 'fold0_train.json'
+    content = json.loads(train.read_text())
+    filled = {cell['image_id'] for cell in content['annotations']}
+    assert record['data']['train'] == {
+        'file': str(train), 'sha256': sha256_of(train), 'images': len(filled), 'cells': len(content['annotations']),
+    }  # fmt: skip
+    assert record['commands'][0].startswith(f'python tools/train.py {CONFIG} --from-scratch')
+
+
 def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
     """What is not plain makes torch's safe loader refuse the file and MMEngine warn for a page."""
     from sartorius.engine.launch import read_checkpoint
@@ -105,6 +120,10 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, run:
     assert [line['loss'] for line in losses(stopped)] == [line['loss'] for line in losses(trained)[3:]]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=0, msg=name)
+    one, two = read_run(trained), read_run(stopped)
+    assert len(two['commands']) == 2 and two['commands'][0] == one['commands'][0]
+    assert two['config_sha256'] == one['config_sha256'] and two['finished']
+    assert two['minutes'] > torch.load(trained / 'iter_3.pth', weights_only=False)['meta']['run']['minutes'] > 0
 
 
 def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: Path, run: Callable[..., str]) -> None:
@@ -163,6 +182,8 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
     assert header.source['tta'] is True
     assert len(header.source['checkpoint_sha256']) == 64
     assert len(header.image_ids) == 2
+    assert (header.source['run']['recipe'], header.source['run']['iterations_done']) == ('mrcnn_r18', 6)
+    assert header.source['seconds_an_image'] > 0
 
 
 def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:

@@ -1,0 +1,278 @@
+"""What a training run records of itself: see :mod:`sartorius.utils.runs`."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from sartorius.utils.files import sha256_of
+from sartorius.utils.paths import display_path
+from sartorius.utils.runs import read_run, write_run
+
+PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'sartorius-cells')
+# What differs between machines, folds and repetitions of one recipe; the record names what of it matters on its own.
+_NOT_THE_RECIPE = (
+    'work_dir',
+    'data_root',
+    'annotations',
+    'load_from',
+    'resume',
+    'launcher',
+    'env_cfg',
+    'model_wrapper_cfg',
+    'log_level',
+    'visualizer',
+    'randomness',
+)
+
+
+@HOOKS.register_module()
+class RunRecordHook(Hook):
+    """Writes ``run.json`` into the work dir at the start, with each checkpoint and at the end, by the first process.
+
+    Each checkpoint carries the record as it stood then (``meta['run']``), so that a resumed run adds its time to that
+    of the checkpoint it goes on from: work that was lost with a killed run does not count.
+
+    Args:
+        description: The record's parts that are known before the run (:func:`describe_run`).
+    """
+
+    # After CheckpointHook: what run.json says was done is on disk.
+    priority = 'LOWEST'
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self.record = dict(description)
+        self.earlier: dict[str, Any] | None = None
+        self.seconds, self.validation_seconds = 0.0, 0.0
+        self.unknown_time = False
+        self._since = 0.0
+        self._validating = False
+        self._saved = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Takes over the record of the run that goes on; first weights are another run's and bring none."""
+        if not runner.cfg.get('resume'):
+            return
+        self.earlier = checkpoint.get('meta', {}).get('run')
+        if self.earlier is None or self.earlier['minutes'] is None:
+            # A checkpoint from before there were records: nobody knows how long it took.
+            self.unknown_time = True
+        if self.earlier is not None:
+            self.seconds = (self.earlier['minutes'] or 0.0) * 60
+            self.validation_seconds = (self.earlier['validation_minutes'] or 0.0) * 60
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts the clock and writes the record."""
+        if dist.is_main_process():
+            self._complete(runner)
+            self._write(runner)
+        self._since = time.perf_counter()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Gives the checkpoint its record; only the first process saves."""
+        self._stop_clock()
+        self.record['iterations_done'] = int(checkpoint['meta']['iter'])
+        self._set_times(runner)
+        checkpoint['meta']['run'] = json.loads(json.dumps(self.record))
+        self._saved = True
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Writes the record once the checkpoint of this iteration is on disk."""
+        if self._saved:
+            self._write(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Lets the time of validation count apart."""
+        self._stop_clock()
+        self._validating = True
+
+    def after_val(self, runner: Runner) -> None:
+        """Goes on with the time of training."""
+        self._stop_clock()
+        self._validating = False
+        if self._saved:
+            self._set_times(runner)
+            self._write(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Writes the record of the whole run."""
+        self._stop_clock()
+        if dist.is_main_process():
+            self.record['iterations_done'] = int(runner.iter)
+            self._set_times(runner)
+            self._write(runner)
+
+    def _complete(self, runner: Runner) -> None:
+        """Adds what only the built runner knows: data, seed, batch, and the earlier parts of a resumed run."""
+        loader, processes = runner.train_dataloader, dist.get_world_size()
+        steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        data = {'train': _describe_data(loader.dataset), 'val': None}
+        if runner.val_loop is not None:
+            data['val'] = _describe_data(runner.val_dataloader.dataset)
+        self.record.update(
+            seed=int(runner.seed),
+            data=data,
+            iterations=int(runner.max_iters),
+            iterations_done=int(runner.iter),
+            batch_size=int(loader.batch_size) * processes * int(steps),
+            processes=processes,
+            device=device_name(),
+        )
+        if self.earlier is not None:
+            self.record['commands'] = [*self.earlier['commands'], *self.record['commands']]
+            self.record['weights'] = self.earlier['weights']
+        self._set_times(runner)
+
+    def _set_times(self, runner: Runner) -> None:
+        known = not self.unknown_time
+        self.record.update(
+            minutes=round(self.seconds / 60, 4) if known else None,
+            validation_minutes=round(self.validation_seconds / 60, 4) if known else None,
+            finished=self.record['iterations_done'] >= int(runner.max_iters),
+        )
+
+    def _stop_clock(self) -> None:
+        """Books the time since the last call as training or validation."""
+        now = time.perf_counter()
+        if self._validating:
+            self.validation_seconds += now - self._since
+        else:
+            self.seconds += now - self._since
+        self._since = now
+
+    def _write(self, runner: Runner) -> None:
+        write_run(runner.work_dir, self.record)
+        self._saved = False
+
+
+def describe_run(config: Config, config_path: str | Path, weights: str | None) -> dict[str, Any]:
+    """What is known of a run before it starts, in plain JSON types.
+
+    Args:
+        config: The config as it will run.
+        config_path: Its file.
+        weights: File or URL that the first weights come from; None for random ones and resumed runs.
+    """
+    return {
+        'recipe': Path(config_path).stem,
+        'config': display_path(config_path),
+        'config_sha256': recipe_sha256(config),
+        'commands': [command_line()],
+        'fold': _fold_of(config.val_dataloader.dataset.ann_file),
+        'weights': _describe_weights(weights, config.load_from),
+        'precision': 'amp' if config.optim_wrapper.type == 'AmpOptimWrapper' else 'float32',
+        'versions': package_versions(),
+    }
+
+
+def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of the run that a checkpoint is of, as predictions keep it (without versions; they have their own).
+
+    Args:
+        path: The checkpoint; ``run.json`` beside it speaks for it where it carries no record.
+        content: What it holds.
+
+    Returns:
+        The record, or None where there is none.
+
+    Raises:
+        InputError: ``run.json`` cannot be read.
+    """
+    record = content.get('meta', {}).get('run') or read_run(Path(path).resolve().parent)
+    if record is None:
+        return None
+    return {key: value for key, value in record.items() if key not in ('schema', 'version', 'versions')}
+
+
+def recipe_sha256(config: Config) -> str:
+    """Hash of a config that does not depend on folders, fold, seed, machine or first weights.
+
+    Two runs of equal hash are repetitions of one recipe: other folds, other seeds.
+    """
+    content = {key: value for key, value in config.to_dict().items() if key not in _NOT_THE_RECIPE}
+    folders = [str(config[key]) for key in ('data_root', 'annotations') if config.get(key)]
+    plain = _without_places(content, sorted(folders, key=len, reverse=True))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a model computes."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def device_name() -> str:
+    """Name of the GPU, or of the processor and how many of its cores may be used."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+        model = next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f'CPU ({model}), {cores} cores'
+
+
+def command_line() -> str:
+    """How this process was started, as it could be typed again: paths below the current folder are relative."""
+    words = []
+    for word in sys.argv:
+        if Path(word).is_absolute():
+            word = '$SARTORIUS_DATA' if word == os.environ.get('SARTORIUS_DATA') else display_path(word)
+        words.append(word if word == '$SARTORIUS_DATA' else shlex.quote(word))
+    return ' '.join(['python', *words])
+
+
+def _describe_data(dataset: Dataset) -> dict[str, Any]:
+    """File, hash and size of the data that a loader shows, images that are filtered out left out."""
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    cells = sum(not instance['ignore_flag'] for info in infos for instance in info['instances'])
+    return {
+        'file': display_path(dataset.ann_file),
+        'sha256': sha256_of(dataset.ann_file),
+        'images': len(dataset),
+        'cells': int(cells),
+    }
+
+
+def _describe_weights(named: str | None, local: str | None) -> dict[str, str] | None:
+    if named is None or local is None:
+        return None
+    is_url = named.startswith(('http://', 'https://'))
+    place = {'url': named} if is_url else {'file': display_path(named)}
+    return {**place, 'sha256': sha256_of(local)}
+
+
+def _fold_of(ann_file: str) -> int | None:
+    match = re.match(r'fold(\d+)_', Path(ann_file).name)
+    return int(match[1]) if match else None
+
+
+def _without_places(value: Any, folders: list[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_places(part, folders) for key, part in value.items() if key != 'seed'}
+    if isinstance(value, list | tuple):
+        return [_without_places(part, folders) for part in value]
+    if isinstance(value, str):
+        for folder in folders:
+            value = value.replace(folder, '')
+        return re.sub(r'\bfold\d+_', 'fold_', value)
+    return value

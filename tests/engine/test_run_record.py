@@ -1,0 +1,250 @@
+"""What a training run records of itself, on a runner that trains nothing, and what predictions take from it."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from sartorius.engine import run_record
+from sartorius.engine.config import load_config, set_data, set_iterations, set_seed
+from sartorius.engine.run_record import RunRecordHook, command_line, describe_run, recipe_sha256, run_of_checkpoint
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import sha256_of
+from sartorius.utils.paths import CONFIG_DIR
+from sartorius.utils.runs import read_run, write_run
+
+CONFIG = CONFIG_DIR / 'demo' / 'mrcnn_r18.py'
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Cells(Dataset):
+    """Two images with three cells, one of them to be ignored."""
+
+    def __init__(self, ann_file: Path) -> None:
+        self.ann_file = str(ann_file)
+
+    def __len__(self) -> int:
+        return 2
+
+    def get_data_info(self, index: int) -> dict:
+        return {'instances': [{'ignore_flag': 0}, {'ignore_flag': 1}][: index + 1]}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(run_record, 'time', clock)
+    return clock
+
+
+def make_runner(folder: Path, resume: bool = False, done: int = 0) -> SimpleNamespace:
+    """What the hook looks at: a run of 4 iterations of 3 images, 2 batches an optimiser step."""
+    folder.mkdir(exist_ok=True)
+    (folder / 'fold1_train.json').write_text('{}')
+    wrapped = SimpleNamespace(dataset=Cells(folder / 'fold1_train.json'))
+    return SimpleNamespace(
+        cfg={'resume': resume},
+        work_dir=str(folder),
+        seed=5,
+        iter=done,
+        max_iters=4,
+        train_dataloader=SimpleNamespace(dataset=wrapped, batch_size=3),
+        optim_wrapper=SimpleNamespace(_accumulative_counts=2),
+        val_loop=object(),
+        val_dataloader=DataLoader(Cells(folder / 'fold1_train.json')),
+    )
+
+
+def make_hook(weights: dict | None = None, command: str = 'python tools/train.py') -> RunRecordHook:
+    return RunRecordHook({'recipe': 'r', 'config_sha256': 'c', 'fold': 1, 'commands': [command], 'weights': weights})
+
+
+def save(hook: RunRecordHook, runner: SimpleNamespace, done: int) -> dict:
+    """Saves a checkpoint after an iteration, as CheckpointHook does; returns what it carries."""
+    checkpoint = {'meta': {'iter': done}}
+    hook.before_save_checkpoint(runner, checkpoint)
+    before = read_run(runner.work_dir)
+    hook.after_train_iter(runner, done - 1)
+    assert before['iterations_done'] < done, 'the record was written before its checkpoint'
+    return checkpoint
+
+
+def test_record_counts_time_and_validation_apart(tmp_path: Path, clock: Clock) -> None:
+    hook, runner = make_hook(), make_runner(tmp_path)
+    hook.before_train(runner)
+    start = read_run(tmp_path)
+    assert (start['iterations_done'], start['minutes'], start['finished']) == (0, 0.0, False)
+
+    clock.now += 60
+    checkpoint = save(hook, runner, 2)
+    assert read_run(tmp_path)['minutes'] == 1.0
+    hook.before_val(runner)
+    clock.now += 30
+    hook.after_val(runner)
+    clock.now += 90
+    hook.after_train_iter(runner, 2)
+    assert read_run(tmp_path)['minutes'] == 1.0, 'written without a checkpoint'
+    runner.iter = 4
+    hook.after_train(runner)
+
+    record = read_run(tmp_path)
+    assert (record['minutes'], record['validation_minutes']) == (2.5, 0.5)
+    assert (record['iterations'], record['iterations_done'], record['finished']) == (4, 4, True)
+    assert (record['seed'], record['batch_size'], record['processes']) == (5, 6, 1)
+    data = {'file': str(tmp_path / 'fold1_train.json'), 'sha256': sha256_of(tmp_path / 'fold1_train.json')}
+    assert record['data']['train'] == record['data']['val'] == {**data, 'images': 2, 'cells': 2}
+    # What the checkpoint carries is what was known then, and nothing that a safe loader would refuse.
+    assert checkpoint['meta']['run']['minutes'] == 1.0 and not checkpoint['meta']['run']['finished']
+    assert json.loads(json.dumps(checkpoint)) == checkpoint
+
+
+def test_best_checkpoint_is_saved_in_validation(tmp_path: Path, clock: Clock) -> None:
+    hook, runner = make_hook(), make_runner(tmp_path)
+    hook.before_train(runner)
+    clock.now += 60
+    hook.before_val(runner)
+    clock.now += 12
+    hook.before_save_checkpoint(runner, checkpoint := {'meta': {'iter': 3}})
+    clock.now += 12
+    hook.after_val(runner)
+    run = checkpoint['meta']['run']
+    assert (run['iterations_done'], run['minutes'], run['validation_minutes']) == (3, 1.0, 0.2)
+    record = read_run(tmp_path)
+    assert (record['iterations_done'], record['minutes'], record['validation_minutes']) == (3, 1.0, 0.4)
+
+
+def test_resumed_run_adds_up_what_its_checkpoint_took(tmp_path: Path, clock: Clock) -> None:
+    weights = {'file': 'w.pth', 'sha256': 'a'}
+    hook, runner = make_hook(weights), make_runner(tmp_path)
+    hook.before_train(runner)
+    clock.now += 120
+    checkpoint = save(hook, runner, 2)
+    # Killed: this time led to no checkpoint.
+    clock.now += 1000
+
+    hook, runner = make_hook(command='python tools/train.py --resume'), make_runner(tmp_path, resume=True, done=2)
+    hook.after_load_checkpoint(runner, checkpoint)
+    hook.before_train(runner)
+    assert read_run(tmp_path)['minutes'] == 2.0
+    clock.now += 60
+    runner.iter = 4
+    hook.after_train(runner)
+    record = read_run(tmp_path)
+    assert (record['minutes'], record['iterations_done'], record['finished']) == (3.0, 4, True)
+    assert record['commands'] == ['python tools/train.py', 'python tools/train.py --resume']
+    assert record['weights'] == weights
+
+
+def test_time_of_a_checkpoint_without_a_record_is_unknown(tmp_path: Path, clock: Clock) -> None:
+    hook, runner = make_hook(), make_runner(tmp_path, resume=True, done=2)
+    hook.after_load_checkpoint(runner, {'meta': {}})
+    hook.before_train(runner)
+    clock.now += 60
+    hook.after_train(runner)
+    assert read_run(tmp_path)['minutes'] is None
+
+
+def test_first_weights_bring_no_time_along(tmp_path: Path, clock: Clock) -> None:
+    hook, runner = make_hook(), make_runner(tmp_path)
+    hook.after_load_checkpoint(
+        runner, {'meta': {'run': {'minutes': 7.0, 'validation_minutes': 1.0, 'commands': ['x']}}}
+    )
+    hook.before_train(runner)
+    record = read_run(tmp_path)
+    assert record['minutes'] == 0.0 and record['commands'] == ['python tools/train.py']
+
+
+def test_other_processes_write_nothing(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_record.dist, 'is_main_process', lambda: False)
+    hook, runner = make_hook(), make_runner(tmp_path)
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0)
+    hook.before_val(runner)
+    hook.after_val(runner)
+    hook.after_train(runner)
+    assert read_run(tmp_path) is None
+
+
+def demo_config(folder: Path, fold: int = 0, seed: int = 0, iterations: int = 10):  # noqa: ANN201
+    config = load_config(CONFIG)
+    config.work_dir = str(folder / 'run')
+    set_data(config, folder, folder / 'annotations', fold)
+    set_iterations(config, iterations)
+    set_seed(config, seed)
+    return config
+
+
+def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> None:
+    one = recipe_sha256(demo_config(tmp_path / 'a'))
+    assert one == recipe_sha256(demo_config(tmp_path / 'b', fold=3, seed=2))
+    assert one != recipe_sha256(demo_config(tmp_path / 'a', iterations=20))
+
+
+def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:
+    config = demo_config(tmp_path, fold=2)
+    assert describe_run(config, CONFIG, None)['weights'] is None
+    (tmp_path / 'w.pth').write_bytes(b'weights')
+    config.load_from = str(tmp_path / 'w.pth')
+    url = 'https://example.org/w.pth'
+    described = describe_run(config, CONFIG, url)
+    assert described['weights'] == {'url': url, 'sha256': sha256_of(tmp_path / 'w.pth')}
+    assert describe_run(config, CONFIG, config.load_from)['weights']['file'].endswith('w.pth')
+    assert (described['recipe'], described['fold'], described['precision']) == ('mrcnn_r18', 2, 'float32')
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_command_line_can_be_typed_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv('SARTORIUS_DATA', '/somewhere/data')
+    monkeypatch.chdir(tmp_path)
+    words = [
+        str(tmp_path / 'tools' / 'train.py'),
+        'c.py',
+        '--data-root',
+        '/somewhere/data',
+        '--cfg-options',
+        'a=[1, 2]',
+    ]
+    monkeypatch.setattr('sys.argv', words)
+    assert command_line() == "python tools/train.py c.py --data-root $SARTORIUS_DATA --cfg-options 'a=[1, 2]'"
+
+
+RECORD = {
+    'recipe': 'r', 'config_sha256': 'c', 'seed': 0, 'fold': 0, 'data': {}, 'iterations': 4, 'iterations_done': 4,
+    'minutes': 1.0, 'device': 'd', 'versions': {'torch': '2'},
+}  # fmt: skip
+
+
+def test_predictions_take_the_checkpoints_own_record(tmp_path: Path) -> None:
+    assert run_of_checkpoint(tmp_path / 'iter_2.pth', {}) is None
+    write_run(tmp_path, RECORD)
+    beside = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {}})
+    assert beside == {key: value for key, value in RECORD.items() if key != 'versions'}
+    own = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {'run': {**RECORD, 'iterations_done': 2}}})
+    assert own['iterations_done'] == 2
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{"schema": ', 'run.json: not JSON'),
+        ('[]', 'not the record of a training run'),
+        ('{"schema": "other"}', 'not the record of a training run'),
+        ('{"schema": "sartorius-run", "version": 2}', 'version 2, this code reads 1'),
+        ('{"schema": "sartorius-run", "version": 1, "recipe": "r"}', "'config_sha256' is missing"),
+    ],
+)
+def test_unreadable_record_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / 'run.json').write_text(text)
+    with pytest.raises(InputError, match=message):
+        run_of_checkpoint(tmp_path / 'iter_2.pth', {})
