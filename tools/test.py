@@ -51,10 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmengine.dist import is_main_process
 
     from sartorius.engine.prediction import predict_split
+    from sartorius.predictions.store import read_header
 
     out = predict_split(options)
     if is_main_process():
-        print(f'next: python tools/make_submission.py {display_path(out)}')
+        boxes_only = read_header(out).grid == 0
+        follow = 'ensemble.py --boxes-only [OTHERS ...]' if boxes_only else 'make_submission.py'
+        print(f'next: python tools/{follow} {display_path(out)}')
 
 
 if __name__ == '__main__':

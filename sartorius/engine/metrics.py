@@ -11,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from sartorius.annotations.reading import load_annotations
+from sartorius.evaluation.box_ap import score_boxes
 from sartorius.evaluation.metric import score_images
 from sartorius.models.convert import most_cells, to_image_predictions
 from sartorius.predictions.store import save_predictions
@@ -59,6 +60,27 @@ class CompetitionMetric(BaseMetric):
         for cell_type, rows in table.groupby('cell_type'):
             scores[str(cell_type)] = float(rows['score'].mean())
         return scores
+
+
+@METRICS.register_module()
+class BoxMetric(CompetitionMetric):
+    """Average precision of boxes, for detectors that find no masks and so have no competition mAP.
+
+    Takes what :class:`CompetitionMetric` takes. Reports ``boxes/AP``, ``boxes/AP50``, ``boxes/AP75`` and one figure a
+    class (:func:`sartorius.evaluation.box_ap.score_boxes`); all boxes that the model finds count.
+    """
+
+    default_prefix = 'boxes'
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keeps the boxes of a batch."""
+        for sample in data_samples:
+            self.results.append((to_image_predictions(sample), most_cells(sample)))
+
+    def compute_metrics(self, results: list[tuple[ImagePredictions, int]]) -> dict[str, float]:
+        """Scores of all images together; plain floats, since checkpoints keep the best one."""
+        _warn_of_limit({image.image_id: count for image, count in results}, self.max_cells)
+        return score_boxes(self.truth, {image.image_id: image for image, _ in results}, self.classes)
 
 
 @METRICS.register_module()
@@ -123,7 +145,7 @@ def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:
         more = f' and {len(full) - 3} more' if len(full) > 3 else ''
         MMLogger.get_current_instance().warning(
             f'{len(full)} of {len(counts)} images reach the limit of {limit} cells and may hold more: '
-            f'{", ".join(full[:3])}{more}; raise model.test_cfg.rcnn.max_per_img'
+            f'{", ".join(full[:3])}{more}; raise max_per_img in model.test_cfg'
         )
 
 

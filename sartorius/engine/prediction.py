@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sartorius.datasets.box_prompts import read_box_prompts
-from sartorius.engine.config import adapt_to_machine, load_config, parse_options, set_data, set_split
+from sartorius.engine.config import adapt_to_machine, box_limits, load_config, parse_options, set_data, set_split
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
@@ -31,13 +31,15 @@ def predict_split(options: Namespace) -> Path:
         Path of the predictions file.
 
     Raises:
-        UsageError: The predictions file cannot have the name that was asked for.
+        UsageError: The predictions file cannot have the name that was asked for, or masks are asked of a model that
+            draws none.
         InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
     config = load_config(options.config, parse_options(options.cfg_options))
     run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
     set_data(config, options.data_root, options.annotations, options.fold)
     annotations = set_split(config, options.split, options.fold)
+    _check_masks(config, options)
     out = _choose_output(options)
     boxes, notice, source = None, '', {**_describe_source(config, options, annotations), 'run': run}
     if options.boxes:
@@ -56,6 +58,19 @@ def predict_split(options: Namespace) -> Path:
             runner.logger.warning(notice)
         runner.test()
     return out
+
+
+def _check_masks(config: Config, options: Namespace) -> None:
+    """Refuses to draw masks with a detector that has no mask heads.
+
+    Raises:
+        UsageError: Boxes are given to it.
+    """
+    if options.boxes and config.get('boxes_only', False):
+        raise UsageError(
+            f'{display_path(options.config)} finds boxes and draws no masks; give --boxes to a Mask R-CNN, Cascade or '
+            'HTC'
+        )
 
 
 def _choose_output(options: Namespace) -> Path:
@@ -122,7 +137,7 @@ def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool
         type='DumpPredictions',
         out=str(out.resolve()),
         source=source,
-        max_cells=config.model.test_cfg.rcnn.max_per_img if limited else None,
+        max_cells=box_limits(config).max_per_img if limited else None,
         **classes,
     )
 
@@ -137,6 +152,7 @@ def _describe_source(config: Config, options: Namespace, annotations: Path) -> d
         'annotations': display_path(annotations),
         'annotations_sha256': sha256_of(annotations),
         'tta': bool(options.tta),
+        'boxes_only': bool(config.get('boxes_only', False)),
         'processes': dist.get_world_size(),
         'versions': package_versions(),
     }

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from sartorius.engine.config import (
     adapt_to_machine,
+    box_limits,
     default_work_dir,
     load_config,
     parse_options,
@@ -44,7 +45,7 @@ def train(options: Namespace) -> None:
     config = load_config(options.config, parse_options(options.cfg_options))
     config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
     set_data(config, options.data_root, options.annotations, options.fold)
-    config.val_evaluator.max_cells = config.model.test_cfg.rcnn.max_per_img
+    config.val_evaluator.max_cells = box_limits(config).max_per_img
     if options.iterations is not None:
         set_iterations(config, options.iterations)
     set_seed(config, options.seed)

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from sartorius.engine.config import box_limits
 from sartorius.predictions.tiles import cut_tiles
 from sartorius.predictions.views import get_view
 from sartorius.utils.errors import InputError, did_you_mean
@@ -53,7 +54,7 @@ def set_views(config: Config, tta: bool = False, tiles: bool = False, boxes: Map
             tile_size=settings['size'],
             margin=settings['margin'],
             pipeline=shown,
-            nms_iou=config.model.test_cfg.rcnn.nms.iou_threshold,
+            nms_iou=box_limits(config).nms.iou_threshold,
             predictor=merging,
         )
         # The image is packed as it is: the tiles are cut and scaled when it is their turn.

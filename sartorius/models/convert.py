@@ -18,20 +18,24 @@ def to_image_predictions(sample: Mapping[str, Any]) -> ImagePredictions:
 
     Args:
         sample: ``img_path``, ``ori_shape`` and ``pred_instances`` with ``bboxes`` ``(N, 4)``, ``scores`` ``(N,)``,
-            ``labels`` ``(N,)`` and soft ``masks`` ``(N, S, S)``; masks may be of any shape when N is 0.
+            ``labels`` ``(N,)`` and soft ``masks`` ``(N, S, S)``; masks may be of any shape when N is 0. A detector
+            that finds boxes alone has no ``masks``.
     """
     size = tuple(int(length) for length in sample['ori_shape'][:2])
     found = sample['pred_instances']
     image_id = Path(sample['img_path']).stem
     if len(found['scores']) == 0:
         return ImagePredictions.empty(image_id, size)
+    count, masks = len(found['scores']), found.get('masks')
     return ImagePredictions(
         image_id=image_id,
         size=size,
         boxes=found['bboxes'].detach().cpu().float().numpy(),
         scores=found['scores'].detach().cpu().float().numpy(),
         labels=found['labels'].detach().cpu().numpy().astype(np.int64),
-        soft_masks=quantise(found['masks'].detach().cpu().float().numpy()),
+        soft_masks=(
+            np.zeros((count, 0, 0), np.float32) if masks is None else quantise(masks.detach().cpu().float().numpy())
+        ),
     )
 
 

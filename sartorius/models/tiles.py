@@ -120,7 +120,6 @@ def _join(found: Sequence[InstanceData], tiles: Sequence[Tile]) -> InstanceData:
         # Without cells, the shape of the masks is any.
         if len(cells):
             offset = torch.as_tensor(tile.offset, device=cells.bboxes.device)
-            parts.append(
-                InstanceData(bboxes=cells.bboxes + offset, scores=cells.scores, labels=cells.labels, masks=cells.masks)
-            )
+            masks = dict(masks=cells.masks) if 'masks' in cells else {}
+            parts.append(InstanceData(bboxes=cells.bboxes + offset, scores=cells.scores, labels=cells.labels, **masks))
     return InstanceData.cat(parts) if parts else found[0]

@@ -17,9 +17,9 @@ from sartorius.models.view_pass import ViewPass, WrappedDetector, draw_cells, se
 
 @MODELS.register_module()
 class CellTTAModel(WrappedDetector):
-    """Fuses what a two-stage detector sees in several views of one image.
+    """Fuses what a detector sees in several views of one image.
 
-    Views differ in orientation, in scale, or in both.
+    Views differ in orientation, in scale, or in both. Of a detector without mask heads the result is boxes alone.
 
     Args:
         module: The detector, or its config.
@@ -47,8 +47,8 @@ class CellTTAModel(WrappedDetector):
             data: As in :func:`see_views`.
 
         Returns:
-            One data sample with ``pred_instances``: boxes in pixels of the image on the disk, soft masks. Its meta
-            information holds ``most_cells``: the cells in the view in which most were found, or in the result.
+            One data sample with ``pred_instances``: boxes in pixels of the image on the disk, and soft masks. Its
+            meta information holds ``most_cells``: the cells in the view in which most were found, or in the result.
 
         Raises:
             InputError: More than one image in the batch.
@@ -71,7 +71,7 @@ class CellTTAModel(WrappedDetector):
             method=self.method,
             iou_threshold=self.iou_threshold,
         )
-        limits = self.module.roi_head.test_cfg
+        limits = views[0].box_limits
         kept = np.flatnonzero(fused.scores > limits.score_thr)
         kept = kept[np.argsort(-fused.scores[kept], kind='stable')][: limits.max_per_img]
         return fused.select(kept)

@@ -1,4 +1,4 @@
-"""What a two-stage detector sees in the views of one image: the ground of everything that looks more than once."""
+"""What a detector sees in the views of one image: the ground of everything that looks more than once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ class WrappedDetector(BaseTTAModel):
     """A model around a detector, whose checkpoint is the detector's: MMEngine's loader looks through this base class.
 
     The detector is a Mask R-CNN or Cascade Mask R-CNN with :class:`SoftMaskHead`, or an HTC with
-    :class:`SoftHTCRoIHead` and :class:`SoftHTCMaskHead`.
+    :class:`SoftHTCRoIHead` and :class:`SoftHTCMaskHead`; or one of one stage, which finds boxes alone.
     """
 
     def merge_preds(self, data_samples_list: Any) -> Any:
@@ -49,9 +49,13 @@ class ViewPass:
 
     def find_boxes(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Boxes ``(N, 4)`` in pixels of the image on the disk, turned back, their scores and labels ``(N,)``."""
-        head = self.detector.roi_head
-        proposals = self.detector.rpn_head.predict(self.features, [self.sample], rescale=False)
-        found = head.predict_bbox(self.features, [self.meta], proposals, rcnn_test_cfg=head.test_cfg, rescale=True)[0]
+        if self.has_mask_heads:
+            head = self.detector.roi_head
+            proposals = self.detector.rpn_head.predict(self.features, [self.sample], rescale=False)
+            limits = self.box_limits
+            found = head.predict_bbox(self.features, [self.meta], proposals, rcnn_test_cfg=limits, rescale=True)[0]
+        else:
+            found = self.detector.bbox_head.predict(self.features, [self.sample], rescale=True)[0]
         boxes = self.view.undo_boxes(found.bboxes.cpu().float().numpy().reshape(-1, 4), self.size)
         return boxes, found.scores.cpu().float().numpy(), found.labels.cpu().numpy()
 
@@ -69,6 +73,16 @@ class ViewPass:
             drawn = self.detector.roi_head.predict_mask(self.features, [self.meta], [results], rescale=False)[0]
             masks.append(drawn.masks.cpu().float().numpy())
         return self.view.undo_soft_masks(np.concatenate(masks))
+
+    @property
+    def has_mask_heads(self) -> bool:
+        """Whether the detector has a second stage, which draws masks."""
+        return hasattr(self.detector, 'roi_head')
+
+    @property
+    def box_limits(self) -> Any:
+        """The detector's own limits on what it finds, such as ``score_thr`` and ``max_per_img``."""
+        return self.detector.roi_head.test_cfg if self.has_mask_heads else self.detector.test_cfg
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +124,8 @@ def draw_cells(
         labels: ``(N,)``.
 
     Returns:
-        ``bboxes``, ``scores``, ``labels`` as given and, if there are any boxes, soft ``masks`` ``(N, S, S)``.
+        ``bboxes``, ``scores``, ``labels`` as given and, if there are any boxes and the detector has mask heads, soft
+        ``masks`` ``(N, S, S)``.
     """
     device = views[0].device
     cells = InstanceData(
@@ -118,7 +133,7 @@ def draw_cells(
         scores=torch.as_tensor(scores, device=device),
         labels=torch.as_tensor(labels, device=device),
     )
-    if len(cells):
+    if len(cells) and views[0].has_mask_heads:
         masks = np.mean([view.draw_masks(boxes, labels) for view in views], axis=0)
         cells.masks = torch.as_tensor(masks, device=device)
     return cells
