@@ -28,7 +28,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
     parser.add_argument('--fold', type=int, help="fold to hold back for validation; the config's (0) if not given")
     parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint or URL')
-    parser.add_argument('--from-scratch', action='store_true', help='start from random weights, all layers learning')
+    parser.add_argument(
+        '--from-scratch',
+        action='store_true',
+        help='start without pre-trained weights, all layers learning; a config that starts from another run '
+        '(starts_from) still starts from that run, which can be made from scratch too',
+    )
     parser.add_argument(
         '--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given"
     )

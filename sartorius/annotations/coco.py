@@ -1,6 +1,7 @@
 """True cells in COCO JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,6 +165,32 @@ def read_image_details(path: str | Path) -> dict[str, dict[str, Any]]:
         InputError: The file is missing or no COCO JSON.
     """
     return {Path(image['file_name']).stem: image for image in _read_json(Path(path))['images']}
+
+
+def read_cell_types(path: str | Path) -> dict[str, str]:
+    """Cell types of a COCO JSON's images by image id, as :func:`cell_types_of` tells them.
+
+    Raises:
+        InputError: The file is missing or no COCO JSON.
+    """
+    content = _read_json(Path(path))
+    cell_types = cell_types_of(content)
+    return {Path(image['file_name']).stem: cell_types[image['id']] for image in content['images']}
+
+
+def cell_types_of(content: Mapping[str, Any]) -> dict[Any, str]:
+    """Which cell type each image of a COCO JSON shows, by the image's number in it.
+
+    That is what its entry says under ``cell_type``, else the category of most of its annotations (the first of equally
+    many), and empty text where neither says it.
+    """
+    names = {category['id']: category['name'] for category in content['categories']}
+    counts: dict[Any, Counter[str]] = {image['id']: Counter() for image in content['images']}
+    for annotation in content.get('annotations', ()):
+        if annotation['image_id'] in counts:
+            counts[annotation['image_id']][names.get(annotation['category_id'], '')] += 1
+    voted = {number: max(count, key=count.get, default='') for number, count in counts.items()}
+    return {image['id']: str(image.get('cell_type') or voted[image['id']]) for image in content['images']}
 
 
 REQUIRED_KEYS = {

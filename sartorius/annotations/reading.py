@@ -1,16 +1,22 @@
 """True cells, and which images are near-duplicates, from whichever file holds them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.annotations.coco import read_coco, read_image_details
+from sartorius.annotations.coco import read_cell_types, read_coco, read_image_details
 from sartorius.annotations.folds import group_of
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import read_train_csv
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 
-def load_annotations(path: str | Path) -> dict[str, ImageAnnotations]:
+def load_annotations(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
     """Reads true cells from a COCO JSON (``.json``) or a training CSV (``.csv``) of the competition.
+
+    Args:
+        path: The file.
+        classes: Names that the categories of a COCO JSON may have; labels index into it.
 
     Returns:
         Annotations by image id, in file order; images without cells included.
@@ -19,7 +25,7 @@ def load_annotations(path: str | Path) -> dict[str, ImageAnnotations]:
         InputError: The suffix is another, or as :func:`read_coco` and :func:`read_train_csv`.
     """
     if _is_json(path):
-        return read_coco(path)
+        return read_coco(path, classes)
     return {image_id: image.cells for image_id, image in read_train_csv(path).images.items()}
 
 
@@ -40,6 +46,20 @@ def load_groups(path: str | Path) -> dict[str, str]:
         return {image_id: str(image.get('group') or group_of(image_id)) for image_id, image in images.items()}
     images = read_train_csv(path).images
     return {image_id: group_of(image_id, image.details.get('sample_id', '')) for image_id, image in images.items()}
+
+
+def load_cell_types(path: str | Path) -> dict[str, str]:
+    """Reads which cell type each image shows, from the files of :func:`load_annotations`.
+
+    Returns:
+        Cell types by image id, in file order; empty text for an image of which nothing says it.
+
+    Raises:
+        InputError: As :func:`load_annotations`.
+    """
+    if _is_json(path):
+        return read_cell_types(path)
+    return {image_id: image.cell_type for image_id, image in read_train_csv(path).images.items()}
 
 
 def _is_json(path: str | Path) -> bool:

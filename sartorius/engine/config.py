@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict, DictAction
 
 from sartorius.utils.errors import InputError, UsageError
@@ -66,7 +67,12 @@ def set_data(
         data_root: Folder that the JSONs' file names start from; the config's if None.
         annotations: Folder that tools/prepare_sartorius.py wrote; the config's if None.
         fold: Fold that is held back for validation; the config's if None.
+
+    Raises:
+        UsageError: A fold of data that have none (LIVECell has an official validation set).
     """
+    if fold is not None and not Path(config.val_dataloader.dataset.ann_file).name.startswith('fold'):
+        raise UsageError(f'--fold {fold}: the data of this config have no folds; leave it out')
     root = _absolute(data_root if data_root is not None else config.data_root)
     folder = _absolute(annotations if annotations is not None else config.annotations)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -74,7 +80,10 @@ def set_data(
         dataset = dataset.get('dataset', dataset)
         dataset.data_root = str(root)
         dataset.ann_file = str(folder / _with_fold(Path(dataset.ann_file).name, fold))
-    config.val_evaluator.ann_file = config.val_dataloader.dataset.ann_file
+    validated = config.val_dataloader.dataset
+    config.val_evaluator.ann_file = validated.ann_file
+    config.val_evaluator.classes = list(classes_of(validated))
+    config.val_evaluator.cell_types = validated.get('filter_cfg', {}).get('cell_types')
     config.data_root, config.annotations = str(root), str(folder)
 
 
@@ -95,7 +104,8 @@ def set_split(config: Config, split: str, fold: int | None = None) -> Path:
         named = _with_fold(Path(dataset.get('dataset', dataset).ann_file).name, fold)
     path = Path(config.annotations) / named
     if not path.is_file():
-        raise InputError(f'{path}: no such annotation file; tools/prepare_sartorius.py makes it')
+        made_by = DATASETS.get(config.test_dataloader.dataset.type).MADE_BY
+        raise InputError(f'{path}: no such annotation file; {made_by} makes it')
     config.test_dataloader.dataset.ann_file = str(path)
     return path
 
@@ -172,9 +182,20 @@ def use_mixed_precision(config: Config) -> bool:
     return True
 
 
+def classes_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names of a data set's config, in the order of the labels: its own, or those of its type."""
+    own = dataset.get('metainfo', {}).get('classes')
+    return tuple(own or DATASETS.get(dataset['type']).METAINFO['classes'])
+
+
 def default_work_dir(config_path: str | Path, fold: int | None) -> Path:
-    """``work_dirs/NAME``, or ``work_dirs/NAME_foldK`` where a fold was asked for."""
-    name = Path(config_path).stem if fold is None else f'{Path(config_path).stem}_fold{fold}'
+    """``work_dirs/NAME``, or ``work_dirs/NAME_foldK`` where a fold was asked for.
+
+    LIVECell's configs have the names of the competition's, so that theirs is ``work_dirs/livecell_NAME``.
+    """
+    path = Path(config_path)
+    name = f'livecell_{path.stem}' if path.resolve().parent.name == 'livecell' else path.stem
+    name = name if fold is None else f'{name}_fold{fold}'
     return WORK_DIRS / name
 
 

@@ -10,7 +10,7 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from sartorius.annotations.reading import load_annotations
+from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.evaluation.box_ap import score_boxes
 from sartorius.evaluation.metric import score_images
 from sartorius.models.convert import most_cells, to_image_predictions
@@ -31,14 +31,27 @@ class CompetitionMetric(BaseMetric):
     Args:
         ann_file: COCO JSON or competition CSV with the true cells.
         max_cells: The model's limit on cells an image; reaching it is warned of.
+        classes: Class names in the order of the labels; :func:`sartorius.engine.config.set_data` sets those of the
+            data set.
+        cell_types: Only images of these are scored; all if None. Set as ``classes``.
     """
 
     default_prefix = 'competition'
 
-    def __init__(self, ann_file: str, max_cells: int | None = None) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        max_cells: int | None = None,
+        classes: Sequence[str] = CELL_TYPES,
+        cell_types: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
-        self.truth = load_annotations(Path(ann_file))
+        self.truth = load_annotations(Path(ann_file), classes)
+        if cell_types is not None:
+            shown = load_cell_types(ann_file)
+            self.truth = {name: cells for name, cells in self.truth.items() if shown[name] in cell_types}
         self.max_cells = max_cells
+        self.classes = tuple(classes)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps the disjoint masks of a batch.
@@ -55,7 +68,7 @@ class CompetitionMetric(BaseMetric):
     def compute_metrics(self, results: list[tuple[str, Any, int]]) -> dict[str, float]:
         """Mean over images; plain floats, since checkpoints keep the best one."""
         _warn_of_limit({image_id: count for image_id, _, count in results}, self.max_cells)
-        table = score_images(self.truth, {image_id: crops for image_id, crops, _ in results})
+        table = score_images(self.truth, {image_id: crops for image_id, crops, _ in results}, self.classes)
         scores = {'mAP': float(table['score'].mean())}
         for cell_type, rows in table.groupby('cell_type'):
             scores[str(cell_type)] = float(rows['score'].mean())

@@ -21,6 +21,7 @@ from sartorius.engine.config import (
     train_from_scratch,
     use_mixed_precision,
 )
+from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint
 from sartorius.engine.launch import (
     fetch_weights,
     join_processes,
@@ -58,7 +59,9 @@ def train(options: Namespace) -> None:
     _keep_record(config, options, weights)
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
-        Runner.from_cfg(config).train()
+        runner = Runner.from_cfg(config)
+        _say_misfits(runner)
+        runner.train()
 
 
 def _set_loggers(config: Config, options: Namespace) -> None:
@@ -79,11 +82,20 @@ def _keep_record(config: Config, options: Namespace, weights: str | None) -> Non
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='RunRecordHook', description=description)]
 
 
+def _say_misfits(runner: Runner) -> None:
+    """Names the layers that another run's weights do not fit in one line, before MMEngine's long list."""
+    if runner.cfg.get('starts_from') and not runner.cfg.resume:
+        misfits = describe_misfits(runner.model, runner.cfg.load_from)
+        random = f'; at random, because their shapes differ: {misfits}' if misfits else ''
+        runner.logger.info(f'starts from {display_path(runner.cfg.load_from)}{random}')
+
+
 def _set_start(config: Config, options: Namespace) -> str | None:
-    """Decides what the first weights are: a resumed run's, given or pre-trained ones, or random ones.
+    """Decides what the first weights are: a resumed run's, given ones, those of the run that the config starts from,
+    pre-trained ones, or random ones.
 
     Returns:
-        File or URL of given or pre-trained weights; None for others.
+        File or URL of the weights; None for random or a resumed run's.
     """
     last = Path(config.work_dir) / 'last_checkpoint'
     if options.from_scratch:
@@ -96,6 +108,8 @@ def _set_start(config: Config, options: Namespace) -> str | None:
             )
         if options.load_from is not None:
             config.load_from = options.load_from
+        elif (checkpoint := first_run_checkpoint(config, display_path(options.config), options.fold)) is not None:
+            config.load_from = str(checkpoint)
         weights = config.load_from
         if weights is not None:
             config.load_from = fetch_weights(weights)

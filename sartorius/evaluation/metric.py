@@ -67,12 +67,17 @@ def image_score(iou: NDArray[np.float64]) -> float:
     return float(_precisions(count_matches(iou), *iou.shape).mean())
 
 
-def score_images(truth: Mapping[str, ImageAnnotations], found: Mapping[str, Sequence[MaskCrop]]) -> pd.DataFrame:
+def score_images(
+    truth: Mapping[str, ImageAnnotations],
+    found: Mapping[str, Sequence[MaskCrop]],
+    classes: Sequence[str] = CELL_TYPES,
+) -> pd.DataFrame:
     """Scores each image of the truth.
 
     Args:
         truth: True cells by image id.
         found: Found cells by image id, in any order. An image that is missing here counts as one without found cells.
+        classes: Names that the labels of the true cells index into.
 
     Returns:
         One row an image, in the order of ``truth``: ``image_id``, ``cell_type`` (that of most of its true cells, 'none'
@@ -94,7 +99,7 @@ def score_images(truth: Mapping[str, ImageAnnotations], found: Mapping[str, Sequ
         cells = found.get(image_id, ())
         counts = count_matches(mask_iou(true.crops, cells, true.size))
         score = _precisions(counts, len(true), len(cells)).mean()
-        rows.append((image_id, _cell_type(true), len(true), len(cells), *counts.tolist(), score))
+        rows.append((image_id, _cell_type(true, classes), len(true), len(cells), *counts.tolist(), score))
     return pd.DataFrame(rows, columns=['image_id', 'cell_type', 'cells_true', 'cells_found', *HIT_COLUMNS, 'score'])
 
 
@@ -203,11 +208,11 @@ def _precisions(hits: NDArray[np.int64], true: int, found: int) -> NDArray[np.fl
     return hits / cells if true + found else np.ones(len(hits))
 
 
-def _cell_type(true: ImageAnnotations) -> str:
+def _cell_type(true: ImageAnnotations, classes: Sequence[str]) -> str:
     """Cell type of most of an image's true cells."""
     if not len(true):
         return NO_CELL_TYPE
-    return CELL_TYPES[int(np.bincount(true.labels, minlength=len(CELL_TYPES)).argmax())]
+    return classes[int(np.bincount(true.labels, minlength=len(classes)).argmax())]
 
 
 def _bootstrap(scores: NDArray[np.float64], confidence: float, resamples: int, seed: int) -> tuple[float, float]:

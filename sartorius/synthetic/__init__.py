@@ -3,5 +3,16 @@
 from sartorius.synthetic.dataset import DatasetPlan, DatasetSummary, make_dataset
 from sartorius.synthetic.defects import DefectRates
 from sartorius.synthetic.image import SyntheticImage, make_image
+from sartorius.synthetic.livecell_form import LivecellPlan, LivecellSummary, make_livecell
 
-__all__ = ['DatasetPlan', 'DatasetSummary', 'DefectRates', 'SyntheticImage', 'make_dataset', 'make_image']
+__all__ = [
+    'DatasetPlan',
+    'DatasetSummary',
+    'DefectRates',
+    'LivecellPlan',
+    'LivecellSummary',
+    'SyntheticImage',
+    'make_dataset',
+    'make_image',
+    'make_livecell',
+]

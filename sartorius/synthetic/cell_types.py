@@ -99,6 +99,7 @@ class CellTypeSpec:
         granule_depth: Their optical thickness in grey levels.
         neurites: Thin processes outside the masks.
         debris: Dirt.
+        has_arms: Whether the cells are sheets, spindles and stars with arms, as astrocytes are.
     """
 
     count: Spread
@@ -112,6 +113,7 @@ class CellTypeSpec:
     granule_depth: float
     neurites: NeuriteSpec
     debris: DebrisSpec
+    has_arms: bool = False
 
 
 SPECS: Mapping[str, CellTypeSpec] = {
@@ -164,6 +166,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             linking=0.2,
         ),
         debris=DebrisSpec(specks=(15, 90), rings=(2, 16), clusters=(0, 3), depth=(30, 75)),
+        has_arms=True,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
     'cort': CellTypeSpec(

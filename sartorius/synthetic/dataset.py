@@ -1,20 +1,10 @@
 """A made data set on disk, in exactly the competition's layout."""
 
 import json
-import multiprocessing
-import shutil
-import signal
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
@@ -23,17 +13,23 @@ from sartorius.synthetic.defects import DefectRates, plant_defects
 from sartorius.synthetic.image import check_image_request, make_image
 from sartorius.synthetic.plates import Acquisition, plan_acquisitions
 from sartorius.synthetic.rendering import ImageStyle
+from sartorius.synthetic.writing import (
+    SETTINGS_FILE,
+    check_out,
+    image_generator,
+    replaced_folder,
+    run_jobs,
+    write_image,
+)
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
-from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.errors import InputError
 
 TRAIN, TEST, UNLABELLED = 0, 1, 2
 FOLDERS = ('train', 'test', 'train_semi_supervised')
 COLUMNS = (
     'id', 'annotation', 'width', 'height', 'cell_type', 'plate_time', 'sample_date', 'sample_id', 'elapsed_timedelta',
 )  # fmt: skip
-SETTINGS_FILE = 'synthetic.json'
-"""Says how the data set was made; its presence marks a folder that may be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -120,17 +116,15 @@ def make_dataset(out: str | Path, plan: DatasetPlan, workers: int = 1, overwrite
         UsageError: ``out`` is in use, or ``workers`` is below 1.
         InputError: The images have no room for their cells.
     """
-    if workers < 1:
-        raise UsageError(f'number of workers is {workers}; it must be at least 1')
     out = Path(out)
-    _check_out(out, overwrite)
+    check_out(out, overwrite, workers)
     counts = (plan.images, plan.test_images, plan.unlabelled_images)
     parts = plan_acquisitions(plan.cell_types, counts, plan.seed)
     jobs = [_Job(part, index, origin) for part, origins in enumerate(parts) for index, origin in enumerate(origins)]
-    with _replacing(out.resolve()) as folder:
+    with replaced_folder(out.resolve()) as folder:
         for name in FOLDERS:
             (folder / name).mkdir()
-        made = list(progress(_run(partial(_make_one, plan, folder), jobs, workers), 'images', len(jobs)))
+        made = list(progress(run_jobs(partial(_make_one, plan, folder), jobs, workers), 'images', len(jobs)))
         summary = _write_tables(folder, plan, made[: plan.images], made[plan.images :][: plan.test_images])
         settings = {**asdict(plan), 'size': {'height': plan.size[0], 'width': plan.size[1]}}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
@@ -142,27 +136,22 @@ def _make_one(plan: DatasetPlan, folder: Path, job: _Job) -> _Made:
     origin = job.origin
     type_code = CELL_TYPES.index(origin.cell_type)
     # Images of one well share their style, so that a split that tears wells apart shows in the scores.
-    style = ImageStyle.draw(spec_of(origin.cell_type), _generator(plan.seed, 0, type_code, origin.well))
-    rng = _generator(plan.seed, 1, job.part, job.index)
+    style = ImageStyle.draw(spec_of(origin.cell_type), image_generator(plan.seed, 0, type_code, origin.well))
+    rng = image_generator(plan.seed, 1, job.part, job.index)
     made = make_image(origin.cell_type, plan.size, rng, plan.density, style=style)
     stem = origin.described_name if job.part == UNLABELLED else origin.image_id
-    _write_png(folder / FOLDERS[job.part] / f'{stem}.png', made.image)
+    write_image(folder / FOLDERS[job.part] / f'{stem}.png', made.image)
     clean_rows = [_row(origin, crop, plan.size) for crop in made.crops]
     if job.part != TRAIN or not plan.defects.any():
         return _Made(origin.image_id, clean_rows, clean_rows, [])
     rows: list[str] = []
     defects: list[tuple[int | None, int, str]] = []
-    for cell in plant_defects(made.crops, plan.size, plan.defects, _generator(plan.seed, 2, job.part, job.index)):
+    for cell in plant_defects(made.crops, plan.size, plan.defects, image_generator(plan.seed, 2, job.part, job.index)):
         if cell.defect is not None:
             defects.append((None if cell.crop is None else len(rows), cell.source, cell.defect))
         if cell.crop is not None:
             rows.append(_row(origin, cell.crop, plan.size))
     return _Made(origin.image_id, rows, clean_rows, defects)
-
-
-def _generator(seed: int, *key: int) -> np.random.Generator:
-    """Generator of one image or well, independent of all others and of the order of work."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def _row(origin: Acquisition, crop: MaskCrop, size: Size) -> str:
@@ -179,11 +168,6 @@ def _row(origin: Acquisition, crop: MaskCrop, size: Size) -> str:
             origin.elapsed_timedelta,
         )
     )
-
-
-def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    # cv2.imwrite says nothing when the disk is full; write_bytes raises.
-    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
 
 
 def _write_tables(folder: Path, plan: DatasetPlan, train: Sequence[_Made], test: Sequence[_Made]) -> DatasetSummary:
@@ -214,56 +198,3 @@ def _defect_rows(train: Sequence[_Made]) -> Iterator[str]:
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-
-
-def _run(work: partial[_Made], jobs: Sequence[_Job], workers: int) -> Iterable[_Made]:
-    """Results in the order of the jobs."""
-    if workers == 1 or len(jobs) == 1:
-        yield from map(work, jobs)
-        return
-    # A forked child could inherit a lock that one of OpenCV's threads holds; a spawned one starts clean.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context('spawn'), initializer=_start_worker)
-    try:
-        yield from pool.map(work, jobs, chunksize=max(1, min(8, len(jobs) // (4 * workers))))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # Ctrl-C is the parent's to handle: it cancels the work and clears up.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UsageError(f'--out {out} is a file; name a folder')
-    if not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise UsageError(f'--out {out} is not empty; name another folder, or replace it with --overwrite')
-    if not (out / SETTINGS_FILE).is_file():
-        raise UsageError(
-            f'--out {out} holds no {SETTINGS_FILE}, so it is no synthetic data set and will not be overwritten; '
-            'name another folder'
-        )
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside ``out``, which takes its place when the block ends without an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', suffix='.partial', dir=out.parent))
-    folder, old = work / 'new', work / 'old'
-    folder.mkdir()
-    try:
-        yield folder
-        if out.exists():
-            out.rename(old)
-        folder.rename(out)
-    finally:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(work, ignore_errors=True)

@@ -25,7 +25,7 @@ class SyntheticImage:
     Attributes:
         image: uint8 ``(height, width)``.
         crops: Tight, connected true masks inside the image, bottom to top: a later cell lies on top of an earlier one.
-        cell_type: One of :data:`sartorius.utils.classes.CELL_TYPES`.
+        cell_type: Its name.
     """
 
     image: NDArray[np.uint8]
@@ -47,11 +47,12 @@ def make_image(
     cells: int | None = None,
     overlap_rate: float = OVERLAP_RATE,
     style: ImageStyle | None = None,
+    spec: CellTypeSpec | None = None,
 ) -> SyntheticImage:
     """Makes one phase-contrast image with known masks.
 
     Args:
-        cell_type: One of :data:`sartorius.utils.classes.CELL_TYPES`.
+        cell_type: One of :data:`sartorius.utils.classes.CELL_TYPES`, or the name of ``spec``.
         size: Image ``(height, width)``, each at least 32 pixels.
         rng: Random generator; the same state gives the same image.
         density: Factor on the number of cells for a given area; the number still varies between images.
@@ -59,16 +60,17 @@ def make_image(
             image, they are made smaller.
         overlap_rate: Share of the meeting cells that keep their whole mask, so that masks overlap; 0 for none.
         style: How the image was taken; random by default.
+        spec: Numbers of another cell type than the three.
 
     Raises:
         InputError: An unknown cell type, a size, density, rate or number out of range, or no room for so many cells.
     """
-    spec = spec_of(cell_type)
+    spec = spec or spec_of(cell_type)
     check_image_request(size, density, cells, overlap_rate)
     style = style or ImageStyle.draw(spec, rng)
     number = _draw_count(spec, size, density * style.crowding, rng) if cells is None else cells
     areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
-    shapes = draw_shapes(cell_type, spec, areas, rng)
+    shapes = draw_shapes(spec, areas, rng)
     placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
     thickness = np.zeros(size, dtype=np.float32)
     add_neurites(thickness, placed, spec.neurites, style, rng)

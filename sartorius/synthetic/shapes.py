@@ -70,13 +70,11 @@ def round_shape(shape: CellShape, radius: float) -> CellShape:
     return CellShape((circle,), np.zeros((0, 3)), shape.depth, np.pi * radius**2)
 
 
-def draw_shapes(
-    cell_type: str, spec: CellTypeSpec, areas: NDArray[np.float64], rng: np.random.Generator
-) -> list[CellShape]:
+def draw_shapes(spec: CellTypeSpec, areas: NDArray[np.float64], rng: np.random.Generator) -> list[CellShape]:
     """Random shapes of a cell type, one an area in pixels."""
     outlines, tips = polar_outlines(spec.outline, areas, rng)
     shapes = [CellShape((outline,), tip, 1.0, area) for outline, tip, area in zip(outlines, tips, areas, strict=True)]
-    if cell_type == 'astro':
+    if spec.has_arms:
         return [_astrocyte(shape, rng) for shape in shapes]
     return shapes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.datasets.sartorius import SartoriusDataset
+from sartorius.datasets.sartorius import LIVECellDataset, SartoriusDataset
 from sartorius.utils.errors import InputError
 
 CELL = {'image_id': 1, 'bbox': [2, 3, 4, 5], 'area': 9, 'iscrowd': 0, 'segmentation': {'size': [8, 9], 'counts': '0'}}
@@ -66,3 +66,54 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     broken.write_text('{"images": [')
     with pytest.raises(InputError, match='not JSON'):
         SartoriusDataset(ann_file=str(broken), pipeline=[])
+
+
+IMAGES = [
+    {'id': 1, 'file_name': 'train/said.png', 'height': 8, 'width': 9, 'cell_type': 'astro'},
+    {'id': 2, 'file_name': 'train/voted.png', 'height': 8, 'width': 9},
+    {'id': 3, 'file_name': 'train/unknown.png', 'height': 8, 'width': 9},
+]
+# Two cort against one shsy5y in image 2; the entry of image 1 has the say over its shsy5y cell.
+CELLS = [
+    {**CELL, 'id': number, 'image_id': image, 'category_id': category}
+    for number, (image, category) in enumerate([(1, 8), (2, 8), (2, 7), (2, 7)])
+]
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize(
+    ('cell_types', 'images'),
+    [(['astro'], ['said']), (['cort'], ['voted']), (['cort', 'astro'], ['said', 'voted'])],
+)
+def test_images_of_some_cell_types_alone(
+    tmp_path: Path, cell_types: list[str], images: list[str], test_mode: bool
+) -> None:
+    path = write(tmp_path, images=IMAGES, annotations=CELLS)
+    filtered = {'filter_empty_gt': True, 'cell_types': cell_types}
+    chosen = SartoriusDataset(ann_file=path, pipeline=[], filter_cfg=filtered, test_mode=test_mode)
+    assert [chosen[index]['img_id'] for index in range(len(chosen))] == images
+
+
+@pytest.mark.parametrize(
+    ('cell_types', 'message'),
+    [
+        (['shsy5y'], 'none of its 3 images shows shsy5y, only astro, cort; choose another fold'),
+        (['shsy5'], "unknown cell type 'shsy5'; did you mean 'shsy5y'"),
+    ],
+)
+def test_no_image_of_the_cell_type_is_an_error(tmp_path: Path, cell_types: list[str], message: str) -> None:
+    path = write(tmp_path, images=IMAGES, annotations=CELLS)
+    with pytest.raises(InputError, match=message):
+        SartoriusDataset(ann_file=path, pipeline=[], filter_cfg={'cell_types': cell_types})
+
+
+def test_livecells_lines_are_classes_of_their_own(tmp_path: Path) -> None:
+    categories = [{'id': 5, 'name': 'SKOV3'}, {'id': 6, 'name': 'A172'}]
+    cells = [{**CELL, 'id': 1, 'category_id': 5}, {**CELL, 'id': 2, 'category_id': 6}]
+    path = write(tmp_path, categories=categories, annotations=cells)
+    sample = LIVECellDataset(ann_file=path, pipeline=[], test_mode=True)[0]
+    assert [cell['bbox_label'] for cell in sample['instances']] == [7, 0]
+    with pytest.raises(InputError, match="unknown category 'SKOV3'"):
+        SartoriusDataset(ann_file=path, pipeline=[])
+    with pytest.raises(InputError, match=r'tools/prepare_livecell\.py makes it'):
+        LIVECellDataset(ann_file=str(tmp_path / 'none.json'), pipeline=[])

@@ -8,6 +8,8 @@ from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import (
+    box_limits,
+    classes_of,
     default_work_dir,
     load_config,
     parse_options,
@@ -23,8 +25,10 @@ from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
 # Of models: a recipe of how to fuse some has none.
 LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name not in ('_base_', 'ensemble'))
+BOXES_ONLY = [path for path in LEAVES if path.stem.startswith('rtmdet')]
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 HTC = CONFIG_DIR / 'sartorius' / 'htc_r50.py'
+RTMDET = CONFIG_DIR / 'sartorius' / 'rtmdet_l.py'
 # The fullest training image of the competition.
 MOST_CELLS = 790
 
@@ -35,18 +39,46 @@ def heads(config) -> list:
     return [head for part in parts for head in (part if isinstance(part, list) else [part])]
 
 
-@pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def name_of(path: Path) -> str:
+    return f'{path.parent.name}/{path.stem}'
+
+
+@pytest.mark.parametrize('path', [path for path in LEAVES if path not in BOXES_ONLY], ids=name_of)
 def test_every_config_builds_and_fits_the_data(path: Path) -> None:
     config = load_config(path)
     init_default_scope('mmdet')
     model = MODELS.build(config.model)
     assert hasattr(model, 'roi_head')
-    assert {head.num_classes for head in heads(config)} == {len(CELL_TYPES)}
+    assert {head.num_classes for head in heads(config)} == {len(classes_of(config.test_dataloader.dataset))}
     assert config.model.test_cfg.rcnn.max_per_img > MOST_CELLS
     assert config.model.test_cfg.rpn.max_per_img > MOST_CELLS
     assert len(build_chain(config.postprocess).steps) > 0
     assert config.default_hooks.checkpoint.save_best == 'competition/mAP'
     assert any(hook.type == 'PostprocessHook' for hook in config.custom_hooks)
+
+
+@pytest.mark.parametrize('path', BOXES_ONLY, ids=name_of)
+def test_every_config_of_boxes_alone_builds_and_fits_the_data(path: Path) -> None:
+    config = load_config(path)
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    assert config.boxes_only is True and not hasattr(model, 'roi_head')
+    assert model.bbox_head.num_classes == 3
+    assert box_limits(config).max_per_img > MOST_CELLS
+    # A whole image of the competition at the scale of the tests has fewer points.
+    assert config.model.test_cfg.nms_pre >= 1408 * 1040 / 8**2
+    assert (config.val_evaluator.type, config.default_hooks.checkpoint.save_best) == ('BoxMetric', 'boxes/AP')
+    hooks = [hook.type for hook in config.custom_hooks]
+    assert 'PostprocessHook' not in hooks and {'SeedEachIterationHook', 'EMAHook'} < set(hooks)
+
+
+def test_weights_of_mmdetections_rtmdet_fit_but_for_its_classes() -> None:
+    """The checkpoint that the config names is one of this model of MMDetection."""
+    init_default_scope('mmdet')
+    ours = MODELS.build(load_config(RTMDET).model).state_dict()
+    theirs = MODELS.build(get_config('mmdet::rtmdet/rtmdet_l_8xb32-300e_coco.py').model).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert {name.split('.')[1] for name in ours if ours[name].shape != theirs[name].shape} == {'rtm_cls'}
 
 
 def test_pretrained_weights_are_the_default_of_the_full_size_recipes() -> None:

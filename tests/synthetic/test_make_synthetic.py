@@ -49,6 +49,9 @@ def test_a_folder_in_use_ends_in_one_sentence(repo_root, tmp_path):
         (['--defects', 'broken=0.1'], "'broken=0.1' is no defect"),
         (['--cell-types', 'hela'], "invalid choice: 'hela'"),
         (['--images', 'many'], "invalid int value: 'many'"),
+        (['--form', 'livecell', '--cell-types', 'cort'], '--cell-types is not for --form livecell'),
+        (['--form', 'livecell', '--unlabelled-images', '0'], '--unlabelled-images is not for --form livecell'),
+        (['--val-images', '2'], '--val-images is not for --form competition'),
     ],
 )
 def test_bad_options_are_named(tool, tmp_path, capsys, arguments, message):

@@ -217,7 +217,7 @@ def test_defects_leave_images_and_test_truth_as_they_are(defective, tmp_path):
 def failing_writes(monkeypatch):
     """The third image finds the disk full."""
     written = []
-    write = dataset._write_png
+    write = dataset.write_image
 
     def fail(path, image):
         if len(written) == 2:
@@ -225,7 +225,7 @@ def failing_writes(monkeypatch):
         written.append(path)
         write(path, image)
 
-    monkeypatch.setattr(dataset, '_write_png', fail)
+    monkeypatch.setattr(dataset, 'write_image', fail)
 
 
 def test_a_failure_leaves_nothing_behind(failing_writes, tmp_path):

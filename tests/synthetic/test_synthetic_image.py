@@ -150,7 +150,7 @@ def test_bodies_are_dark_inside_a_bright_halo(full_images):
 def test_bodies_are_drawn_on_exactly_the_pixels_of_the_masks(cell_type):
     rng = np.random.default_rng(5)
     spec = replace(SPECS[cell_type], granules=(0, 0))
-    shapes = draw_shapes(cell_type, spec, np.full(40, 150.0), rng)
+    shapes = draw_shapes(spec, np.full(40, 150.0), rng)
     cells = place_cells(shapes, SMALL, 0.8, 0.5, rng)
     thickness = np.zeros(SMALL, dtype=np.float32)
     add_bodies(thickness, cells, spec, rng)

@@ -1,0 +1,94 @@
+"""Training that starts from the weights of another run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import is_model_wrapper
+
+from sartorius.engine.config import default_work_dir
+from sartorius.engine.launch import read_checkpoint
+from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.paths import REPO_ROOT, display_path
+
+LAST_CHECKPOINT = 'last_checkpoint'
+
+
+def last_checkpoint(work_dir: Path) -> Path | None:
+    """Newest checkpoint of a run; None where there is none.
+
+    A work dir that was moved since still names the checkpoint where it was; it lies beside the note then.
+    """
+    note = work_dir / LAST_CHECKPOINT
+    if not note.is_file():
+        return None
+    path = Path(note.read_text(encoding='utf-8').strip())
+    return path if path.is_file() else work_dir / path.name
+
+
+def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | None:
+    """Last checkpoint of the run that a config starts from; None where it names none.
+
+    Args:
+        config: May have ``starts_from = dict(config='configs/livecell/mrcnn_r50.py', same_fold=False)``: the first
+            run's config, from the top of the checkout, and whether that run is trained a fold as well.
+        name: What messages call the config.
+        fold: Fold of this run; the config's if None.
+
+    Raises:
+        InputError: ``starts_from`` is malformed, or there is no such run yet; the message names the command.
+    """
+    if config.get('starts_from') is None:
+        return None
+    first, same_fold = _read(config.starts_from, name)
+    fold = fold if same_fold else None
+    work_dir = default_work_dir(first, fold)
+    checkpoint = last_checkpoint(work_dir)
+    if checkpoint is None:
+        command = f'python tools/train.py {first}' + ('' if fold is None else f' --fold {fold}')
+        raise InputError(
+            f'{name} starts from the weights of {first}, of which {display_path(work_dir)} holds no run; make it with '
+            f'"{command}", or name other weights with --load-from'
+        )
+    return checkpoint
+
+
+def _read(starts_from: Any, name: str) -> tuple[str, bool]:
+    """Config and ``same_fold`` of a ``starts_from``."""
+    if not isinstance(starts_from, Mapping) or not isinstance(starts_from.get('config'), str):
+        raise InputError(f'{name}: starts_from is {starts_from!r}; write dict(config=..., same_fold=...)')
+    for key in starts_from:
+        if key not in ('config', 'same_fold'):
+            raise InputError(f'{name}: starts_from has no key {key!r}{did_you_mean(key, ("config", "same_fold"))}')
+    same_fold = starts_from.get('same_fold', False)
+    if not isinstance(same_fold, bool):
+        raise InputError(f'{name}: same_fold of starts_from is {same_fold!r}; write True or False')
+    if not (REPO_ROOT / starts_from['config']).is_file():
+        raise InputError(f'{name}: starts_from names {starts_from["config"]}, which is no config of this checkout')
+    return starts_from['config'], same_fold
+
+
+def describe_misfits(model: torch.nn.Module, checkpoint: str | Path) -> str:
+    """Which layers cannot take over a checkpoint's weights because their shapes differ, in one line.
+
+    MMEngine leaves them as they are, random: those of a head for another number of classes, as a rule.
+
+    Returns:
+        For example ``roi_head.bbox_head.fc_cls (9 to 4)``, layers in the model's order with the first lengths that
+        differ; empty where all fit.
+
+    Raises:
+        InputError: The checkpoint cannot be read.
+    """
+    content = read_checkpoint(checkpoint)
+    weights = content.get('state_dict', content)
+    own = (model.module if is_model_wrapper(model) else model).state_dict()
+    misfits: dict[str, str] = {}
+    for key, tensor in own.items():
+        given = weights.get(key)
+        if given is not None and given.shape != tensor.shape:
+            before, after = next(pair for pair in zip(given.shape, tensor.shape, strict=False) if pair[0] != pair[1])
+            misfits.setdefault(key.rsplit('.', 1)[0], f'{before} to {after}')
+    return ', '.join(f'{layer} ({change})' for layer, change in misfits.items())

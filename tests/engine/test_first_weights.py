@@ -1,0 +1,124 @@
+"""Runs that start from another run's weights: which checkpoint that is, and what does not fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from sartorius.engine import config as engine_config
+from sartorius.engine.config import default_work_dir, load_config
+from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint, last_checkpoint
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+
+FIRST = 'configs/demo/mrcnn_r18_eight_types.py'
+STARTING = [path for path in CONFIG_DIR.glob('*/*.py') if 'starts_from' in path.read_text(encoding='utf-8')]
+
+
+@pytest.fixture
+def work_dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(engine_config, 'WORK_DIRS', tmp_path / 'work_dirs')
+    return tmp_path / 'work_dirs'
+
+
+def add_run(folder: Path, checkpoint: str = 'iter_20.pth', said: str | None = None) -> Path:
+    """A run's folder as MMEngine leaves it; ``said`` is what its note names."""
+    folder.mkdir(parents=True)
+    (folder / checkpoint).touch()
+    (folder / 'last_checkpoint').write_text(said or str(folder / checkpoint))
+    return folder / checkpoint
+
+
+def starting(**values: object) -> Config:
+    return Config(dict(starts_from=dict(config=FIRST, **values)))
+
+
+def test_the_last_checkpoint_is_the_one_that_the_note_names(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path) is None
+    (tmp_path / 'iter_9.pth').touch()
+    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path / "iter_9.pth"}\n')
+    assert last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+def test_a_moved_run_is_found_where_it_lies_now(tmp_path: Path) -> None:
+    moved = add_run(tmp_path / 'run', said='/elsewhere/run/iter_20.pth')
+    assert last_checkpoint(tmp_path / 'run') == moved
+
+
+def test_a_config_without_a_first_run_starts_from_none() -> None:
+    assert first_run_checkpoint(Config(dict(load_from=None)), 'x.py', 0) is None
+
+
+@pytest.mark.parametrize(
+    ('same_fold', 'fold', 'folder'),
+    [
+        pytest.param(False, None, 'mrcnn_r18_eight_types', id='one run for all folds, no fold asked'),
+        pytest.param(False, 2, 'mrcnn_r18_eight_types', id='one run for all folds'),
+        pytest.param(True, 2, 'mrcnn_r18_eight_types_fold2', id='a run a fold'),
+        pytest.param(True, None, 'mrcnn_r18_eight_types', id="the config's own fold"),
+    ],
+)
+def test_the_first_run_is_that_of_the_fold(same_fold: bool, fold: int | None, folder: str, work_dirs: Path) -> None:
+    others = {'mrcnn_r18_eight_types', 'mrcnn_r18_eight_types_fold2', 'mrcnn_r18_eight_types_fold1'} - {folder}
+    for other in others:
+        add_run(work_dirs / other)
+    config = starting(same_fold=same_fold)
+    with pytest.raises(InputError, match='holds no run'):
+        first_run_checkpoint(config, 'x.py', fold)
+    made = add_run(work_dirs / folder)
+    assert first_run_checkpoint(config, 'x.py', fold) == made
+
+
+@pytest.mark.parametrize(
+    ('same_fold', 'command'),
+    [(False, f'"python tools/train.py {FIRST}"'), (True, f'"python tools/train.py {FIRST} --fold 3"')],
+)
+def test_a_missing_run_names_its_command(same_fold: bool, command: str, work_dirs: Path) -> None:
+    with pytest.raises(InputError) as error:
+        first_run_checkpoint(starting(same_fold=same_fold), 'x.py', 3)
+    assert command in str(error.value)
+    assert '--load-from' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        ('configs/a.py', 'write dict'),
+        (dict(same_fold=True), 'write dict'),
+        (dict(config=FIRST, same_flod=True), "did you mean 'same_fold'"),
+        (dict(config=FIRST, same_fold=1), 'write True or False'),
+        (dict(config='configs/demo/nothing.py'), 'no config of this checkout'),
+    ],
+)
+def test_a_malformed_start_is_refused(value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        first_run_checkpoint(Config(dict(starts_from=value)), 'x.py', None)
+
+
+@pytest.mark.parametrize('path', STARTING, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_recipe_starts_from_one_that_is_there(path: Path, work_dirs: Path) -> None:
+    config = load_config(path)
+    first = REPO_ROOT / config.starts_from.config
+    assert first.resolve() != path
+    made = add_run(default_work_dir(first, None))
+    assert first_run_checkpoint(config, path.name, None) == made
+
+
+def test_livecells_run_of_the_same_name_has_a_folder_of_its_own() -> None:
+    folders = {
+        default_work_dir(CONFIG_DIR / folder / 'mrcnn_r50.py', None).name for folder in ('sartorius', 'livecell')
+    }
+    assert folders == {'mrcnn_r50', 'livecell_mrcnn_r50'}
+
+
+def test_layers_of_another_shape_are_named_in_one_line(tmp_path: Path) -> None:
+    def model(classes: int) -> torch.nn.Sequential:
+        return torch.nn.Sequential(
+            torch.nn.Linear(4, 5), torch.nn.Linear(5, classes + 1), torch.nn.Conv2d(5, classes, 1)
+        )
+
+    path = tmp_path / 'eight.pth'
+    torch.save({'state_dict': model(8).state_dict()}, path)
+    assert describe_misfits(model(3), path) == '1 (9 to 4), 2 (8 to 3)'
+    assert describe_misfits(model(8), path) == ''
