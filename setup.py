@@ -18,9 +18,9 @@ def version() -> str:
     return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
 
 
-def lower_floor() -> list[str]:
-    """Names of the lower floor's packages: the pins are what was tried, other versions are allowed."""
-    lines = (ROOT / 'requirements/lower_floor.txt').read_text(encoding='utf-8').splitlines()
+def packages_of(name: str) -> list[str]:
+    """Names of the packages of a requirements file: the pins are what was tried, other versions are allowed."""
+    lines = (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines()
     return sorted({line.split('==')[0] for line in lines if line and not line.startswith('#')})
 
 
@@ -30,7 +30,8 @@ setup(
     description='Instance segmentation of crowded living cells, built on MMDetection',
     license='Apache-2.0',
     packages=find_packages(include=['sartorius', 'sartorius.*']),
-    package_data={'sartorius.visualization': ['templates/*']},
+    package_data={'sartorius.visualization': ['templates/*'], 'sartorius.road': ['Snakefile']},
     python_requires='>=3.10,<3.13',
-    install_requires=lower_floor(),
+    install_requires=packages_of('lower_floor.txt'),
+    extras_require={'road': packages_of('road.txt')},
 )

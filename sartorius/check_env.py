@@ -56,6 +56,8 @@ PACKAGES = (
     Package('scipy', 'scipy', 'scipy', ('1.15.3', '1.17.1')),
     Package('ensemble-boxes', 'ensemble_boxes', 'ensemble-boxes', ('1.0.9',)),
     Package('numba', 'numba', 'numba', ('0.68.1',)),
+    # For tools/road.py alone; has no release for Python 3.10.
+    *([Package('snakemake', 'snakemake', 'snakemake', ('9.27.1',))] if sys.version_info >= (3, 11) else []),
 )
 
 

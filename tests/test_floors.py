@@ -9,7 +9,7 @@ import pytest
 
 # From the ground up; a package imports those before it and itself.
 LOWER = ['utils', 'masks', 'synthetic', 'annotations', 'predictions', 'evaluation', 'postprocess', 'fusion']
-UPPER = ['visualization', 'datasets', 'models', 'engine']
+UPPER = ['visualization', 'datasets', 'models', 'engine', 'road']
 FLOORS = [*LOWER, *UPPER]
 HEAVY = {'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine'}
 

@@ -312,7 +312,8 @@ def set_up(environment: Environment) -> None:
     print('[3/5] mmcv', flush=True)
     install_mmcv(environment)
     print('[4/5] the other packages', flush=True)
-    others = [f'--requirement={REQUIREMENTS / name}' for name in ('lower_floor.txt', 'upper_floor.txt', 'tests.txt')]
+    names = ('lower_floor.txt', 'upper_floor.txt', 'road.txt', 'tests.txt')
+    others = [f'--requirement={REQUIREMENTS / name}' for name in names]
     environment.pip_install('the other packages', *others)
     print('[5/5] this project', flush=True)
     environment.pip_install('this project', '--editable', str(REPO_ROOT))
