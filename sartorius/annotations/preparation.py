@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
 from sartorius.annotations.image_files import image_size
 from sartorius.annotations.summary import class_table, fold_table, note
-from sartorius.annotations.train_csv import TrainCSV, TrainImage, read_train_csv
+from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_back_text, read_train_csv
 from sartorius.masks.crop import Size
 from sartorius.masks.holes import fill_holes
 from sartorius.utils.classes import CELL_TYPES
@@ -50,12 +51,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An annotated image that is kept, with its group and fold."""
+    """An annotated image that is kept, with its group and the fold that it validates."""
 
     image: TrainImage
     coco: CocoImage
     group: str
     fold: int
+
+    def trains(self, fold: int) -> bool:
+        """Whether it may train a fold, as far as the fold that its labels were made for goes."""
+        return self.image.fold in ('', str(fold))
 
 
 def prepare_sartorius(settings: Settings, out: Path) -> str:
@@ -74,7 +79,7 @@ def prepare_sartorius(settings: Settings, out: Path) -> str:
             too few groups for the folds.
     """
     tables = [read_train_csv(path) for path in _csv_paths(settings)]
-    images = _merge(tables)
+    images = _merge(tables, settings.folds)
     notes = _notes_on_tables(tables)
     files = _find_files(images, settings, notes)
     annotated = _annotate(images, files, settings, notes)
@@ -99,14 +104,31 @@ def _csv_paths(settings: Settings) -> tuple[Path, ...]:
     return settings.csv_paths or (root / 'train.csv',)
 
 
-def _merge(tables: Sequence[TrainCSV]) -> dict[str, TrainImage]:
+def _merge(tables: Sequence[TrainCSV], folds: int) -> list[TrainImage]:
+    """Images of all tables; pseudo-labelled ones of a fold come last."""
     images: dict[str, TrainImage] = {}
     for table in tables:
         twice = images.keys() & table.images.keys()
         if twice:
             raise InputError(f'{table.path}: image {min(twice)} has rows in another of the CSVs too; keep one of them')
         images.update(table.images)
-    return images
+    of_folds: dict[tuple[str, str], TrainImage] = {}
+    for table in tables:
+        for image in table.fold_images:
+            key = image_id, fold = image.cells.image_id, image.fold
+            if fold != ALL_DATA and int(fold) >= folds:
+                raise InputError(
+                    f'{table.path}: image {image_id} is pseudo-labelled for fold {fold}, and there are {folds} folds, '
+                    'counted from 0; give the --folds that the models were trained with'
+                )
+            if image_id in images or key in of_folds:
+                other = f'fold {fold} in another of the CSVs' if key in of_folds else 'every fold'
+                raise InputError(
+                    f'{table.path}: image {image_id} is pseudo-labelled for fold {fold} and has rows for {other} too; '
+                    'keep one of them'
+                )
+            of_folds[key] = image
+    return [*images.values(), *of_folds.values()]
 
 
 def _notes_on_tables(tables: Sequence[TrainCSV]) -> list[str]:
@@ -114,18 +136,23 @@ def _notes_on_tables(tables: Sequence[TrainCSV]) -> list[str]:
     for table in tables:
         if table.ignored_columns:
             notes.append(note(f'columns of {table.path.name} not used', table.ignored_columns))
-        empty = [line for image in table.images.values() for line in image.empty_lines]
+        empty = [line for image in _all_images(table) for line in image.empty_lines]
         if empty:
             notes.append(note(f'rows of {table.path.name} without pixels dropped, by line', empty))
-    without = [image_id for table in tables for image_id, image in table.images.items() if not len(image.cells)]
+    without = [image.cells.image_id for table in tables for image in _all_images(table) if not len(image.cells)]
     if without:
         notes.append(note('images without any cell kept', without))
     return notes
 
 
-def _find_files(images: Mapping[str, TrainImage], settings: Settings, notes: list[str]) -> dict[str, str]:
+def _all_images(table: TrainCSV) -> list[TrainImage]:
+    return [*table.images.values(), *table.fold_images]
+
+
+def _find_files(annotated: Sequence[TrainImage], settings: Settings, notes: list[str]) -> dict[str, str]:
     """File name, relative to the data root, of each image that is kept."""
     root = settings.data_root
+    images = dict.fromkeys(image.cells.image_id for image in annotated)
     known = {
         path.stem: f'{folder}/{path.name}'
         # Pseudo-labelled rows are of images outside train/; train/ comes last so that it wins.
@@ -152,13 +179,13 @@ def _find_files(images: Mapping[str, TrainImage], settings: Settings, notes: lis
 
 
 def _annotate(
-    images: Mapping[str, TrainImage], files: Mapping[str, str], settings: Settings, notes: list[str]
+    images: Sequence[TrainImage], files: Mapping[str, str], settings: Settings, notes: list[str]
 ) -> list[tuple[TrainImage, CocoImage]]:
     annotated = []
     filled = copies = 0
-    for image_id, file_name in progress(files.items(), 'preparing'):
-        image = images[image_id]
-        size = image.cells.size
+    for image in progress([image for image in images if image.cells.image_id in files], 'preparing'):
+        image_id, size = image.cells.image_id, image.cells.size
+        file_name = files[image_id]
         if settings.check_images:
             _check_size(settings.data_root / file_name, size)
         crops = image.cells.crops
@@ -204,8 +231,10 @@ def _split(annotated: Sequence[tuple[TrainImage, CocoImage]], settings: Settings
         _Prepared(image, coco, coco.details['group'], NO_FOLD if image.is_pseudo else next(folds))
         for image, coco in annotated
     ]
-    if len(real) < len(prepared):
-        notes.append(note('pseudo-labelled images, which train and never validate', len(prepared) - len(real)))
+    pseudo = {image.cells.image_id for image, _ in annotated if image.is_pseudo}
+    if pseudo:
+        notes.append(note('pseudo-labelled images, which train and never validate', len(pseudo)))
+        _check_held_back(prepared)
     for name in CELL_TYPES:
         with_class = {entry.fold for entry in prepared if entry.image.cell_type == name} - {NO_FOLD}
         lacking = sorted(set(range(settings.folds)) - with_class)
@@ -214,16 +243,44 @@ def _split(annotated: Sequence[tuple[TrainImage, CocoImage]], settings: Settings
     return prepared
 
 
+def _check_held_back(prepared: Sequence[_Prepared]) -> None:
+    """Refuses pseudo-labels of models that were held back from other images than those that their fold validates on.
+
+    Folds drawn anew, with another seed, would let a model's knowledge of images that it trained on into the labels that
+    train the fold that these now validate.
+    """
+    images = Counter(entry.fold for entry in prepared)
+    cells: Counter[int] = Counter()
+    for entry in prepared:
+        cells[entry.fold] += len(entry.coco.cells)
+    for entry in prepared:
+        said, fold = entry.image.details.get('held_back'), entry.image.fold
+        if not said or fold in ('', ALL_DATA):
+            continue
+        found = held_back_text(images[int(fold)], cells[int(fold)])
+        if said != found:
+            raise InputError(
+                f'image {entry.image.cells.image_id} is pseudo-labelled for fold {fold} by models that were held back '
+                f'from {said}; this fold {fold} validates on {found}. Give the --folds and --seed of the first round, '
+                'and the same annotated images, or label anew'
+            )
+
+
 def _documents(prepared: Sequence[_Prepared], folds: int) -> dict[tuple[str, str], list[CocoImage]]:
     """Images of each JSON by its file name and split."""
-    documents = {('all.json', 'all'): [entry.coco for entry in prepared]}
+    documents = {('all.json', 'all'): [entry.coco for entry in _of_all_data(prepared)]}
     for fold in range(folds):
         held_back = {entry.group for entry in prepared if entry.fold == fold}
         # By group, not by fold, so that no pseudo-labelled image of a validated well trains either.
-        train = [entry.coco for entry in prepared if entry.group not in held_back]
+        train = [entry.coco for entry in prepared if entry.group not in held_back and entry.trains(fold)]
         documents[f'fold{fold}_train.json', f'fold {fold} train'] = train
         documents[f'fold{fold}_val.json', f'fold {fold} val'] = [entry.coco for entry in prepared if entry.fold == fold]
     return documents
+
+
+def _of_all_data(prepared: Sequence[_Prepared]) -> list[_Prepared]:
+    """All images but those pseudo-labelled for one fold, of which each fold's models have their own cells."""
+    return [entry for entry in prepared if entry.image.fold in ('', ALL_DATA)]
 
 
 def _bare_images(root: Path, folder: str) -> list[CocoImage]:
@@ -252,12 +309,14 @@ def _summary(
     real = [entry for entry in prepared if entry.fold != NO_FOLD]
     sources = ', '.join(display_path(table.path) for table in tables)
     others = ', '.join(f'{count:,} {name}' for name, count in bare.items())
+    pseudo = [entry for entry in prepared if entry.image.fold]
     return '\n\n'.join(
         [
             '# Sartorius data',
             f'Annotations: {sources}. Images without annotations: {others}.',
             class_table(
-                ((entry.image.cell_type, [cell.area for cell in entry.coco.cells]) for entry in prepared), CELL_TYPES
+                ((entry.image.cell_type, [cell.area for cell in entry.coco.cells]) for entry in _of_all_data(prepared)),
+                CELL_TYPES,
             ),
             f'## Folds\n\n{_how_grouped(settings, real)}',
             fold_table(
@@ -266,9 +325,26 @@ def _summary(
                 [entry.image.cell_type for entry in real],
                 [len(entry.coco.cells) for entry in real],
             ),
+            *(_pseudo_section(prepared, pseudo) if pseudo else []),
             '## Dropped, mended, noticed\n\n' + ('\n'.join(notes) or '- nothing'),
         ]
     )
+
+
+def _pseudo_section(prepared: Sequence[_Prepared], pseudo: Sequence[_Prepared]) -> list[str]:
+    held_back = {(entry.group, str(entry.fold)) for entry in prepared if entry.fold != NO_FOLD}
+    used = [entry for entry in pseudo if (entry.group, entry.image.fold) not in held_back]
+    table = fold_table(
+        [entry.image.fold for entry in used],
+        [entry.group for entry in used],
+        [entry.image.cell_type for entry in used],
+        [len(entry.coco.cells) for entry in used],
+    )
+    text = (
+        'Pseudo-labelled images by the fold that they train, which are not in all.json (fold all: in all.json alone). '
+        f'Left out, because their fold validates on their own well: {len(pseudo) - len(used):,}.'
+    )
+    return [f'## Pseudo-labels\n\n{text}', table]
 
 
 def _how_grouped(settings: Settings, real: Sequence[_Prepared]) -> str:
@@ -308,5 +384,7 @@ def _folds_csv(prepared: Sequence[_Prepared]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['id', 'cell_type', 'group', 'fold'])
-    writer.writerows([entry.image.cells.image_id, entry.image.cell_type, entry.group, entry.fold] for entry in prepared)
+    rows = ((entry.image.cells.image_id, entry.image.cell_type, entry.group, entry.fold) for entry in prepared)
+    # An image that is pseudo-labelled for several folds has its row once.
+    writer.writerows(dict.fromkeys(rows))
     return text.getvalue()

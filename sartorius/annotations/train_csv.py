@@ -1,6 +1,7 @@
-"""The competition's training CSV: one row a cell, five columns or nine."""
+"""The competition's training CSV: one row a cell, five columns or nine, and three more for pseudo-labels."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,16 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
 REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
-DETAIL_COLUMNS = ('plate_time', 'sample_date', 'sample_id', 'elapsed_timedelta', 'source')
-"""Columns that a CSV may have: the competition's other four, and ``source``, empty but in pseudo-labelled rows."""
+PSEUDO_COLUMNS = ('source', 'fold', 'held_back')
+"""Columns of pseudo-labelled rows: what labelled them (empty in rows of people), the one fold that they train (a
+number; ``all`` for models that are trained on all data and validated on none; empty for every one), and the images and
+cells that the labelling models were held back from (may be empty)."""
+
+ALL_DATA = 'all'
+"""Fold of pseudo-labels that train no fold, but a model of all data."""
+
+DETAIL_COLUMNS = ('plate_time', 'sample_date', 'sample_id', 'elapsed_timedelta', *PSEUDO_COLUMNS)
+"""Columns that a CSV may have: the competition's other four, and those of pseudo-labels."""
 
 # A code of one cell may be longer than the csv module's default limit of 131,072 characters.
 MAX_FIELD = 1 << 27
@@ -51,6 +60,11 @@ class TrainImage:
         """Whether a model, not a person, annotated it."""
         return bool(self.details.get('source'))
 
+    @property
+    def fold(self) -> str:
+        """The one fold that a pseudo-labelled image trains, or :data:`ALL_DATA`; empty: every one."""
+        return self.details.get('fold', '') if self.is_pseudo else ''
+
 
 @dataclass(frozen=True, eq=False)
 class TrainCSV:
@@ -60,13 +74,15 @@ class TrainCSV:
         path: Where it was read from.
         columns: The columns read, in file order.
         ignored_columns: Other columns, which were not read.
-        images: Its images by id, in the order in which they first occur.
+        images: Its images by id, in the order in which they first occur, but for ``fold_images``.
+        fold_images: Pseudo-labelled images with a ``fold``; an image may stand there once a fold.
     """
 
     path: Path
     columns: tuple[str, ...]
     ignored_columns: tuple[str, ...]
     images: Mapping[str, TrainImage]
+    fold_images: tuple[TrainImage, ...] = ()
 
 
 @dataclass
@@ -84,29 +100,32 @@ def read_train_csv(path: str | Path) -> TrainCSV:
     """Reads and checks a training CSV.
 
     Everything but ``annotation`` must be the same in all rows of an image: real images hold one cell type, and folds
-    are made by image.
+    are made by image. Pseudo-labels of one image for several folds come from several models and may differ.
 
     Raises:
         InputError: The file is missing, empty or no CSV text; a column is missing or stands there twice; a row is too
-            short or long; an id is empty; a size is not a whole number above 0; a class is unknown; rows of one image
-            disagree; a code breaks a rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
+            short or long; an id is empty; a size is not a whole number above 0; a class or a pseudo-labelled row's
+            fold is unknown; rows of one image disagree; a code breaks a rule of
+            :func:`sartorius.masks.kaggle_rle.parse_runs`.
     """
     path = Path(path)
     rows = _read_rows(path)
     _, header = next(rows, (1, []))
     columns = _check_header(path, header)
-    images: dict[str, _ImageRows] = {}
+    images: dict[tuple[str, str], _ImageRows] = {}
     for line, row in rows:
         if len(row) != len(header):
             raise InputError(f'{path}: line {line} has {len(row)} fields, the header has {len(header)}')
         _add_row(path, line, {name: row[index] for name, index in columns.items()}, images)
     if not images:
         raise InputError(f'{path}: holds no rows below its header; expected one row a cell')
+    finished = [_finish_image(path, image_id, rows) for (image_id, _), rows in images.items()]
     return TrainCSV(
         path=path,
         columns=tuple(columns),
         ignored_columns=tuple(name for name in header if name not in columns),
-        images={image_id: _finish_image(path, image_id, rows) for image_id, rows in images.items()},
+        images={image.cells.image_id: image for image in finished if not image.fold},
+        fold_images=tuple(image for image in finished if image.fold),
     )
 
 
@@ -117,22 +136,31 @@ def write_train_csv(path: str | Path, images: Iterable[TrainImage]) -> None:
     image has it.
 
     Raises:
-        InputError: Two images have the same id.
+        InputError: Two images have the same id, and do not train one fold each.
     """
     images = tuple(images)
     details = [name for name in DETAIL_COLUMNS if any(name in image.details for image in images)]
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow([*REQUIRED_COLUMNS, *details])
         for image in images:
             image_id, (height, width) = image.cells.image_id, image.cells.size
-            if image_id in seen:
+            if (image_id, image.fold) in seen:
                 raise InputError(f'{path}: image {image_id} would be written twice')
-            seen.add(image_id)
-            codes = encode_kaggle(PackedMasks.from_crops(image.cells.crops), image.cells.size) or ['']
+            seen.add((image_id, image.fold))
             tail = [width, height, image.cell_type, *(image.details.get(name, '') for name in details)]
-            writer.writerows([image_id, code, *tail] for code in codes)
+            writer.writerows([image_id, code, *tail] for code in codes_of(image))
+
+
+def codes_of(image: TrainImage) -> list[str]:
+    """The field ``annotation`` of each row of an image: one a cell, or an empty one for an image without cells."""
+    return encode_kaggle(PackedMasks.from_crops(image.cells.crops), image.cells.size) or ['']
+
+
+def held_back_text(images: int, cells: int) -> str:
+    """The field ``held_back``: how much a model did not see that was held back from a fold; tells splits apart."""
+    return f'{images} images with {cells} cells'
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -168,11 +196,12 @@ def _check_header(path: Path, header: Sequence[str]) -> dict[str, int]:
     return {name: header.index(name) for name in header if name in REQUIRED_COLUMNS + DETAIL_COLUMNS}
 
 
-def _add_row(path: Path, line: int, row: dict[str, str], images: dict[str, _ImageRows]) -> None:
+def _add_row(path: Path, line: int, row: dict[str, str], images: dict[tuple[str, str], _ImageRows]) -> None:
     image_id, code = row.pop('id'), row.pop('annotation')
-    image = images.get(image_id)
+    key = image_id, row.get('fold', '') if row.get('source') else ''
+    image = images.get(key)
     if image is None:
-        image = images[image_id] = _ImageRows(line, row, _check_first_row(path, line, image_id, row))
+        image = images[key] = _ImageRows(line, row, _check_first_row(path, line, image_id, row))
     elif row != image.constants:
         name = next(name for name in row if row[name] != image.constants[name])
         raise InputError(
@@ -196,6 +225,12 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
         raise InputError(
             f'{path}: line {line}, image {image_id}: unknown cell_type {row["cell_type"]!r}; '
             f'the classes are {", ".join(CELL_TYPES)}'
+        )
+    fold = row.get('fold') if row.get('source') else ''
+    if fold and fold != ALL_DATA and not re.fullmatch('0|[1-9][0-9]*', fold):
+        raise InputError(
+            f'{path}: line {line}, image {image_id}: fold is {fold!r}; give the number of the one fold that this '
+            f'pseudo-labelled image trains, {ALL_DATA!r} for a model of all data, or nothing for every one'
         )
     return int(row['height']), int(row['width'])
 

@@ -1,0 +1,107 @@
+"""Pseudo-labelled rows of a training CSV: rows of earlier rounds out, new ones in, all other rows untouched."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from sartorius.annotations.train_csv import (
+    ALL_DATA,
+    MAX_FIELD,
+    PSEUDO_COLUMNS,
+    TrainCSV,
+    TrainImage,
+    codes_of,
+    held_back_text,
+)
+from sartorius.utils.files import atomic_path
+
+ROUND_MARK = re.compile(r'pseudo round (\d+)')
+
+
+def pseudo_details(round_number: int, fold: int | None, held_back: tuple[int, int] | None = None) -> dict[str, str]:
+    """Values of the :data:`PSEUDO_COLUMNS` of one image.
+
+    Args:
+        round_number: Round of pseudo-labelling, 1 or more.
+        fold: The one fold that the image trains; None for a model of all data.
+        held_back: Images and cells that the labelling models were held back from; None if that is not known.
+    """
+    return {
+        'source': f'pseudo round {round_number}',
+        'fold': ALL_DATA if fold is None else str(fold),
+        'held_back': '' if held_back is None else held_back_text(*held_back),
+    }
+
+
+def is_of_round(image: TrainImage) -> bool:
+    """Whether a round of pseudo-labelling made the image's rows, and the next one replaces them."""
+    return bool(ROUND_MARK.fullmatch(image.details.get('source', '')))
+
+
+def next_round(table: TrainCSV) -> int:
+    """The round that follows the latest one of the CSV: 1 where it holds no rows of any."""
+    images = [*table.images.values(), *table.fold_images]
+    marks = (ROUND_MARK.fullmatch(image.details.get('source', '')) for image in images)
+    return 1 + max((int(mark[1]) for mark in marks if mark), default=0)
+
+
+def replace_pseudo_rows(train_csv: str | Path, out: str | Path, images: Sequence[TrainImage]) -> None:
+    """Writes a training CSV with new pseudo-labels in the place of those of earlier rounds, atomically.
+
+    All other rows, in their order, are copied to the byte; where the CSV lacks a column of pseudo-labels, an empty
+    field is added to each.
+
+    Args:
+        train_csv: CSV of the rows to keep, which :func:`read_train_csv` has found sound; it may be ``out`` itself.
+        out: CSV to write.
+        images: Pseudo-labelled images with :func:`pseudo_details`.
+    """
+    with (
+        atomic_path(out) as temporary,
+        open(train_csv, encoding='utf-8-sig', newline='') as source,
+        open(temporary, 'w', encoding='utf-8', newline='') as target,
+    ):
+        records = _raw_records(source)
+        header, raw = next(records)
+        line_end = raw[len(raw.rstrip('\r\n')) :] or '\n'
+        missing = [name for name in PSEUDO_COLUMNS if name not in header]
+        target.write(raw.rstrip('\r\n') + ''.join(f',{name}' for name in missing) + line_end)
+        mark = header.index('source') if 'source' in header else None
+        for row, raw in records:
+            if mark is None or not ROUND_MARK.fullmatch(row[mark]):
+                target.write(raw.rstrip('\r\n') + ',' * len(missing) + line_end)
+        writer = csv.writer(target, lineterminator=line_end)
+        for image in images:
+            writer.writerows(_rows(image, [*header, *missing]))
+
+
+def _raw_records(file: TextIO) -> Iterator[tuple[list[str], str]]:
+    """Fields and text of each row that is not blank; a quoted field may run over several lines."""
+    lines: list[str] = []
+
+    def kept() -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line
+
+    csv.field_size_limit(MAX_FIELD)
+    for row in csv.reader(kept(), strict=True):
+        if row:
+            yield row, ''.join(lines)
+        lines.clear()
+
+
+def _rows(image: TrainImage, header: Sequence[str]) -> Iterator[list[str]]:
+    height, width = image.cells.size
+    common = {
+        'id': image.cells.image_id,
+        'width': str(width),
+        'height': str(height),
+        'cell_type': image.cell_type,
+        **image.details,
+    }
+    for code in codes_of(image):
+        values = {**common, 'annotation': code}
+        yield [values.get(name, '') for name in header]
