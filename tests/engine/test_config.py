@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import (
     box_limits,
+    classes_of,
     default_work_dir,
     load_config,
     parse_options,
@@ -18,7 +19,6 @@ from sartorius.engine.config import (
     train_from_scratch,
 )
 from sartorius.postprocess.chain import build_chain
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
@@ -48,7 +48,7 @@ def test_every_config_builds_and_fits_the_data(path: Path) -> None:
     init_default_scope('mmdet')
     model = MODELS.build(config.model)
     assert hasattr(model, 'roi_head')
-    assert {head.num_classes for head in heads(config)} == {len(CELL_TYPES)}
+    assert {head.num_classes for head in heads(config)} == {len(classes_of(config.test_dataloader.dataset))}
     assert config.model.test_cfg.rcnn.max_per_img > MOST_CELLS
     assert config.model.test_cfg.rpn.max_per_img > MOST_CELLS
     assert len(build_chain(config.postprocess).steps) > 0
