@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from sartorius.models.convert import to_image_predictions
 from sartorius.postprocess.chain import Chain, build_chain
+from sartorius.utils.errors import InputError
 
 
 @HOOKS.register_module()
@@ -39,12 +40,21 @@ class PostprocessHook(Hook):
 
 
 def attach_chain(model: torch.nn.Module, chain: Chain) -> None:
-    """Makes every prediction of a detector carry ``cells``, the output of the chain."""
+    """Makes every prediction of a detector carry ``cells``, the output of the chain.
+
+    Predicting raises an InputError if the detector finds boxes without masks.
+    """
 
     def run_chain(_module: torch.nn.Module, _inputs: Any, output: Any) -> Any:
         if isinstance(output, list) and all(isinstance(sample, DetDataSample) for sample in output):
             for sample in output:
-                sample.set_field(chain(to_image_predictions(sample.to_dict())), 'cells')
+                found = to_image_predictions(sample.to_dict())
+                if len(found) and not found.has_masks:
+                    raise InputError(
+                        'post-processing works on masks, and the model finds boxes alone; put _base_/boxes_only.py '
+                        'into the config in place of default_runtime.py'
+                    )
+                sample.set_field(chain(found), 'cells')
         return output
 
     detector = model.module if is_model_wrapper(model) else model
