@@ -93,7 +93,7 @@ def load_chain(path: str | Path = DEFAULT_POSTPROCESS) -> Chain:
     if not path.is_file():
         raise InputError(f'{display_path(path)}: no such post-processing file')
     try:
-        content = _read_config(path)
+        content = read_config(path, 'post-processing')
         if not isinstance(content, Mapping) or CONFIG_KEY not in content:
             raise InputError(f'defines no {CONFIG_KEY}; write the list of steps under that name')
         return build_chain(content[CONFIG_KEY])
@@ -149,7 +149,16 @@ def _build_step(place: int, entry: object) -> Step:
         raise InputError(f'post-processing step {place}: {name} needs {", ".join(sorted(known))}') from error
 
 
-def _read_config(path: Path) -> object:
+def read_config(path: Path, what: str) -> object:
+    """Content of a ``.json`` file, or the names that a ``.py`` file defines.
+
+    Args:
+        path: A file that is there.
+        what: What messages say is read from it.
+
+    Raises:
+        InputError: Another suffix, or no valid file of its kind.
+    """
     if path.suffix == '.py':
         try:
             return runpy.run_path(str(path))
@@ -162,4 +171,4 @@ def _read_config(path: Path) -> object:
             return json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
             raise InputError(f'not valid JSON: {error}') from None
-    raise InputError('post-processing is read from a .json or a .py file')
+    raise InputError(f'{what} is read from a .json or a .py file')

@@ -5,6 +5,7 @@ from pathlib import Path
 REPO_ROOT = Path(__file__).resolve().parents[2]
 CONFIG_DIR = REPO_ROOT / 'configs'
 DEFAULT_POSTPROCESS = CONFIG_DIR / '_base_' / 'postprocess.py'
+DEFAULT_PSEUDO_RULES = CONFIG_DIR / '_base_' / 'pseudo_labels.py'
 WORK_DIRS = REPO_ROOT / 'work_dirs'
 
 

@@ -1,0 +1,98 @@
+"""Which fold models were held back from, by what their predictions say."""
+
+import pytest
+
+from sartorius.predictions.held_back import HeldBack, check_unlabelled, models_of, read_held_back
+from sartorius.utils.errors import InputError
+
+
+def model(fold, images=8, cells=100, train=None, **source):
+    data = {
+        'train': {'file': train or f'work_dirs/data/fold{fold}_train.json'},
+        'val': {'images': images, 'cells': cells},
+    }
+    return {'kind': 'model', 'split': 'unlabelled', 'run': {'fold': fold, 'data': data}, **source}
+
+
+def fused(*members):
+    return {'kind': 'fused', 'members': [{'name': f'm{n}.npz', 'source': member} for n, member in enumerate(members)]}
+
+
+def test_one_model():
+    assert read_held_back(model(2), 'a.npz') == HeldBack(2, (8, 100))
+
+
+def test_all_members_however_deep_must_be_of_one_fold():
+    assert read_held_back(fused(model(1), fused(model(1), model(1))), 'f.npz') == HeldBack(1, (8, 100))
+    message = r'f\.npz, member m0\.npz was held back from fold 1, f\.npz, member m1\.npz, member m1\.npz from fold 0'
+    swapped = r'f\.npz, member m1\.npz, member m1\.npz was held back from fold 0, f\.npz, member m0\.npz from fold 1'
+    with pytest.raises(InputError, match=f'{message}|{swapped}'):
+        read_held_back(fused(model(1), fused(model(1), model(0))), 'f.npz')
+
+
+def test_members_of_one_fold_number_and_two_splits_are_refused():
+    with pytest.raises(
+        InputError, match='8 images with 90 cells, .* from 8 with 100: two different splits, though both'
+    ):
+        read_held_back(fused(model(0), model(0, cells=90)), 'f.npz')
+
+
+@pytest.mark.parametrize('run', [None, {}, {'fold': None, 'data': {'train': {'file': 'mine.json'}, 'val': None}}])
+def test_without_a_record_the_fold_must_be_named(run):
+    unknown = {'kind': 'model', 'run': run}
+    with pytest.raises(InputError, match=r'a\.npz: no record of the fold .* --fold, or .* --all-data'):
+        read_held_back(unknown, 'a.npz')
+    assert read_held_back(unknown, 'a.npz', fold=3) == HeldBack(3, None)
+    # One member of several is enough to refuse.
+    with pytest.raises(InputError, match='member m1.npz: no record'):
+        read_held_back(fused(model(0), unknown), 'f.npz')
+    assert read_held_back(fused(model(0), unknown), 'f.npz', fold=0) == HeldBack(0, (8, 100))
+
+
+def test_the_record_speaks_against_the_option():
+    with pytest.raises(InputError, match='a.npz: was held back from fold 2, not from --fold 0'):
+        read_held_back(model(2), 'a.npz', fold=0)
+
+
+@pytest.mark.parametrize(
+    'train', ['work_dirs/data/all.json', r'D:\data\all.json', 'fold1_train.json', '/x/fold12_train.json']
+)
+def test_a_model_that_trained_on_its_own_validation_images_is_refused(train):
+    with pytest.raises(InputError, match=r'was trained on \w+\.json, which holds images that fold 2 validates on'):
+        read_held_back(model(2, train=train), 'a.npz')
+    unrecorded = {'run': {'fold': None, 'data': {'train': {'file': train}}}}
+    with pytest.raises(InputError, match='which holds images that fold 2 validates on'):
+        read_held_back(unrecorded, 'a.npz', fold=2)
+
+
+@pytest.mark.parametrize(
+    ('source', 'message'),
+    [
+        ({'run': 'fold 0'}, r"a\.npz: its run is 'fold 0', no record"),
+        ({'run': {'fold': '0'}}, r"a\.npz: its run is of fold '0'"),
+        ({'run': {'fold': -1}}, 'its run is of fold -1'),
+        ({'run': {'fold': True}}, 'its run is of fold True'),
+        ({'run': {'fold': 0, 'data': {'val': {'images': 8}}}}, 'validated on 8 images with None cells'),
+        ({'kind': 'fused'}, 'says that it is fused, and not of what'),
+        ({'kind': 'fused', 'members': []}, 'says that it is fused, and not of what'),
+        ({'kind': 'fused', 'members': [{'name': 'x'}]}, 'one of its members has no source'),
+        ({'kind': 'fused', 'members': ['x']}, 'one of its members has no source'),
+    ],
+)
+def test_damaged_records(source, message):
+    with pytest.raises(InputError, match=message):
+        read_held_back(source, 'a.npz')
+
+
+def test_models_of_names_them():
+    assert [name for name, _ in models_of(fused(model(0), fused(model(0))), 'f')] == [
+        'f, member m0.npz',
+        'f, member m1.npz, member m0.npz',
+    ]
+
+
+@pytest.mark.parametrize('split', ['val', 'train', 'test'])
+def test_other_splits_are_refused(split):
+    check_unlabelled(fused(model(0), {}), 'a.npz')
+    with pytest.raises(InputError, match=f"a.npz, member m1.npz: predictions of the split '{split}'"):
+        check_unlabelled(fused(model(0), model(0, split=split)), 'a.npz')
