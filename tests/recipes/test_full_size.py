@@ -1,0 +1,65 @@
+"""The large recipes at their full size: one training step and one prediction, on a real image, on a CPU."""
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sartorius.predictions.store import load_predictions
+from sartorius.utils.paths import CONFIG_DIR
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def annotations(real_data: Path, repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real image of average density to learn from, and one to predict."""
+    folder = tmp_path_factory.mktemp('one_image')
+    prepare = runpy.run_path(str(repo_root / 'tools' / 'prepare_sartorius.py'))['main']
+    prepare(['--data-root', str(real_data), '--out', str(folder)])
+    content = json.loads((folder / 'fold0_train.json').read_text())
+    cells = {image['id']: 0 for image in content['images']}
+    for cell in content['annotations']:
+        cells[cell['image_id']] += 1
+    chosen = min(content['images'], key=lambda image: abs(cells[image['id']] - 120))
+    content['annotations'] = [cell for cell in content['annotations'] if cell['image_id'] == chosen['id']]
+    content['images'] = [chosen]
+    for name in ('fold0_train.json', 'fold0_val.json'):
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize('recipe', ['mrcnn_r50', 'mrcnn_r101', 'cmrcnn_x152'])
+def test_a_step_and_a_prediction(
+    recipe: str, real_data: Path, annotations: Path, tmp_path: Path, repo_root: Path
+) -> None:
+    train, predict = (tool(repo_root, name) for name in ('train.py', 'test.py'))
+    config = CONFIG_DIR / 'sartorius' / f'{recipe}.py'
+    data = ['--data-root', real_data, '--annotations', annotations]
+    train(
+        config, '--from-scratch', '--no-validation', '--iterations', 1, *data, '--work-dir', tmp_path,
+        '--cfg-options', 'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
+    )  # fmt: skip
+    lines = next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()
+    losses = [line for line in map(json.loads, lines) if 'loss' in line]
+    assert len(losses) == 1 and np.isfinite(losses[0]['loss']) and np.isfinite(losses[0]['grad_norm'])
+    checkpoint = torch.load(tmp_path / 'iter_1.pth', map_location='cpu', weights_only=False)
+    assert all(weight.isfinite().all() for weight in checkpoint['state_dict'].values())
+    out = tmp_path / 'predictions.npz'
+    predict(
+        config, tmp_path / 'iter_1.pth', '--split', 'val', *data, '--out', out,
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'val_dataloader.num_workers=0',
+    )  # fmt: skip
+    (image,) = load_predictions(out).images
+    assert image.size == (520, 704)
+    assert len(image) and image.soft_masks.shape[1:] == (28, 28)
+
+
+def tool(repo_root: Path, name: str) -> Callable[..., None]:
+    main = runpy.run_path(str(repo_root / 'tools' / name))['main']
+    return lambda *words: main([str(word) for word in words])
