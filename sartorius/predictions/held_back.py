@@ -14,7 +14,8 @@ class HeldBack:
 
     Attributes:
         fold: The fold that they validate on, counted from 0.
-        amount: Number of images and of cells of that fold; None if no model recorded it.
+        amount: Number of images and of cells of that fold; None if no model recorded it. Models of single cell types
+            do not: they validate on a part of the fold.
     """
 
     fold: int
@@ -22,24 +23,33 @@ class HeldBack:
 
 
 def models_of(source: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Name and source of every model behind a prediction set; the members of a fused one, however deep.
+    """Name and source of every model behind a prediction set: members of a fused or joined one, however deep, and the
+    models that found the boxes in which another drew masks.
 
     Args:
         source: Of the :class:`sartorius.predictions.structures.PredictionSet`.
         name: What messages call the set, for example its file.
 
     Raises:
-        InputError: A fused set that does not tell its members.
+        InputError: A fused or joined set that does not tell its members.
     """
-    if source.get('kind') != 'fused':
+    kind = source.get('kind')
+    if kind not in ('fused', 'joined'):
         yield name, source
+        if source.get('boxes'):
+            boxes = source['boxes'] if isinstance(source['boxes'], Mapping) else {}
+            # COCO results do not say what found them: a model without a record.
+            found_by = boxes.get('source')
+            yield from models_of(
+                found_by if isinstance(found_by, Mapping) else {}, f'{name}, boxes {boxes.get("file")}'
+            )
         return
     members = source.get('members')
     if not isinstance(members, list) or not members:
-        raise InputError(f'{name}: says that it is fused, and not of what; make it again with tools/ensemble.py')
+        raise InputError(f'{name}: says that it is {kind}, and not of what; make it again')
     for member in members:
         if not isinstance(member, Mapping) or not isinstance(member.get('source'), Mapping):
-            raise InputError(f'{name}: one of its members has no source; make it again with tools/ensemble.py')
+            raise InputError(f'{name}: one of its members has no source; make it again')
         yield from models_of(member['source'], f'{name}, member {member.get("name")}')
 
 
@@ -52,8 +62,9 @@ def read_held_back(source: Mapping[str, Any], name: str, fold: int | None = None
         fold: The fold of models of which nothing is recorded, or None to refuse these.
 
     Raises:
-        InputError: Models of several folds or of several splits, one that was trained on other data than the fold's,
-            one without a record while ``fold`` is None, one of another fold than ``fold``, or a damaged record.
+        InputError: Models of several folds or of several splits, one that was trained on other data than the fold's
+            or began with weights of another fold, one without a record while ``fold`` is None, one of another fold than
+            ``fold``, or a damaged record.
     """
     folds: dict[int, str] = {}
     amounts: dict[tuple[int, int], str] = {}
@@ -70,8 +81,9 @@ def read_held_back(source: Mapping[str, Any], name: str, fold: int | None = None
             raise InputError(f'{model}: was held back from fold {found}, not from --fold {fold}; leave --fold out')
         found = fold if found is None else found
         _check_train_file(run, found, model)
+        _check_first_weights(run, found, model)
         folds.setdefault(found, model)
-        amount = _amount_of(run, model)
+        amount = _amount_of(run, model) if not origin.get('cell_types') else None
         if amount:
             amounts.setdefault(amount, model)
     if len(folds) > 1:
@@ -129,6 +141,19 @@ def _check_train_file(run: Mapping[str, Any], fold: int, model: str) -> None:
         raise InputError(
             f'{model}: was trained on {file_name}, which holds images that fold {fold} validates on; train it with '
             f'--fold {fold}, or let its labels train a model of all data with --all-data'
+        )
+
+
+def _check_first_weights(run: Mapping[str, Any], fold: int, model: str) -> None:
+    """Refuses a model that began with the weights of another fold's run, as far as its folder's name says so."""
+    weights = run.get('weights')
+    file = weights.get('file') if isinstance(weights, Mapping) else None
+    folds = [int(found) for found in re.findall(r'(?:^|[/\\_])fold(\d+)[/\\]', file)] if isinstance(file, str) else []
+    other = next((found for found in folds if found != fold), None)
+    if other is not None:
+        raise InputError(
+            f'{model}: was held back from fold {fold} and began with weights of fold {other} ({file}), whose run had '
+            f'seen what fold {fold} validates on; start it from weights of fold {fold}'
         )
 
 

@@ -77,11 +77,57 @@ def test_a_model_that_trained_on_its_own_validation_images_is_refused(train):
         ({'kind': 'fused', 'members': []}, 'says that it is fused, and not of what'),
         ({'kind': 'fused', 'members': [{'name': 'x'}]}, 'one of its members has no source'),
         ({'kind': 'fused', 'members': ['x']}, 'one of its members has no source'),
+        ({'kind': 'joined'}, 'says that it is joined, and not of what'),
     ],
 )
 def test_damaged_records(source, message):
     with pytest.raises(InputError, match=message):
         read_held_back(source, 'a.npz')
+
+
+@pytest.mark.parametrize(
+    ('file', 'other'),
+    [
+        ('work_dirs/mrcnn_r50_fold1/iter_8000.pth', 1),
+        ('work_dirs/roads/all/fold0/mrcnn_r50/iter_8000.pth', 0),
+        (r'C:\work_dirs\mrcnn_r50_fold1\iter_8000.pth', 1),
+        ('work_dirs/mrcnn_r50_fold2/iter_8000.pth', None),
+        ('work_dirs/livecell/mrcnn_r50/fold1.pth', None),
+        ('work_dirs/manifold1/iter_8000.pth', None),
+    ],
+)
+def test_first_weights_of_another_fold_are_refused(file, other):
+    source = model(2)
+    source['run']['weights'] = {'file': file, 'sha256': '0'}
+    if other is None:
+        assert read_held_back(source, 'a.npz').fold == 2
+    else:
+        with pytest.raises(InputError, match=f'held back from fold 2 and began with weights of fold {other}'):
+            read_held_back(source, 'a.npz')
+
+
+def test_what_found_the_boxes_counts_too():
+    boxes = {'file': 'b.npz', 'source': fused(model(0), model(1))}
+    with pytest.raises(InputError, match=r'a\.npz, boxes b\.npz, member m1\.npz from fold 1'):
+        read_held_back(model(0, boxes=boxes), 'a.npz')
+    assert read_held_back(model(0, boxes={'file': 'b.npz', 'source': model(0)}), 'a.npz').fold == 0
+    assert read_held_back(model(0, boxes=None), 'a.npz').fold == 0
+    with pytest.raises(InputError, match=r'a\.npz, boxes b\.json: no record of the fold'):
+        read_held_back(model(0, boxes={'file': 'b.json', 'source': None}), 'a.npz')
+    with pytest.raises(InputError, match='boxes None: no record of the fold'):
+        read_held_back(model(0, boxes='b.json'), 'a.npz')
+
+
+def test_joined_folds_are_of_several():
+    joined = {'kind': 'joined', 'members': [{'name': 'x', 'source': model(0)}, {'name': 'y', 'source': model(1)}]}
+    with pytest.raises(InputError, match='j, member x was held back from fold 0, j, member y from fold 1'):
+        read_held_back(joined, 'j')
+
+
+def test_models_of_one_cell_type_count_a_part_of_the_fold():
+    parts = [model(0, cells=cells, cell_types=[name]) for cells, name in ((60, 'cort'), (40, 'astro'))]
+    assert read_held_back(fused(*parts), 'f.npz') == HeldBack(0, None)
+    assert read_held_back(fused(*parts, model(0, cell_types=None)), 'f.npz') == HeldBack(0, (8, 100))
 
 
 def test_models_of_names_them():
