@@ -15,7 +15,7 @@ from sartorius.engine.config import adapt_to_machine, box_limits, load_config, p
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
-from sartorius.predictions.store import check_suffix
+from sartorius.predictions.store import SUFFIX, check_suffix, read_header
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
@@ -44,7 +44,7 @@ def predict_split(options: Namespace) -> Path:
     boxes, notice, source = None, '', {**_describe_source(config, options, annotations), 'run': run}
     if options.boxes:
         boxes, notice = _check_boxes(config, options, annotations)
-        source['boxes'] = {'file': display_path(options.boxes), 'sha256': sha256_of(options.boxes)}
+        source['boxes'] = _describe_boxes(options.boxes)
     _set_output(config, source, out, limited=not options.boxes)
     config.work_dir = str(out.resolve().parent)
     config.load_from = str(options.checkpoint)
@@ -140,6 +140,12 @@ def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool
         max_cells=box_limits(config).max_per_img if limited else None,
         **classes,
     )
+
+
+def _describe_boxes(path: Path) -> dict[str, Any]:
+    """File and hash of given boxes, and what found them: predictions files say it, COCO JSON does not."""
+    found_by = dict(read_header(path).source) if path.suffix == SUFFIX else None
+    return {'file': display_path(path), 'sha256': sha256_of(path), 'source': found_by}
 
 
 def _describe_source(config: Config, options: Namespace, annotations: Path) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def tune(
             raise InputError(f'grid: the post-processing has no step for {name!r}; leave it out')
     if folds < 2:
         raise InputError(f'{folds} folds; cross-validation needs at least 2')
-    images, truth = _annotated(predictions, truth)
+    images, truth = annotated_images(predictions, truth)
 
     found = [
         score_all_settings(image, truth[image.image_id], chain, grid)
@@ -161,10 +161,14 @@ def score_chains(
     return score_images(truth, found)
 
 
-def _annotated(
+def annotated_images(
     predictions: PredictionSet, truth: Mapping[str, ImageAnnotations]
 ) -> tuple[list[ImagePredictions], dict[str, ImageAnnotations]]:
-    """The predicted images that have annotations, and those annotations, by id: their order makes no difference."""
+    """The predicted images that have annotations, and those annotations, by id: their order makes no difference.
+
+    Raises:
+        InputError: There is none, or one has another size in the annotations.
+    """
     images = [image for image in in_project_classes(predictions).images if image.image_id in truth]
     if not images:
         raise InputError(

@@ -1,0 +1,73 @@
+"""Average precision of masks: by hand, and against boxes where masks are boxes."""
+
+import numpy as np
+import pytest
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.box_ap import score_boxes
+from sartorius.evaluation.mask_ap import encode_found, score_masks
+from sartorius.masks.crop import MaskCrop
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.errors import InputError
+
+SIZE = (100, 400)
+
+
+def truth_of(name: str, count: int, label: int = 0) -> ImageAnnotations:
+    """Squares of 8 px in rows of 30."""
+    crops = tuple(
+        MaskCrop(np.ones((8, 8), dtype=bool), 10 * (place % 30), 10 * (place // 30)) for place in range(count)
+    )
+    return ImageAnnotations(name, SIZE, crops, np.full(count, label))
+
+
+def found_of(truth: ImageAnnotations, scores: np.ndarray, shift: float = 0.0) -> ImagePredictions:
+    """The true cells' boxes, moved to the right and filled."""
+    boxes = np.array([crop.window for crop in truth.crops], np.float32).reshape(-1, 4) + [shift, 0, shift, 0]
+    soft = np.ones((len(truth), 8, 8), np.float32)
+    return ImagePredictions(truth.image_id, SIZE, boxes.astype(np.float32), scores, truth.labels, soft)
+
+
+def test_three_hundred_perfect_cells_score_one() -> None:
+    """COCO's limit of 100 would make it .337."""
+    truth = truth_of('a', 300)
+    found = found_of(truth, np.linspace(0.1, 0.9, 300, dtype=np.float32))
+    assert score_masks({'a': truth}, {'a': encode_found(found)})['AP'] == pytest.approx(1.0)
+
+
+def test_by_hand() -> None:
+    """Of two true cells the better scored find is false: precision 1/2 up to recall 1/2, and 0 beyond.
+
+    51 of the 101 recalls reach that far: AP50 is 51 / 101 / 2.
+    """
+    truth = truth_of('a', 2)
+    found = [
+        (encode_found(found_of(truth, np.array([0.5, 0.5], np.float32)))[0][0], 0, 0.5),
+        (encode_found(found_of(truth_of('a', 31), np.zeros(31, np.float32)))[30][0], 0, 0.9),
+    ]
+    assert score_masks({'a': truth}, {'a': found})['AP50'] == pytest.approx(51 / 101 / 2)
+
+
+def test_squares_score_as_their_boxes_do() -> None:
+    rng = np.random.default_rng(0)
+    truth = {'a': truth_of('a', 40), 'b': truth_of('b', 25, label=2)}
+    found = {
+        name: found_of(image, rng.random(len(image)).astype(np.float32), shift)
+        for (name, image), shift in zip(truth.items(), (1.0, 2.0), strict=True)
+    }
+    boxes = score_boxes(truth, found)
+    masks = score_masks(truth, {name: encode_found(image) for name, image in found.items()})
+    assert 0 < masks['AP'] < 1
+    for name in ('AP', 'AP50', 'AP75'):
+        assert masks[name] == pytest.approx(boxes[name])
+
+
+def test_nothing_found_scores_nothing() -> None:
+    assert score_masks({'a': truth_of('a', 2)}, {})['AP'] == 0
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(InputError, match='image b was predicted'):
+        score_masks({'a': truth_of('a', 1)}, {'b': []})
+    with pytest.raises(InputError, match='no true cell'):
+        score_masks({'a': truth_of('a', 0)}, {})
