@@ -23,10 +23,12 @@ class Measured:
     Attributes:
         seconds_a_unit: Of trainings (an iteration, validation included) and predictions (an image), by the stage's
             :func:`unit`; the newest measurement counts.
+        start_up: What these took besides, in seconds: imports, loading, building the model.
         seconds: Of stages of other kinds, by kind.
     """
 
     seconds_a_unit: dict[str, float] = field(default_factory=dict)
+    start_up: list[float] = field(default_factory=list)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -44,12 +46,14 @@ def measure(folders: Iterable[Path], device: str) -> Measured:
         device: As ``run.json`` names it; trainings and predictions on others do not count.
     """
     measured = Measured()
-    for folder in dict.fromkeys(path.resolve() for path in folders):
+    folders = list(dict.fromkeys(path.resolve() for path in folders))
+    for folder in folders:
         for path in sorted(folder.rglob(RUN_FILE), key=_changed):
             _add_run(measured, path, device)
         for path in sorted(folder.rglob('predictions_*.npz'), key=_changed):
             _add_predictions(measured, path, device)
-        for path in sorted(folder.rglob('road.json'), key=_changed):
+    for folder in folders:
+        for path in sorted(folder.rglob('road.json')):
             _add_road(measured, path)
     return measured
 
@@ -58,7 +62,7 @@ def expected_seconds(stage: Stage, measured: Measured) -> float | None:
     """How long a stage takes from its beginning; None if nothing like it was measured."""
     if stage.amount is not None:
         rate = measured.seconds_a_unit.get(unit(stage))
-        return None if rate is None else rate * stage.amount
+        return None if rate is None else rate * stage.amount + (median(measured.start_up) if measured.start_up else 0)
     known = measured.seconds.get(stage.kind)
     return median(known) if known else None
 
@@ -139,8 +143,14 @@ def _add_road(measured: Measured, path: Path) -> None:
         return
     for stage in plan:
         record = read_record(plan, stage)
-        if stage.amount is None and record is not None and record.state == DONE:
+        if record is None or record.state != DONE:
+            continue
+        if stage.amount is None:
             measured.seconds.setdefault(stage.kind, []).append(record.seconds)
+        elif unit(stage) in measured.seconds_a_unit:
+            # A training that was resumed has more work behind it than its last run took.
+            rest = record.seconds - measured.seconds_a_unit[unit(stage)] * stage.amount
+            measured.start_up.append(max(0.0, rest))
 
 
 def _recipe_name(config: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from sartorius.road.data import DataFacts
 from sartorius.road.recipes import RecipeFacts
-from sartorius.road.settings import PROMPTED, RecipeSettings, RoadSettings, make_recipe
+from sartorius.road.settings import FUSED, PROMPTED, RecipeSettings, RoadSettings, make_recipe
 from sartorius.road.stages import Plan, Stage
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
-from sartorius.utils.paths import DEFAULT_POSTPROCESS
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 
 ReadFacts = Callable[[Path, Sequence[str]], RecipeFacts]
 
@@ -36,6 +36,7 @@ def make_plan(settings: RoadSettings, data: DataFacts, out: Path, read_facts: Re
     previous = None
     for number in range(settings.pseudo_rounds + 1):
         previous = planner.add_round(number, previous)
+    planner.add_results()
     return Plan(out, data.root, planner.stages)
 
 
@@ -75,11 +76,13 @@ class _Planner:
         here = _Round(self.out / f'round{number}' if number else self.out, f'round{number}/' if number else '')
         csv = self._add_pseudo_labels(here, previous) if previous else None
         self._add_prepare(here, csv)
+        for recipe in self.settings.recipes:
+            self._check_no_circle(recipe)
         folds = [self._add_fold(here, fold) for fold in self.settings.only_folds]
         self._add_tune(here, self._add_join(here, [fold['val'] for fold in folds]))
         if 'test' in self.settings.splits:
             files = [fold['test'] for fold in folds]
-            out = here.predictions('fused', 'test')
+            out = here.predictions(FUSED, 'test')
             test = self._add_fusion(f'{here.prefix}all/test', files, self.settings.fold_fusion, out)
             self._add_submission(here, test)
         return replace(here, unlabelled=tuple(fold['unlabelled'] for fold in folds if 'unlabelled' in fold))
@@ -92,6 +95,19 @@ class _Planner:
         if key not in self._facts:
             self._facts[key] = self.read_facts(*key)
         return self._facts[key]
+
+    def _check_no_circle(self, recipe: RecipeSettings) -> None:
+        """Refuses runs that start from each other.
+
+        Raises:
+            InputError: Naming the recipe's config.
+        """
+        seen, facts = {recipe.config.resolve()}, self._facts_of(recipe)
+        while facts.starts_from:
+            if facts.starts_from.resolve() in seen:
+                raise InputError(f'{display_path(recipe.config)} starts from itself; mend starts_from')
+            seen.add(facts.starts_from.resolve())
+            facts = self._facts_of(make_recipe(facts.starts_from, self._start_values))
 
     def _add_prepare(self, here: _Round, csv: Path | None) -> None:
         settings, out = self.settings, here.annotations
@@ -127,7 +143,7 @@ class _Planner:
                 prompt = self._add_boxes(here, place, boxes, split)
                 files[PROMPTED] = self._add_prediction(here, fold, masks, checkpoints[masks.name], split, prompt)
             members = [files[name] for name in self._members()]
-            name, out = f'{here.prefix}{place}/{split}', here.predictions(f'{place}/fused', split)
+            name, out = f'{here.prefix}{place}/{split}', here.predictions(f'{place}/{FUSED}', split)
             found[split] = self._add_fusion(name, members, settings.fusion, out)
         return found
 
@@ -161,6 +177,7 @@ class _Planner:
         words += ['--iterations', str(recipe.iterations)] if recipe.iterations else []
         words += ['--from-scratch'] if recipe.from_scratch else []
         words += ['--amp'] if recipe.amp else []
+        words += [] if recipe.validation else ['--no-validation']
         weights, inputs = recipe.load_from, []
         if facts.starts_from and not weights:
             weights = self._add_start(here, fold, facts)
@@ -264,7 +281,7 @@ class _Planner:
         """Puts the held-back images of all folds into one file."""
         if len(files) == 1:
             return files[0]
-        out = here.predictions('fused', 'val')
+        out = here.predictions(FUSED, 'val')
         words = ('tools/join_predictions.py', *map(str, files), '--out', str(out))
         self._add(Stage('join', f'{here.prefix}all/val', words, tuple(map(str, files)), (str(out),)))
         return out
@@ -299,9 +316,9 @@ class _Planner:
     def add_results(self) -> None:
         """The table of all that was predicted for held-back images."""
         files = [path for stage in self.stages.values() for path in stage.outputs if path.endswith('_val.npz')]
-        truth, out = self.out / 'annotations' / 'all.json', self.out / 'results.md'
+        truth, out = self.out / 'annotations', self.out / 'results.md'
         words = ('tools/results.py', str(self.out), '--annotations', str(truth), '--out', str(out))
-        self._add(Stage('results', 'all', words, (*files, str(truth)), (str(out),)))
+        self._add(Stage('results', 'all', words, (*files, str(truth / 'all.json')), (str(out),)))
 
 
 def _hash_of(fusion: str) -> Mapping[str, str]:

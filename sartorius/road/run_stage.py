@@ -45,7 +45,7 @@ def run_stage(plan: Plan, stage: Stage) -> int:
     """
     log = plan.log(stage)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack, log.open('w', encoding='utf-8') as output:
+    with ExitStack() as stack, log.open('a', encoding='utf-8') as output:
 
         def wait_for(what: str) -> None:
             print(f'waiting for {what}', file=output, flush=True)

@@ -183,7 +183,7 @@ class _Progress:
         if len(self.done) == len(self.plan.stages):
             return ''
         if unknown:
-            return f'; {unknown} stages of unknown time to come'
+            return f'; {unknown} {"stage" if unknown == 1 else "stages"} of unknown time to come'
         return f'; about {format_seconds(seconds)} to go'
 
     @staticmethod

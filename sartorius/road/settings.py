@@ -11,13 +11,14 @@ from sartorius.utils.errors import InputError, UsageError, did_you_mean
 from sartorius.utils.paths import REPO_ROOT, display_path
 
 SPLITS = ('val', 'test', 'unlabelled')
-PROMPTED = 'prompted'
+PROMPTED, FUSED = 'prompted', 'fused'
 
 # Keys that a recipe takes from the road unless it has its own.
 RECIPE_DEFAULTS: dict[str, Any] = {
     'iterations': None,
     'from_scratch': False,
     'amp': False,
+    'validation': True,
     'cfg_options': [],
     'predict_cfg_options': [],
     'tta': False,
@@ -60,6 +61,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     'iterations': (int, type(None)),
     'from_scratch': (bool,),
     'amp': (bool,),
+    'validation': (bool,),
     'cfg_options': (list,),
     'predict_cfg_options': (list,),
     'tta': (bool,),
@@ -89,6 +91,7 @@ class RecipeSettings:
         iterations: Length of the training; None leaves the config its own.
         from_scratch: Whether it starts from random weights.
         amp: Mixed precision.
+        validation: Whether trainings are scored on the way; the last checkpoint is what predicts, scored or not.
         cfg_options: ``KEY=VALUE`` words for training and predicting.
         predict_cfg_options: More of them, for predicting alone.
         tta: Test-time augmentation.
@@ -101,6 +104,7 @@ class RecipeSettings:
     iterations: int | None
     from_scratch: bool
     amp: bool
+    validation: bool
     cfg_options: tuple[str, ...]
     predict_cfg_options: tuple[str, ...]
     tta: bool
@@ -176,9 +180,9 @@ def read_road(path: Path) -> RoadSettings:
         raise InputError(
             f'{where}: recipes names no config; write for example recipes: [configs/sartorius/mrcnn_r50.py]'
         )
-    twice = sorted({name for name in names if names.count(name) > 1} | ({PROMPTED} & set(names)))
+    twice = sorted({name for name in names if names.count(name) > 1} | ({PROMPTED, FUSED} & set(names)))
     if twice:
-        raise InputError(f'{where}: recipes: the name {twice[0]!r} is taken; give one of them another name: ...')
+        raise InputError(f'{where}: recipes: the name {twice[0]!r} is taken; give the recipe another with name:')
     boxes, masks = _read_prompt(values['prompt'], names, where)
     _check_names('members', values['members'] or [], [*names, *([PROMPTED] if masks else [])], where)
     return RoadSettings(
@@ -215,6 +219,7 @@ def make_recipe(
         iterations=values['iterations'],
         from_scratch=values['from_scratch'],
         amp=values['amp'],
+        validation=values['validation'],
         cfg_options=tuple(map(str, values['cfg_options'])),
         predict_cfg_options=tuple(map(str, values['predict_cfg_options'])),
         tta=values['tta'],
