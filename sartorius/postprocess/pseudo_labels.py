@@ -72,7 +72,7 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
     images = [_train_image(verdict, fold, round_number) for fold in folds for verdict in fold.used]
     replace_pseudo_rows(request.train_csv, out, images)
     annotated = [image for image in kept if not image.is_pseudo]
-    summary = summarise(folds, annotated, round_number, request.rules, request.balance)
+    summary = summarise(folds, annotated, round_number, request.chain, request.rules, request.balance)
     write_text(out.with_suffix('.md'), summary + '\n')
     return summary
 

@@ -1,5 +1,6 @@
 """What became of the images that a round of pseudo-labelling saw, as tables."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from sartorius.annotations.summary import markdown_table
 from sartorius.annotations.train_csv import TrainImage
+from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.pseudo_rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
 from sartorius.predictions.held_back import HeldBack
 from sartorius.utils.classes import CELL_TYPES
@@ -42,6 +44,7 @@ def summarise(
     folds: Sequence[LabelledFold],
     annotated: Sequence[TrainImage],
     round_number: int,
+    chain: Chain,
     rules: PseudoRules,
     balance: Balance,
 ) -> str:
@@ -51,11 +54,16 @@ def summarise(
         folds: One a predictions file.
         annotated: Images that people annotated.
         round_number: The round.
+        chain: The post-processing.
         rules: The rules that were asked.
         balance: How the classes were balanced.
     """
     described = '; '.join(f'{name} {_describe(value)}' for name, value in asdict(rules).items())
-    parts = [f'# Pseudo-labels, round {round_number}', f'Rules: {described}. Balance: {balance}.']
+    parts = [
+        f'# Pseudo-labels, round {round_number}',
+        f'Rules (shsy5y/astro/cort): {described}. Balance: {balance}.',
+        f'Post-processing: `{json.dumps(chain.to_config())}`',
+    ]
     for fold in folds:
         parts += [f'## {fold.name}: {display_path(fold.path)}', _verdict_table(fold), _share_table(fold, annotated)]
         parts += _warnings(fold, annotated, balance)
