@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, name_of, resolve_method
+from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, name_of, resolve_method
 from sartorius.fusion.recipe import DEFAULT_SCORE, Member, Recipe, load_recipe
 from sartorius.fusion.sets import fuse
 from sartorius.predictions.coco_results import read_coco_results
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         average_masks=recipe.average_masks,
         boxes_only=recipe.boxes_only,
         names=names,
+        cell_types=[member.cell_types for member in recipe.members],
     )
     save_predictions(out, fused)
     cells = 'boxes' if recipe.boxes_only else 'cells'
@@ -74,7 +75,7 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
         'or all under work_dirs/ that cover the same images as the newest',
     )
     parser.add_argument('--config', type=Path, help='file of configs/ensemble/, in place of the options that follow')
-    parser.add_argument('--method', choices=tuple(METHODS), help=f'how cells are fused ({DEFAULT_METHOD})')
+    parser.add_argument('--method', choices=tuple(SET_METHODS), help=f'how cells are fused ({DEFAULT_METHOD})')
     parser.add_argument('--weights', nargs='+', type=float, metavar='W', help='one a file, above 0; equal if not given')
     own = ', '.join(f'{name} {method().iou_threshold}' for name, method in METHODS.items() if name != 'soft-nms')
     parser.add_argument('--iou', type=float, help=f'cells that overlap by more are one; if not given: {own}')
@@ -92,13 +93,16 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
         parser.error(f'--average-masks is for --method nms; {options.method or DEFAULT_METHOD} has its own way')
     if options.iou is not None and options.method == 'soft-nms':
         parser.error('--iou is not for the Gaussian soft-nms; for the linear one see configs/ensemble/soft_nms.py')
+    for name in ('weights', 'iou', 'across_classes', 'boxes_only'):
+        if options.method == 'by-class' and getattr(options, name) not in (None, False):
+            parser.error(f'--{name.replace("_", "-")} is not for by-class, which takes every image from one model')
     return options
 
 
 def _read_recipe(options: Namespace) -> Recipe:
     """From the config, or from the options."""
     if options.config is None:
-        method = resolve_method(options.method or DEFAULT_METHOD, options.iou)
+        method = resolve_method(options.method or DEFAULT_METHOD, options.iou, SET_METHODS)
         score = DEFAULT_SCORE if options.score is None else options.score
         return Recipe(method, (), score, not options.across_classes, options.average_masks, options.boxes_only)
     recipe = load_recipe(options.config)

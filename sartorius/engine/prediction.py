@@ -11,7 +11,15 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sartorius.datasets.box_prompts import read_box_prompts
-from sartorius.engine.config import adapt_to_machine, box_limits, load_config, parse_options, set_data, set_split
+from sartorius.engine.config import (
+    adapt_to_machine,
+    box_limits,
+    classes_of,
+    load_config,
+    parse_options,
+    set_data,
+    set_split,
+)
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
@@ -131,14 +139,12 @@ def _check_boxes(config: Config, options: Namespace, annotations: Path) -> tuple
 
 
 def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool) -> None:
-    dataset_classes = config.test_dataloader.dataset.get('metainfo', {}).get('classes')
-    classes = {'classes': dataset_classes} if dataset_classes else {}
     config.test_evaluator = dict(
         type='DumpPredictions',
         out=str(out.resolve()),
         source=source,
         max_cells=box_limits(config).max_per_img if limited else None,
-        **classes,
+        classes=list(classes_of(config.test_dataloader.dataset)),
     )
 
 
@@ -149,6 +155,7 @@ def _describe_boxes(path: Path) -> dict[str, Any]:
 
 
 def _describe_source(config: Config, options: Namespace, annotations: Path) -> dict[str, Any]:
+    trained = config.train_dataloader.dataset
     source = {
         'kind': 'model',
         'config': display_path(options.config),
@@ -159,6 +166,8 @@ def _describe_source(config: Config, options: Namespace, annotations: Path) -> d
         'annotations_sha256': sha256_of(annotations),
         'tta': bool(options.tta),
         'boxes_only': bool(config.get('boxes_only', False)),
+        # Types that the model was trained on alone; by-class fusion goes by them.
+        'cell_types': trained.get('dataset', trained).get('filter_cfg', {}).get('cell_types'),
         'processes': dist.get_world_size(),
         'versions': package_versions(),
     }

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from sartorius.masks.packed import PackedMasks
 
+LEFT_OUT = ('low_score', 'unusable', 'rejected', 'without_mask')
+"""Why cells are not in a fused image; :func:`sartorius.fusion.image.fuse_image_and_count` explains them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:

@@ -1,4 +1,4 @@
-"""Checks of weights and of the fusion methods' parameters."""
+"""Checks of images, weights and the fusion methods' parameters."""
 
 from collections.abc import Collection, Sequence
 from numbers import Real
@@ -6,6 +6,8 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.predictions.store import check_values
+from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 
 MAX_WEIGHT_RATIO = 1e6
@@ -67,6 +69,26 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """
     if value not in choices:
         raise InputError(f'{name} is {value!r}; choose from {", ".join(choices)}')
+
+
+def check_images(images: Sequence[ImagePredictions]) -> None:
+    """Whether several models' predictions of one image go together.
+
+    Raises:
+        InputError: No model, sizes that differ, cells that are post-processed already, or bad values.
+    """
+    if not images:
+        raise InputError('nothing to fuse; give at least one set of predictions')
+    image_id, size = images[0].image_id, images[0].size
+    for image in images:
+        check_values(image)
+        if image.size != size:
+            raise InputError(
+                f'image {image_id}: {image.size[1]}x{image.size[0]} px in one set, {size[1]}x{size[0]} in another; '
+                'predict on the same files'
+            )
+        if image.crops is not None:
+            raise InputError(f'image {image_id}: already post-processed; fuse predictions as the models gave them')
 
 
 def _is_number(value: object) -> bool:

@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.fusion.boxes import FusedBoxes, fuse_boxes
-from sartorius.fusion.checks import check_weights
+from sartorius.fusion.candidates import LEFT_OUT
+from sartorius.fusion.checks import check_images, check_weights
 from sartorius.fusion.methods import DEFAULT_METHOD, Method
 from sartorius.fusion.soft_masks import agreement, fingerprints, resample_soft_masks, weighted_mean
-from sartorius.predictions.store import check_values, quantise
+from sartorius.predictions.store import quantise
 from sartorius.predictions.structures import ImagePredictions
-from sartorius.utils.errors import InputError
 
 MIN_AGREEMENT = 0.5
-LEFT_OUT = ('low_score', 'unusable', 'rejected', 'without_mask')
 
 
 def fuse_image(
@@ -63,7 +62,7 @@ def fuse_image_and_count(
     Raises:
         InputError: Sizes that differ, cells that are post-processed already, bad values or settings.
     """
-    _check_images(images)
+    check_images(images)
     grid = 0 if boxes_only else max(image.soft_masks.shape[1] for image in images)
     left_out = Counter(dict.fromkeys(LEFT_OUT, 0))
     chosen = []
@@ -101,21 +100,6 @@ def fuse_image_and_count(
         soft_masks=quantise(soft_masks),
     )
     return image, left_out
-
-
-def _check_images(images: Sequence[ImagePredictions]) -> None:
-    if not images:
-        raise InputError('nothing to fuse; give at least one set of predictions')
-    image_id, size = images[0].image_id, images[0].size
-    for image in images:
-        check_values(image)
-        if image.size != size:
-            raise InputError(
-                f'image {image_id}: {image.size[1]}x{image.size[0]} px in one set, {size[1]}x{size[0]} in another; '
-                'predict on the same files'
-            )
-        if image.crops is not None:
-            raise InputError(f'image {image_id}: already post-processed; fuse predictions as the models gave them')
 
 
 def _fuse_masks(

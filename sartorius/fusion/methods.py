@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from sartorius.fusion.by_class import ByClass
 from sartorius.fusion.consensus import Consensus
 from sartorius.fusion.nms import NMS
 from sartorius.fusion.nmw import NMW
@@ -23,14 +24,22 @@ METHODS: dict[str, type[Method]] = {
 }
 DEFAULT_METHOD = 'wbf'
 
+SetMethod = Method | ByClass
+SET_METHODS: dict[str, type[SetMethod]] = {**METHODS, 'by-class': ByClass}
+"""What prediction sets can be fused by: the methods for boxes, and by-class, which fuses none."""
 
-def name_of(method: Method) -> str:
+
+def name_of(method: SetMethod) -> str:
     """Its key in the table."""
-    return next(name for name, kind in METHODS.items() if kind is type(method))
+    return next(name for name, kind in SET_METHODS.items() if kind is type(method))
 
 
-def build_method(config: Mapping[str, Any]) -> Method:
+def build_method(config: Mapping[str, Any], methods: Mapping[str, type[SetMethod]] = METHODS) -> SetMethod:
     """Method of a config such as ``dict(type='wbf', iou_threshold=.6)``; parameters not named keep their defaults.
+
+    Args:
+        config: The type and its parameters.
+        methods: The types to choose from.
 
     Raises:
         InputError: An unknown type or parameter (the nearest known one is named), or a value out of range.
@@ -39,21 +48,25 @@ def build_method(config: Mapping[str, Any]) -> Method:
         raise InputError(f'the fusion method is {config!r}; write dict(type=..., ...)')
     parameters = {key: value for key, value in config.items() if key != 'type'}
     name = config['type']
-    if name not in METHODS:
-        raise InputError(f'unknown fusion method {name!r}; choose from {", ".join(METHODS)}')
-    known = [field.name for field in fields(METHODS[name])]
+    if name not in methods:
+        raise InputError(f'unknown fusion method {name!r}; choose from {", ".join(methods)}')
+    known = [field.name for field in fields(methods[name])]
     for key in parameters:
         if key not in known:
             raise InputError(f'fusion method {name} has no parameter {key!r}{did_you_mean(str(key), known)}')
-    return METHODS[name](**parameters)
+    return methods[name](**parameters)
 
 
-def resolve_method(method: str | Method, iou_threshold: float | None) -> Method:
+def resolve_method(
+    method: str | SetMethod, iou_threshold: float | None, methods: Mapping[str, type[SetMethod]] = METHODS
+) -> SetMethod:
     """A method by its name with its defaults, or as it is; ``iou_threshold`` takes the place of its own unless None.
 
     Raises:
-        InputError: As :func:`build_method`.
+        InputError: As :func:`build_method`, or a threshold for a method that has none.
     """
     if isinstance(method, str):
-        method = build_method({'type': method})
+        method = build_method({'type': method}, methods)
+    if iou_threshold is not None and isinstance(method, ByClass):
+        raise InputError('by-class takes no IoU threshold: it fuses no boxes')
     return method if iou_threshold is None else replace(method, iou_threshold=iou_threshold)

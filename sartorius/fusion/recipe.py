@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.fusion.checks import check_number
-from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, Method, build_method, name_of
+from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod, build_method, name_of
 from sartorius.fusion.nms import NMS
 from sartorius.fusion.sets import ScoreThreshold
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
@@ -26,12 +26,14 @@ class Member:
         weight: Above 0; only the ratios of the members' weights count.
         score_threshold: Cells that the model scored lower take no part; the recipe's if None.
         annotations: Of COCO results, the COCO JSON whose image and category ids they use.
+        cell_types: For by-class, the types that the model was trained on alone; what the predictions say if None.
     """
 
     predictions: Path
     weight: float = 1.0
     score_threshold: ScoreThreshold | None = None
     annotations: Path | None = None
+    cell_types: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ('predictions', 'annotations'):
@@ -39,6 +41,11 @@ class Member:
             if value is not None and not isinstance(value, (str, Path)):
                 raise InputError(f'{name} is {value!r}; give a path')
             object.__setattr__(self, name, None if value is None else REPO_ROOT / Path(value).expanduser())
+        if self.cell_types is not None:
+            names = self.cell_types
+            if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+                raise InputError(f"cell_types is {names!r}; write a list such as ['cort']")
+            object.__setattr__(self, 'cell_types', tuple(names))
         # Whether they go together is checked where all are known.
         check_number('weight', self.weight)
 
@@ -47,7 +54,7 @@ class Member:
 class Recipe:
     """A fusion, but for the predictions where ``members`` is empty; other attributes as in :func:`sets.fuse`."""
 
-    method: Method = field(default_factory=METHODS[DEFAULT_METHOD])
+    method: SetMethod = field(default_factory=METHODS[DEFAULT_METHOD])
     members: tuple[Member, ...] = ()
     score_threshold: ScoreThreshold = DEFAULT_SCORE
     per_class: bool = True
@@ -99,7 +106,7 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     """
     values = dict(_known_keys(config, 'fusion', [one.name for one in fields(Recipe)]))
     if 'method' in values:
-        values['method'] = build_method(values['method'])
+        values['method'] = build_method(values['method'], SET_METHODS)
     members = values.get('members', ())
     if isinstance(members, (str, Mapping)) or not isinstance(members, Sequence):
         raise InputError(f'members is {members!r}; write a list of dict(predictions=..., weight=...)')

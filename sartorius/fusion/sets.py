@@ -4,14 +4,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sartorius.fusion.by_class import ByClass, find_roles, join_images, trained_for
+from sartorius.fusion.candidates import LEFT_OUT
 from sartorius.fusion.checks import check_number, check_weights
 from sartorius.fusion.consensus import Consensus
-from sartorius.fusion.image import LEFT_OUT, fuse_image_and_count
-from sartorius.fusion.methods import DEFAULT_METHOD, Method, name_of, resolve_method
+from sartorius.fusion.image import fuse_image_and_count
+from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, name_of, resolve_method
+from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
@@ -23,7 +28,7 @@ ScoreThreshold = float | Mapping[str, float]
 
 def fuse(
     sets: Sequence[PredictionSet],
-    method: str | Method = DEFAULT_METHOD,
+    method: str | SetMethod = DEFAULT_METHOD,
     weights: Sequence[float] | None = None,
     iou_threshold: float | None = None,
     score_thresholds: ScoreThreshold | Sequence[ScoreThreshold] = 0.0,
@@ -31,6 +36,7 @@ def fuse(
     average_masks: bool = False,
     boxes_only: bool = False,
     names: Sequence[str] | None = None,
+    cell_types: Sequence[Sequence[str] | None] | None = None,
 ) -> PredictionSet:
     """Makes one prediction set of several that cover the same images; their order makes no difference.
 
@@ -44,13 +50,16 @@ def fuse(
         sets: Predictions before post-processing. Classes may stand in any order and some may be missing; they are
             matched by name, and a model has no say in the scores of a class that it does not know. Soft masks on
             different grids are brought to the largest.
-        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too.
+        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too. Or by-class
+            (:class:`sartorius.fusion.by_class.ByClass`), which chooses a set for each image and fuses no cells.
         weights: One a set, above 0; only their ratios count. Equal if None.
         score_thresholds: Cells scored lower by their model take no part: one for all sets, or one a set.
         average_masks: With nms: average the suppressed cells' masks too, if their agreement with the kept one, as far
             as its box reaches, is at least 0.5 (soft IoU).
         boxes_only: Leave all masks out, for a model's mask heads to draw them on the fused boxes.
         names: What messages and the result's source call the sets, for example their files' paths.
+        cell_types: For by-class: of each set, the types that its model was trained on alone; what its source says
+            where that is None.
 
     Returns:
         Images sorted by id; ``source`` has ``kind`` 'fused', the settings, ``members`` (name, weight, score threshold
@@ -60,7 +69,7 @@ def fuse(
         InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
             same predictions twice, no mask anywhere, a value out of range.
     """
-    method = resolve_method(method, iou_threshold)
+    method = resolve_method(method, iou_threshold, SET_METHODS)
     scaled = check_weights(weights, len(sets))
     names = [f'set {number}' for number in range(1, len(sets) + 1)] if names is None else list(names)
     if len(names) != len(sets):
@@ -72,20 +81,27 @@ def fuse(
     _check_masks(sets, names, method, boxes_only)
     lookups = [_relabelled(one, classes) for one in sets]
     _refuse_copies(lookups, names)
-    known_labels = [{classes.index(name) for name in one.classes} for one in sets]
+    types = None
+    if isinstance(method, ByClass):
+        _check_by_class(scaled, per_class, average_masks, boxes_only)
+        types = _cell_types(sets, cell_types)
+        work = partial(
+            join_images, roles=find_roles(types, names, classes), score_thresholds=limits, grid=_largest_grid(sets)
+        )
+    else:
+        work = partial(
+            fuse_image_and_count,
+            method=method,
+            weights=scaled.tolist(),
+            score_thresholds=limits,
+            per_class=per_class,
+            average_masks=average_masks,
+            boxes_only=boxes_only,
+            known_labels=[{classes.index(name) for name in one.classes} for one in sets],
+        )
     images, left_out = [], Counter(dict.fromkeys(LEFT_OUT, 0))
     for image_id in progress(sorted(sets[0].image_ids), 'fusing'):
-        fused, counts = fuse_image_and_count(
-            [lookup[image_id] for lookup in lookups],
-            method,
-            scaled.tolist(),
-            None,
-            limits,
-            per_class,
-            average_masks,
-            boxes_only,
-            known_labels,
-        )
+        fused, counts = work([lookup[image_id] for lookup in lookups])
         images.append(fused)
         left_out.update(counts)
     source = {
@@ -95,10 +111,37 @@ def fuse(
         'per_class': per_class,
         'average_masks': average_masks,
         'boxes_only': boxes_only,
-        'members': _describe_members(sets, names, weights, thresholds),
+        'members': _describe_members(sets, names, weights, thresholds, types),
         'left_out': dict(left_out),
     }
     return PredictionSet(images=tuple(images), classes=classes, source=source)
+
+
+def _cell_types(
+    sets: Sequence[PredictionSet], given: Sequence[Sequence[str] | None] | None
+) -> list[Sequence[str] | None]:
+    """Of each set, the types that its model was trained on alone; None for all."""
+    given = [None] * len(sets) if given is None else given
+    return [types or trained_for(one.source) for types, one in zip(given, sets, strict=True)]
+
+
+def _largest_grid(sets: Sequence[PredictionSet]) -> int:
+    return max((image.soft_masks.shape[1] for one in sets for image in one.images if len(image)), default=DEFAULT_GRID)
+
+
+def _check_by_class(weights: NDArray[np.float64], per_class: bool, average_masks: bool, boxes_only: bool) -> None:
+    """Refuses what has no meaning where no cells are fused."""
+    settings = {
+        'weights': bool((weights != 1).any()),
+        'per_class=False': not per_class,
+        'average_masks': average_masks,
+        'boxes_only': boxes_only,
+    }
+    for name, given in settings.items():
+        if given:
+            raise InputError(
+                f'{name} has no meaning with by-class, which takes every image from one model; leave it out'
+            )
 
 
 def _describe_members(
@@ -106,6 +149,7 @@ def _describe_members(
     names: Sequence[str],
     weights: Sequence[float] | None,
     thresholds: Sequence[ScoreThreshold],
+    cell_types: Sequence[Sequence[str] | None] | None,
 ) -> list[dict[str, Any]]:
     """What the result's source says of the members, JSON types only, sorted by name."""
     given = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
@@ -113,6 +157,8 @@ def _describe_members(
         {'name': name, 'weight': weight, 'score_threshold': threshold, 'source': dict(one.source)}
         for name, weight, threshold, one in zip(names, given, thresholds, sets, strict=True)
     ]
+    for member, types in zip(members, cell_types or (), strict=False):
+        member['cell_types'] = None if types is None else list(types)
     return sorted(members, key=lambda member: member['name'])
 
 
@@ -187,11 +233,13 @@ def _check_same_images(sets: Sequence[PredictionSet], names: Sequence[str]) -> N
                 )
 
 
-def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: Method, boxes_only: bool) -> None:
+def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: SetMethod, boxes_only: bool) -> None:
     """Refuses boxes alone where masks are needed."""
     filled = {name: [image for image in one.images if len(image)] for name, one in zip(names, sets, strict=True)}
     with_masks = {name: any(image.has_masks for image in images) for name, images in filled.items() if images}
     without = [name for name, has_masks in with_masks.items() if not has_masks]
+    if without and isinstance(method, ByClass):
+        raise InputError(f'{without[0]} has boxes without masks, and by-class takes cells as they are')
     if without and isinstance(method, Consensus):
         raise InputError(f'{without[0]} has boxes without masks, and consensus compares masks; choose another method')
     if without and len(without) == len(with_masks) and not boxes_only:

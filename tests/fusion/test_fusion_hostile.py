@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sartorius.fusion import METHODS, build_method, fuse, fuse_boxes
 from sartorius.fusion.boxes import MIN_SCORE, MIN_SIDE
-from sartorius.fusion.image import LEFT_OUT
+from sartorius.fusion.candidates import LEFT_OUT
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.store import quantise
 from sartorius.utils.classes import CELL_TYPES

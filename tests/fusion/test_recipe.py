@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.fusion.methods import METHODS, build_method
+from sartorius.fusion.methods import SET_METHODS, build_method
 from sartorius.fusion.recipe import Member, Recipe, build_recipe, load_recipe
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
@@ -22,7 +22,7 @@ def test_every_config_is_a_recipe(path):
 
 def test_there_is_a_config_for_every_method():
     kinds = {type(load_recipe(path).method) for path in CONFIGS}
-    assert kinds == set(METHODS.values())
+    assert kinds == set(SET_METHODS.values())
 
 
 def test_what_is_not_said_keeps_its_default():
