@@ -301,10 +301,10 @@ def _read_splits(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
 def _fusion(value: str, key: str, where: str) -> str:
     """A method's name, or the path of a config."""
     if not value.endswith('.py'):
-        from sartorius.fusion.methods import METHODS
+        from sartorius.fusion.methods import SET_METHODS
 
-        if value not in METHODS:
-            raise InputError(f'{where}: {key}: unknown method {value!r}{did_you_mean(value, METHODS)}')
+        if value not in SET_METHODS:
+            raise InputError(f'{where}: {key}: unknown method {value!r}{did_you_mean(value, SET_METHODS)}')
         return value
     path = _path(value)
     if not path.is_file():
