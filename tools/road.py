@@ -61,7 +61,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(
         'Walk the whole road of a road file: folds, trainings, predictions, fusion, tuning, submission. Finished '
         'stages are kept, and a stopped training goes on where it stopped: to go on after anything, type the same '
-        'command again. What stands after -- goes to Snakemake, for example for a cluster (docs/road.md).',
+        'command again. What stands after -- goes to Snakemake: -- --profile DIR runs the stages on a cluster '
+        '(docs/road.md).',
         'python tools/road.py configs/roads/mrcnn_r50.yaml --data-root data/sartorius --dry-run',
     )
     parser.add_argument('road', type=Path, metavar='ROAD', help='road file, such as configs/roads/mrcnn_r50.yaml')
