@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sartorius.fusion.candidates import LEFT_OUT
 from sartorius.fusion.checks import check_images
 from sartorius.fusion.soft_masks import resample_soft_masks
-from sartorius.postprocess.steps import VoteClass, drop_unusable
 from sartorius.predictions.store import quantise
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError, did_you_mean
@@ -102,6 +101,9 @@ def join_images(
     Raises:
         InputError: As :func:`sartorius.fusion.image.check_images`.
     """
+    # Here, because the steps load OpenCV, which `tools/ensemble.py --help` must not wait for.
+    from sartorius.postprocess.steps import VoteClass, drop_unusable
+
     check_images(images)
     left_out = Counter(dict.fromkeys(LEFT_OUT, 0))
     voted = VoteClass()(drop_unusable(images[roles.general]))
