@@ -21,9 +21,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from sartorius.datasets.sartorius import LIVECellDataset
+from sartorius.engine.launch import read_checkpoint
+from sartorius.synthetic.writing import SETTINGS_FILE
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
-from sartorius.utils.runs import read_run, write_run
+from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS, read_run, write_run
 
 PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'sartorius-cells')
 # What differs between machines, folds and repetitions of one recipe; the record names what of it matters on its own.
@@ -181,8 +184,8 @@ def describe_run(config: Config, config_path: str | Path, weights: str | None) -
     }
 
 
-def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the run that a checkpoint is of, as predictions keep it (without versions; they have their own).
+def full_run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of the run that a checkpoint is of.
 
     Args:
         path: The checkpoint; ``run.json`` beside it speaks for it where it carries no record.
@@ -194,7 +197,12 @@ def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str,
     Raises:
         InputError: ``run.json`` cannot be read.
     """
-    record = content.get('meta', {}).get('run') or read_run(Path(path).resolve().parent)
+    return content.get('meta', {}).get('run') or read_run(Path(path).resolve().parent)
+
+
+def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same, as predictions keep it: without versions, of which they have their own."""
+    record = full_run_of_checkpoint(path, content)
     if record is None:
         return None
     return {key: value for key, value in record.items() if key not in ('schema', 'version', 'versions')}
@@ -240,7 +248,7 @@ def command_line() -> str:
 
 
 def _describe_data(dataset: Dataset) -> dict[str, Any]:
-    """File, hash and size of the data that a loader shows, images that are filtered out left out."""
+    """File, hash, size and origin of the data that a loader shows, images that are filtered out left out."""
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
@@ -250,15 +258,26 @@ def _describe_data(dataset: Dataset) -> dict[str, Any]:
         'sha256': sha256_of(dataset.ann_file),
         'images': len(dataset),
         'cells': int(cells),
+        'origin': _data_origin(dataset),
     }
 
 
-def _describe_weights(named: str | None, local: str | None) -> dict[str, str] | None:
+def _data_origin(dataset: Dataset) -> str:
+    """Whose images they are, which decides what the weights may be used for."""
+    if (Path(dataset.data_root) / SETTINGS_FILE).is_file():
+        return MADE
+    return LIVECELL if isinstance(dataset, LIVECellDataset) else SARTORIUS
+
+
+def _describe_weights(named: str | None, local: str | None) -> dict[str, Any] | None:
+    """Where first weights come from; those of a run of this project with its record, without its commands."""
     if named is None or local is None:
         return None
-    is_url = named.startswith(('http://', 'https://'))
-    place = {'url': named} if is_url else {'file': display_path(named)}
-    return {**place, 'sha256': sha256_of(local)}
+    if named.startswith(('http://', 'https://')):
+        return {'url': named, 'sha256': sha256_of(local)}
+    run = run_of_checkpoint(local, read_checkpoint(local))
+    told = None if run is None else {key: value for key, value in run.items() if key != 'commands'}
+    return {'file': display_path(named), 'sha256': sha256_of(local), 'run': told}
 
 
 def _fold_of(ann_file: str) -> int | None:

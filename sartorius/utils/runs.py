@@ -12,6 +12,9 @@ from sartorius.utils.paths import display_path
 RUN_FILE = 'run.json'
 SCHEMA = 'sartorius-run'
 VERSION = 1
+MADE, LIVECELL, SARTORIUS = 'made images', 'LIVECell', 'Sartorius'
+"""What ``data.train.origin`` and ``data.val.origin`` can be."""
+
 # What whoever reads a record may rely on; the rest is for people.
 KEYS = ('recipe', 'config_sha256', 'seed', 'fold', 'data', 'iterations', 'iterations_done', 'minutes', 'device')
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sartorius.engine import run_record
@@ -33,6 +34,7 @@ class Cells(Dataset):
 
     def __init__(self, ann_file: Path) -> None:
         self.ann_file = str(ann_file)
+        self.data_root = str(ann_file.parent)
 
     def __len__(self) -> int:
         return 2
@@ -103,10 +105,20 @@ def test_record_counts_time_and_validation_apart(tmp_path: Path, clock: Clock) -
     assert (record['iterations'], record['iterations_done'], record['finished']) == (4, 4, True)
     assert (record['seed'], record['batch_size'], record['processes']) == (5, 6, 1)
     data = {'file': str(tmp_path / 'fold1_train.json'), 'sha256': sha256_of(tmp_path / 'fold1_train.json')}
-    assert record['data']['train'] == record['data']['val'] == {**data, 'images': 2, 'cells': 2}
+    assert record['data']['train'] == record['data']['val'] == {
+        **data, 'images': 2, 'cells': 2, 'origin': 'Sartorius'
+    }  # fmt: skip
     # What the checkpoint carries is what was known then, and nothing that a safe loader would refuse.
     assert checkpoint['meta']['run']['minutes'] == 1.0 and not checkpoint['meta']['run']['finished']
     assert json.loads(json.dumps(checkpoint)) == checkpoint
+
+
+def test_made_images_are_told_from_real_ones(tmp_path: Path, clock: Clock) -> None:
+    """Which licence binds the weights follows from it."""
+    runner = make_runner(tmp_path)
+    (tmp_path / 'synthetic.json').write_text('{}')
+    make_hook().before_train(runner)
+    assert read_run(tmp_path)['data']['train']['origin'] == 'made images'
 
 
 def test_best_checkpoint_is_saved_in_validation(tmp_path: Path, clock: Clock) -> None:
@@ -194,12 +206,15 @@ def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> Non
 def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:
     config = demo_config(tmp_path, fold=2)
     assert describe_run(config, CONFIG, None)['weights'] is None
-    (tmp_path / 'w.pth').write_bytes(b'weights')
+    first = {'recipe': 'first', 'commands': ['x'], 'data': {'train': {'origin': 'LIVECell'}}}
+    torch.save({'meta': {'run': first}, 'state_dict': {}}, tmp_path / 'w.pth')
     config.load_from = str(tmp_path / 'w.pth')
     url = 'https://example.org/w.pth'
     described = describe_run(config, CONFIG, url)
     assert described['weights'] == {'url': url, 'sha256': sha256_of(tmp_path / 'w.pth')}
-    assert describe_run(config, CONFIG, config.load_from)['weights']['file'].endswith('w.pth')
+    weights = describe_run(config, CONFIG, config.load_from)['weights']
+    assert weights['file'].endswith('w.pth') and weights['sha256'] == sha256_of(tmp_path / 'w.pth')
+    assert weights['run'] == {'recipe': 'first', 'data': {'train': {'origin': 'LIVECell'}}}
     assert (described['recipe'], described['fold'], described['precision']) == ('mrcnn_r18', 2, 'float32')
     assert json.loads(json.dumps(described)) == described
 

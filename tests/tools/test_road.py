@@ -95,6 +95,7 @@ def test_training_records_what_it_did(data: Path, trained: Path) -> None:
     filled = {cell['image_id'] for cell in content['annotations']}
     assert record['data']['train'] == {
         'file': str(train), 'sha256': sha256_of(train), 'images': len(filled), 'cells': len(content['annotations']),
+        'origin': 'made images',
     }  # fmt: skip
     assert record['commands'][0].startswith(f'python tools/train.py {CONFIG} --from-scratch')
 
