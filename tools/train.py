@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--iterations', type=int, help="length of the run, schedule included; the config's if not given"
     )
+    parser.add_argument(
+        '--no-validation',
+        action='store_true',
+        help='only train: no scores on the way, the last checkpoint is the result',
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision, where there is a GPU')
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard as well')
     parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases as well')

@@ -145,6 +145,12 @@ def set_iterations(config: Config, iterations: int) -> None:
     config.default_hooks.checkpoint.interval = min(config.default_hooks.checkpoint.interval, iterations)
 
 
+def leave_out_validation(config: Config) -> None:
+    """Lets a run only train: the last checkpoints are kept, and none is the best."""
+    config.train_cfg.val_begin = config.train_cfg.max_iters + 1
+    config.default_hooks.checkpoint.save_best = None
+
+
 def train_from_scratch(config: Config) -> None:
     """Drops pre-trained weights, and lets every layer learn: frozen random layers would stay random."""
     config.load_from = None

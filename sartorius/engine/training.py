@@ -13,6 +13,7 @@ from sartorius.engine.config import (
     adapt_to_machine,
     box_limits,
     default_work_dir,
+    leave_out_validation,
     load_config,
     parse_options,
     set_data,
@@ -49,6 +50,8 @@ def train(options: Namespace) -> None:
     config.val_evaluator.max_cells = box_limits(config).max_per_img
     if options.iterations is not None:
         set_iterations(config, options.iterations)
+    if options.no_validation:
+        leave_out_validation(config)
     set_seed(config, options.seed)
     _set_loggers(config, options)
     adapt_to_machine(config)

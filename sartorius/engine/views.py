@@ -163,7 +163,10 @@ def _own_scale(resize: Mapping[str, Any]) -> Scale | None:
 def _resized(resize: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
     """A ``Resize`` like another one, to another scale."""
     others = {key: value for key, value in resize.items() if key not in ('scale', 'scale_factor')}
-    return others | (dict(scale_factor=scale) if _is_factor(scale) else dict(scale=scale))
+    if _is_factor(scale):
+        return others | dict(scale_factor=scale)
+    # Turned views would be stretched.
+    return others | dict(scale=scale, keep_ratio=True)
 
 
 def _fit(scale: Sequence[int], size: Sequence[int]) -> float:

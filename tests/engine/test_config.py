@@ -11,6 +11,7 @@ from sartorius.engine.config import (
     box_limits,
     classes_of,
     default_work_dir,
+    leave_out_validation,
     load_config,
     parse_options,
     set_data,
@@ -94,6 +95,14 @@ def test_weights_of_mmdetections_htc_fit_but_for_its_classes_and_its_semantic_br
     assert not ours.keys() - theirs.keys()
     differing = {name.rsplit('.', 2)[1] for name in ours if ours[name].shape != theirs[name].shape}
     assert differing == {'fc_cls', 'conv_logits'}
+
+
+def test_without_validation_no_iteration_validates_and_none_is_the_best() -> None:
+    config = load_config(R50)
+    set_iterations(config, 7)
+    leave_out_validation(config)
+    assert config.train_cfg.val_begin > config.train_cfg.max_iters == 7
+    assert config.default_hooks.checkpoint.save_best is None
 
 
 def test_from_scratch_frees_every_layer() -> None:

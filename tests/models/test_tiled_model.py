@@ -47,7 +47,7 @@ def tiled(config: Config, blob_detector: torch.nn.Module) -> Callable[..., Tiled
     def build(size: Size, margin: int, scale: float = 1.0, interpolation: str = 'nearest', **more: Any) -> TiledModel:
         changed = copy.deepcopy(config)
         changed.tiles = dict(size=size, margin=margin, scale=scale)
-        changed.tta_views, changed.tta_scales = more.get('views'), more.get('scales', [(704, 520)])
+        changed.tta_views, changed.tta_scales = more.get('views'), more.get('scales', [2.0])
         changed.test_dataloader.dataset.pipeline[1].interpolation = interpolation
         set_views(changed, tta='views' in more, tiles=True)
         assert changed.model.pop('type') == 'TiledModel'
@@ -194,8 +194,8 @@ def test_enlarged_tiles_find_the_same(tiled: Callable[..., TiledModel], scale: f
 def test_all_views_at_two_scales_inside_each_tile(tiled: Callable[..., TiledModel]) -> None:
     size, tile_size = (96, 112), (64, 80)
     image = draw(size, on_seams(size, tile_size, 16))
-    # The pipeline's own scale is (704, 520): tiles are enlarged by 1 and by 2.
-    model = tiled(tile_size, 16, views=list(VIEWS), scales=[(704, 520), (1408, 1040)])
+    # The pipeline's own scale is 2: tiles are enlarged by 1 and by 2.
+    model = tiled(tile_size, 16, views=list(VIEWS), scales=[2.0, 4.0])
     expected = model.module.test_step(batch_of(image))[0].pred_instances
     shapes = watch_inputs(model.module)
     found = model.test_step(as_packed(image))[0].pred_instances
