@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from sartorius.engine.checking import check_before_training
 from sartorius.engine.config import (
     adapt_to_machine,
     box_limits,
@@ -42,7 +43,7 @@ def train(options: Namespace) -> None:
         options: The parsed options of tools/train.py.
 
     Raises:
-        InputError: Data, weights or checkpoint are missing or broken.
+        InputError: Data, weights or checkpoint are missing or broken, or the check of the config found errors.
     """
     config = load_config(options.config, parse_options(options.cfg_options))
     config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
@@ -58,6 +59,7 @@ def train(options: Namespace) -> None:
     if options.amp and not use_mixed_precision(config):
         print_log('no GPU here: --amp is left out, training goes on in float32', level=30)
     join_processes()
+    check_before_training(config, options.config)
     weights = _set_start(config, options)
     _keep_record(config, options, weights)
     config.launcher = launcher_of_this_process()

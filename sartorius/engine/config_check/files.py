@@ -1,0 +1,98 @@
+"""Files that a training would miss: weights and images."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from sartorius.engine.config_check.data import SplitBoxes
+from sartorius.engine.config_check.report import ERROR, OK, Report
+from sartorius.engine.first_weights import first_run_checkpoint
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import display_path
+
+TOPIC = 'files'
+NAMED = 3
+# Where torch and MMEngine fetch weights from by themselves.
+REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 's3://')
+
+
+def check_images(split: SplitBoxes, what: str, report: Report) -> None:
+    """Looks whether every image of a split has a file.
+
+    Args:
+        split: Its images.
+        what: What messages call it: ``training`` or ``validation``.
+        report: Gets the finding.
+    """
+    missing = [path for path in split.paths if not path.is_file()]
+    if not missing:
+        report.add(OK, TOPIC, f'all {len(split.paths):,} {what} images are there')
+        return
+    named = ', '.join(display_path(path) for path in missing[:NAMED])
+    more = ', ...' if len(missing) > NAMED else ''
+    report.add(
+        ERROR,
+        TOPIC,
+        f'{len(missing):,} of {len(split.paths):,} {what} images are missing: {named}{more}; give their folder with '
+        '--data-root, or prepare the data anew (--skip-missing-images leaves them out)',
+    )
+
+
+def check_weights(config: Config, name: str, fold: int | None, report: Report) -> None:
+    """Looks whether the weights that training starts from are there; nothing is downloaded.
+
+    Args:
+        config: The whole config; ``starts_from`` goes before ``load_from``, as in training.
+        name: What messages call the config.
+        fold: Fold of this run; the config's if None.
+        report: Gets the findings.
+    """
+    sources = [(path, source) for path, source in _pretrained(config.model, 'model') if source]
+    if config.get('starts_from'):
+        try:
+            checkpoint = first_run_checkpoint(config, name, fold)
+        except InputError as error:
+            report.add(ERROR, TOPIC, str(error))
+        else:
+            sources.insert(0, ('starts_from', str(checkpoint)))
+    elif config.get('load_from'):
+        sources.insert(0, ('load_from', config.load_from))
+    for path, source in sources:
+        _check_source(path, source, report)
+    if not sources and not report.has_errors(TOPIC):
+        report.add(OK, TOPIC, 'training starts from random weights')
+
+
+def _check_source(path: str, source: str, report: Report) -> None:
+    if source.startswith(REMOTE):
+        fetched = Path(torch.hub.get_dir()) / 'checkpoints' / Path(source).name
+        if fetched.is_file():
+            report.add(OK, TOPIC, f'{path}: {fetched.name} has been downloaded before')
+        else:
+            report.add(
+                OK, TOPIC, f'{path}: {Path(source).name} will be downloaded; without a network, --load-from FILE'
+            )
+    elif Path(source).is_file():
+        report.add(OK, TOPIC, f'{path}: {display_path(source)} is there')
+    else:
+        report.add(
+            ERROR,
+            TOPIC,
+            f'{path}: no such file: {display_path(source)}; give other weights with --load-from FILE, or train '
+            'without: --from-scratch',
+        )
+
+
+def _pretrained(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every ``init_cfg`` of type Pretrained with its checkpoint."""
+    if isinstance(node, Mapping):
+        if node.get('type') == 'Pretrained':
+            yield f'{path}.checkpoint', str(node.get('checkpoint') or '')
+        for key, value in node.items():
+            yield from _pretrained(value, f'{path}.{key}')
+    elif isinstance(node, list | tuple):
+        for number, item in enumerate(node):
+            yield from _pretrained(item, f'{path}.{number}')

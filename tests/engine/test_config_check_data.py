@@ -1,0 +1,237 @@
+"""Anchors, limits, files and memory, held against made data whose right answers are known."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import TASK_UTILS
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.registry import init_default_scope
+
+from sartorius.engine.config import load_config, set_data
+from sartorius.engine.config_check import check_config
+from sartorius.engine.config_check.anchors import best_ious
+from sartorius.engine.config_check.data import most_in_window
+from sartorius.engine.config_check.geometry import shown_sizes
+from sartorius.engine.config_check.memory import estimate_memory
+from sartorius.engine.config_check.report import Report
+from sartorius.engine.config_check.shapes import KeptMemory, build_shapes
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+
+CONFIG = CONFIG_DIR / 'demo' / 'mrcnn_r18.py'
+
+
+@pytest.fixture(autouse=True)
+def scope() -> None:
+    init_default_scope('mmdet')
+
+
+def write_split(folder: Path, name: str, cells: list[list[float]], image: str = 'a.png') -> None:
+    """One image of 200 x 300 px with boxes ``x, y, width, height`` of the first class."""
+    content = {
+        'images': [{'id': 1, 'file_name': image, 'height': 200, 'width': 300}],
+        'categories': [{'id': number, 'name': name} for number, name in enumerate(('shsy5y', 'astro', 'cort'))],
+        'annotations': [
+            {'id': number, 'image_id': 1, 'category_id': 0, 'bbox': box, 'segmentation': [[0, 0, 9, 0, 9, 9]]}
+            for number, box in enumerate(cells)
+        ],
+    }
+    (folder / name).write_text(json.dumps(content))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Training and validation image with four cells of 16 x 16 px each."""
+    cells = [[x, 20.0, 16.0, 16.0] for x in (20.0, 60.0, 100.0, 140.0)]
+    write_split(tmp_path, 'fold0_train.json', cells)
+    write_split(tmp_path, 'fold0_val.json', cells)
+    (tmp_path / 'a.png').touch()
+    return tmp_path
+
+
+def checked(folder: Path, **options: Any) -> Report:
+    config = load_config(CONFIG, options)
+    set_data(config, folder, folder)
+    return check_config(config, CONFIG)
+
+
+def messages(report: Report, level: str, topic: str) -> list[str]:
+    return [finding.message for finding in report.findings if (finding.level, finding.topic) == (level, topic)]
+
+
+def test_nothing_to_say_of_a_config_that_fits(folder: Path) -> None:
+    report = checked(folder)
+    assert (report.count('error'), report.count('warning')) == (0, 0), report.to_text()
+    assert {finding.topic for finding in report.findings} == {'keys', 'files', 'limits', 'anchors', 'memory'}
+    assert 'at most 4 cells an image (a)' in messages(report, 'ok', 'limits')[0]
+
+
+@pytest.mark.parametrize(
+    'generator',
+    [
+        dict(type='AnchorGenerator', strides=[4, 8, 16], ratios=[0.5, 1.0, 2.0], scales=[4]),
+        dict(type='AnchorGenerator', strides=[8, 16], ratios=[1.0], scales=[2, 3], center_offset=0.5),
+        dict(type='AnchorGenerator', strides=[(16, 8)], ratios=[1.0], base_sizes=[20], scales=[1.0]),
+    ],
+)
+def test_best_ious_against_all_anchors(generator: dict[str, Any]) -> None:
+    """Boxes inside, at the border and beyond it, of all shapes."""
+    built = TASK_UTILS.build(generator)
+    height, width = 90, 130
+    random = np.random.default_rng(0)
+    corners = random.uniform((-10, -10), (width, height), (300, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(2, 100, (300, 2))], axis=1)
+    grids = [(-(-height // down), -(-width // across)) for across, down in built.strides]
+    anchors = torch.cat(built.grid_priors(grids, device='cpu')).double()
+    expected = bbox_overlaps(torch.from_numpy(boxes), anchors).max(dim=1).values.numpy()
+    sizes = np.tile([height, width], (300, 1)).astype(float)
+    np.testing.assert_allclose(best_ious(boxes, sizes, built), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('side', 'mend'),
+    [(2.0, r'lower .*anchor_generator\.scales'), (190.0, r'raise .*anchor_generator\.scales')],
+)
+def test_cells_that_no_anchor_fits(folder: Path, side: float, mend: str) -> None:
+    write_split(folder, 'fold0_train.json', [[5.0, 5.0, side, side]] * 3)
+    options = {
+        'model.rpn_head.anchor_generator.strides': [4, 8, 16, 32, 64],
+        'model.rpn_head.anchor_generator.scales': [2],
+    }
+    (found,) = messages(checked(folder, **options), 'warning', 'anchors')
+    assert 'shsy5y 0.0 %' in found
+    assert re.search(mend, found)
+
+
+@pytest.mark.parametrize(
+    ('step', 'factors', 'sizes'),
+    [
+        (dict(type='Resize', scale=(600, 400), keep_ratio=True), (2, 2, 2), [(400, 600)] * 3),
+        (dict(type='Resize', scale_factor=1.5), (1.5, 1.5, 1.5), [(300, 450)] * 3),
+        # 300 is fitted into 999, 200 into the short edge.
+        (
+            dict(type='RandomChoiceResize', scales=[(999, 400), (999, 200), (999, 300)], keep_ratio=True),
+            (1, 1.5, 2),
+            [(200, 300), (300, 450), (400, 600)],
+        ),
+        (
+            dict(type='RandomResize', scale=(300, 200), ratio_range=(0.5, 2.0), keep_ratio=True),
+            (0.5, 1, 2),
+            [(100, 150), (200, 300), (400, 600)],
+        ),
+        (
+            dict(type='RandomTile', tile_size=(50, 100), scale_range=(1, 4)),
+            (1, 2, 4),
+            [(50, 100), (100, 200), (200, 400)],
+        ),
+        (dict(type='RandomCellCrop', crop_size=(64, 32)), (1, 1, 1), [(64, 32)] * 3),
+        (dict(type='RandomFlip', prob=0.5), (1, 1, 1), [(200, 300)] * 3),
+    ],
+)
+def test_sizes_that_a_pipeline_shows(step: dict[str, Any], factors: tuple[float, ...], sizes: list[Any]) -> None:
+    views = shown_sizes([step], (200, 300))
+    assert [view.size for view in views] == sizes
+    np.testing.assert_allclose([view.factors for view in views], [(factor, factor) for factor in factors])
+
+
+def test_densest_window() -> None:
+    """Nine cells in a corner of 30 px, one far from it; an image that the window covers has them all."""
+    near = [(10.0 * x, 10.0 * y, 10.0 * x + 4, 10.0 * y + 4) for x in range(3) for y in range(3)]
+    boxes = np.array([*near, (180.0, 180.0, 184.0, 184.0)])
+    assert most_in_window(boxes, (200, 200), (40.0, 40.0)) == 9
+    assert most_in_window(boxes, (200, 200), (500.0, 500.0)) == 10
+    assert most_in_window(boxes[:0], (200, 200), (40.0, 40.0)) == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'level', 'message'),
+    [
+        ({'model.test_cfg.rcnn.max_per_img': 3}, 'error', 'max_per_img is 3, and a has 4 cells'),
+        ({'model.test_cfg.rcnn.max_per_img': 4}, 'error', None),
+        ({'model.roi_head.bbox_head.num_classes': 80}, 'error', 'bbox_head.num_classes is 80, the data set has 3'),
+        ({'model.test_cfg.rpn.max_per_img': 7}, 'warning', 'test_cfg.rpn.max_per_img is 7, .*at least 8'),
+        ({'model.train_cfg.rpn_proposal.nms_pre': 5}, 'warning', 'rpn_proposal.nms_pre is 5.* show 3 cells'),
+    ],
+)
+def test_limits(folder: Path, options: dict[str, Any], level: str, message: str | None) -> None:
+    found = messages(checked(folder, **options), level, 'limits')
+    assert len(found) == (message is not None)
+    if message is not None:
+        assert re.search(message, found[0])
+
+
+def test_sampler_that_draws_fewer_cells_than_it_sees(folder: Path) -> None:
+    """60 cells evenly over 200 x 300 px; a tile of 96 px shows 9 of them."""
+    cells = [[20.0 * x + 2, 20.0 * y + 2, 16.0, 16.0] for x in range(15) for y in range(4)]
+    write_split(folder, 'fold0_train.json', cells)
+    few = {'model.train_cfg.rcnn.sampler.num': 16}
+    (found,) = messages(checked(folder, **few), 'warning', 'limits')
+    assert 'draws 8 positives (num x pos_fraction), and 9 cells' in found
+    assert messages(checked(folder), 'warning', 'limits') == []
+
+
+def test_missing_files_are_named(folder: Path) -> None:
+    (folder / 'a.png').unlink()
+    (folder / 'fold0_val.json').unlink()
+    found = messages(checked(folder, load_from='/nowhere/weights.pth'), 'error', 'files')
+    assert any('fold0_val.json: no such annotation file; tools/prepare_sartorius.py makes it' in text for text in found)
+    assert any('1 of 1 training images are missing' in text and 'a.png' in text for text in found)
+    assert any('load_from: no such file: /nowhere/weights.pth' in text for text in found)
+
+
+def test_weights_at_a_url_are_not_fetched(folder: Path) -> None:
+    found = messages(checked(folder, load_from='https://nowhere.invalid/weights.pth'), 'ok', 'files')
+    assert any('load_from: weights.pth will be downloaded' in text for text in found)
+
+
+def test_kept_memory_counts_what_autograd_keeps() -> None:
+    """A linear layer keeps its input, a sigmoid its output, an addition nothing; weights do not count."""
+    model = torch.nn.Linear(10, 100, bias=False, device='meta')
+    kept = KeptMemory(model)
+    with kept.counting():
+        torch.sigmoid(model(torch.empty(1000, 10, device='meta')) + 1.0)
+    assert kept.total == 1000 * 10 * 4 + 1000 * 100 * 4
+    assert kept.largest == 1000 * 100 * 4
+
+
+def test_activations_grow_with_area_and_batch() -> None:
+    config = load_config(CONFIG)
+    model = build_shapes(config.model)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    one = estimate_memory(config, model, 2, (256, 256), 50)
+    wide = estimate_memory(config, model, 2, (256, 512), 50)
+    more = estimate_memory(config, model, 4, (256, 256), 50)
+    assert wide.trunk == pytest.approx(2 * one.trunk, rel=0.01)
+    assert more.trunk == pytest.approx(2 * one.trunk, rel=0.01)
+    assert more.heads == pytest.approx(2 * one.heads, rel=0.01)
+    assert wide.weights == one.weights
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    assert estimate_memory(config, model, 2, (256, 256), 50).trunk == one.trunk / 2
+
+
+def test_too_little_memory_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr('sartorius.engine.config_check.memory.free_memory', lambda: 2**20)
+    (found,) = messages(checked(folder), 'warning', 'memory')
+    assert 'lower train_dataloader.batch_size' in found
+
+
+def test_other_files_are_no_config_of_a_training() -> None:
+    path = CONFIG_DIR / 'ensemble' / 'wbf.py'
+    with pytest.raises(InputError, match='wbf.py: has no model'):
+        check_config(load_config(path), path)
+
+
+def test_tool_says_how_many_errors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = runpy.run_path(str(REPO_ROOT / 'tools' / 'check_config.py'))['main']
+    words = [str(CONFIG), '--data-root', str(folder), '--annotations', str(folder)]
+    assert main(words) == 0
+    assert 'mrcnn_r18.py: 0 errors, 0 warnings' in capsys.readouterr().out
+    assert main([*words, '--cfg-options', 'model.test_cfg.rcnn.max_per_img=1']) == 1
+    assert '1 errors' in capsys.readouterr().out
