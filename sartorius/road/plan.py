@@ -29,7 +29,7 @@ def make_plan(settings: RoadSettings, data: DataFacts, out: Path, read_facts: Re
         UsageError: A split is to be predicted of which there are no images.
         InputError: Recipes that do not go together.
     """
-    for split in settings.splits:
+    for split in _splits(settings, 0):
         if not data.counts[split]:
             raise UsageError(f'{data.root}: has no images for the split {split!r}; leave it out of splits')
     planner = _Planner(settings, data, out, read_facts)
@@ -78,7 +78,8 @@ class _Planner:
         self._add_prepare(here, csv)
         for recipe in self.settings.recipes:
             self._check_no_circle(recipe)
-        folds = [self._add_fold(here, fold) for fold in self.settings.only_folds]
+        splits = _splits(self.settings, number)
+        folds = [self._add_fold(here, fold, splits) for fold in self.settings.only_folds]
         self._add_tune(here, self._add_join(here, [fold['val'] for fold in folds]))
         if 'test' in self.settings.splits:
             files = [fold['test'] for fold in folds]
@@ -114,6 +115,7 @@ class _Planner:
         words = ['tools/prepare_sartorius.py', '--data-root', str(self.data.root), '--out', str(out)]
         words += ['--folds', str(settings.folds), '--seed', str(settings.seed)]
         words += ['--fill-holes'] if settings.fill_holes else []
+        words += ['--skip-missing-images'] if settings.skip_missing_images else []
         words += ['--csv', str(csv)] if csv else []
         names = ['all.json', 'folds.csv']
         names += [f'fold{fold}_{part}.json' for fold in range(settings.folds) for part in ('train', 'val')]
@@ -126,13 +128,13 @@ class _Planner:
     def _data_words(self, here: _Round, fold: int) -> list[str]:
         return ['--data-root', str(self.data.root), '--annotations', str(here.annotations), '--fold', str(fold)]
 
-    def _add_fold(self, here: _Round, fold: int) -> dict[str, Path]:
+    def _add_fold(self, here: _Round, fold: int, splits: Sequence[str]) -> dict[str, Path]:
         """Everything of a fold; returns its one predictions file of each split."""
         settings, place = self.settings, f'fold{fold}'
         recipes = {recipe.name: recipe for recipe in settings.recipes}
         checkpoints = {name: self._add_training(here, fold, recipe) for name, recipe in recipes.items()}
         found = {}
-        for split in settings.splits:
+        for split in splits:
             files = {
                 name: self._add_prediction(here, fold, recipe, checkpoints[name], split)
                 for name, recipe in recipes.items()
@@ -319,6 +321,13 @@ class _Planner:
         truth, out = self.out / 'annotations', self.out / 'results.md'
         words = ('tools/results.py', str(self.out), '--annotations', str(truth), '--out', str(out))
         self._add(Stage('results', 'all', words, (*files, str(truth / 'all.json')), (str(out),)))
+
+
+def _splits(settings: RoadSettings, number: int) -> tuple[str, ...]:
+    """The splits that a round predicts: all but the last one label for the next."""
+    if number < settings.pseudo_rounds and 'unlabelled' not in settings.splits:
+        return (*settings.splits, 'unlabelled')
+    return settings.splits
 
 
 def _hash_of(fusion: str) -> Mapping[str, str]:

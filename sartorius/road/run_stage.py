@@ -57,7 +57,9 @@ def run_stage(plan: Plan, stage: Stage) -> int:
             if plan.threads:
                 environment['OMP_NUM_THREADS'] = str(plan.threads)
             if stage.on_device and plan.devices:
-                places = [plan.out / 'stages' / 'locks' / f'device-{name}.lock' for name in plan.devices]
+                places = [
+                    plan.out / 'stages' / 'locks' / f'device-{name.replace("/", "-")}.lock' for name in plan.devices
+                ]
                 index, lock = stack.enter_context(locked(places, lambda: wait_for('a device')))
                 locks.append(lock)
                 environment['CUDA_VISIBLE_DEVICES'] = plan.devices[index]

@@ -31,6 +31,7 @@ ROAD_DEFAULTS: dict[str, Any] = {
     'only_folds': None,
     'seed': 0,
     'fill_holes': False,
+    'skip_missing_images': False,
     'shared_data_root': None,
     'shared_annotations': None,
     'splits': ['val', 'test'],
@@ -49,6 +50,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     'only_folds': (list, type(None)),
     'seed': (int,),
     'fill_holes': (bool,),
+    'skip_missing_images': (bool,),
     'shared_data_root': (str, type(None)),
     'shared_annotations': (str, type(None)),
     'splits': (list,),
@@ -124,9 +126,10 @@ class RoadSettings:
         only_folds: Those of them that are trained.
         seed: Seed of folds and trainings.
         fill_holes: Whether the holes of hollow masks are filled.
+        skip_missing_images: Whether annotated images without a file are left out.
         shared_data_root: Images of the runs that no fold changes; None leaves their configs their own.
         shared_annotations: Their prepared annotations; None leaves their configs their own.
-        splits: Which images are predicted.
+        splits: Which images are predicted; pseudo-labels take the unlabelled ones besides.
         prompt_boxes: Recipes whose fused boxes ``prompt_masks`` draws masks in; empty for none.
         prompt_masks: Recipe that draws those masks; None for none.
         members: What is fused in each fold: names of recipes, and ``prompted``.
@@ -144,6 +147,7 @@ class RoadSettings:
     only_folds: tuple[int, ...]
     seed: int
     fill_holes: bool
+    skip_missing_images: bool
     shared_data_root: Path | None
     shared_annotations: Path | None
     splits: tuple[str, ...]
@@ -194,6 +198,7 @@ def read_road(path: Path) -> RoadSettings:
         only_folds=_read_folds(values, where),
         seed=values['seed'],
         fill_holes=values['fill_holes'],
+        skip_missing_images=values['skip_missing_images'],
         shared_data_root=_path(values['shared_data_root']),
         shared_annotations=_path(values['shared_annotations']),
         splits=_read_splits(values, where),
@@ -294,8 +299,8 @@ def _read_splits(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
     for split in values['splits']:
         if split not in SPLITS:
             raise InputError(f'{where}: splits: unknown {split!r}{did_you_mean(str(split), SPLITS)}')
-    asked = {*values['splits'], 'val', *(['unlabelled'] if values['pseudo_rounds'] else [])}
-    return tuple(split for split in SPLITS if split in asked)
+    # What is tuned on has no choice.
+    return tuple(split for split in SPLITS if split in {*values['splits'], 'val'})
 
 
 def _fusion(value: str, key: str, where: str) -> str:

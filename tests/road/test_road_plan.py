@@ -165,6 +165,7 @@ def test_pseudo_labels_start_another_round(tmp_path: Path) -> None:
         'tools/pseudo_label.py fold0/mrcnn_r18/predictions_unlabelled.npz fold1/mrcnn_r18/predictions_unlabelled.npz '
         '--train-csv /data/train.csv --postprocess tune/postprocess.json --out round1/train.csv'
     )
+    assert 'predict/round1/fold0/mrcnn_r18/unlabelled' not in plan.stages, 'nothing would read it'
     assert command(plan, 'prepare/round1/annotations').endswith('--csv round1/train.csv')
     assert '--annotations round1/annotations --fold 0' in command(plan, 'train/round1/fold0/mrcnn_r18')
     assert plan.stages['submit/round1/submission'].outputs == (str(tmp_path / 'out/round1/submission.csv'),)

@@ -38,9 +38,8 @@ recipes:
     assert (second.name, second.iterations, second.tta, second.cfg_options) == ('longer', 300, False, ())
 
 
-def test_pseudo_labels_need_the_unlabelled_images(tmp_path: Path) -> None:
-    road = read_road(write(tmp_path, f'{RECIPES}pseudo_rounds: 1\nsplits: [test]'))
-    assert road.splits == ('val', 'test', 'unlabelled')
+def test_held_back_images_are_always_predicted(tmp_path: Path) -> None:
+    assert read_road(write(tmp_path, f'{RECIPES}splits: [unlabelled]')).splits == ('val', 'unlabelled')
 
 
 def test_every_road_of_the_checkout_can_be_read(repo_root: Path) -> None:

@@ -27,7 +27,14 @@ predict_cfg_options: [model.test_cfg.rcnn.score_thr=0.0, model.test_cfg.rcnn.max
 postprocess: {chain}
 """
 # A model of three iterations is sure of nothing: with the usual thresholds no cell would reach the submission.
-CHAIN = "postprocess = [dict(type='ScoreThreshold', thresholds=0.0), dict(type='RemoveOverlap')]"
+CHAIN = """postprocess = [
+    dict(type='VoteClass'),
+    dict(type='ScoreThreshold', thresholds=0.0),
+    dict(type='MaskThreshold', thresholds=0.5),
+    dict(type='RemoveOverlap'),
+    dict(type='LeastArea', areas=0),
+]
+"""
 KILLS = 5
 SECONDS_TO_DIE = 30
 
@@ -82,7 +89,7 @@ def test_no_kill_changes_the_end(place: Path, repo_root: Path) -> None:
     for number in range(KILLS):
         road = start(place, repo_root, 'killed')
         try:
-            road.wait(moments.uniform(0.05, 0.3) * whole)
+            road.wait(moments.uniform(0.05, 0.25) * whole)
         except subprocess.TimeoutExpired:
             kill(road, everything=number % 2 == 1)
     finish(start(place, repo_root, 'killed'))
