@@ -1,6 +1,8 @@
 """From a road file to command lines, and which of them are done."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +171,38 @@ def test_pseudo_labels_start_another_round(tmp_path: Path) -> None:
     assert command(plan, 'prepare/round1/annotations').endswith('--csv round1/train.csv')
     assert '--annotations round1/annotations --fold 0' in command(plan, 'train/round1/fold0/mrcnn_r18')
     assert plan.stages['submit/round1/submission'].outputs == (str(tmp_path / 'out/round1/submission.csv'),)
+
+
+def test_the_tools_know_every_option(tmp_path: Path) -> None:
+    """On a road that uses every key."""
+    start = RecipeFacts(100, 'x', starts_from=REPO_ROOT / CASCADE)
+    text = f"""
+recipes: [{R18}, {R50}]
+folds: 2
+fill_holes: true
+skip_missing_images: true
+shared_data_root: /livecell
+shared_annotations: /livecell/annotations
+prompt: {{boxes: [mrcnn_r18, mrcnn_r50], masks: mrcnn_r50}}
+fusion: configs/ensemble/wbf.py
+pseudo_rounds: 1
+iterations: 10
+from_scratch: true
+amp: true
+validation: false
+cfg_options: [a=1]
+tta: true
+tiles: true
+"""
+    words: dict[str, set[str]] = {}
+    for stage in plan_of(tmp_path, text, mrcnn_r18=start):
+        tool, *rest = stage.words
+        words.setdefault(tool, set()).update(word for word in rest if word.startswith('--'))
+    assert len(words) == 10
+    for tool, options in words.items():
+        done = subprocess.run([sys.executable, REPO_ROOT / tool, '--help'], capture_output=True, text=True, check=True)
+        unknown = [option for option in options if option not in done.stdout.split('example:')[0]]
+        assert not unknown, f'{tool} has no {unknown}'
 
 
 def test_a_split_without_images_is_refused(tmp_path: Path) -> None:

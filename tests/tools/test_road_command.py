@@ -13,7 +13,6 @@ import numpy as np
 import psutil
 import pytest
 
-from sartorius.road.processes import try_lock
 from sartorius.road.stages import load_plan
 
 ROAD = """\
@@ -65,18 +64,6 @@ def test_dry_run_shows_every_stage_and_writes_nothing(place: Path, run: Callable
     assert re.search(r'^  predicting +fold0/mrcnn_r18/test +2 images ', said, re.MULTILINE)
     assert re.search(r'^expected time, 1 stage at once: ', said, re.MULTILINE)
     assert not out.exists()
-
-
-@pytest.mark.slow
-def test_two_roads_in_one_folder_are_refused(
-    place: Path, run: Callable[..., str], repo_root: Path, tmp_path: Path
-) -> None:
-    with try_lock(tmp_path / 'stages' / 'locks' / 'road.lock') as lock:
-        lock.write('4711 on this machine\n')
-        lock.flush()
-        said = run(*words(place, str(tmp_path)), code=1)
-    assert 'another road is at work there (process 4711 on this machine)' in said
-    assert not (tmp_path / 'annotations').exists()
 
 
 @pytest.mark.slow
