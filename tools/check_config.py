@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = check(options)
     print(report.to_text())
     errors, warnings = report.count('error'), report.count('warning')
-    print(f'{options.config}: {errors} errors, {warnings} warnings')
+    print(f'{options.config}: errors: {errors}, warnings: {warnings}')
     return EXIT_FAILURE if errors else 0
 
 

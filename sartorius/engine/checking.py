@@ -14,6 +14,7 @@ from sartorius.engine.config import (
     use_mixed_precision,
 )
 from sartorius.engine.config_check import Report, check_config
+from sartorius.engine.config_check.report import ERROR, OK, WARNING
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
@@ -42,18 +43,18 @@ def check(options: Namespace) -> Report:
 def check_before_training(config: Config, path: str) -> None:
     """Prints what the check of a config finds, in the first process alone, and stops at errors.
 
-    Weights are left out: training looks for them itself.
-
     Args:
-        config: The config as it is about to run.
+        config: The config as it is about to run, ``load_from`` being what it starts from.
         path: Its file.
 
     Raises:
-        InputError: There are errors.
+        InputError: There are errors; the message lists them.
     """
     if not is_main_process():
         return
-    report = check_config(config, path, weights=False)
-    print_log(f'check of {display_path(path)}\n{report.to_text()}')
-    if errors := report.count('error'):
-        raise InputError(f'{display_path(path)}: {errors} errors in the check above; training has not started')
+    decided = config.copy()
+    decided.starts_from = None
+    report = check_config(decided, path)
+    print_log(f'check of {display_path(path)}\n{report.to_text(OK, WARNING)}')
+    if errors := report.count(ERROR):
+        raise InputError(f'{display_path(path)}: training has not started; errors: {errors}\n{report.to_text(ERROR)}')

@@ -59,8 +59,11 @@ def train(options: Namespace) -> None:
     if options.amp and not use_mixed_precision(config):
         print_log('no GPU here: --amp is left out, training goes on in float32', level=30)
     join_processes()
-    check_before_training(config, options.config)
     weights = _set_start(config, options)
+    check_before_training(config, options.config)
+    if weights is not None:
+        config.load_from = fetch_weights(weights)
+    dist.barrier()
     _keep_record(config, options, weights)
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
@@ -115,11 +118,7 @@ def _set_start(config: Config, options: Namespace) -> str | None:
             config.load_from = options.load_from
         elif (checkpoint := first_run_checkpoint(config, display_path(options.config), options.fold)) is not None:
             config.load_from = str(checkpoint)
-        weights = config.load_from
-        if weights is not None:
-            config.load_from = fetch_weights(weights)
-        dist.barrier()
-        return weights
+        return config.load_from
     checkpoint = options.resume
     if checkpoint == 'auto':
         if not last.is_file():

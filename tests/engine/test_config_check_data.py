@@ -182,7 +182,7 @@ def test_missing_files_are_named(folder: Path) -> None:
     found = messages(checked(folder, load_from='/nowhere/weights.pth'), 'error', 'files')
     assert any('fold0_val.json: no such annotation file; tools/prepare_sartorius.py makes it' in text for text in found)
     assert any('1 of 1 training images are missing' in text and 'a.png' in text for text in found)
-    assert any('load_from: no such file: /nowhere/weights.pth' in text for text in found)
+    assert any('load_from: /nowhere/weights.pth: no such checkpoint' in text for text in found)
 
 
 def test_weights_at_a_url_are_not_fetched(folder: Path) -> None:
@@ -232,6 +232,6 @@ def test_tool_says_how_many_errors(folder: Path, capsys: pytest.CaptureFixture[s
     main = runpy.run_path(str(REPO_ROOT / 'tools' / 'check_config.py'))['main']
     words = [str(CONFIG), '--data-root', str(folder), '--annotations', str(folder)]
     assert main(words) == 0
-    assert 'mrcnn_r18.py: 0 errors, 0 warnings' in capsys.readouterr().out
+    assert 'mrcnn_r18.py: errors: 0, warnings: 0' in capsys.readouterr().out
     assert main([*words, '--cfg-options', 'model.test_cfg.rcnn.max_per_img=1']) == 1
-    assert '1 errors' in capsys.readouterr().out
+    assert 'errors: 1' in capsys.readouterr().out

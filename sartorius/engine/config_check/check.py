@@ -22,14 +22,13 @@ from sartorius.utils.paths import display_path
 SECTIONS = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
 
 
-def check_config(config: Config, path: str | Path, fold: int | None = None, weights: bool = True) -> Report:
+def check_config(config: Config, path: str | Path, fold: int | None = None) -> Report:
     """Checks a config against the code that reads it and against its data; builds no weights and reads no image.
 
     Args:
         config: The whole config, pointed at its data (:func:`sartorius.engine.config.set_data`).
         path: Its file, whose top-level names are checked.
         fold: Fold of the run, by which the run that it starts from is found; the config's if None.
-        weights: Whether to look for the weights that training starts from.
 
     Raises:
         InputError: The config lacks a section that every training needs.
@@ -45,8 +44,7 @@ def check_config(config: Config, path: str | Path, fold: int | None = None, weig
     for split, what in ((train, 'training'), (val, 'validation')):
         if split is not None:
             check_images(split, what, report)
-    if weights:
-        check_weights(config, display_path(path), fold, report)
+    check_weights(config, display_path(path), fold, report)
     # With a key in the wrong place, what follows would check another config than the one that is meant.
     if train is not None and not report.has_errors('keys'):
         _check_model(config, train, val, report)

@@ -81,7 +81,7 @@ def _check_source(path: str, source: str, report: Report) -> None:
         report.add(
             ERROR,
             TOPIC,
-            f'{path}: no such file: {display_path(source)}; give other weights with --load-from FILE, or train '
+            f'{path}: {display_path(source)}: no such checkpoint; give other weights with --load-from FILE, or train '
             'without: --from-scratch',
         )
 

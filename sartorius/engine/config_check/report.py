@@ -41,9 +41,10 @@ class Report:
         """Whether a topic has an error already."""
         return any(finding.level == ERROR and finding.topic == topic for finding in self.findings)
 
-    def to_text(self) -> str:
-        """One line a finding, levels and topics in columns."""
-        return '\n'.join(f'{f.level:<8} {f.topic:<8} {f.message}' for f in self.findings)
+    def to_text(self, *levels: str) -> str:
+        """One line a finding of these levels (of all, if none are given), levels and topics in columns."""
+        chosen = [finding for finding in self.findings if not levels or finding.level in levels]
+        return '\n'.join(f'{finding.level:<8} {finding.topic:<8} {finding.message}' for finding in chosen)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
