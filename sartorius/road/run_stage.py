@@ -105,11 +105,8 @@ def _go_on(plan: Plan, stage: Stage) -> list[str]:
     if stage.work_dir is None:
         return []
     folder, record = Path(stage.work_dir), read_record(plan, stage)
-    last = folder / 'last_checkpoint'
     if record is not None and record.fingerprint == fingerprint(plan, stage):
-        if last.is_file() and Path(last.read_text(encoding='utf-8').strip()).is_file():
-            return ['--resume']
-        # Killed between writing a checkpoint and its name.
+        # By number: a kill may come before last_checkpoint names it, and in a copied folder that names the original.
         checkpoints = sorted(folder.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
         if checkpoints:
             return ['--resume', str(checkpoints[-1])]
