@@ -13,6 +13,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.registry import init_default_scope
 
+from sartorius.engine.checking import check_before_training
 from sartorius.engine.config import load_config, set_data
 from sartorius.engine.config_check import check_config
 from sartorius.engine.config_check.anchors import best_ious
@@ -220,6 +221,16 @@ def test_too_little_memory_is_a_warning(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr('sartorius.engine.config_check.memory.free_memory', lambda: 2**20)
     (found,) = messages(checked(folder), 'warning', 'memory')
     assert 'lower train_dataloader.batch_size' in found
+
+
+def test_training_stops_at_errors_and_goes_on_with_warnings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(CONFIG, {'model.test_cfg.rpn.max_per_img': 7})
+    set_data(config, folder, folder)
+    check_before_training(config, str(CONFIG))
+    assert 'warning  limits   model.test_cfg.rpn.max_per_img' in capsys.readouterr().out
+    config.model.roi_hed = config.model.pop('roi_head')
+    with pytest.raises(InputError, match="training has not started; errors: 1\nerror .*did you mean 'roi_head'"):
+        check_before_training(config, str(CONFIG))
 
 
 def test_other_files_are_no_config_of_a_training() -> None:
