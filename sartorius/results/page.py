@@ -153,7 +153,7 @@ def _notes(rows: Sequence[RowScores], left_out: Sequence[ResultRow], facts: Page
     for scores in rows:
         missing = sorted(set(facts.folds) - set(scores.row.folds)) if scores.row.folds else []
         if missing:
-            notes.append(f'{scores.row.name}: fold {", ".join(map(str, missing))} is missing')
+            notes.append(f'{scores.row.name}: without fold {", ".join(map(str, missing))}')
         if scores.without_truth:
             notes.append(f'{scores.row.name}: {scores.without_truth} predicted images have no truth and do not count')
     notes += [f'{row.name}: not scored, none of its images has truth' for row in left_out]

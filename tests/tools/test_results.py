@@ -71,7 +71,7 @@ def test_page_shows_scores_differences_and_provenance(results, road, tmp_path):
     assert worse[3:6] == ['0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '+0.000 [+0.000, +0.000]']
     boxes = lines_of(page, 'rtmdet')[0]
     assert boxes[3:7] == ['-', '-', '-', '-'] and boxes[7] == '1.000 (boxes)'
-    assert '- mrcnn_r34: fold 1 is missing' in page
+    assert '- mrcnn_r34: without fold 1' in page
     order = [page.index(name) for name in (base, '| mrcnn_r18_ema', '| mrcnn_r34', '| rtmdet')]
     assert order == sorted(order)
 
