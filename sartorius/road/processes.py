@@ -20,12 +20,15 @@ def death_with_parent() -> Callable[[], None]:
 
     Linux alone can do that; elsewhere the locks still keep a second process out of the folder.
     """
-    if not sys.platform.startswith('linux'):
-        return lambda: None
-    # Loaded here: between fork and exec nothing may allocate or import.
-    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
+    # Loaded here: between fork and exec nothing may be imported.
+    prctl = ctypes.CDLL(None).prctl if sys.platform.startswith('linux') else None
+    parent = os.getpid()
 
     def ask() -> None:
+        # A shell's background jobs ignore Ctrl-C, and so would their children.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if prctl is None:
+            return
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

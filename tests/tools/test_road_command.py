@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from sartorius.road.stages import load_plan
+
+psutil = pytest.importorskip('psutil', reason='comes with Snakemake, which has no release for this Python')
 
 ROAD = """\
 recipes: [configs/demo/mrcnn_r18.py]
@@ -51,6 +52,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., str]) -> 
     return folder
 
 
+@pytest.fixture(scope='module')
+def undisturbed(place: Path, repo_root: Path) -> tuple[Path, float]:
+    """A road that was left alone, and the seconds that it took."""
+    began = time.monotonic()
+    finish(start(place, repo_root, 'undisturbed'))
+    return place / 'undisturbed', time.monotonic() - began
+
+
 def words(place: Path, out: str, *more: str) -> list[str]:
     return ['tools/road.py', str(place / 'tiny.yaml'), '--data-root', str(place / 'data'), '--out', out, *more]
 
@@ -67,11 +76,9 @@ def test_dry_run_shows_every_stage_and_writes_nothing(place: Path, run: Callable
 
 
 @pytest.mark.slow
-def test_no_kill_changes_the_end(place: Path, repo_root: Path) -> None:
-    """Undisturbed, then killed five times: the same submission and predictions, and no process left at work."""
-    began = time.monotonic()
-    finish(start(place, repo_root, 'undisturbed'))
-    whole = time.monotonic() - began
+def test_no_kill_changes_the_end(place: Path, undisturbed: tuple[Path, float], repo_root: Path) -> None:
+    """Killed five times: the same submission and predictions, and no process left at work."""
+    left_alone, whole = undisturbed
     moments = random.Random(8)
     for number in range(KILLS):
         road = start(place, repo_root, 'killed')
@@ -81,14 +88,14 @@ def test_no_kill_changes_the_end(place: Path, repo_root: Path) -> None:
             kill(road, everything=number % 2 == 1)
     finish(start(place, repo_root, 'killed'))
 
-    undisturbed, killed = place / 'undisturbed', place / 'killed'
-    submission = (undisturbed / 'submission.csv').read_bytes()
+    killed = place / 'killed'
+    submission = (left_alone / 'submission.csv').read_bytes()
     assert submission.count(b'\n') > 3
     assert (killed / 'submission.csv').read_bytes() == submission
-    files = sorted(path.relative_to(undisturbed) for path in undisturbed.rglob('predictions_*.npz'))
+    files = sorted(path.relative_to(left_alone) for path in left_alone.rglob('predictions_*.npz'))
     assert len(files) == 6
     for name in files:
-        with np.load(undisturbed / name) as expected, np.load(killed / name) as found:
+        with np.load(left_alone / name) as expected, np.load(killed / name) as found:
             for array in ('boxes', 'scores', 'labels', 'soft_masks'):
                 np.testing.assert_array_equal(found[array], expected[array], err_msg=f'{name}: {array}')
     assert not list(killed.rglob('.new-*')) + [path for path in killed.rglob('*.npz') if path.name.startswith('.')]
@@ -120,33 +127,36 @@ def kill(road: subprocess.Popen, everything: bool) -> None:
 
 
 @pytest.mark.slow
-def test_what_did_not_change_is_kept_and_what_did_is_made_again(place: Path, run: Callable[..., str]) -> None:
-    """On the road that was walked above."""
-    out = str(place / 'undisturbed')
-    plan = load_plan(place / 'undisturbed' / 'road.json')
-    trained = {path: path.stat().st_mtime_ns for path in place.glob('undisturbed/fold*/*/iter_3.pth')}
+def test_what_did_not_change_is_kept_and_what_did_is_made_again(
+    place: Path, undisturbed: tuple[Path, float], run: Callable[..., str]
+) -> None:
+    out = undisturbed[0]
+    trained = {path: path.stat().st_mtime_ns for path in out.glob('fold*/*/iter_3.pth')}
     assert len(trained) == 2
-    (place / 'undisturbed' / 'tune' / 'postprocess.json').unlink()
+    (out / 'tune' / 'postprocess.json').unlink()
     (place / 'data' / 'train.csv').touch()
-    said = run(*words(place, out))
+    said = run(*words(place, str(out)))
     assert '[13/13]' in said
     done = re.findall(r'^\[\d+/13\] (.*) \(.*: done in', said, re.MULTILINE)
     assert set(done) <= {'tuning', 'writing the submission', 'checking the submission'} and done[0] == 'tuning'
     assert trained == {path: path.stat().st_mtime_ns for path in trained}
+    plan = load_plan(out / 'road.json')
     assert all(plan.stamp(stage).is_file() for stage in plan)
 
 
 @pytest.mark.slow
-def test_a_failed_stage_is_named_with_its_last_lines(place: Path, run: Callable[..., str]) -> None:
-    """On the same road: a damaged image, found when the annotations are prepared."""
+def test_a_failure_spoils_nothing_that_is_done(
+    place: Path, undisturbed: tuple[Path, float], run: Callable[..., str]
+) -> None:
+    """A damaged image, found when the annotations are prepared, and mended."""
     image = next((place / 'data' / 'train').iterdir())
     content = image.read_bytes()
     image.write_bytes(content[:20])
-    said = run(*words(place, str(place / 'undisturbed')), code=1)
-    image.write_bytes(content)
+    said = run(*words(place, str(undisturbed[0])), code=1)
     assert 'error: preparing annotations and folds (annotations) failed; its last lines:' in said
     assert image.name in said
     assert 'All finished stages are kept' in said
-    said = run(*words(place, str(place / 'undisturbed')))
+    image.write_bytes(content)
+    said = run(*words(place, str(undisturbed[0])))
     assert len(re.findall(r'^\[\d+/13\] training .*: kept', said, re.MULTILINE)) == 2
     assert not re.search(r'^\[\d+/13\] training .*: started', said, re.MULTILINE)
