@@ -5,8 +5,8 @@
 
 # So that `python` and `torchrun` are those of the project, whatever is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
-# On machines with many cores the threads of small operations wait for each other longer than they work.
-THREADS := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$$(n=$$(nproc); [ $$n -gt 4 ] && n=4; echo $$n)}
+# Tests run side by side, a file to a process, each on one thread. More than four processes would want much memory.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,10 +15,10 @@ demo: ready ## make data, train two small models, fuse, submit, score; without d
 	@$(IN_ENV) python tools/demo.py $(ARGS)
 
 test: ready ## all tests
-	@$(IN_ENV) $(THREADS) python -m pytest $(ARGS)
+	@$(IN_ENV) $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: ready ## the tests that take a few seconds at most
-	@$(IN_ENV) $(THREADS) python -m pytest -m 'not slow' $(ARGS)
+	@$(IN_ENV) $(SIDE_BY_SIDE) -m 'not slow' $(ARGS)
 
 bench: ready ## time and memory against what a user would otherwise run, side by side
 	@$(IN_ENV) python benchmarks/run.py $(ARGS)
