@@ -61,6 +61,10 @@ def browse(repo_root: Path, data: Path, tmp_path, monkeypatch, capsys) -> Tool:
     return run
 
 
+# In place of a factor drawn for every sample.
+TWICE = 'train_dataloader.dataset.dataset.pipeline.3.scale_range=(2.0,2.0)'
+
+
 @pytest.fixture
 def config_with(repo_root: Path, tmp_path) -> Callable[[str], str]:
     """A config file whose training pipeline is the given one."""
@@ -84,7 +88,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
-    code, said, _ = browse('CONFIG', '--out', 'new/page', '--samples', '6', '--draws', '2')
+    code, said, _ = browse('CONFIG', '--out', 'new/page', '--samples', '6', '--draws', '2', '--cfg-options', TWICE)
     assert code == 0
     assert '\n6 samples of 3 images, ' in f'\n{said}'
     assert said.endswith('wrote new/page/index.html\n')
@@ -97,7 +101,7 @@ def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
     names = [picture.stem.split('_')[2] for picture in pictures]
     assert sorted(names[:3]) == sorted(names[3:])
     assert len(set(names)) == 3
-    # Crops of 192 pixels are enlarged three times, under a title of 32 pixels.
+    # Tiles of 96 pixels, shown twice as large to the model, are enlarged three times, under a title of 32 pixels.
     assert all(cv2.imread(str(picture)).shape == (576 + 32, 576, 3) for picture in pictures)
     page = (tmp_path / 'new/page/index.html').read_text()
     held = json.loads((data / 'annotations/fold0_train.json').read_text())
@@ -107,7 +111,7 @@ def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
         assert re.search(rf'<h3>{name}</h3><span>{cells} \w+</span>', page)
     assert page.count('data-view="raw"') == 3
     assert [page.count(f'Draw {draw} ') for draw in draws] == [1] * 6
-    assert 'RandomCellCrop(crop_size=(192, 192))' in page
+    assert 'RandomTile(tile_size=(96, 96), ' in page
     assert 'class="problems"' not in page
 
 
@@ -162,12 +166,15 @@ def test_the_pipeline_of_the_docs(browse: Tool, repo_root: Path, tmp_path) -> No
 
 
 def test_options_of_the_config_and_the_fold_hold(browse: Tool, data: Path, tmp_path) -> None:
-    words = ('--fold', '2', '--cfg-options', 'train_dataloader.dataset.dataset.pipeline.5.crop_size=(64,80)')
+    tile = 'train_dataloader.dataset.dataset.pipeline.3.tile_size=(64,80)'
+    words = ('--fold', '2', '--cfg-options', tile, TWICE)
     assert browse('CONFIG', '--out', 'page', '--samples', '30', '--draws', '1', *words)[0] == 0
     held = json.loads((data / 'annotations/fold2_train.json').read_text())
     names = {path.stem.split('_')[2] for path in (tmp_path / 'page').glob('*.png')}
     assert names == {Path(image['file_name']).stem for image in held['images']}
-    assert set(re.findall(r'Draw \d+ <small>(.*?) px', (tmp_path / 'page/index.html').read_text())) == {'80 × 64'}
+    sizes = set(re.findall(r'Draw \d+ <small>(.*?) px', (tmp_path / 'page/index.html').read_text()))
+    # As they are, and turned.
+    assert sizes == {'160 × 128', '128 × 160'}
 
 
 def test_validation_images_are_shown_once_and_without_cells(browse: Tool, data: Path, tmp_path) -> None:
@@ -177,7 +184,7 @@ def test_validation_images_are_shown_once_and_without_cells(browse: Tool, data: 
     assert f'{len(held["images"])} samples of {len(held["images"])} images, 0 cells' in said
     names = {path.stem.split('_')[2] for path in (tmp_path / 'page').glob('*.png')}
     assert names == {Path(image['file_name']).stem for image in held['images']}
-    assert '>Draw 0 <small>693 × 520 px, no cells<' in (tmp_path / 'page/index.html').read_text()
+    assert '>Draw 0 <small>480 × 360 px, no cells<' in (tmp_path / 'page/index.html').read_text()
 
 
 @pytest.mark.parametrize(
