@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from sartorius.predictions.store import load_predictions
-from sartorius.utils.paths import CONFIG_DIR
 
 pytestmark = pytest.mark.slow
 
@@ -35,31 +34,25 @@ def annotations(real_data: Path, repo_root: Path, tmp_path_factory: pytest.TempP
 
 @pytest.mark.parametrize('recipe', ['mrcnn_r50', 'mrcnn_r101', 'cmrcnn_x152'])
 def test_a_step_and_a_prediction(
-    recipe: str, real_data: Path, annotations: Path, tmp_path: Path, repo_root: Path
+    recipe: str, real_data: Path, annotations: Path, tmp_path: Path, run: Callable[..., str]
 ) -> None:
-    train, predict = (tool(repo_root, name) for name in ('train.py', 'test.py'))
-    config = CONFIG_DIR / 'sartorius' / f'{recipe}.py'
-    data = ['--data-root', real_data, '--annotations', annotations]
-    train(
-        config, '--from-scratch', '--no-validation', '--iterations', 1, *data, '--work-dir', tmp_path,
-        '--cfg-options', 'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
+    config = f'configs/sartorius/{recipe}.py'
+    data = ['--data-root', str(real_data), '--annotations', str(annotations)]
+    run(
+        'tools/train.py', config, '--from-scratch', '--no-validation', '--iterations', '1', *data,
+        '--work-dir', str(tmp_path), '--cfg-options', 'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
     )  # fmt: skip
-    lines = next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()
-    losses = [line for line in map(json.loads, lines) if 'loss' in line]
-    assert len(losses) == 1 and np.isfinite(losses[0]['loss']) and np.isfinite(losses[0]['grad_norm'])
+    (log,) = tmp_path.glob('*/vis_data/scalars.json')
+    (losses,) = [line for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
+    assert np.isfinite(losses['loss']) and np.isfinite(losses['grad_norm'])
     checkpoint = torch.load(tmp_path / 'iter_1.pth', map_location='cpu', weights_only=False)
     assert all(weight.isfinite().all() for weight in checkpoint['state_dict'].values())
     out = tmp_path / 'predictions.npz'
-    predict(
-        config, tmp_path / 'iter_1.pth', '--split', 'val', *data, '--out', out,
-        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'val_dataloader.num_workers=0',
+    run(
+        'tools/test.py', config, str(tmp_path / 'iter_1.pth'), '--split', 'val', *data, '--out', str(out),
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0',
     )  # fmt: skip
     (image,) = load_predictions(out).images
     assert image.size == (520, 704)
     assert len(image) and image.soft_masks.shape[1:] == (28, 28)
-
-
-def tool(repo_root: Path, name: str) -> Callable[..., None]:
-    main = runpy.run_path(str(repo_root / 'tools' / name))['main']
-    return lambda *words: main([str(word) for word in words])

@@ -23,7 +23,7 @@ LIGHT = [
     'val_dataloader.persistent_workers=False',
     'test_dataloader.num_workers=0',
     'test_dataloader.persistent_workers=False',
-    'model.test_cfg.rcnn.max_per_img=20',
+    'model.test_cfg.rcnn.max_per_img=60',
     'model.test_cfg.rcnn.score_thr=0.0',
 ]
 

@@ -79,7 +79,7 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
 
 def test_views_of_tiles_are_told_and_stay_inside_the_image(plain: Path) -> None:
     views = load_predictions(plain / 'views.npz')
-    assert views.source['tta_views'] == ['none', 'rot90'] and views.source['tta_scales'] == [[704, 520]]
+    assert views.source['tta_views'] == ['none', 'rot90'] and views.source['tta_scales'] == [2.0]
     assert views.source['tiles'] == {'size': [90, 120], 'margin': 20, 'scale': 2.0}
     for image in views.images:
         # Of four tiles with up to 30 cells each.
