@@ -1,7 +1,8 @@
 """Which predictions files make a row of the results, and which do not go together."""
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +136,17 @@ def choose_baseline(rows: Sequence[ResultRow], name: str | None) -> ResultRow:
     if not with_masks:
         raise UsageError('no row has masks to score; predict with a model that draws them')
     if name is None:
-        return min(with_masks, key=lambda row: (not row.is_plain, not row.name.startswith('mrcnn_'), len(row.name)))
+        return min(with_masks, key=_simplicity)
     chosen = [row for row in with_masks if row.name == name]
     if not chosen:
         raise UsageError(f'--baseline {name}: no such row; there are {"; ".join(row.name for row in with_masks)}')
     return chosen[0]
+
+
+def _simplicity(row: ResultRow) -> tuple[bool, bool, int, int]:
+    """Sorts plain Mask R-CNNs first, of those the shortest label, of those the one of the shortest details."""
+    label, _, details = row.name.partition(' [')
+    return not row.is_plain, not label.startswith('mrcnn_'), len(label), len(details)
 
 
 def expected_folds(rows: Sequence[ResultRow], annotations: Path) -> list[int]:
@@ -179,6 +186,16 @@ def _unique_names(origins: Sequence[Origin]) -> dict[Origin, str]:
         own = dict(origin.details)
         keys = dict.fromkeys(key for details in alike for key in details)
         differing = [key for key in keys if len({details.get(key) for details in alike}) > 1]
-        told = [f'{key.split(": ")[-1]} {own.get(key, "unknown")}' for key in differing]
+        told = [f'{key.split(": ")[-1]} {_shortest(key, own, alike)}' for key in differing]
         names[origin] = f'{origin.label} [{", ".join(told)}]' if told else origin.label
     return names
+
+
+def _shortest(key: str, own: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> str:
+    """A detail; of a folder, what tells it from the others."""
+    value = own.get(key, 'unknown')
+    others = [details[key] for details in alike if key in details]
+    if not key.endswith('data') or value == 'unknown' or len({Path(folder).is_absolute() for folder in others}) > 1:
+        return value
+    shared = os.path.commonpath(others)
+    return os.path.relpath(value, shared) if shared not in others else value

@@ -81,6 +81,16 @@ def test_what_differs_is_not_put_together_and_is_named(tmp_path, put, run, told)
     assert all(re.fullmatch(rf'mrcnn_r18 \[{told} .+\]', name) for name in names)
 
 
+def test_folders_of_data_are_told_apart_by_where_they_part(tmp_path, put):
+    for place in ('annotations', 'round1/annotations'):
+        data = {'train': {'file': f'/far/road/{place}/fold0_train.json'}}
+        put(place, [image('a', [0.9])], model_source(fold=0, run={'data': data}))
+    rows = group_rows(find_files([tmp_path]))
+    assert {row.name for row in rows} == {'mrcnn_r18 [data annotations]', 'mrcnn_r18 [data round1/annotations]'}
+    # The simplest of the two is what others are compared with.
+    assert choose_baseline(rows, None).name == 'mrcnn_r18 [data annotations]'
+
+
 def test_a_joined_file_counts_only_without_its_folds(tmp_path, put):
     sources = [model_source(fold=0), model_source(fold=1)]
     joined = {'kind': 'joined', 'members': [{'name': str(n), 'source': source} for n, source in enumerate(sources)]}
