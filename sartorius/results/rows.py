@@ -143,10 +143,10 @@ def choose_baseline(rows: Sequence[ResultRow], name: str | None) -> ResultRow:
     return chosen[0]
 
 
-def _simplicity(row: ResultRow) -> tuple[bool, bool, int, int]:
-    """Sorts plain Mask R-CNNs first, of those the shortest label, of those the one of the shortest details."""
+def _simplicity(row: ResultRow) -> tuple[bool, bool, int, str, int]:
+    """Sorts plain Mask R-CNNs first, of those the shortest name, of those the shortest details."""
     label, _, details = row.name.partition(' [')
-    return not row.is_plain, not label.startswith('mrcnn_'), len(label), len(details)
+    return not row.is_plain, not label.startswith('mrcnn_'), len(label), label, len(details)
 
 
 def expected_folds(rows: Sequence[ResultRow], annotations: Path) -> list[int]:

@@ -87,7 +87,9 @@ def test_folders_of_data_are_told_apart_by_where_they_part(tmp_path, put):
         put(place, [image('a', [0.9])], model_source(fold=0, run={'data': data}))
     rows = group_rows(find_files([tmp_path]))
     assert {row.name for row in rows} == {'mrcnn_r18 [data annotations]', 'mrcnn_r18 [data round1/annotations]'}
-    # The simplest of the two is what others are compared with.
+    put('deeper', [image('a', [0.9])], {**model_source(fold=0, run={'recipe': 'mrcnn_r34'})})
+    rows = group_rows(find_files([tmp_path]))
+    # The simplest of them is what others are compared with.
     assert choose_baseline(rows, None).name == 'mrcnn_r18 [data annotations]'
 
 
