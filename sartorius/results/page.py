@@ -138,14 +138,20 @@ def _folds(row: ResultRow, folds: Sequence[int]) -> str:
 
 
 def _minutes(row: ResultRow) -> str:
-    """Minutes of training, all members together, on average over the folds."""
+    """Minutes of training, all members and the runs that they start from together, on average over the folds."""
     per_file = []
     for file in row.files:
-        minutes = [_run(model).get('minutes') for model in _distinct_models([file]).values()]
+        minutes = [own for model in _distinct_models([file]).values() for own in minutes_of_stages(_run(model))]
         if any(own is None for own in minutes):
             return NONE
         per_file.append(sum(minutes))
     return f'{mean(per_file):.1f}'
+
+
+def minutes_of_stages(run: Mapping[str, Any]) -> list[float | None]:
+    """Minutes of a run and of those, one behind the other, whose weights it starts from."""
+    first = (run.get('weights') or {}).get('run')
+    return [run.get('minutes'), *(minutes_of_stages(first) if first else [])]
 
 
 def _notes(rows: Sequence[RowScores], left_out: Sequence[ResultRow], facts: PageFacts) -> str:
@@ -258,7 +264,8 @@ def _method(baseline: RowScores, facts: PageFacts) -> str:
             'what another seed of the training would change.',
             "- *AP*, *AP50*: COCO's average precision of masks (of boxes where a row has no masks) of all cells before "
             'post-processing, classes counted, none left out for their number.',
-            '- *minutes*: of training, all members of a fusion together, on average over the folds.',
+            '- *minutes*: of training, all members of a fusion and the runs that they start from together, on average '
+            'over the folds.',
         ]
     )  # fmt: skip
 

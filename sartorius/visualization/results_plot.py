@@ -31,7 +31,7 @@ def plot_differences(path: str | Path, differences: Sequence[tuple[str, Estimate
         panel.plot(value.mean, place, 'o', color=colour, markersize=6)
     panel.set_yticks(range(len(ordered)), [name for name, _ in ordered], fontsize=9)
     panel.set_ylim(len(ordered) - 0.4, -0.6)
-    panel.set_title(f'mAP, difference from {baseline}', loc='left', fontsize=11)
+    figure.suptitle(f'mAP, difference from {baseline}', x=0.01, ha='left', fontsize=11)
     panel.set_xlabel(
         'Tuned on other folds. Bars: 95% intervals over wells. Grey: may be chance.', fontsize=9, color=MUTED
     )
