@@ -111,7 +111,7 @@ def check_memory(config: Config, model: nn.Module, split: SplitBoxes, report: Re
     except (NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
         # A part of another project's that torch cannot run without numbers: training may well work.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        report.add(OK, TOPIC, f'no estimate for this model ({reason})')
+        report.add(WARNING, TOPIC, f'no estimate for this model ({reason})')
         return
     processes = 1
     if torch.cuda.is_available():
