@@ -74,7 +74,7 @@ class _Planner:
     def add_round(self, number: int, previous: _Round | None) -> _Round:
         """All stages of a round; those above 0 train with pseudo-labels of the round before."""
         here = _Round(self.out / f'round{number}' if number else self.out, f'round{number}/' if number else '')
-        csv = self._add_pseudo_labels(here, previous) if previous else None
+        csv = self._add_pseudo_labels(number, here, previous) if previous else None
         self._add_prepare(here, csv)
         for recipe in self.settings.recipes:
             self._check_no_circle(recipe)
@@ -305,11 +305,12 @@ class _Planner:
         words += ('--sample', str(self.data.root / 'sample_submission.csv')) if self.data.sample else ()
         self._add(Stage('check', name, words, (str(out),), ()))
 
-    def _add_pseudo_labels(self, here: _Round, previous: _Round) -> Path:
+    def _add_pseudo_labels(self, number: int, here: _Round, previous: _Round) -> Path:
         """Labels of the unlabelled images, for each fold by the models that were held back from it."""
         out, files = here.folder / 'train.csv', [str(path) for path in previous.unlabelled]
         words = ('tools/pseudo_label.py', *files, '--train-csv', str(self.data.root / 'train.csv'))
-        words += ('--postprocess', str(previous.postprocess), '--out', str(out))
+        # Every round starts from the annotated images alone; its number does not follow from them.
+        words += ('--postprocess', str(previous.postprocess), '--out', str(out), '--round', str(number))
         facts = {'train.csv': self.data.train_sha256}
         inputs = (*files, str(previous.postprocess))
         self._add(Stage('pseudo', f'{here.prefix}labels', words, inputs, (str(out),), facts))
