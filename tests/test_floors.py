@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 # From the ground up; a package imports those before it and itself.
-LOWER = ['utils', 'masks', 'synthetic', 'annotations', 'predictions', 'evaluation', 'postprocess', 'fusion', 'results']
+LOWER = [
+    'utils',
+    'masks',
+    'synthetic',
+    'annotations',
+    'labels',
+    'predictions',
+    'evaluation',
+    'postprocess',
+    'fusion',
+    'results',
+]
 UPPER = ['visualization', 'datasets', 'models', 'engine', 'road']
 FLOORS = [*LOWER, *UPPER]
 HEAVY = {'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine'}

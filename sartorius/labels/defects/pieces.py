@@ -1,0 +1,40 @@
+"""Several pieces under one row: specks beside a cell, and cells in parts."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from scipy import ndimage
+
+from sartorius.labels.defects.base import Defect, with_crop
+from sartorius.labels.rules import Rules
+from sartorius.labels.structures import Finding, LabelledImage
+from sartorius.masks.crop import MaskCrop
+from sartorius.masks.pieces import drop_fragments, largest_piece
+
+_CORNERS_TOUCH = np.ones((3, 3), dtype=bool)
+
+
+def _piece_areas(crop: MaskCrop) -> list[int]:
+    """Pixels of each piece, the largest first."""
+    pieces, _ = ndimage.label(crop.mask, structure=_CORNERS_TOUCH)
+    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+
+
+def _find(image: LabelledImage, rules: Rules, specks: bool) -> Iterator[Finding]:
+    for label in image.labels:
+        first, *others = _piece_areas(label.crop)
+        chosen = [area for area in others if (area < rules.speck_fraction * first) == specks]
+        if not chosen:
+            continue
+        if specks:
+            mended = drop_fragments(label.crop, rules.speck_fraction, 0)
+            remark = f'{len(chosen)} of {sum(chosen):,} px beside {first:,} px'
+        else:
+            mended = largest_piece(label.crop)
+            remark = 'pieces of ' + ', '.join(f'{area:,}' for area in (first, *chosen)) + ' px'
+        yield Finding(image.image_id, (SPECK if specks else PIECES).name, label, with_crop(label, mended), remark)
+
+
+SPECK = Defect('speck', 'small pieces beside the cell', 'drops them', partial(_find, specks=True))
+PIECES = Defect('pieces', 'several large pieces under one row', 'keeps the largest', partial(_find, specks=False))
