@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 COMPETITION_OPTIONS = ('unlabelled_images', 'cell_types', 'defects')
 LIVECELL_OPTIONS = ('val_images',)
-DEFECTS = ('convex-filled', 'hollow', 'duplicated', 'missing')
+DEFECTS = (
+    'convex-filled', 'hollow', 'duplicated', 'missing', 'speck', 'pieces', 'sliver', 'overlapping', 'outsized',
+    'wrong-class', 'twice',
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=_defect,
         default=[],
         metavar='DEFECT=RATE',
-        help=f'competition: label defects to plant, of {", ".join(DEFECTS)}, each with its share of the cells',
+        help=f'competition: label defects to plant, of {", ".join(DEFECTS)}, each with its share of the cells; twice '
+        'with its share of the images',
     )
     parser.add_argument('--seed', type=int, default=0, help='the same seed and options give the same bytes')
     parser.add_argument('--workers', type=int, default=1, help='processes')

@@ -141,27 +141,28 @@ def _make_one(plan: DatasetPlan, folder: Path, job: _Job) -> _Made:
     made = make_image(origin.cell_type, plan.size, rng, plan.density, style=style)
     stem = origin.described_name if job.part == UNLABELLED else origin.image_id
     write_image(folder / FOLDERS[job.part] / f'{stem}.png', made.image)
-    clean_rows = [_row(origin, crop, plan.size) for crop in made.crops]
+    clean_rows = [_row(origin, origin.cell_type, crop, plan.size) for crop in made.crops]
     if job.part != TRAIN or not plan.defects.any():
         return _Made(origin.image_id, clean_rows, clean_rows, [])
     rows: list[str] = []
     defects: list[tuple[int | None, int, str]] = []
-    for cell in plant_defects(made.crops, plan.size, plan.defects, image_generator(plan.seed, 2, job.part, job.index)):
+    defect_rng = image_generator(plan.seed, 2, job.part, job.index)
+    for cell in plant_defects(made.crops, origin.cell_type, plan.size, plan.defects, defect_rng):
         if cell.defect is not None:
             defects.append((None if cell.crop is None else len(rows), cell.source, cell.defect))
         if cell.crop is not None:
-            rows.append(_row(origin, cell.crop, plan.size))
+            rows.append(_row(origin, cell.cell_type or origin.cell_type, cell.crop, plan.size))
     return _Made(origin.image_id, rows, clean_rows, defects)
 
 
-def _row(origin: Acquisition, crop: MaskCrop, size: Size) -> str:
+def _row(origin: Acquisition, cell_type: str, crop: MaskCrop, size: Size) -> str:
     return ','.join(
         (
             origin.image_id,
             kaggle_rle.encode(crop, size),
             str(size[1]),
             str(size[0]),
-            origin.cell_type,
+            cell_type,
             origin.plate_time,
             origin.sample_date,
             origin.sample_id,

@@ -25,7 +25,7 @@ def run(repo_root, *arguments, cwd):
 def test_a_data_set_is_made_from_any_folder(repo_root, tmp_path):
     done = run(
         repo_root, '--out', 'data', '--images', 2, '--test-images', 1, '--unlabelled-images', 1, '--size', '96x64',
-        '--cell-types', 'cort', '--defects', 'hollow=0.9', cwd=tmp_path,
+        '--cell-types', 'cort', '--defects', 'hollow=0.7', 'wrong-class=0.2', 'twice=0.1', cwd=tmp_path,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.startswith('data: 2 training images with ')

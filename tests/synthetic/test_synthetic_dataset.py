@@ -26,6 +26,16 @@ DEFECTIVE = DatasetPlan(
     defects=DefectRates(convex_filled=0.2, hollow=0.2, duplicated=0.2, missing=0.2),
     seed=1,
 )
+CELL_RATES = dict.fromkeys(('speck', 'pieces', 'sliver', 'overlapping', 'outsized', 'wrong_class'), 0.15)
+MORE_DEFECTIVE = DatasetPlan(
+    images=12,
+    test_images=1,
+    unlabelled_images=0,
+    size=(128, 160),
+    density=2,
+    defects=DefectRates(missing=0.1, twice=0.3, **CELL_RATES),
+    seed=1,
+)
 
 
 def read(path):
@@ -51,6 +61,12 @@ def made(tmp_path_factory):
 def defective(tmp_path_factory):
     out = tmp_path_factory.mktemp('defective') / 'data'
     return out, make_dataset(out, DEFECTIVE)
+
+
+@pytest.fixture(scope='module')
+def more_defective(tmp_path_factory):
+    out = tmp_path_factory.mktemp('more_defective') / 'data'
+    return out, make_dataset(out, MORE_DEFECTIVE)
 
 
 def test_layout(made):
@@ -197,6 +213,51 @@ def test_defects_are_listed_and_nothing_else_differs_from_the_truth(defective):
         unlisted.remove(listed)
     changed = {int(defect['clean_row']) for defect in defects if defect['defect'] != 'duplicated'}
     assert unlisted == [row for index, row in enumerate(clean) if index not in changed]
+
+
+def test_defects_of_all_names_point_at_their_rows(more_defective):
+    out, summary = more_defective
+    rows, clean, defects = read(out / 'train.csv'), read(out / 'train_clean.csv'), read(out / 'defects.csv')
+    names = {'missing', 'speck', 'pieces', 'sliver', 'overlapping', 'outsized', 'wrong-class', 'twice'}
+    assert {defect['defect'] for defect in defects} == names
+    assert len(defects) == summary.defects
+    extra = [defect for defect in defects if defect['defect'] in ('sliver', 'twice')]
+    missing = [defect for defect in defects if defect['defect'] == 'missing']
+    assert len(rows) == len(clean) + len(extra) - len(missing)
+    for defect in defects:
+        true = clean[int(defect['clean_row'])]
+        assert true['id'] == defect['id']
+        if defect['defect'] == 'missing':
+            assert defect['row'] == ''
+            continue
+        listed = rows[int(defect['row'])]
+        wrong_class = defect['defect'] == 'wrong-class'
+        assert (listed['cell_type'] != true['cell_type']) == wrong_class
+        assert (listed['annotation'] == true['annotation']) == wrong_class
+        same = set(COLUMNS) - {'annotation', 'cell_type'}
+        assert all(listed[name] == true[name] for name in same)
+    # What is not listed is the truth, in its order.
+    listed_rows = {int(defect['row']) for defect in defects if defect['row']}
+    replaced = {int(defect['clean_row']) for defect in defects} - {int(defect['clean_row']) for defect in extra}
+    unlisted = [row for index, row in enumerate(rows) if index not in listed_rows]
+    assert unlisted == [row for index, row in enumerate(clean) if index not in replaced]
+
+
+def test_images_are_annotated_twice_as_a_whole(more_defective):
+    out, _ = more_defective
+    clean, defects = read(out / 'train_clean.csv'), read(out / 'defects.csv')
+    twice = [defect for defect in defects if defect['defect'] == 'twice']
+    images = {defect['id'] for defect in twice}
+    assert 0 < len(images) < 12
+    assert [int(defect['clean_row']) for defect in twice] == [
+        index for index, row in enumerate(clean) if row['id'] in images
+    ]
+    assert all(defect['defect'] == 'twice' for defect in defects if defect['id'] in images)
+
+
+def test_defects_repeat_whatever_the_number_of_workers(more_defective, tmp_path):
+    make_dataset(tmp_path / 'again', MORE_DEFECTIVE, workers=2)
+    assert digests(tmp_path / 'again') == digests(more_defective[0])
 
 
 def test_defects_leave_images_and_test_truth_as_they_are(defective, tmp_path):

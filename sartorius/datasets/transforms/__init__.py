@@ -1,5 +1,6 @@
 """Transforms for images of cells; importing the package registers them with MMDetection."""
 
+from sartorius.datasets.transforms.break_astro_masks import BreakAstroMasks
 from sartorius.datasets.transforms.copy_paste import CellCopyPaste
 from sartorius.datasets.transforms.fill_mask_holes import FillMaskHoles
 from sartorius.datasets.transforms.flip_paste import FlipPaste
@@ -11,6 +12,7 @@ from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn, Ran
 from sartorius.datasets.transforms.random_tile import RandomTile
 
 __all__ = [
+    'BreakAstroMasks',
     'CellCopyPaste',
     'FillMaskHoles',
     'FlipPaste',
