@@ -20,6 +20,7 @@ class Rules:
         least_run: Shortest straight run, in pixels, that is taken for the end of a convex fill.
         least_likeness: Least IoU, in [0, 1], of a cell with the convex fill of its own outline.
         speck_fraction: A detached piece is a speck if it has less than this fraction of the largest piece's pixels.
+        piece_gap: Widest gap, in pixels, over which large pieces are joined.
         sliver_width: A cell that is nowhere wider, in pixels, is a sliver.
         double_iou: Least IoU, in (0, 1], of two annotations of one cell. In the competition's images pairs of cells get
             rarer up to .5 (85 between .4 and .5) and more frequent again above it (150 between .6 and .8).
@@ -31,13 +32,14 @@ class Rules:
     least_run: int = LEAST_RUN
     least_likeness: float = LEAST_LIKENESS
     speck_fraction: float = 0.05
+    piece_gap: int = 3
     sliver_width: int = 2
     double_iou: float = 0.5
     doubled_share: float = 0.5
     areas: Mapping[str, tuple[int, int]] = field(default_factory=lambda: dict(USUAL_AREAS))
 
     def __post_init__(self) -> None:
-        for name in ('least_run', 'sliver_width'):
+        for name in ('least_run', 'piece_gap', 'sliver_width'):
             if getattr(self, name) < 1:
                 raise InputError(f'{name} is {getattr(self, name)}; it must be at least 1 px')
         for name in ('least_likeness', 'speck_fraction', 'double_iou', 'doubled_share'):

@@ -39,3 +39,34 @@ def drop_fragments(crop: MaskCrop, least_fraction: float, least_area: float) -> 
     stays = (areas >= areas.max() * least_fraction) & (areas >= min(least_area, areas.max()))
     stays[0] = False
     return MaskCrop(stays[pieces], crop.x, crop.y)
+
+
+def join_pieces(crop: MaskCrop, greatest_gap: int) -> MaskCrop:
+    """The cell with its pieces joined where they lie close to each other.
+
+    Background goes to the cell where a closing covers it in one stretch that touches two pieces or more, so that the
+    rest of the outline stays as it is.
+
+    Args:
+        crop: Any crop.
+        greatest_gap: Widest gap, in pixels, that is closed.
+
+    Returns:
+        A crop of the same window; the cell itself, not a copy, if nothing was joined.
+    """
+    pieces, count = ndimage.label(crop.mask, structure=_CORNERS_TOUCH)
+    if count < 2:
+        return crop
+    # A square of this side fits into no gap that is narrower.
+    side = greatest_gap + 1
+    around = np.pad(crop.mask, side)
+    closed = ndimage.binary_closing(around, structure=np.ones((side, side)))[side:-side, side:-side]
+    stretches, _ = ndimage.label(closed & ~crop.mask, structure=_CORNERS_TOUCH)
+    mask = crop.mask.copy()
+    for number, window in enumerate(ndimage.find_objects(stretches), start=1):
+        rows, columns = (slice(max(0, side.start - 1), side.stop + 1) for side in window)
+        stretch = stretches[rows, columns] == number
+        near = ndimage.binary_dilation(stretch, structure=_CORNERS_TOUCH)
+        if np.unique(pieces[rows, columns][near & crop.mask[rows, columns]]).size > 1:
+            mask[rows, columns] |= stretch
+    return crop if np.array_equal(mask, crop.mask) else MaskCrop(mask, crop.x, crop.y)

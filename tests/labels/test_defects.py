@@ -73,9 +73,17 @@ def test_small_pieces_are_specks_and_large_ones_pieces():
     speck = the_only('speck', image)
     assert speck.remark == '1 of 1 px beside 41 px'
     assert speck.area_after == cell.area - 1
-    pieces = the_only('pieces', image)
+    pieces = the_only('pieces', image, Rules(piece_gap=2))
     assert pieces.remark == 'pieces of 41, 14 px'
     assert pieces.after.crop.area == 41
+
+
+def test_pieces_are_joined_over_a_narrow_gap():
+    halves = crop_of(' '.join(['######...######'] * 8))
+    joined = the_only('pieces', image_of([halves])).after.crop
+    assert (joined.mask == np.ones((8, 15), dtype=bool)).all()
+    apart = the_only('pieces', image_of([halves]), Rules(piece_gap=2)).after.crop
+    assert apart.area == 48
 
 
 def test_slivers_are_nowhere_wider_than_two_pixels():

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.pieces import drop_fragments, largest_piece
+from sartorius.masks.pieces import drop_fragments, join_pieces, largest_piece
 
 # Pieces of 4, 2 and 1 pixels; the first hangs together by a corner.
 THREE = '##...# ..##.# ...... #.....'
@@ -73,3 +74,33 @@ def test_the_largest_piece_always_stays_and_no_pixel_is_added(mask, fraction):
     assert (largest <= kept).all()
     assert (kept <= mask).all()
     assert kept.any() == mask.any()
+
+
+@pytest.mark.parametrize(
+    ('cell', 'gap', 'joined'),
+    [
+        (ONE, 3, ONE),
+        ('###..### ###..### ###..###', 2, '######## ######## ########'),
+        ('###...### ###...### ###...###', 2, '###...### ###...### ###...###'),
+        ('###...### ###...### ###...###', 3, '######### ######### #########'),
+        # A notch in the outline of one piece is no gap between two.
+        (
+            '###.### ###.### ####### ....... ....... ....... #######',
+            1,
+            '###.### ###.### ####### ....... ....... ....... #######',
+        ),
+    ],
+)
+def test_join_pieces(cell, gap, joined):
+    result = join_pieces(crop_of(cell), gap)
+    np.testing.assert_array_equal(result.mask, crop_of(joined).mask)
+    assert (result.x, result.y) == (5, 7)
+
+
+@given(npst.arrays(bool, st.tuples(st.integers(0, 9), st.integers(0, 9))), st.integers(1, 4))
+def test_joining_adds_pixels_only_and_never_a_piece(mask, gap):
+    crop = MaskCrop(mask, 0, 0)
+    joined = join_pieces(crop, gap)
+    assert not (crop.mask & ~joined.mask).any()
+    pieces = [ndimage.label(some.mask, structure=np.ones((3, 3)))[1] for some in (crop, joined)]
+    assert pieces[1] < pieces[0] or joined is crop
