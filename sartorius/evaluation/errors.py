@@ -76,7 +76,7 @@ def analyse_errors(truth: Mapping[str, ImageAnnotations], found: Mapping[str, Se
         true = truth[image_id]
         sides = (true.crops, found.get(image_id, ()))
         errors = classify_cells(*sides, true.size)
-        measures = [_measure_cells(crops, true.size) for crops in sides]
+        measures = [measure_cells(crops, true.size) for crops in sides]
         at_border = np.zeros(len(errors.category), dtype=bool)
         for groups, measure in zip((errors.truth_group, errors.found_group), measures, strict=True):
             at_border[groups[measure['border']]] = True
@@ -144,7 +144,7 @@ def _scores_put_right(
     return single, steps
 
 
-def _measure_cells(crops: Sequence[MaskCrop], size: Size) -> dict[str, NDArray]:
+def measure_cells(crops: Sequence[MaskCrop], size: Size) -> dict[str, NDArray]:
     """Area, centroid and contact with the border of each cell's part inside the image."""
     packed = PackedMasks.from_crops(crops).clipped(size).tight()
     x1, y1, x2, y2 = packed.windows.T

@@ -150,7 +150,7 @@ def _crop(report: Report, row: object, numbers: Mapping[str, int], picture: NDAr
     members = cells[(cells['image_id'] == row.image_id) & (cells['group'] == row.group)]
     own = {side: set((members.loc[members['side'] == side, 'number'] - 1).tolist()) for side in sides}
     size = picture.shape
-    x1, y1, x2, y2 = _view([sides[side][index].tight() for side in sides for index in own[side]], size)
+    x1, y1, x2, y2 = view_around([sides[side][index].tight() for side in sides for index in own[side]], size)
     paths = []
     for side, crops in sides.items():
         for index, crop in enumerate(crops):
@@ -171,11 +171,13 @@ def _crop(report: Report, row: object, numbers: Mapping[str, int], picture: NDAr
     )
 
 
-def _view(crops: Iterable[MaskCrop], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def view_around(
+    crops: Iterable[MaskCrop], size: tuple[int, int], margin: int = MARGIN, smallest: int = SMALLEST_VIEW
+) -> tuple[int, int, int, int]:
     """Square window ``x1, y1, x2, y2`` around some cells, moved into the image, and cut where it is larger."""
     windows = np.array([crop.window for crop in crops if crop.mask.size] or [(0, 0, size[1], size[0])])
     low, high = windows[:, :2].min(axis=0), windows[:, 2:].max(axis=0)
-    side = max(int((high - low).max()) + 2 * MARGIN, SMALLEST_VIEW)
+    side = max(int((high - low).max()) + 2 * margin, smallest)
     (x1, x2), (y1, y2) = (
         _span((start + end) / 2, side, length)
         for start, end, length in zip(low.tolist(), high.tolist(), size[::-1], strict=True)

@@ -67,13 +67,14 @@ def test_a_filled_bay_is_cut():
 
 
 def test_small_pieces_are_specks_and_large_ones_pieces():
-    # 40 px, then 1 px (2.5 %) and 12 px (30 %); the diagonal neighbour belongs to the first.
-    cell = crop_of('########...## ########...## ########...## ########...## ########...## ........#..## #..........##')
+    # 41 px, 14 px (34 %) and 1 px (2.4 %); the diagonal neighbour belongs to the first.
+    rows = ['########...##'] * 5 + ['........#..##', '...........##', '.............', '#............']
+    cell = crop_of(' '.join(rows))
     image = image_of([cell])
     speck = the_only('speck', image)
     assert speck.remark == '1 of 1 px beside 41 px'
     assert speck.area_after == cell.area - 1
-    pieces = the_only('pieces', image, Rules(piece_gap=2))
+    pieces = the_only('pieces', image, Rules(piece_gap=1))
     assert pieces.remark == 'pieces of 41, 14 px'
     assert pieces.after.crop.area == 41
 

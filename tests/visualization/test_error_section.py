@@ -12,7 +12,14 @@ from sartorius.evaluation.errors import analyse_errors
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.visualization.error_section import MARGIN, SMALLEST_VIEW, _view, costliest, error_section, main_errors
+from sartorius.visualization.error_section import (
+    MARGIN,
+    SMALLEST_VIEW,
+    costliest,
+    error_section,
+    main_errors,
+    view_around,
+)
 from sartorius.visualization.gallery import ERROR_COLORS, Example, card, color_rules
 from sartorius.visualization.report_data import Report, gather
 
@@ -153,7 +160,7 @@ def test_neighbours_are_faint(report) -> None:
     ],
 )
 def test_view_around_cells(crops, view) -> None:
-    assert _view(crops, SIZE) == view
+    assert view_around(crops, SIZE) == view
 
 
 def test_main_error_of_each_image(report) -> None:
