@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and writes the page."""
     parser = make_parser(
         'Write an HTML page (one file, needs no network) that shows what was found, and how good it is where '
-        'annotations are given.',
+        'annotations are given. What the annotations themselves are like, tools/data_report.py shows.',
         'python tools/report.py work_dirs/fused.npz --images data/sartorius/train --annotations '
         'data/sartorius/train.csv --out work_dirs/report',
     )

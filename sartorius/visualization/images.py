@@ -38,12 +38,21 @@ def read_for_display(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         InputError: The file is no readable image.
     """
+    return for_display(read_grey(path))
+
+
+def read_grey(path: str | Path) -> NDArray[np.generic]:
+    """Grey levels of an image file as they are: ``(height, width)`` of the file's own depth.
+
+    Raises:
+        InputError: The file is no readable image.
+    """
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f'{path} cannot be read as an image; it is damaged or of a format that OpenCV does not know')
     if image.ndim == 3:
         image = image[..., 0] if image.shape[2] < 3 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
-    return for_display(image)
+    return image
 
 
 def for_display(image: NDArray[np.generic]) -> NDArray[np.uint8]:
