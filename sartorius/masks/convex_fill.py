@@ -1,4 +1,4 @@
-"""What the annotation tool did to the astrocytes: outlines filled as if they were convex."""
+"""What the annotation tool did to all masks, and astrocytes show: outlines filled as if they were convex."""
 
 import cv2
 import numpy as np
