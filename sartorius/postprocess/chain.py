@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sartorius.postprocess.steps import STEPS, MaskThreshold, RemoveOverlap, Step, drop_unusable
+from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean
@@ -128,6 +129,19 @@ def in_project_classes(predictions: PredictionSet) -> PredictionSet:
     order = np.array([CELL_TYPES.index(name) for name in predictions.classes], dtype=np.int64)
     images = tuple(replace(image, labels=order[image.labels]) for image in predictions.images)
     return replace(predictions, images=images, classes=CELL_TYPES)
+
+
+def load_in_project_classes(path: Path) -> PredictionSet:
+    """Reads a predictions file, its labels in the order of the cell types.
+
+    Raises:
+        InputError: No sound predictions file, or a class that is none of the cell types; the message names the file.
+    """
+    try:
+        return in_project_classes(load_predictions(path))
+    except InputError as error:
+        name = display_path(path)
+        raise InputError(str(error) if str(error).startswith(name) else f'{name}: {error}') from None
 
 
 def _build_step(place: int, entry: object) -> Step:

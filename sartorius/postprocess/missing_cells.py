@@ -12,11 +12,11 @@ from sartorius.annotations.train_csv import TrainCSV, read_train_csv
 from sartorius.evaluation.missing import NEVER_FOUND_COLUMNS, Findings, MissingCells, look
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
-from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.chain import Chain, load_in_project_classes
 from sartorius.postprocess.steps import with_crops
 from sartorius.postprocess.submit import finish
 from sartorius.predictions.out_of_fold import check_out_of_fold
-from sartorius.predictions.store import load_predictions, read_header
+from sartorius.predictions.store import read_header
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -95,7 +95,7 @@ def collect(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, li
     """
     findings: dict[str, list[Findings]] = {}
     for path in paths:
-        predictions = _load(path)
+        predictions = load_in_project_classes(path)
         _check_images(predictions, display_path(path), labels)
         found = finish(predictions, chain)
         for image in progress(predictions.images, display_path(path)):
@@ -149,14 +149,6 @@ def _rows_of(table: TrainCSV) -> dict[str, tuple[int, ...]]:
     lines = sorted(line for image in images for line in (*image.lines, *image.empty_lines))
     rows = {line: row for row, line in enumerate(lines)}
     return {image_id: tuple(rows[line] for line in image.lines) for image_id, image in table.images.items()}
-
-
-def _load(path: Path) -> PredictionSet:
-    try:
-        return in_project_classes(load_predictions(path))
-    except InputError as error:
-        name = display_path(path)
-        raise InputError(str(error) if str(error).startswith(name) else f'{name}: {error}') from None
 
 
 def _check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:

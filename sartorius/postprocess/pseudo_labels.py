@@ -11,12 +11,11 @@ import numpy as np
 from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_details, replace_pseudo_rows
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, read_train_csv
-from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.chain import Chain, load_in_project_classes
 from sartorius.postprocess.pseudo_rules import ANNOTATED, Balance, PseudoRules, Verdict, apply_balance, judge
 from sartorius.postprocess.pseudo_summary import LabelledFold, summarise
 from sartorius.predictions.held_back import HeldBack, check_unlabelled, read_held_back
-from sartorius.predictions.store import load_predictions, read_header
-from sartorius.predictions.structures import PredictionSet
+from sartorius.predictions.store import read_header
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -114,7 +113,7 @@ def _label(path: Path, held_back: HeldBack | None, kept: Sequence[TrainImage], r
     by_people = {image.cells.image_id for image in kept}
     least_cells = _least_cells(kept)
     annotated = Counter(image.cell_type for image in kept if not image.is_pseudo)
-    predictions = _load(path)
+    predictions = load_in_project_classes(path)
     verdicts = []
     for image in progress(predictions.images, display_path(path)):
         if image.image_id in by_people:
@@ -127,14 +126,6 @@ def _label(path: Path, held_back: HeldBack | None, kept: Sequence[TrainImage], r
             'pseudo-labels are for images without annotations: predict with tools/test.py --split unlabelled'
         )
     return LabelledFold(path, held_back, tuple(apply_balance(verdicts, annotated, request.balance)))
-
-
-def _load(path: Path) -> PredictionSet:
-    try:
-        return in_project_classes(load_predictions(path))
-    except InputError as error:
-        name = display_path(path)
-        raise InputError(str(error) if str(error).startswith(name) else f'{name}: {error}') from None
 
 
 def _least_cells(kept: Sequence[TrainImage]) -> dict[str, int]:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.utils.cli import run_tool
-
 Tool = Callable[..., tuple[int, str, str]]
 
 
@@ -26,20 +24,12 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def report(repo_root: Path, tmp_path, monkeypatch, capsys) -> Tool:
+def report(repo_root: Path, tmp_path, monkeypatch, in_process) -> Tool:
     """Runs the command in an empty folder."""
     main = runpy.run_path(str(repo_root / 'tools/data_report.py'))['main']
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            run_tool(lambda: main(words))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run
+    return in_process(main)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -13,7 +13,6 @@ from sartorius.evaluation.metric import score_images
 from sartorius.predictions.coco_results import area_average
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.cli import run_tool
 
 SIZE = (60, 80)
 SIZES = {'a': SIZE, 'b': SIZE}
@@ -33,21 +32,13 @@ def made_predictions(classes=('shsy5y', 'astro', 'cort'), **source) -> Predictio
 
 
 @pytest.fixture
-def submit(repo_root, tmp_path, monkeypatch, capsys):
+def submit(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command in an empty folder, which stands for work_dirs too; gives exit code, output and errors."""
     main = runpy.run_path(str(repo_root / 'tools' / 'make_submission.py'))['main']
     monkeypatch.setitem(main.__globals__, 'WORK_DIRS', tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            run_tool(lambda: main(arguments))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run
+    return in_process(main)
 
 
 def areas(path, image_id: str = 'a') -> list[int]:

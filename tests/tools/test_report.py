@@ -11,13 +11,12 @@ from sartorius.annotations.train_csv import TrainImage, write_train_csv
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.cli import run_tool
 
 SIZE = (50, 80)
 
 
 @pytest.fixture
-def report(repo_root, tmp_path, monkeypatch, capsys):
+def report(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command in a folder with predictions.npz, train.csv and images/one.png; one cort cell, found."""
     box = np.array([[5, 5, 25, 25]], dtype=np.float32)
     cells = ImagePredictions(
@@ -32,15 +31,7 @@ def report(repo_root, tmp_path, monkeypatch, capsys):
     main = runpy.run_path(str(repo_root / 'tools/report.py'))['main']
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            run_tool(lambda: main(arguments))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run
+    return in_process(main)
 
 
 def test_a_scored_report(report, tmp_path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.utils.cli import run_tool
 from sartorius.utils.files import sha256_of
 from tests.results.conftest import image, model_source, put, truth_file  # noqa: F401
 
@@ -15,20 +14,12 @@ RIGHT, HALF, POOR = [0.9, 0.8], [0.7, 0.6, 0.9, 0.8], [0.9]
 
 
 @pytest.fixture
-def results(repo_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+def results(repo_root: Path, tmp_path: Path, monkeypatch, in_process) -> Callable[..., tuple[int, str, str]]:
     """Runs the tool; gives back exit code, output and errors."""
     main = runpy.run_path(str(repo_root / 'tools' / 'results.py'))['main']
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            run_tool(lambda: main(arguments))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run
+    return in_process(main)
 
 
 @pytest.fixture

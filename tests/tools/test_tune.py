@@ -13,14 +13,13 @@ from sartorius.postprocess.chain import load_chain
 from sartorius.postprocess.search import settings_of
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.cli import run_tool
 
 SIZE = (40, 200)
 PNG = b'\x89PNG'
 
 
 @pytest.fixture
-def tune(repo_root, tmp_path, monkeypatch, capsys):
+def tune(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command in a folder with predictions.npz and train.csv, which stands for work_dirs too.
 
     Four cort images: true cells of 12x12 px score .3 and more, false ones .1. The baseline's threshold of .55 drops
@@ -42,15 +41,7 @@ def tune(repo_root, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(main.__globals__, 'WORK_DIRS', tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            run_tool(lambda: main(arguments))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run
+    return in_process(main)
 
 
 def test_writes_a_chain_that_the_other_commands_take_and_pictures(tune, tmp_path):
