@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from sartorius.annotations.reading import load_annotations, load_cell_types
-from sartorius.evaluation.box_ap import score_boxes
+from sartorius.evaluation.coco_ap import score_boxes
 from sartorius.evaluation.metric import score_images
 from sartorius.models.convert import most_cells, to_image_predictions
 from sartorius.predictions.store import save_predictions
@@ -80,7 +80,7 @@ class BoxMetric(CompetitionMetric):
     """Average precision of boxes, for detectors that find no masks and so have no competition mAP.
 
     Takes what :class:`CompetitionMetric` takes. Reports ``boxes/AP``, ``boxes/AP50``, ``boxes/AP75`` and one figure a
-    class (:func:`sartorius.evaluation.box_ap.score_boxes`); all boxes that the model finds count.
+    class (:func:`sartorius.evaluation.coco_ap.score_boxes`); all boxes that the model finds count.
     """
 
     default_prefix = 'boxes'

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.box_ap import score_boxes
-from sartorius.evaluation.mask_ap import FoundMask, encode_found, score_masks
+from sartorius.evaluation.coco_ap import FoundMask, encode_found, score_boxes, score_masks
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.choice import NO_CLASS, ScoreTables, cross_validate, draw_folds
 from sartorius.postprocess.estimates import Estimate, estimate

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.box_ap import score_boxes
+from sartorius.evaluation.coco_ap import score_boxes
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.box_ap import score_boxes
-from sartorius.evaluation.mask_ap import encode_found, score_masks
+from sartorius.evaluation.coco_ap import encode_found, score_boxes, score_masks
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError

@@ -1,0 +1,166 @@
+"""COCO's average precision of boxes and of masks, with every found cell counted.
+
+Source: https://cocodataset.org/#detection-eval. COCO's own stops at 100 cells an image, at which 300 perfect ones have
+an AP of .337. Classes count here, as they do not in the competition's score, and scores count only by their order.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.masks.coco_rle import CocoRLE, encode
+from sartorius.masks.paste import binarise
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError
+
+FoundMask = tuple[CocoRLE, int, float]
+"""A found cell: mask, label, score."""
+
+Cells = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Cells by image id, with the fields that pycocotools wants but for ``id``, ``image_id`` and ``iscrowd``."""
+
+
+def score_boxes(
+    truth: Mapping[str, ImageAnnotations],
+    found: Mapping[str, ImagePredictions],
+    classes: Sequence[str] = CELL_TYPES,
+) -> dict[str, float]:
+    """Average precision of boxes, for a detector that finds no masks. A true box is that of a cell's mask.
+
+    Args:
+        truth: True cells by image id.
+        found: Found cells by image id, of which boxes, scores and labels count; images that are missing have none.
+        classes: Class names in the order of the labels of both.
+
+    Returns:
+        ``AP``: mean over the IoU thresholds .50, .55, ... .95 and over the classes that have true cells; ``AP50`` and
+        ``AP75``: that at one threshold; and by the name of each of these classes its mean over the thresholds.
+
+    Raises:
+        InputError: Predictions of images that have no truth, or no true cell at all.
+    """
+    true_boxes = {
+        image_id: [
+            _with_box(crop.tight().window, label)
+            for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
+        ]
+        for image_id, image in truth.items()
+    }
+    found_boxes = {
+        image_id: [
+            {**_with_box(box, label), 'score': score}
+            for box, label, score in zip(
+                image.boxes.tolist(), image.labels.tolist(), image.scores.tolist(), strict=True
+            )
+        ]
+        for image_id, image in found.items()
+    }
+    return _average_precision('bbox', truth, true_boxes, found_boxes, classes)
+
+
+def encode_found(image: ImagePredictions) -> list[FoundMask]:
+    """The cells of an image as :func:`score_masks` takes them: soft masks cut at .5, or the crops where there are some.
+
+    Far smaller than the predictions, so that a whole image set can be held.
+    """
+    crops = binarise(image.soft_masks, image.boxes, image.size) if image.crops is None else image.crops
+    return [
+        (encode(crop, image.size), int(label), float(score))
+        for crop, label, score in zip(crops, image.labels, image.scores, strict=True)
+    ]
+
+
+def score_masks(
+    truth: Mapping[str, ImageAnnotations],
+    found: Mapping[str, Sequence[FoundMask]],
+    classes: Sequence[str] = CELL_TYPES,
+) -> dict[str, float]:
+    """Average precision of masks.
+
+    Args:
+        truth: True cells by image id.
+        found: Found cells by image id (:func:`encode_found`); images that are missing have none.
+        classes: Class names in the order of the labels of both.
+
+    Returns:
+        As :func:`score_boxes`.
+
+    Raises:
+        InputError: Cells of an image that has no truth, or no true cell at all.
+    """
+    true_masks = {
+        image_id: [
+            _with_mask(encode(crop, image.size), label)
+            for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
+        ]
+        for image_id, image in truth.items()
+    }
+    found_masks = {
+        image_id: [{**_with_mask(rle, label), 'score': score} for rle, label, score in cells]
+        for image_id, cells in found.items()
+    }
+    return _average_precision('segm', truth, true_masks, found_masks, classes)
+
+
+def _average_precision(
+    kind: str, truth: Mapping[str, ImageAnnotations], true: Cells, found: Cells, classes: Sequence[str]
+) -> dict[str, float]:
+    """Scores cells by their ``bbox`` or ``segm``."""
+    unknown = sorted(set(found) - set(truth))
+    if unknown:
+        raise InputError(f'image {unknown[0]} was predicted, and has no annotations to score its cells against')
+    if not any(map(len, truth.values())):
+        raise InputError('no true cell in any image; there is nothing to score found ones against')
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(_as_coco(truth, true, classes), _as_coco(truth, found, classes), kind)
+        evaluation.params.maxDets = [max(map(len, found.values()), default=0)]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float('inf')]], ['all']
+        evaluation.evaluate()
+        evaluation.accumulate()
+    # Thresholds, recalls, classes; -1 where a class has no true cells.
+    precision = evaluation.eval['precision'][:, :, :, 0, 0]
+    present = np.flatnonzero((precision >= 0).all(axis=(0, 1))).tolist()
+    by_threshold = precision[:, :, present].mean(axis=(1, 2))
+    scores = {'AP': by_threshold.mean(), 'AP50': by_threshold[0], 'AP75': by_threshold[5]}
+    scores |= {classes[label]: precision[:, :, label].mean() for label in present}
+    return {name: float(score) for name, score in scores.items()}
+
+
+def _with_box(box: Sequence[float], label: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = box
+    return {'category_id': label, 'bbox': [x1, y1, x2 - x1, y2 - y1], 'area': (x2 - x1) * (y2 - y1)}
+
+
+def _with_mask(rle: CocoRLE, label: int) -> dict[str, Any]:
+    return {'category_id': label, 'segmentation': rle, 'area': int(coco_mask.area(rle))}
+
+
+def _as_coco(truth: Mapping[str, ImageAnnotations], cells: Cells, classes: Sequence[str]) -> COCO:
+    coco = COCO()
+    coco.dataset = {
+        'images': [
+            {'id': number, 'height': image.size[0], 'width': image.size[1]}
+            for number, image in enumerate(truth.values())
+        ],
+        'categories': [{'id': label, 'name': name} for label, name in enumerate(classes)],
+        'annotations': list(_annotations(truth, cells)),
+    }
+    coco.createIndex()
+    return coco
+
+
+def _annotations(truth: Mapping[str, ImageAnnotations], cells: Cells) -> Iterator[dict[str, Any]]:
+    # Ids start at 1: to pycocotools, what is matched to the id 0 is not matched.
+    number = 0
+    for place, image_id in enumerate(truth):
+        for cell in cells.get(image_id, ()):
+            number += 1
+            yield {**cell, 'id': number, 'image_id': place, 'iscrowd': 0}
