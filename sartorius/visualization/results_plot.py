@@ -32,9 +32,9 @@ def plot_differences(path: str | Path, differences: Sequence[tuple[str, Estimate
     panel.set_yticks(range(len(ordered)), [name for name, _ in ordered], fontsize=9)
     panel.set_ylim(len(ordered) - 0.4, -0.6)
     figure.suptitle(f'mAP, difference from {baseline}', x=0.01, ha='left', fontsize=11)
-    panel.set_xlabel(
-        'Tuned on other folds. Bars: 95% intervals over wells. Grey: may be chance.', fontsize=9, color=MUTED
-    )
+    # Of the figure, as the title is: beside long names the panel is too narrow for it.
+    note = 'Tuned on other folds. Bars: 95% intervals over wells. Grey: may be chance.'
+    figure.supxlabel(note, x=0.01, ha='left', fontsize=9, color=MUTED)
     panel.grid(axis='x', color=LINE, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(colors=MUTED, length=0)
