@@ -10,7 +10,7 @@ import numpy as np
 
 from sartorius.labels.cleaning import Cleaning
 from sartorius.labels.structures import Finding
-from sartorius.labels.table import LabelTable, decode_row, parse_row, read_raw_rows, row_text, size_of_row
+from sartorius.labels.table import LabelTable, RawRow, decode_row, parse_row, read_raw_rows, row_text, size_of_row
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
@@ -126,7 +126,9 @@ def undo_edits(cleaned: str | Path, edits: Sequence[Edit], undone: Callable[[Edi
             current = again[-1].text_after if again else row_edits[0].text_before
             staying += again
         texts.append(current)
-    return header.text + ''.join(texts) + tail, staying
+    # The last row of a file may have no line end; when it is put back, another may follow by now.
+    ended = [text if not text or text.endswith(('\n', '\r')) else f'{text}\n' for text in texts[:-1]]
+    return header.text + ''.join([*ended, *texts[-1:]]) + tail, staying
 
 
 def write_log(path: str | Path, edits: Iterable[Edit]) -> None:
@@ -186,26 +188,21 @@ def _made_again(text: str, edits: Sequence[Edit], columns: Mapping[str, int]) ->
     again = []
     for edit in edits:
         row = parse_row(text)
-        before = decode_row(row, columns)
-        if not edit.text_after:
-            after, area, iou = '', 0, 0.0
-        else:
-            edited_from, edited_to = parse_row(edit.text_before), parse_row(edit.text_after)
-            size = size_of_row(row, columns)
-            masks = (
-                crop.to_full(size)
-                for crop in (before, decode_row(edited_from, columns), decode_row(edited_to, columns))
-            )
-            now, old, new = masks
-            mask = (now | (new & ~old)) & ~(old & ~new)
-            area, shared = np.count_nonzero(mask), np.count_nonzero(mask & now)
-            iou = shared / max(np.count_nonzero(mask | now), 1)
-            names = [parsed.fields[columns['cell_type']] for parsed in (edited_from, edited_to, row)]
-            cell_type = names[1] if names[0] != names[1] else names[2]
-            code = kaggle_rle.encode(MaskCrop.from_full(mask), size)
-            after = row_text(row, columns, code, cell_type)
-        again.append(
-            replace(edit, area_before=before.area, area_after=int(area), iou=iou, text_before=text, text_after=after)
-        )
+        now = decode_row(row, columns)
+        after, area, iou = ('', 0, 0.0) if not edit.text_after else _edited(row, now, edit, columns)
+        again.append(replace(edit, area_before=now.area, area_after=area, iou=iou, text_before=text, text_after=after))
         text = after
     return again
+
+
+def _edited(row: RawRow, now: MaskCrop, edit: Edit, columns: Mapping[str, int]) -> tuple[str, int, float]:
+    """A row with what an edit once did to it: its text, the area of its mask, and the IoU with the mask ``now``."""
+    size = size_of_row(row, columns)
+    first, last = parse_row(edit.text_before), parse_row(edit.text_after)
+    current, old, new = (crop.to_full(size) for crop in (now, decode_row(first, columns), decode_row(last, columns)))
+    mask = (current | (new & ~old)) & ~(old & ~new)
+    shared, either = np.count_nonzero(mask & current), np.count_nonzero(mask | current)
+    names = [each.fields[columns['cell_type']] for each in (row, first, last)]
+    cell_type = names[0] if names[1] == names[2] else names[2]
+    text = row_text(row, columns, kaggle_rle.encode(MaskCrop.from_full(mask), size), cell_type)
+    return text, int(np.count_nonzero(mask)), shared / max(either, 1)

@@ -117,6 +117,16 @@ def test_rows_added_since_and_rows_without_edits_may_have_changed(cleaned):
     assert text == source.read_text() + 'new,1 2,80,60,cort\n'
 
 
+def test_a_last_row_without_a_line_end_is_put_back_as_a_row_of_its_own(write_csv, tmp_path):
+    source = write_csv({'a': [(block(0, 0, 9, 9), 'cort'), (block(0, 0, 9, 9), 'cort')]}, last='')
+    table = read_label_table(source)
+    edits = edits_of(table, clean(table.images, ['double']))
+    path = tmp_path / 'clean.csv'
+    path.write_text(edited_text(table, edits) + 'new,1 2,80,60,cort\n')
+    text, _ = undo_edits(path, edits, lambda edit: True)
+    assert text == source.read_text() + '\nnew,1 2,80,60,cort\n'
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
