@@ -5,8 +5,9 @@
 
 # So that `python` and `torchrun` are those of the project, whatever is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
-# Tests run side by side, a file to a process, each on one thread. More than four processes would want much memory.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+# Tests run side by side, a file to a process, each on one thread, in the order of tests/conftest.py. More than four
+# processes would want much memory.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -16,6 +16,12 @@ settings.register_profile('no-deadline', deadline=None)
 settings.load_profile('no-deadline')
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, and of these the tools' whole roads: one that starts last is waited for alone."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != 'tools'))
+
+
 @pytest.fixture(scope='session')
 def real_data() -> Path:
     """Folder of the competition's data, from the environment variable SARTORIUS_DATA."""
