@@ -8,6 +8,10 @@ import pytest
 from measure import MOST_RUNS, Benchmark, Measurement, Side, run_watched
 
 
+# They start processes and wait for them.
+pytestmark = pytest.mark.slow
+
+
 def benchmark(ours: Callable[..., Any], theirs: Callable[..., Any] | None, **others: Any) -> Benchmark:
     return Benchmark('theme/what', 'work', 'peer', ours, theirs, same=lambda a, b: f'{a} and {b}', **others)
 
