@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from measure import MOST_RUNS, Benchmark, Measurement, Side, run_watched
 
-
 # They start processes and wait for them.
 pytestmark = pytest.mark.slow
 
