@@ -7,8 +7,8 @@ the other. Both sides are followed downward from the topmost vertex. So
 - a bay that opens down is filled to one row above the tip of the shorter of its two legs. The fill ends in a straight
   run, and the outline that bounded the bay is covered.
 
-All masks of the competition were drawn so. Of the 41,073 rows tried none of the classes shsy5y and cort has a bay that
-opens down and is deeper than that one row, and 16 of astro; turned upside down, thousands do.
+All masks of the competition were drawn so. Of the 41,073 rows tried, holes filled, 52 have an IoU below .99 with the
+convex fill of their own outline, and 1 below .95; turned upside down, 2,435 and 1,182 have.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ all checks 1,360 masks are mended upright, and 67 upside down, which lose 158,00
 
 LEAST_LIKENESS = 0.99
 """Least IoU of a solid mask with the convex fill of its own outline, from which on it is taken for such a fill. The
-masks of the competition that end in a run keep .995 in 99 of 100 cases; turned upside down, one in two does."""
+masks of the competition that end in a run keep .992 in 99 of 100 cases; of those that do so upside down, every second
+one comes out below .95."""
 
 _DEPTH = 11.0
 """How far from the visible outline a bay begins; see :func:`_bay_of`. Found on the outlines of 10,175 astrocytes,
