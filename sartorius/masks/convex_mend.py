@@ -98,7 +98,8 @@ def mend_convex_fill(
     that the fill left hollow are not filled here: :func:`sartorius.masks.holes.fill_holes` does that, before or after.
 
     On the outlines of 2,611 astrocytes that a fill changes upside down, IoU with the truth rises from .928 to .946
-    (.830 to .878 for those below .95). A gradient-boosted model of 13 features reached .949 (.890).
+    (.830 to .878 for those below .95). On 1,011 of them that it had not learnt from, a gradient-boosted model of 13
+    features reached .949 (.890), this formula .943 (.874).
 
     Args:
         crop: Any crop; holes count as filled for what is looked at, and stay as they are.
