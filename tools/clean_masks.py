@@ -63,6 +63,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         _refuse(options, ('only', 'only_images'), 'it goes with --undo')
         if options.out is None:
             _refuse(options, ('mend', 'log'), 'it needs --out: the CSV to write')
+        if options.report is None:
+            _refuse(options, ('images',), 'it goes with --report')
     if options.out is not None and options.out.resolve() == options.train_csv.resolve():
         raise UsageError(f'--out {display_path(options.out)} is the file that is read; name another')
     return options
@@ -79,9 +81,8 @@ def _clean(options: argparse.Namespace) -> None:
     chosen = options.mend or SAFE_DEFECTS
     mend = tuple(DEFECTS) if 'all' in chosen else tuple(chosen)
     rules = Rules(areas={**USUAL_AREAS, **dict(options.areas)})
-    images = options.images
-    if images is not None and not images.is_dir():
-        raise UsageError(f'{display_path(images)} is not a folder; name the one that holds the images')
+    if options.images is not None and not options.images.is_dir():
+        raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
     table = read_label_table(options.train_csv)
     cleaning = clean(table.images, mend if options.out else (), rules)
     print(summarise_cleaning(cleaning, rules))
@@ -94,9 +95,9 @@ def _clean(options: argparse.Namespace) -> None:
         print(f'\nwrote {display_path(options.out)}, and {len(edits):,} edits to {display_path(log)}')
     if options.report:
         from sartorius.visualization.data_report import write_data_report
+        from sartorius.visualization.data_statistics import images_beside
 
-        if images is None and (options.train_csv.parent / 'train').is_dir():
-            images = options.train_csv.parent / 'train'
+        images = options.images or images_beside(options.train_csv)
         print(f'wrote {display_path(write_data_report(options.report, table, cleaning, rules, images))}')
     if options.out:
         print(f'next: python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER')

@@ -35,15 +35,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if options.max_examples < 0:
         raise UsageError(f'--max-examples is {options.max_examples}; it must be 0 or more')
-    images = options.images
-    if images is None and (options.train_csv.parent / 'train').is_dir():
-        images = options.train_csv.parent / 'train'
-    elif images is not None and not images.is_dir():
-        raise UsageError(f'{display_path(images)} is not a folder; name the one that holds the images')
+    if options.images is not None and not options.images.is_dir():
+        raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
     from sartorius.labels import Rules, clean, read_label_table
     from sartorius.visualization.data_report import write_data_report
+    from sartorius.visualization.data_statistics import images_beside
 
+    images = options.images or images_beside(options.train_csv)
     rules = Rules()
     table = read_label_table(options.train_csv)
     cleaning = clean(table.images, rules=rules)

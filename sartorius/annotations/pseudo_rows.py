@@ -4,11 +4,10 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
+from sartorius.annotations.raw_rows import read_raw_rows
 from sartorius.annotations.train_csv import (
     ALL_DATA,
-    MAX_FIELD,
     PSEUDO_COLUMNS,
     TrainCSV,
     TrainImage,
@@ -58,39 +57,20 @@ def replace_pseudo_rows(train_csv: str | Path, out: str | Path, images: Sequence
         out: CSV to write.
         images: Pseudo-labelled images with :func:`pseudo_details`.
     """
-    with (
-        atomic_path(out) as temporary,
-        open(train_csv, encoding='utf-8-sig', newline='') as source,
-        open(temporary, 'w', encoding='utf-8', newline='') as target,
-    ):
-        records = _raw_records(source)
-        header, raw = next(records)
-        line_end = raw[len(raw.rstrip('\r\n')) :] or '\n'
-        missing = [name for name in PSEUDO_COLUMNS if name not in header]
-        target.write(raw.rstrip('\r\n') + ''.join(f',{name}' for name in missing) + line_end)
-        mark = header.index('source') if 'source' in header else None
-        for row, raw in records:
-            if mark is None or not ROUND_MARK.fullmatch(row[mark]):
-                target.write(raw.rstrip('\r\n') + ',' * len(missing) + line_end)
+    header, rows, _ = read_raw_rows(Path(train_csv))
+    first_line = header.text.removeprefix('\ufeff').strip('\r\n')
+    line_end = header.text[len(header.text.rstrip('\r\n')) :] or '\n'
+    columns = header.fields
+    missing = [name for name in PSEUDO_COLUMNS if name not in columns]
+    mark = columns.index('source') if 'source' in columns else None
+    with atomic_path(out) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as target:
+        target.write(first_line + ''.join(f',{name}' for name in missing) + line_end)
+        for row in rows:
+            if mark is None or not ROUND_MARK.fullmatch(row.fields[mark]):
+                target.write(row.text.strip('\r\n') + ',' * len(missing) + line_end)
         writer = csv.writer(target, lineterminator=line_end)
         for image in images:
-            writer.writerows(_rows(image, [*header, *missing]))
-
-
-def _raw_records(file: TextIO) -> Iterator[tuple[list[str], str]]:
-    """Fields and text of each row that is not blank; a quoted field may run over several lines."""
-    lines: list[str] = []
-
-    def kept() -> Iterator[str]:
-        for line in file:
-            lines.append(line)
-            yield line
-
-    csv.field_size_limit(MAX_FIELD)
-    for row in csv.reader(kept(), strict=True):
-        if row:
-            yield row, ''.join(lines)
-        lines.clear()
+            writer.writerows(_rows(image, [*columns, *missing]))
 
 
 def _rows(image: TrainImage, header: Sequence[str]) -> Iterator[list[str]]:

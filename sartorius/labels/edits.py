@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sartorius.annotations.raw_rows import RawRow, parse_row, read_raw_rows
 from sartorius.labels.cleaning import Cleaning
 from sartorius.labels.structures import Finding
-from sartorius.labels.table import LabelTable, RawRow, decode_row, parse_row, read_raw_rows, row_text, size_of_row
+from sartorius.labels.table import LabelTable, decode_row, row_text, size_of_row
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.annotations.train_csv import MAX_FIELD, REQUIRED_COLUMNS
+from sartorius.annotations.raw_rows import RawRow, read_raw_rows
+from sartorius.annotations.train_csv import REQUIRED_COLUMNS
 from sartorius.labels.structures import Label, LabelledImage
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
@@ -16,19 +17,6 @@ from sartorius.utils.errors import InputError, did_you_mean
 
 KEY_COLUMNS = ('id', 'source', 'fold')
 """Rows that agree on these are of one image. Pseudo-labels of several models for several folds stay apart."""
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """One row.
-
-    Attributes:
-        text: Its characters, from the end of the row before it: blank lines ahead of it and its line end included.
-        fields: Its values.
-    """
-
-    text: str
-    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,38 +69,6 @@ def read_label_table(path: str | Path) -> LabelTable:
     return LabelTable(path, header, rows, tail, tuple(_images(table)))
 
 
-def read_raw_rows(path: Path) -> tuple[RawRow, tuple[RawRow, ...], str]:
-    """Header, rows and trailing blank lines of any CSV.
-
-    Raises:
-        InputError: The file is missing, empty or no CSV text, or a row has another number of fields than the header.
-    """
-    if not path.is_file():
-        raise InputError(f'{path}: no such file')
-    try:
-        # Not utf-8-sig, and no translation of line ends: every byte is written back.
-        text = path.read_bytes().decode('utf-8')
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not a text file; expected a CSV') from None
-    try:
-        mark = '\ufeff' if text.startswith('\ufeff') else ''
-        header, *rows = _split(text.removeprefix(mark))
-    except csv.Error as error:
-        raise InputError(f'{path}: not a CSV ({error})') from None
-    except ValueError:
-        raise InputError(f'{path}: is empty; expected a header and one row a cell') from None
-    header = RawRow(mark + header.text, header.fields)
-    tail = ''
-    if rows and not rows[-1].fields:
-        tail = rows.pop().text
-    for number, row in enumerate(rows):
-        if len(row.fields) != len(header.fields):
-            raise InputError(
-                f'{path}: row {number} below the header has {len(row.fields)} fields, the header {len(header.fields)}'
-            )
-    return header, tuple(rows), tail
-
-
 def row_text(row: RawRow, columns: Mapping[str, int], annotation: str, cell_type: str) -> str:
     """Text of a row with another annotation and class, all else as it was."""
     fields = list(row.fields)
@@ -125,13 +81,6 @@ def row_text(row: RawRow, columns: Mapping[str, int], annotation: str, cell_type
     return row.text[:start] + written.getvalue().removesuffix('\r\n') + row.text[start + len(content) :]
 
 
-def parse_row(text: str) -> RawRow:
-    """A row from its text."""
-    csv.field_size_limit(MAX_FIELD)
-    fields = next((row for row in csv.reader(io.StringIO(text, newline=''), strict=True) if row), [])
-    return RawRow(text, tuple(fields))
-
-
 def size_of_row(row: RawRow, columns: Mapping[str, int]) -> Size:
     """Image ``(height, width)`` written in a sound row."""
     return int(row.fields[columns['height']]), int(row.fields[columns['width']])
@@ -140,24 +89,6 @@ def size_of_row(row: RawRow, columns: Mapping[str, int]) -> Size:
 def decode_row(row: RawRow, columns: Mapping[str, int]) -> MaskCrop:
     """The mask of a sound row."""
     return kaggle_rle.decode(row.fields[columns['annotation']], size_of_row(row, columns))
-
-
-def _split(text: str) -> Iterator[RawRow]:
-    """Rows with their texts; blank lines at the end come last, as a row without fields."""
-    lines: list[str] = []
-
-    def kept() -> Iterator[str]:
-        for line in io.StringIO(text, newline=''):
-            lines.append(line)
-            yield line
-
-    csv.field_size_limit(MAX_FIELD)
-    for fields in csv.reader(kept(), strict=True):
-        if fields:
-            yield RawRow(''.join(lines), tuple(fields))
-            lines.clear()
-    if lines:
-        yield RawRow(''.join(lines), ())
 
 
 def _images(table: LabelTable) -> Iterator[LabelledImage]:
@@ -182,12 +113,9 @@ def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> LabelledIma
     codes = [table.value(row, 'annotation') for row in rows]
     try:
         crops = decode_kaggle(codes, size).crops
-    except InputError as error:
-        # The message begins with the number of the cell within the image.
-        number, _, problem = str(error).removeprefix('cell ').partition(': ')
-        raise InputError(
-            f'{table.path}: row {rows[int(number)]} below the header, image {image_id}: {problem}'
-        ) from None
+    except InputError:
+        _name_bad_code(table, image_id, rows, size)
+        raise
     return LabelledImage(
         image_id,
         size,
@@ -197,6 +125,15 @@ def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> LabelledIma
             if crop.mask.size
         ),
     )
+
+
+def _name_bad_code(table: LabelTable, image_id: str, rows: Sequence[int], size: Size) -> None:
+    """Raises for the first row whose code is malformed."""
+    for row in rows:
+        try:
+            kaggle_rle.decode(table.value(row, 'annotation'), size)
+        except InputError as error:
+            raise InputError(f'{table.path}: row {row} below the header, image {image_id}: {error}') from None
 
 
 def _size(table: LabelTable, row: int) -> Size:

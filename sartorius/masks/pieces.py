@@ -8,6 +8,12 @@ from sartorius.masks.crop import MaskCrop
 _CORNERS_TOUCH = np.ones((3, 3), dtype=bool)
 
 
+def piece_areas(crop: MaskCrop) -> list[int]:
+    """Pixels of each piece, the largest first; none for an empty cell."""
+    pieces, _ = ndimage.label(crop.mask, structure=_CORNERS_TOUCH)
+    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+
+
 def largest_piece(crop: MaskCrop) -> MaskCrop:
     """The largest piece alone; of equally large ones that with the topmost pixel.
 

@@ -169,6 +169,12 @@ def measure_grey(
     return means, deviations
 
 
+def images_beside(train_csv: Path) -> Path | None:
+    """Folder ``train`` beside a training CSV, where the competition has its images; None if there is none."""
+    folder = train_csv.parent / 'train'
+    return folder if folder.is_dir() else None
+
+
 def image_files(folder: Path | None, images: Sequence[LabelledImage]) -> dict[str, Path]:
     """Files of the images that are in a folder, by image id.
 

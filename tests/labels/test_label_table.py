@@ -66,6 +66,7 @@ def test_pseudo_labels_of_different_folds_are_images_of_their_own(tmp_path):
     ('text', 'message'),
     [
         ('', 'is empty'),
+        ('\n\n', 'is empty'),
         (f'{HEADER}\n', 'no rows below its header'),
         ('id,annotation,width,height\na,1 2,10,4\n', 'column cell_type is missing'),
         (f'{HEADER}\na,1 2,10,4,cort\na,1 2,10\n', 'row 1 below the header has 3 fields, the header 5'),

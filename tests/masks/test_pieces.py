@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as npst
 from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.pieces import drop_fragments, join_pieces, largest_piece
+from sartorius.masks.pieces import drop_fragments, join_pieces, largest_piece, piece_areas
 
 # Pieces of 4, 2 and 1 pixels; the first hangs together by a corner.
 THREE = '##...# ..##.# ...... #.....'
@@ -18,6 +18,11 @@ ONE = '##.... ..##.. ...... ......'
 
 def crop_of(text: str) -> MaskCrop:
     return MaskCrop(np.array([[pixel == '#' for pixel in row] for row in text.split()]), 5, 7)
+
+
+def test_piece_areas():
+    assert piece_areas(crop_of(THREE)) == [4, 2, 1]
+    assert piece_areas(MaskCrop(np.zeros((2, 3), dtype=bool), 0, 0)) == []
 
 
 @pytest.mark.parametrize(

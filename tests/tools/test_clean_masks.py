@@ -98,7 +98,8 @@ def test_the_report_shows_before_and_after(run: Run, data: Path, tmp_path: Path)
         (['--undo', 'SOURCE', '--out', 'OUT', '--mend', 'all'], 2, '--mend: --undo only puts edits back'),
         (['--areas', 'astro=40'], 2, 'write CLASS=LEAST:GREATEST'),
         (['--areas', 'astra=40:50'], 1, "did you mean 'astro'"),
-        (['--images', 'OUT'], 2, 'is not a folder'),
+        (['--images', 'OUT', '--report', 'OUT'], 2, 'is not a folder'),
+        (['--images', 'OUT'], 2, '--images: it goes with --report'),
     ],
 )
 def test_mistakes_are_named(

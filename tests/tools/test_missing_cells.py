@@ -14,7 +14,6 @@ from sartorius.evaluation.missing import Limits
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.cli import run_tool
 from sartorius.visualization.missing_page import DEFAULT_MAX_PICTURES
 
 SIZE = (60, 100)
@@ -49,7 +48,7 @@ def held_back(fold: int) -> dict:
 
 
 @pytest.fixture
-def missing(repo_root, tmp_path, monkeypatch, capsys):
+def missing(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command on images, train.csv and the predictions of two models, a.npz and b.npz."""
     main = runpy.run_path(str(repo_root / 'tools/missing_cells.py'))['main']
     monkeypatch.chdir(tmp_path)
@@ -68,14 +67,10 @@ def missing(repo_root, tmp_path, monkeypatch, capsys):
     predict('a.npz', {'one': first, 'two': {(5, 5): 0.9}, 'three': {}}, **held_back(0))
     predict('b.npz', {'one': {(41, 35): 0.91}, 'three': {(10, 10): 0.99}}, **held_back(1))
 
+    call = in_process(main)
+
     def run(*words: str, annotations: str = 'train.csv', images: str = 'images') -> tuple[int, str, str]:
-        words = (*words, '--annotations', annotations, '--images', images, '--out', 'out')
-        try:
-            run_tool(lambda: main(words))
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
+        return call(*words, '--annotations', annotations, '--images', images, '--out', 'out')
 
     return run
 

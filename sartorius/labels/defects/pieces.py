@@ -3,27 +3,15 @@
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-from scipy import ndimage
-
 from sartorius.labels.defects.base import Defect, with_crop
 from sartorius.labels.rules import Rules
 from sartorius.labels.structures import Finding, LabelledImage
-from sartorius.masks.crop import MaskCrop
-from sartorius.masks.pieces import drop_fragments, join_pieces, largest_piece
-
-_CORNERS_TOUCH = np.ones((3, 3), dtype=bool)
-
-
-def _piece_areas(crop: MaskCrop) -> list[int]:
-    """Pixels of each piece, the largest first."""
-    pieces, _ = ndimage.label(crop.mask, structure=_CORNERS_TOUCH)
-    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+from sartorius.masks.pieces import drop_fragments, join_pieces, largest_piece, piece_areas
 
 
 def _find(image: LabelledImage, rules: Rules, specks: bool) -> Iterator[Finding]:
     for label in image.labels:
-        first, *others = _piece_areas(label.crop)
+        first, *others = piece_areas(label.crop)
         chosen = [area for area in others if (area < rules.speck_fraction * first) == specks]
         if not chosen:
             continue
