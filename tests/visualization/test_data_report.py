@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -28,51 +27,13 @@ from sartorius.visualization.data_statistics import (
     solidity,
 )
 
+from .html_page import Page, check
+
 SIZE = (60, 80)
-VOID = {'meta', 'link', 'input'}
 ELL = np.ones((10, 10), dtype=bool)
 ELL[:5, 5:] = False
 
 Cell = tuple[str, MaskCrop | None, str]
-
-
-class Page(HTMLParser):
-    """Reads a page strictly: every element is closed in its order, and every reference leads somewhere."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(path.read_text(encoding='utf-8'))
-        assert self.open == []
-        ids = [value for name, value in self.attributes if name == 'id']
-        assert len(ids) == len(set(ids))
-        for name, value in self.attributes:
-            assert name not in ('href', 'src') or value.startswith('data:') or value[1:] in ids
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(name, value or '') for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(name, value or '') for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {'style', 'script'} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return ' '.join(' '.join(self.words).split())
-
-    def figures(self) -> set[str]:
-        """What the views of the pictures are described as."""
-        return {value for name, value in self.attributes if name == 'aria-label'}
 
 
 def block(x: int, y: int, width: int, height: int) -> MaskCrop:
@@ -101,7 +62,7 @@ def statistics(path: Path, mend: Sequence[str] = ()):
 
 def report(out: Path, path: Path, mend: Sequence[str] = (), **options: object) -> Page:
     table = read_label_table(path)
-    return Page(write_data_report(out, table, clean(table.images, mend), Rules(), **options))
+    return check(write_data_report(out, table, clean(table.images, mend), Rules(), **options))
 
 
 def hollow(x: int, y: int) -> MaskCrop:
@@ -238,7 +199,7 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     assert '<b>0' in page.text
     assert 'split image by image' in page.text
     # Both hollow cells are of the image at hand: the image, before and after.
-    assert {'image around row 6', 'hollow, row 6: before', 'hollow, row 6: after'} <= page.figures()
+    assert {'image around row 6', 'hollow, row 6: before', 'hollow, row 6: after'} <= set(page.values('aria-label'))
     assert 'Before, 128 px' in page.text
     assert 'After, 144 px' in page.text
     rows = list(csv.DictReader((tmp_path / 'out/findings.csv').read_text().splitlines()))
@@ -256,7 +217,7 @@ def test_mends_are_told_and_the_images_are_shown_as_they_were(tmp_path: Path) ->
     assert 'Mended 3 of the findings' in page.text
     assert 'Annotated twice as a whole, or nearly so: a (1 doubles in 2 cells).' in page.text
     # Without the image there is none to see, and the row that goes leaves nothing but the other cell.
-    assert 'image around row 1' not in page.figures()
+    assert 'image around row 1' not in page.values('aria-label')
     assert 'After, row goes' in page.text
     assert 'No image is at hand' in page.text
 
@@ -282,7 +243,7 @@ def test_the_number_of_examples_is_kept(tmp_path: Path) -> None:
     path = write_csv(tmp_path / 'train.csv', cells)
     for most in (0, 3):
         page = report(tmp_path / 'out', path, max_examples=most)
-        assert len([label for label in page.figures() if label.endswith('before')]) == most
+        assert len([label for label in page.values('aria-label') if label.endswith('before')]) == most
     with pytest.raises(InputError, match='max_examples is -1'):
         report(tmp_path / 'out', path, max_examples=-1)
 
