@@ -1,0 +1,20 @@
+"""The measure of the detectors of label defects: every table, with what a few images must give."""
+
+import label_defects
+import pytest
+
+
+@pytest.mark.slow
+def test_planted_defects_are_found_and_mended(capsys: pytest.CaptureFixture) -> None:
+    label_defects.main(['--images', '6'])
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in capsys.readouterr().out.splitlines() if '|' in line
+    ]
+    found = {row[0]: row for row in rows if len(row) == 5}
+    for name in ('wrong-class', 'speck', 'pieces', 'sliver'):
+        assert int(found[name][1]) > 0
+    recalls = {row[0]: row[4] for row in rows[2:11]}
+    assert {recalls[name] for name in ('wrong-class', 'hollow', 'speck', 'pieces', 'sliver', 'double')} == {'1.000'}
+    gains = {row[0]: (float(row[2]), float(row[3])) for row in rows[13:18]}
+    assert list(gains) == ['hollow', 'convex-filled', 'speck', 'pieces', 'overlapping']
+    assert all(after > before for before, after in gains.values())
