@@ -30,8 +30,8 @@ lint: ready ## style of the code
 check: ready ## versions, devices, compiled ops, and what to do about what does not work
 	@$(IN_ENV) python -m sartorius.check_env $(ARGS)
 
-setup: ## go through the whole set-up again, to mend it
-	@PYTHON="$(PYTHON)" sh tools/setup_env.sh --again
+setup: ## go through the whole set-up again, to fix it
+	@PYTHON="$(PYTHON)" sh tools/setup/setup_env.sh --again
 
 ready:
-	@PYTHON="$(PYTHON)" sh tools/setup_env.sh
+	@PYTHON="$(PYTHON)" sh tools/setup/setup_env.sh

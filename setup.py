@@ -30,8 +30,8 @@ setup(
     description='Instance segmentation of crowded living cells, built on MMDetection',
     license='Apache-2.0',
     packages=find_packages(include=['sartorius', 'sartorius.*']),
-    package_data={'sartorius.visualization': ['templates/*'], 'sartorius.road': ['Snakefile']},
+    package_data={'sartorius.visualization': ['templates/*'], 'sartorius.workflow': ['Snakefile']},
     python_requires='>=3.10,<3.13',
-    install_requires=packages_of('lower_floor.txt'),
-    extras_require={'road': packages_of('road.txt')},
+    install_requires=packages_of('core.txt'),
+    extras_require={'workflow': packages_of('workflow.txt')},
 )

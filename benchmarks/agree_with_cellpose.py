@@ -31,43 +31,43 @@ Counter = Callable[[NDArray[np.int32], NDArray[np.int32], Sequence[float]], NDAr
 
 def draw_pair(rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Label images of true and found cells: discs and rectangles, of which some are moved, missed or made up."""
-    true, found = np.zeros(SIZE, np.int32), np.zeros(SIZE, np.int32)
+    true, pred = np.zeros(SIZE, np.int32), np.zeros(SIZE, np.int32)
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     for label in range(1, int(rng.integers(0, 40)) + 1):
         y, x, height, width = rng.uniform(0, SIZE[0]), rng.uniform(0, SIZE[1]), *rng.integers(2, 12, size=2)
         round_cell, shift = rng.random() < 0.5, rng.integers(-2, 3, size=2) * (rng.random() < 0.7)
-        for image, present, (dy, dx) in ((true, 0.9, (0, 0)), (found, 0.9, shift)):
+        for image, present, (dy, dx) in ((true, 0.9, (0, 0)), (pred, 0.9, shift)):
             if rng.random() < present:
                 across, along = (rows - y - dy) / height, (columns - x - dx) / width
                 inside = across**2 + along**2 < 1 if round_cell else np.maximum(abs(across), abs(along)) < 1
                 image[inside] = label
-    return true, found
+    return true, pred
 
 
-def count_ours(true: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.int64]:
+def count_ours(true: NDArray[np.int32], pred: NDArray[np.int32]) -> NDArray[np.int64]:
     """Hits by this project."""
-    cells = [[MaskCrop.from_full(image == label) for label in np.unique(image[image > 0])] for image in (true, found)]
+    cells = [[MaskCrop.from_full(image == label) for label in np.unique(image[image > 0])] for image in (true, pred)]
     return count_matches(mask_iou(*cells, SIZE))
 
 
-def count_cellpose(true: NDArray[np.int32], found: NDArray[np.int32], thresholds: Sequence[float]) -> NDArray[np.int64]:
+def count_cellpose(true: NDArray[np.int32], pred: NDArray[np.int32], thresholds: Sequence[float]) -> NDArray[np.int64]:
     """Hits by cellpose.metrics.average_precision, which wants labels without gaps."""
     from cellpose.metrics import average_precision
 
-    images = [np.unique(image, return_inverse=True)[1].reshape(SIZE) for image in (true, found)]
+    images = [np.unique(image, return_inverse=True)[1].reshape(SIZE) for image in (true, pred)]
     return average_precision(*images, threshold=list(thresholds))[1].astype(np.int64)
 
 
-def count_stardist(true: NDArray[np.int32], found: NDArray[np.int32], thresholds: Sequence[float]) -> NDArray[np.int64]:
+def count_stardist(true: NDArray[np.int32], pred: NDArray[np.int32], thresholds: Sequence[float]) -> NDArray[np.int64]:
     """Hits by stardist.matching.matching."""
     from stardist.matching import matching
 
-    return np.array([result.tp for result in matching(true, found, thresh=list(thresholds))])
+    return np.array([result.tp for result in matching(true, pred, thresh=list(thresholds))])
 
 
-def score(hits: NDArray[np.int64], true: NDArray[np.int32], found: NDArray[np.int32]) -> float:
+def score(hits: NDArray[np.int64], true: NDArray[np.int32], pred: NDArray[np.int32]) -> float:
     """Mean of TP / (TP + FP + FN) over the thresholds."""
-    cells = sum(len(np.unique(image[image > 0])) for image in (true, found))
+    cells = sum(len(np.unique(image[image > 0])) for image in (true, pred))
     return float((hits / (cells - hits)).mean())
 
 
@@ -75,11 +75,11 @@ def compare(name: str, count: Counter, pairs: Sequence[tuple[NDArray[np.int32], 
     """Prints how another package's hits and scores differ from ours."""
     raised = [threshold + MARGIN for threshold in IOU_THRESHOLDS]
     different, largest, at_threshold, hits = 0, 0.0, 0, 0
-    for true, found in progress(pairs, name):
-        ours, theirs = count_ours(true, found), count(true, found, raised)
+    for true, pred in progress(pairs, name):
+        ours, theirs = count_ours(true, pred), count(true, pred, raised)
         different += bool((ours != theirs).any())
-        largest = max(largest, abs(score(ours, true, found) - score(theirs, true, found)))
-        at_threshold += bool((ours != count(true, found, IOU_THRESHOLDS)).any())
+        largest = max(largest, abs(score(ours, true, pred) - score(theirs, true, pred)))
+        at_threshold += bool((ours != count(true, pred, IOU_THRESHOLDS)).any())
         hits += int(ours.sum())
     print(
         f'{name} {importlib.metadata.version(name)}: {len(pairs)} image pairs, {hits} hits over all thresholds; '

@@ -41,8 +41,8 @@ def found_near(image: ImageAnnotations, seed: int = 0) -> tuple[MaskCrop, ...]:
     is_found = (rng.random(len(image)) < 0.9).tolist()
     return tuple(
         MaskCrop(crop.mask, crop.x + x, crop.y + y).clipped(image.size)
-        for crop, (x, y), found in zip(image.crops, shifts, is_found, strict=True)
-        if found
+        for crop, (x, y), pred in zip(image.crops, shifts, is_found, strict=True)
+        if pred
     )
 
 

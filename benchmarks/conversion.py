@@ -51,7 +51,7 @@ def alone(setting: Setting) -> Benchmark:
         ours=partial(convert_ours, table, setting.folder / 'ours'),
         theirs=None,
         same=compare,
-        left_out='it would take minutes a run',
+        dropped='it would take minutes a run',
     )
 
 

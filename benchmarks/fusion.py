@@ -53,19 +53,19 @@ def against_bitmaps(method: str, cells: int) -> Benchmark:
 @cache
 def predictions_of_models(cells: int) -> tuple[ImagePredictions, ...]:
     """True cells as each of five models might see them: boxes moved by a pixel or so, nine of ten found."""
-    truth = synthetic_cells(cells)
-    windows = np.array([crop.window for crop in truth.crops], dtype=np.float64)
+    gt = synthetic_cells(cells)
+    windows = np.array([crop.window for crop in gt.crops], dtype=np.float64)
     images = []
     for model in range(MODELS):
         rng = np.random.default_rng((model, cells))
         chosen = np.flatnonzero(rng.random(cells) < 0.9)
         boxes = windows[chosen] + rng.normal(0, 0.7, (len(chosen), 4))
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-        masks = [area_average(truth.crops[index], box, GRID) for index, box in zip(chosen, boxes, strict=True)]
+        masks = [area_average(gt.crops[index], box, GRID) for index, box in zip(chosen, boxes, strict=True)]
         scores = rng.uniform(0.1, 1, len(chosen)).astype(np.float32)
         soft_masks = quantise(np.stack(masks))
         images.append(
-            ImagePredictions('image', truth.size, boxes.astype(np.float32), scores, truth.labels[chosen], soft_masks)
+            ImagePredictions('image', gt.size, boxes.astype(np.float32), scores, gt.labels[chosen], soft_masks)
         )
     return tuple(images)
 

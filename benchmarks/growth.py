@@ -27,7 +27,7 @@ from sartorius.utils.files import atomic_path
 CELLS = (100, 200, 400, 800, 1600)
 AREAS = (1, 4, 16)
 """Times the area of a competition image."""
-MOST_MEMORY = 6e9
+MAX_MEMORY = 6e9
 """Bytes above which the stock way is left out."""
 LOAD, CODES = 'load', 'codes'
 TITLES = {LOAD: 'load and augment', CODES: 'head outputs to RLE'}
@@ -90,9 +90,9 @@ def size_of(area: int) -> Size:
 
 def within_memory(make: Callable[[], Callable], needed: float) -> dict[str, object]:
     """The stock way, or why it is left out."""
-    if needed < min(MOST_MEMORY, available_memory() / 2):
+    if needed < min(MAX_MEMORY, available_memory() / 2):
         return {'theirs': make()}
-    return {'theirs': None, 'left_out': f'needs {needed / 1e9:.0f} GB'}
+    return {'theirs': None, 'dropped': f'needs {needed / 1e9:.0f} GB'}
 
 
 def draw(measurements: Sequence[Measurement], path: Path) -> None:

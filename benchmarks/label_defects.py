@@ -1,6 +1,6 @@
-"""How well planted label defects are found and mended: precision, recall, and IoU with the true masks.
+"""How well planted label defects are found and fixed: precision, recall, and IoU with the true masks.
 
-Makes images with defects of every kind, looks for them as tools/clean_masks.py does, and compares with what was
+Makes images with defects of every kind, looks for them as tools/data/clean_masks.py does, and compares with what was
 planted.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from sartorius.annotations.summary import markdown_table
-from sartorius.labels import DEFECTS, LabelTable, clean, read_label_table
-from sartorius.labels.cleaning import Cleaning
+from sartorius.label_quality import DEFECTS, LabelTable, clean, read_label_table
+from sartorius.label_quality.cleaning import Cleaning
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.holes import fill_holes
 from sartorius.masks.iou import mask_iou
+from sartorius.masks.pieces import fill_holes
 from sartorius.synthetic import DatasetPlan, DefectRates, make_dataset
 from sartorius.utils.cli import make_parser, run_tool
 
@@ -48,8 +48,8 @@ PLANTS = {
 them: it counts as hollow where it has holes, and as convex-filled where it has pixels too many."""
 
 
-MENDED = ('hollow', 'convex-filled', 'speck', 'pieces')
-"""Mends of single masks. Settling overlaps takes pixels from cells that lie below others: no mistake in them."""
+FIXED = ('hollow', 'convex-filled', 'speck', 'pieces')
+"""Fixes of single masks. Settling overlaps takes pixels from cells that lie below others: no mistake in them."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Planted:
     defect: str
     size: Size
     crop: MaskCrop
-    truth: MaskCrop
+    gt: MaskCrop
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Makes, cleans, compares and prints."""
     parser = make_parser(
-        'Measure how well planted label defects are found and mended.',
+        'Measure how well planted label defects are found and fixed.',
         'python benchmarks/label_defects.py --images 96',
     )
     parser.add_argument('--images', type=int, default=48, help='synthetic images, whose cell types take turns')
@@ -81,23 +81,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'{options.images} images, {len(table.rows):,} rows, {len(planted):,} planted defects\n')
         print(detection(clean(table.images), planted))
         print()
-        mended = clean(table.images, MENDED)
-        settled = clean(table.images, ['overlapping'])
-        print(mending([(mended, MENDED), (settled, ['overlapping'])], planted))
+        fixed = clean(table.images, FIXED)
+        resolved = clean(table.images, ['overlapping'])
+        print(fixing([(fixed, FIXED), (resolved, ['overlapping'])], planted))
         print()
-        print(bays(mended, planted))
+        print(bays(fixed, planted))
 
 
 def read_planted(data: Path, table: LabelTable) -> Iterator[Planted]:
     """What was planted, from ``defects.csv`` and ``train_clean.csv``."""
-    truth = read_label_table(data / 'train_clean.csv')
-    true_crops = {label.row: label.crop for image in truth.images for label in image.labels}
+    gt = read_label_table(data / 'train_clean.csv')
+    gt_crops = {label.row: label.crop for image in gt.images for label in image.labels}
     labels = {label.row: (image.size, label.crop) for image in table.images for label in image.labels}
     with open(data / 'defects.csv', encoding='utf-8', newline='') as file:
         for line in csv.DictReader(file):
             if line['row']:
                 row = int(line['row'])
-                yield Planted(row, line['defect'], *labels[row], true_crops[int(line['clean_row'])])
+                yield Planted(row, line['defect'], *labels[row], gt_crops[int(line['clean_row'])])
 
 
 def detection(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
@@ -139,8 +139,8 @@ def bays(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
     return markdown_table(['IoU of the filled cell', 'cells', 'recall', 'IoU before', 'IoU after'], lines)
 
 
-def mending(cleanings: Sequence[tuple[Cleaning, Sequence[str]]], planted: Sequence[Planted]) -> str:
-    """Table of the IoU with the true masks before and after mending, by planted defect."""
+def fixing(cleanings: Sequence[tuple[Cleaning, Sequence[str]]], planted: Sequence[Planted]) -> str:
+    """Table of the IoU with the true masks before and after fixing, by planted defect."""
     lines = []
     for cleaning, defects in cleanings:
         left = {label.row: label.crop for image in cleaning.after for label in image.labels}
@@ -162,13 +162,13 @@ def _is_for(detector: str, plant: Planted) -> bool:
     solid = fill_holes([plant.crop])[0]
     if detector == 'hollow':
         return solid.area > plant.crop.area
-    x, y = min(solid.x, plant.truth.x), min(solid.y, plant.truth.y)
-    full, truth = (MaskCrop(crop.mask, crop.x - x, crop.y - y).to_full(plant.size) for crop in (solid, plant.truth))
-    return bool((full & ~truth).any())
+    x, y = min(solid.x, plant.gt.x), min(solid.y, plant.gt.y)
+    full, gt = (MaskCrop(crop.mask, crop.x - x, crop.y - y).to_full(plant.size) for crop in (solid, plant.gt))
+    return bool((full & ~gt).any())
 
 
 def _iou(crop: MaskCrop, plant: Planted) -> float:
-    return float(mask_iou([crop], [plant.truth], plant.size)[0, 0])
+    return float(mask_iou([crop], [plant.gt], plant.size)[0, 0])
 
 
 if __name__ == '__main__':

@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import Any
 
 THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMBA_NUM_THREADS')
-LEAST_ROUNDS = 3
-MOST_ROUNDS = 30
-MOST_RUNS = 10
+MIN_ROUNDS = 3
+MAX_ROUNDS = 30
+MAX_RUNS = 10
 """Runs a round of the faster side, whose single runs scatter more."""
 SLOW = 3.0
 """Seconds from which on a peer's first run is not thrown away."""
@@ -65,7 +65,7 @@ class Benchmark:
         same: Takes both results and says whether they are the same or how they differ, in a few words.
         goal: What this project has set out to reach; empty for none.
         fresh: Makes the arguments of one run of a side, outside the clock; for sides that change their input.
-        left_out: Why ``theirs`` is None.
+        dropped: Why ``theirs`` is None.
         point: Numbers that place the benchmark in a series.
     """
 
@@ -77,7 +77,7 @@ class Benchmark:
     same: Callable[[Any, Any], str]
     goal: str = ''
     fresh: Callable[[], tuple] = no_arguments
-    left_out: str = ''
+    dropped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -120,7 +120,7 @@ class Measurement:
     ours: Side
     theirs: Side | None
     check: str
-    left_out: str = ''
+    dropped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -165,11 +165,11 @@ def use_one_thread() -> None:
         sys.modules['torch'].set_num_threads(1)
 
 
-def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAST_ROUNDS) -> Measurement:
+def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_ROUNDS) -> Measurement:
     """Measures both sides.
 
     The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
-    theirs), until the time is used up but at least ``least_rounds`` times; a side that is many times faster runs
+    theirs), until the time is used up but at least ``min_rounds`` times; a side that is many times faster runs
     several times a round. Memory is measured last, in runs of its own. Of a peer whose first run takes more than
     :data:`SLOW` seconds, the first run counts: as its part of the first round, and for its memory. Ours never does: it
     may have compiled.
@@ -177,7 +177,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAS
     Args:
         benchmark: What to measure.
         seconds: Time for the timed runs of both sides together.
-        least_rounds: Rounds that are run however long they take.
+        min_rounds: Rounds that are run however long they take.
     """
     sides = {'ours': benchmark.ours}
     if benchmark.theirs is not None:
@@ -190,7 +190,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAS
     # The results go now: they may be large.
     firsts.clear()
     kept.clear()
-    _run_in_turns(sides, benchmark.fresh, seconds, least_rounds, rounds)
+    _run_in_turns(sides, benchmark.fresh, seconds, min_rounds, rounds)
     for side, work in sides.items():
         if side not in peaks:
             peaks[side] = run_watched(work, benchmark.fresh()).peak_bytes
@@ -203,7 +203,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, least_rounds: int = LEAS
         ours=measured['ours'],
         theirs=measured.get('theirs'),
         check=check,
-        left_out=benchmark.left_out,
+        dropped=benchmark.dropped,
         point=benchmark.point,
     )
 
@@ -248,14 +248,14 @@ def _run_in_turns(
     sides: Mapping[str, Callable[..., Any]],
     fresh: Callable[[], tuple],
     seconds: float,
-    least_rounds: int,
+    min_rounds: int,
     rounds: dict[str, list[tuple[float, ...]]],
 ) -> None:
     """Adds the seconds of each run to ``rounds``, one tuple a round, until all sides have the same number of them."""
     runs = dict.fromkeys(sides, 1)
     started = perf_counter()
     done = 0
-    while done < least_rounds or (done < MOST_ROUNDS and perf_counter() - started < seconds):
+    while done < min_rounds or (done < MAX_ROUNDS and perf_counter() - started < seconds):
         for side, work in sides.items():
             if len(rounds[side]) == done:
                 gc.collect()
@@ -263,7 +263,7 @@ def _run_in_turns(
         done += 1
         slowest = max(min(times[-1]) for times in rounds.values())
         # As many runs as take a tenth of the slowest side's.
-        runs = {side: min(MOST_RUNS, max(1, int(0.1 * slowest / min(times[-1])))) for side, times in rounds.items()}
+        runs = {side: min(MAX_RUNS, max(1, int(0.1 * slowest / min(times[-1])))) for side, times in rounds.items()}
 
 
 def _seconds_of(work: Callable[..., Any], arguments: tuple) -> float:

@@ -11,7 +11,7 @@ from measure import Benchmark, Setting
 from numpy.typing import NDArray
 
 from sartorius.annotations import ImageAnnotations
-from sartorius.evaluation.metric import HIT_COLUMNS, IOU_THRESHOLDS, score_images
+from sartorius.evaluation.metric import IOU_THRESHOLDS, TP_COLUMNS, score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.packed import PackedMasks
 
@@ -47,7 +47,7 @@ def alone(setting: Setting) -> Benchmark:
         theirs=None,
         same=compare,
         goal='10 s or less',
-        left_out='dense masks would take a quarter of an hour',
+        dropped='dense masks would take a quarter of an hour',
     )
 
 
@@ -87,8 +87,8 @@ def against_labels(setting: Setting, name: str, count: Callable[[Labels], NDArra
 
 def count_ours(images: Images) -> NDArray[np.int64]:
     """Hits by the project's metric, from crops."""
-    truth = {image.image_id: image for image, _ in images}
-    return score_images(truth, {image.image_id: found for image, found in images})[list(HIT_COLUMNS)].to_numpy()
+    gt = {image.image_id: image for image, _ in images}
+    return score_images(gt, {image.image_id: pred for image, pred in images})[list(TP_COLUMNS)].to_numpy()
 
 
 def count_dense(images: Images) -> NDArray[np.int64]:
@@ -97,13 +97,13 @@ def count_dense(images: Images) -> NDArray[np.int64]:
     A row or column with a hit counts once, which is right above an IoU of .5 as long as cells do not overlap much.
     """
     hits = np.zeros((len(images), len(IOU_THRESHOLDS)), dtype=np.int64)
-    for row, (image, found) in zip(hits, images, strict=True):
-        true_masks, found_masks = (
+    for row, (image, pred) in zip(hits, images, strict=True):
+        gt_masks, pred_masks = (
             np.stack([crop.to_full(image.size) for crop in crops]).reshape(len(crops), -1).astype(np.float32)
-            for crops in (image.crops, found)
+            for crops in (image.crops, pred)
         )
-        shared = true_masks @ found_masks.T
-        iou = shared / (true_masks.sum(axis=1)[:, None] + found_masks.sum(axis=1)[None] - shared)
+        shared = gt_masks @ pred_masks.T
+        iou = shared / (gt_masks.sum(axis=1)[:, None] + pred_masks.sum(axis=1)[None] - shared)
         for index, threshold in enumerate(IOU_THRESHOLDS):
             pairs = iou > threshold
             row[index] = min(pairs.any(axis=0).sum(), pairs.any(axis=1).sum())
@@ -114,9 +114,9 @@ def count_labels(labels: Labels) -> NDArray[np.int64]:
     """Hits by the project's metric, from label images."""
     images = []
     for number, pair in enumerate(labels):
-        true, found = (tuple(PackedMasks.from_labels(image).crops) for image in pair)
+        true, pred = (tuple(PackedMasks.from_labels(image).crops) for image in pair)
         annotations = ImageAnnotations(str(number), pair[0].shape, true, np.zeros(len(true), dtype=np.int64))
-        images.append((annotations, found))
+        images.append((annotations, pred))
     return count_ours(images)
 
 
@@ -124,8 +124,8 @@ def count_cellpose(labels: Labels) -> NDArray[np.int64]:
     """Hits by cellpose.metrics.average_precision."""
     from cellpose.metrics import average_precision
 
-    true, found = zip(*labels, strict=True)
-    return average_precision(list(true), list(found), threshold=RAISED)[1].astype(np.int64)
+    true, pred = zip(*labels, strict=True)
+    return average_precision(list(true), list(pred), threshold=RAISED)[1].astype(np.int64)
 
 
 def count_stardist(labels: Labels) -> NDArray[np.int64]:
@@ -134,7 +134,7 @@ def count_stardist(labels: Labels) -> NDArray[np.int64]:
         warnings.simplefilter('ignore')
         from stardist.matching import matching
 
-    return np.array([[result.tp for result in matching(true, found, thresh=RAISED)] for true, found in labels])
+    return np.array([[result.tp for result in matching(true, pred, thresh=RAISED)] for true, pred in labels])
 
 
 def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:

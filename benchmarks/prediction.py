@@ -29,8 +29,8 @@ GRID = 28
 CLASSES = 3
 # The network sees the image at twice its size, as in the project's recipes.
 MAGNIFICATION = 2.0
-LEAST_REMAINING = 0.7
-LEAST_AREA = 75
+MIN_REMAINING = 0.7
+MIN_AREA = 75
 MASK_THRESHOLD = 0.5
 FOUND_TWICE = 0.25
 """Share of the cells that are found a second time, as non-maximum suppression by boxes leaves them."""
@@ -110,8 +110,8 @@ def default_chain() -> Chain:
         [
             dict(type='MaskThreshold', thresholds=MASK_THRESHOLD),
             dict(type='FillHoles'),
-            dict(type='RemoveOverlap', least_remaining=LEAST_REMAINING),
-            dict(type='LeastArea', areas=LEAST_AREA),
+            dict(type='RemoveOverlap', min_remaining=MIN_REMAINING),
+            dict(type='MinArea', areas=MIN_AREA),
         ]
     )
 
@@ -142,10 +142,10 @@ def codes_of_bitmaps(masks: NDArray[np.bool_], scores: NDArray[np.float32]) -> l
     for index in np.argsort(-scores, kind='stable'):
         mask = ndimage.binary_fill_holes(masks[index])
         free = mask & ~taken
-        if free.sum() == 0 or free.sum() < LEAST_REMAINING * mask.sum():
+        if free.sum() == 0 or free.sum() < MIN_REMAINING * mask.sum():
             continue
         taken |= free
-        if free.sum() >= LEAST_AREA:
+        if free.sum() >= MIN_AREA:
             masks[index] = free
             kept.append(index)
     return encode_mask_results([masks[index] for index in kept])

@@ -29,7 +29,7 @@ THEMES = (
     'growth',
 )
 """Modules beside this one, in the order in which they run."""
-QUICK = dict(seconds=0.0, least_rounds=1)
+QUICK = dict(seconds=0.0, min_rounds=1)
 NO_REAL_IMAGES = 'no real images: name their folder with --data-root or SARTORIUS_DATA; synthetic images only'
 
 

@@ -126,14 +126,14 @@ def predict(
     packed = pipeline(sample)
     batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
     with torch.no_grad():
-        (found,) = model(**model.data_preprocessor(batch), mode='predict')
-    return to_codes(found.to_dict())
+        (pred,) = model(**model.data_preprocessor(batch), mode='predict')
+    return to_codes(pred.to_dict())
 
 
 def codes_of_bitmap_sample(sample: dict[str, Any]) -> list[dict[str, Any]]:
     """COCO RLE of a sample with full-size masks, best score first."""
-    found = sample['pred_instances']
-    return codes_of_bitmaps(found['masks'].numpy(), found['scores'].numpy())
+    pred = sample['pred_instances']
+    return codes_of_bitmaps(pred['masks'].numpy(), pred['scores'].numpy())
 
 
 def put_out(model: BaseDetector, outputs: HeadOutputs) -> None:

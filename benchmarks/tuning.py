@@ -14,7 +14,7 @@ from scipy import ndimage
 from sartorius.annotations import ImageAnnotations
 from sartorius.evaluation.metric import score_images
 from sartorius.postprocess.chain import load_chain
-from sartorius.postprocess.search import SearchGrid, score_all_settings, with_settings
+from sartorius.postprocess.tuning.grid import SearchGrid, score_all_settings, with_settings
 from sartorius.predictions.coco_results import area_average
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
@@ -97,7 +97,7 @@ def found_in(image: ImageAnnotations, seed: int = 0) -> tuple[ImagePredictions, 
 def count_ours(images: Images, grid: SearchGrid) -> NDArray[np.float64]:
     """Scores by the tuner's tables, one an image."""
     chain = load_chain()
-    return np.stack([score_all_settings(found, truth, chain, grid).scores for found, truth in images])
+    return np.stack([score_all_settings(pred, gt, chain, grid).scores for pred, gt in images])
 
 
 def count_by_chain(images: Images, grid: SearchGrid) -> NDArray[np.float64]:
@@ -106,8 +106,8 @@ def count_by_chain(images: Images, grid: SearchGrid) -> NDArray[np.float64]:
     scores = np.empty((len(images), *grid.shape))
     for index in np.ndindex(*grid.shape):
         one = with_settings(chain, dict.fromkeys(CELL_TYPES, grid.at(index)))
-        for row, (found, truth) in enumerate(images):
-            table = score_images({truth.image_id: truth}, {truth.image_id: one(found).crops})
+        for row, (pred, gt) in enumerate(images):
+            table = score_images({gt.image_id: gt}, {gt.image_id: one(pred).crops})
             scores[(row, *index)] = table['score'][0]
     return scores
 
@@ -121,7 +121,7 @@ def compare(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> str:
 def _without_peer(name: str, images: Images, goal: str = '') -> Benchmark:
     grid = SearchGrid.of(load_chain())
     settings = int(np.prod(grid.shape))
-    cells = sum(len(truth) for _, truth in images)
+    cells = sum(len(gt) for _, gt in images)
     return Benchmark(
         name=name,
         work=f'score {settings:,} settings on {len(images)} images with {cells:,} true cells',
@@ -130,6 +130,6 @@ def _without_peer(name: str, images: Images, goal: str = '') -> Benchmark:
         theirs=None,
         same=compare,
         goal=goal,
-        left_out=f'the chain would run {settings * len(images):,} times',
+        dropped=f'the chain would run {settings * len(images):,} times',
         point={'images': len(images), 'settings': settings},
     )

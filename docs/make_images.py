@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.reading import load_annotations
+from sartorius.images.display import find_image, read_for_display, stretched
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.postprocess.chain import load_chain
 from sartorius.predictions.store import load_predictions
@@ -22,7 +23,6 @@ from sartorius.utils.errors import UsageError
 from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
 from sartorius.visualization.gallery import Example
-from sartorius.visualization.images import find_image, read_for_display, stretched
 from sartorius.visualization.overlay import draw_cells, side_by_side
 from sartorius.visualization.report_data import gather
 
@@ -63,15 +63,15 @@ def made_examples() -> list[Example]:
 
 def predicted_examples(options: Namespace) -> list[Example]:
     """Of each cell type the top left part of the image of the median score."""
-    truth = load_annotations(options.annotations)
-    report = gather(load_predictions(options.predictions), load_chain(options.postprocess), truth)
+    gt = load_annotations(options.annotations)
+    report = gather(load_predictions(options.predictions), load_chain(options.postprocess), gt)
     examples = []
     for cell_type in CELL_TYPES:
         rows = report.table[report.table['cell_type'] == cell_type].sort_values('score')
         if len(rows):
             image_id = rows.iloc[len(rows) // 2]['image_id']
             image = read_for_display(find_image(options.images, image_id))[: SIZE[0], : SIZE[1]]
-            found, true = report.found[image_id].crops, report.truth[image_id].crops
+            found, true = report.found[image_id].crops, report.gt[image_id].crops
             examples.append(Example(cell_type, image, _inside(found, image.shape), _inside(true, image.shape)))
     return examples
 
@@ -81,7 +81,7 @@ def overview(examples: Sequence[Example]) -> NDArray[np.uint8]:
     images = [stretched(example.image) for example in examples]
     rows = [
         ([()] * len(examples), [f'{example.title}: image' for example in examples]),
-        ([example.truth for example in examples], [f'truth: {len(example.truth)} cells' for example in examples]),
+        ([example.gt for example in examples], [f'truth: {len(example.truth)} cells' for example in examples]),
     ]
     if any(example.found for example in examples):
         titles = [f'found: {len(example.found)} cells' for example in examples]

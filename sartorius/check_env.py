@@ -56,7 +56,7 @@ PACKAGES = (
     Package('scipy', 'scipy', 'scipy', ('1.15.3', '1.17.1')),
     Package('ensemble-boxes', 'ensemble_boxes', 'ensemble-boxes', ('1.0.9',)),
     Package('numba', 'numba', 'numba', ('0.68.1',)),
-    # For tools/road.py alone; has no release for Python 3.10.
+    # For tools/workflow.py alone; has no release for Python 3.10.
     *([Package('snakemake', 'snakemake', 'snakemake', ('9.27.1',))] if sys.version_info >= (3, 11) else []),
 )
 
@@ -68,13 +68,13 @@ class Finding:
     Attributes:
         name: What was looked at.
         value: What was found.
-        mend: What to do about it; empty when there is nothing to do.
-        works: False when the project cannot run like this; a finding that works and has a mend is a warning.
+        fix: What to do about it; empty when there is nothing to do.
+        works: False when the project cannot run like this; a finding that works and has a fix is a warning.
     """
 
     name: str
     value: str
-    mend: str = ''
+    fix: str = ''
     works: bool = True
 
 
@@ -104,11 +104,11 @@ def check_package(package: Package) -> Finding:
     # OpenCV's module leaves out the last number of its package's version.
     if not f'{version}.'.startswith(f'{running}.'):
         twice = f'{sys.executable} -m pip uninstall -y {package.distribution}'
-        mend = f'two versions of {package.name} lie over each other: run `{twice}` twice, then `make setup`'
-        return Finding(package.name, f'{running} in files that pip takes for {version}', mend)
+        fix = f'two versions of {package.name} lie over each other: run `{twice}` twice, then `make setup`'
+        return Finding(package.name, f'{running} in files that pip takes for {version}', fix)
     if version.split('+')[0] not in package.tried:
-        mend = f'{package.name} {version} is untried: if it makes trouble, {package.tried[-1]} is known to work'
-        return Finding(package.name, version, mend)
+        fix = f'{package.name} {version} is untried: if it makes trouble, {package.tried[-1]} is known to work'
+        return Finding(package.name, version, fix)
     return Finding(package.name, version)
 
 
@@ -127,8 +127,8 @@ def check_devices() -> list[Finding]:
         return findings
     if shutil.which('nvidia-smi'):
         reason = 'is a CPU build' if torch.version.cuda is None else f'(CUDA {torch.version.cuda}) cannot use it'
-        mend = f'there is an NVIDIA driver, but torch {torch.__version__} {reason}: see "GPU" in docs/install.md'
-        return [*findings, Finding('GPU', 'not used', mend)]
+        fix = f'there is an NVIDIA driver, but torch {torch.__version__} {reason}: see "GPU" in docs/install.md'
+        return [*findings, Finding('GPU', 'not used', fix)]
     return [*findings, Finding('GPU', 'none; the CPU does the work')]
 
 
@@ -136,8 +136,8 @@ def check_compiler(ops_work: bool) -> Finding:
     """The C++ compiler that mmcv's ops would be compiled with; not needed any more once they work."""
     compiler = os.environ.get('CXX', 'c++')
     if shutil.which(compiler) is None:
-        mend = '' if ops_work else 'install a C++ compiler to compile mmcv with (Debian, Ubuntu: apt-get install g++)'
-        return Finding('compiler', 'none', mend)
+        fix = '' if ops_work else 'install a C++ compiler to compile mmcv with (Debian, Ubuntu: apt-get install g++)'
+        return Finding('compiler', 'none', fix)
     done = subprocess.run([compiler, '--version'], capture_output=True, text=True, check=False)
     return Finding('compiler', (done.stdout.splitlines() or ['unknown'])[0])
 
@@ -164,8 +164,8 @@ def check_ops(device: str) -> list[Finding]:
         values = roi_align(ramp, box, (2, 2), 1.0, 2, 'avg', True).flatten().tolist()
     except ModuleNotFoundError as error:
         # Without torch or mmcv the package's own line says what to do.
-        mend = REBUILD_OPS if error.name == 'mmcv._ext' else ''
-        return [Finding(name, f'cannot run ({_one_line(error)})', mend, False)]
+        fix = REBUILD_OPS if error.name == 'mmcv._ext' else ''
+        return [Finding(name, f'cannot run ({_one_line(error)})', fix, False)]
     except BROKEN_IMPORT as error:
         return [Finding(name, f'cannot run ({_one_line(error)})', REBUILD_OPS, False)]
     return [
@@ -201,12 +201,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for title, section in sections.items():
         print(title)
         for finding in section:
-            mark = 'FAILS' if not finding.works else 'note' if finding.mend else 'ok'
+            mark = 'FAILS' if not finding.works else 'note' if finding.fix else 'ok'
             print(f'  {finding.name:<20} {mark:<6} {finding.value}')
-    mends = list(dict.fromkeys(finding.mend for finding in findings if finding.mend))
-    if mends:
+    fixes = list(dict.fromkeys(finding.fix for finding in findings if finding.fix))
+    if fixes:
         print('What to do')
-        print('\n'.join(f'  - {mend}' for mend in mends))
+        print('\n'.join(f'  - {fix}' for fix in fixes))
     if not all(finding.works for finding in findings):
         sys.exit(EXIT_FAILURE)
     print('All is well.')

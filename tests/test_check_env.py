@@ -69,12 +69,12 @@ def test_an_untried_version_is_a_warning(module_folder: Path) -> None:
     finding = check_package(Package('fake', 'fake_newer', 'fake-newer', ('1.0', '2.0')))
     assert finding.works
     assert finding.value == '9.0'
-    assert finding.mend == 'fake 9.0 is untried: if it makes trouble, 2.0 is known to work'
+    assert finding.fix == 'fake 9.0 is untried: if it makes trouble, 2.0 is known to work'
 
 
 def test_a_local_build_of_a_tried_version_is_fine(module_folder: Path) -> None:
     (module_folder / 'fake_local.py').write_text("__version__ = '2.0+cpu'")
-    assert check_package(Package('fake', 'fake_local', 'fake-local', ('2.0',))).mend == ''
+    assert check_package(Package('fake', 'fake_local', 'fake-local', ('2.0',))).fix == ''
 
 
 def test_a_module_of_another_version_than_its_package(module_folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_module_of_another_version_than_its_package(module_folder: Path) -> No
     metadata.write_text('Metadata-Version: 2.1\nName: fake-mixed\nVersion: 2.2.6\n')
     finding = check_package(Package('fake', 'fake_mixed', 'fake-mixed', ('2.2.6',)))
     assert finding.value == '2.4.6 in files that pip takes for 2.2.6'
-    assert 'pip uninstall -y fake-mixed' in finding.mend
+    assert 'pip uninstall -y fake-mixed' in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_broken_package_is_told_from_a_missing_one(module_folder: Path, code: 
     finding = check_package(Package('fake', 'fake_broken', 'fake-broken', ('1.0',)))
     assert not finding.works
     assert finding.value.startswith('broken (')
-    assert 'make setup' in finding.mend
+    assert 'make setup' in finding.fix
 
 
 def test_ops_compiled_for_another_torch(monkeypatch: pytest.MonkeyPatch, module_folder: Path) -> None:
@@ -117,7 +117,7 @@ def test_ops_compiled_for_another_torch(monkeypatch: pytest.MonkeyPatch, module_
     sys.modules.pop('mmcv')
     assert not finding.works
     assert finding.value == 'cannot run (_ext.so: undefined symbol: _ZN3c106detail)'
-    assert finding.mend == check_env.REBUILD_OPS
+    assert finding.fix == check_env.REBUILD_OPS
 
 
 def test_ops_that_give_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,10 +134,10 @@ def test_ops_without_cuda_where_cuda_was_asked_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv('FORCE_CUDA', '1')
     (finding,) = check_ops('cpu')
     assert not finding.works
-    assert finding.mend == check_env.REBUILD_OPS
+    assert finding.fix == check_env.REBUILD_OPS
 
 
 def test_a_missing_compiler_matters_only_while_ops_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('CXX', 'no-such-compiler')
-    assert check_compiler(ops_work=True).mend == ''
-    assert 'apt-get install g++' in check_compiler(ops_work=False).mend
+    assert check_compiler(ops_work=True).fix == ''
+    assert 'apt-get install g++' in check_compiler(ops_work=False).fix

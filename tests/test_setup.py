@@ -21,8 +21,8 @@ GB = 10**9
 
 @pytest.fixture
 def setup_env(repo_root: Path) -> ModuleType:
-    """The module tools/setup_env.py, new for each test."""
-    spec = importlib.util.spec_from_file_location('setup_env_under_test', repo_root / 'tools/setup_env.py')
+    """The module tools/setup/setup_env.py, new for each test."""
+    spec = importlib.util.spec_from_file_location('setup_env_under_test', repo_root / 'tools/setup/setup_env.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -34,7 +34,14 @@ def checkout(repo_root: Path, tmp_path: Path) -> Path:
     folder = tmp_path / 'checkout'
     shutil.copytree(repo_root / 'sartorius/utils', folder / 'sartorius/utils')
     shutil.copytree(repo_root / 'requirements', folder / 'requirements')
-    for name in ('tools/setup_env.sh', 'tools/setup_env.py', 'tools/wheelhouse.sh', 'setup.py', 'Makefile', '.ci/run'):
+    for name in (
+        'tools/setup/setup_env.sh',
+        'tools/setup/setup_env.py',
+        'tools/setup/wheelhouse.sh',
+        'setup.py',
+        'Makefile',
+        '.ci/run',
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(repo_root / name, folder / name)
     for name in ('sartorius/__init__.py', 'sartorius/check_env.py'):
@@ -98,7 +105,7 @@ def start(command: list[str | Path], path: Path, cwd: Path, **variables: str) ->
 
 
 def test_no_python_at_all_is_one_sentence(checkout: Path, commands: Path) -> None:
-    done = start([checkout / 'tools/setup_env.sh'], commands, checkout)
+    done = start([checkout / 'tools/setup/setup_env.sh'], commands, checkout)
     assert done.returncode == 1
     assert done.stderr.count('\n') == 1
     assert 'python3 is missing' in done.stderr
@@ -107,13 +114,13 @@ def test_no_python_at_all_is_one_sentence(checkout: Path, commands: Path) -> Non
 
 def test_an_unsuitable_python_is_named(checkout: Path, commands: Path) -> None:
     add_command(commands, 'python3', 'test "$1" = --version && echo Python 3.8.10; exit 0$((${#1} == 2))')
-    done = start([checkout / 'tools/setup_env.sh'], commands, checkout)
+    done = start([checkout / 'tools/setup/setup_env.sh'], commands, checkout)
     assert done.returncode == 1
     assert 'python3 is Python 3.8.10 and no other was found' in done.stderr
 
 
 def test_a_named_python_that_does_not_run(checkout: Path, commands: Path) -> None:
-    done = start([checkout / 'tools/setup_env.sh'], commands, checkout, PYTHON='python3.11')
+    done = start([checkout / 'tools/setup/setup_env.sh'], commands, checkout, PYTHON='python3.11')
     assert done.returncode == 1
     assert 'PYTHON=python3.11 is not a command that runs' in done.stderr
 
@@ -122,7 +129,7 @@ def test_another_python_is_found_when_python3_is_unsuitable(checkout: Path, comm
     add_command(commands, 'python3', 'exit 1')
     add_command(commands, 'python3.11', 'exit 127')
     add_command(commands, 'python3.12', f'exec {sys.executable} "$@"')
-    done = start([checkout / 'tools/setup_env.sh', '--help'], commands, checkout)
+    done = start([checkout / 'tools/setup/setup_env.sh', '--help'], commands, checkout)
     assert done.returncode == 0
     assert '--wheelhouse DIR' in done.stdout
 
@@ -188,7 +195,7 @@ def test_what_is_there_already_counts_on_a_full_disk(
             'disk is full',
         ),
         ("NameResolutionError: Failed to resolve 'host' ([Errno -3] Temporary failure in name resolution)", 'network'),
-        # Without network pip says this too, in the end; the network is what to mend.
+        # Without network pip says this too, in the end; the network is what to fix.
         ('Max retries exceeded with url\nERROR: No matching distribution found for torch==2.13.0', 'network'),
         ('ERROR: No matching distribution found for torch==2.13.0', 'another Python'),
         ('c++: fatal error: Killed signal terminated program cc1plus', 'MAX_JOBS=1'),
@@ -311,7 +318,7 @@ def test_an_interrupted_set_up_goes_on(
     assert len(recorder.steps) == steps + 5
 
 
-@pytest.mark.parametrize('name', ['requirements/lower_floor.txt', 'setup.py'])
+@pytest.mark.parametrize('name', ['requirements/core.txt', 'setup.py'])
 def test_a_changed_requirement_makes_the_set_up_stale(
     setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, checkout: Path, name: str
 ) -> None:
@@ -382,8 +389,8 @@ def test_make_help_lists_every_target_and_sets_nothing_up(checkout: Path, comman
 def test_ci_runs_the_tests_with_the_data_beside_the_clone(checkout: Path) -> None:
     (checkout / 'Makefile').write_text('test:\n\t@echo data: $(SARTORIUS_DATA)\n')
     # `make test` itself may be running this, and a make inside a make prints which folder it enters.
-    left_out = {'SARTORIUS_DATA', 'MAKEFLAGS', 'MAKELEVEL', 'MFLAGS'}
-    variables = {name: value for name, value in os.environ.items() if name not in left_out}
+    dropped = {'SARTORIUS_DATA', 'MAKEFLAGS', 'MAKELEVEL', 'MFLAGS'}
+    variables = {name: value for name, value in os.environ.items() if name not in dropped}
 
     def run_ci() -> str:
         done = subprocess.run([checkout / '.ci/run'], env=variables, capture_output=True, text=True, check=True)
@@ -399,13 +406,13 @@ def test_ci_runs_the_tests_with_the_data_beside_the_clone(checkout: Path) -> Non
 
 @pytest.mark.parametrize('arguments', [[], ['pack'], ['unpack', 'x'], ['pack', 'x', 'y'], ['install', 'x', 'y', 'z']])
 def test_wheelhouse_usage(checkout: Path, arguments: list[str]) -> None:
-    done = subprocess.run([checkout / 'tools/wheelhouse.sh', *arguments], capture_output=True, text=True)
+    done = subprocess.run([checkout / 'tools/setup/wheelhouse.sh', *arguments], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith('usage: tools/wheelhouse.sh pack DIR')
+    assert done.stderr.startswith('usage: tools/setup/wheelhouse.sh pack DIR')
 
 
 def test_an_empty_wheelhouse(setup_env: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match='no wheels in there; make some with tools/wheelhouse.sh pack'):
+    with pytest.raises(UsageError, match='no wheels in there; make some with tools/setup/wheelhouse.sh pack'):
         setup_env.main(['--venv', str(tmp_path / 'venv'), '--wheelhouse', str(tmp_path)])
 
 

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--size', type=image_size, default='704x520', metavar='WxH', help='size of the images')
     args = parser.parse_args(argv)
 
-    from sartorius.annotations.submission import find_problems, read_submission
+    from sartorius.submission.csv_format import find_problems, read_submission
     from sartorius.utils.errors import InputError
 
     required = {row.image_id: args.size for row in read_submission(args.sample)} if args.sample else {}

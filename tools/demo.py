@@ -1,4 +1,4 @@
-"""The whole road on synthetic images: what `make demo` runs. Every step is a command line that a user can type."""
+"""The whole workflow on synthetic images: what `make demo` runs. Every step is a command line that a user can type."""
 
 import shlex
 import shutil
@@ -21,7 +21,7 @@ FUSED = 'both, fused by WBF'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parses the command line and walks the road."""
+    """Parses the command line and walks the workflow."""
     parser = make_parser(
         'Make synthetic images, train two small models on them, predict, tune, fuse, submit and score.',
         'python tools/demo.py --iterations 250',
@@ -37,16 +37,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.out = options.out.resolve()
     started = time.monotonic()
     _clear(options.out)
-    road = Road(options.out)
-    for number, step in enumerate(steps := _steps(options, road), start=1):
-        _run(f'[{number}/{len(steps)}] {step.title}', step.words, road.out / LOG)
-    _show_results(road)
+    workflow = Workflow(options.out)
+    for number, step in enumerate(steps := _steps(options, workflow), start=1):
+        _run(f'[{number}/{len(steps)}] {step.title}', step.words, workflow.out / LOG)
+    _show_results(workflow)
     print(f'\nThe demo took {(time.monotonic() - started) / 60:.1f} minutes.')
 
 
 @dataclass(frozen=True)
-class Road:
-    """Where each step of the road leaves its results, below one folder."""
+class Workflow:
+    """Where each step of the workflow leaves its results, below one folder."""
 
     out: Path
 
@@ -76,61 +76,70 @@ class Road:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the road."""
+    """One command of the workflow."""
 
     title: str
     words: list[str]
 
 
-def _steps(options: Namespace, road: Road) -> list[Step]:
-    data = ['--data-root', str(road.data), '--annotations', str(road.annotations)]
+def _steps(options: Namespace, workflow: Workflow) -> list[Step]:
+    data = ['--data-root', str(workflow.data), '--annotations', str(workflow.annotations)]
     steps = [
         Step(
             'making synthetic images',
-            ['make_synthetic.py', '--out', str(road.data), '--images', str(options.images), '--size', '352x260']
+            [
+                'data/make_synthetic.py',
+                '--out',
+                str(workflow.data),
+                '--images',
+                str(options.images),
+                '--size',
+                '352x260',
+            ]
             + ['--test-images', str(options.test_images), '--unlabelled-images', '0', '--seed', str(options.seed)],
         ),
         Step(
             'preparing annotations and folds',
-            ['prepare_sartorius.py', '--data-root', str(road.data), '--out', str(road.annotations)],
+            ['prepare_sartorius.py', '--data-root', str(workflow.data), '--out', str(workflow.annotations)],
         ),
     ]
     for model, name in MODELS.items():
         config = f'configs/demo/{model}.py'
-        checkpoint = str(road.out / model / f'iter_{options.iterations}.pth')
+        checkpoint = str(workflow.out / model / f'iter_{options.iterations}.pth')
         steps.append(
             Step(
                 f'training {name}',
-                ['train.py', config, '--from-scratch', *data, '--work-dir', str(road.out / model)]
+                ['train.py', config, '--from-scratch', *data, '--work-dir', str(workflow.out / model)]
                 + ['--iterations', str(options.iterations), '--seed', str(options.seed)],
             )
         )
         for split in ('val', 'test'):
-            out = str(road.predictions(model, split))
+            out = str(workflow.predictions(model, split))
             words = ['test.py', config, checkpoint, '--split', split, '--tta', *data, '--out', out]
             steps.append(Step(f'predicting with {name}, two views an image ({split} images)', words))
     for split in ('val', 'test'):
-        members = [str(road.predictions(model, split)) for model in MODELS]
-        words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(road.predictions('fused', split))]
+        members = [str(workflow.predictions(model, split)) for model in MODELS]
+        words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(workflow.predictions('fused', split))]
         steps.append(Step(f'fusing both models ({split} images)', words))
-    held_back = str(road.annotations / 'fold0_val.json')
+    held_back = str(workflow.annotations / 'fold0_val.json')
     for model in (*MODELS, 'fused'):
-        words = ['tune.py', str(road.predictions(model, 'val')), '--annotations', held_back]
+        words = ['tune.py', str(workflow.predictions(model, 'val')), '--annotations', held_back]
         steps.append(
-            Step(f'tuning thresholds on the held-back fold ({model})', [*words, '--out', str(road.out / model)])
+            Step(f'tuning thresholds on the held-back fold ({model})', [*words, '--out', str(workflow.out / model)])
         )
-    submit = ['make_submission.py', str(road.predictions('fused', 'test'))]
-    submit += ['--postprocess', str(road.postprocess('fused'))]
+    submit = ['make_submission.py', str(workflow.predictions('fused', 'test'))]
+    submit += ['--postprocess', str(workflow.postprocess('fused'))]
     return [
         *steps,
-        Step('writing the submission', [*submit, '--out', str(road.submission)]),
+        Step('writing the submission', [*submit, '--out', str(workflow.submission)]),
         Step(
             'checking the submission',
-            ['check_submission.py', str(road.submission), '--sample', str(road.data / 'sample_submission.csv')]
+            ['check_submission.py', str(workflow.submission), '--sample', str(workflow.data / 'sample_submission.csv')]
             + ['--size', '352x260'],
         ),
         Step(
-            'scoring the submission', ['score_submission.py', str(road.submission), str(road.data / 'test_truth.csv')]
+            'scoring the submission',
+            ['score_submission.py', str(workflow.submission), str(workflow.data / 'test_truth.csv')],
         ),
     ]
 
@@ -166,50 +175,50 @@ def _shorten(word: str) -> str:
     return str(path.relative_to(REPO_ROOT)) if path.is_relative_to(REPO_ROOT) else word
 
 
-def _show_results(road: Road) -> None:
+def _show_results(workflow: Workflow) -> None:
     """Scores every stage on the test images, prints the table and writes the page."""
     from sartorius.annotations.reading import load_annotations
     from sartorius.evaluation.baseline import threshold_and_components
     from sartorius.evaluation.metric import score_images
+    from sartorius.images.display import read_for_display
     from sartorius.postprocess.chain import load_chain
-    from sartorius.postprocess.submit import finish
     from sartorius.predictions.store import load_predictions
+    from sartorius.submission.write import finish
     from sartorius.visualization.demo import Stage, write_demo_page
     from sartorius.visualization.gallery import Example
-    from sartorius.visualization.images import read_for_display
 
-    truth = load_annotations(road.data / 'test_truth.csv')
-    images = {image_id: read_for_display(road.data / 'test' / f'{image_id}.png') for image_id in truth}
+    gt = load_annotations(workflow.data / 'test_truth.csv')
+    images = {image_id: read_for_display(workflow.data / 'test' / f'{image_id}.png') for image_id in gt}
     found = {
         'threshold and connected components': {key: threshold_and_components(image) for key, image in images.items()}
     }
     for model, name in {**MODELS, 'fused': FUSED}.items():
-        predictions = load_predictions(road.predictions(model, 'test'))
-        for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': road.postprocess(model)}.items():
+        predictions = load_predictions(workflow.predictions(model, 'test'))
+        for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': workflow.postprocess(model)}.items():
             cells = finish(predictions, load_chain(chain))
             found[f'{name}, {kind}'] = {key: image.crops for key, image in cells.items()}
-    scores = {name: score_images(truth, cells) for name, cells in found.items()}
+    scores = {name: score_images(gt, cells) for name, cells in found.items()}
 
     print('\nCompetition mAP on the test images, which no step has learnt from:')
     for name, table in scores.items():
         types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
         print(f'  {table.score.mean():.3f}  {name:<42} {types}')
     baseline, last = list(scores)[0], scores[f'{FUSED}, tuned'].set_index('image_id')
-    final = finish(load_predictions(road.predictions('fused', 'test')), load_chain(road.postprocess('fused')))
+    final = finish(load_predictions(workflow.predictions('fused', 'test')), load_chain(workflow.postprocess('fused')))
     stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
     examples = [
         Example(
             title=image_id,
             image=images[image_id],
             found=final[image_id].crops,
-            truth=truth[image_id].crops,
+            gt=gt[image_id].crops,
             found_scores=final[image_id].scores,
             cell_type=last.cell_type[image_id],
             score=float(last.score[image_id]),
         )
-        for image_id in sorted(truth, key=lambda key: (last.cell_type[key], -last.score[key]))
+        for image_id in sorted(gt, key=lambda key: (last.cell_type[key], -last.score[key]))
     ]
-    page = write_demo_page(road.out / 'index.html', stages, examples)
+    page = write_demo_page(workflow.out / 'index.html', stages, examples)
     print(f'\nImages, truth and predictions side by side: {display_path(page)}')
 
 

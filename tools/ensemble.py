@@ -19,7 +19,7 @@ from sartorius.utils.paths import display_path
 DEFAULT_BOXES = DEFAULT_FUSED.with_name('boxes.npz')
 # What only a config says where there is one.
 CONFIG_OPTIONS = ('method', 'weights', 'iou', 'score', 'across_classes', 'average_masks')
-LEFT_OUT = {
+DROPPED = {
     'low_score': 'cells under the score threshold',
     'unusable': 'cells without area inside the image or without score',
     'rejected': 'cells that the method drops',
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_predictions(out, fused)
     cells = 'boxes' if recipe.boxes_only else 'cells'
     print(f'fused by {name_of(recipe.method)}: {len(fused.images)} images, {sum(map(len, fused.images))} {cells}')
-    for name, count in fused.source['left_out'].items():
+    for name, count in fused.source['dropped'].items():
         if count:
-            print(f'left out: {count} {LEFT_OUT[name]}')
+            print(f'left out: {count} {DROPPED[name]}')
     print(f'wrote {display_path(out)}')
     follow = f'{MAKE_COMMAND} --boxes' if recipe.boxes_only else 'python tools/make_submission.py'
     print(f'next: {follow} {display_path(out)}')
@@ -94,8 +94,8 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     if options.iou is not None and options.method == 'soft-nms':
         parser.error('--iou is not for the Gaussian soft-nms; for the linear one see configs/ensemble/soft_nms.py')
     for name in ('weights', 'iou', 'across_classes', 'boxes_only'):
-        if options.method == 'by-class' and getattr(options, name) not in (None, False):
-            parser.error(f'--{name.replace("_", "-")} is not for by-class, which takes every image from one model')
+        if options.method == 'specialists' and getattr(options, name) not in (None, False):
+            parser.error(f'--{name.replace("_", "-")} is not for specialists, which takes every image from one model')
     return options
 
 
@@ -121,7 +121,7 @@ def _load(member: Member) -> PredictionSet:
 
 def _choose_files() -> list[Path]:
     plan = plan_fusion()
-    for path, reason in plan.left_out:
+    for path, reason in plan.dropped:
         print(f'left out: {display_path(path)}: {reason}')
     if len(plan.chosen) == 1:
         print(f'only {display_path(plan.chosen[0].path)} covers these images; no other model joins it')

@@ -10,7 +10,7 @@ from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, post-processes, writes and checks."""
     parser = make_parser(
-        'Post-process predictions, settle overlaps, and write and check the submission CSV.',
+        'Post-process predictions, resolve overlaps, and write and check the submission CSV.',
         'python tools/make_submission.py --postprocess work_dirs/tune/postprocess.json',
     )
     parser.add_argument(
@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
 
     from sartorius.postprocess.chain import load_chain
-    from sartorius.postprocess.submit import finish, format_counts, write_checked_submission
     from sartorius.predictions.search import find_for_submission
     from sartorius.predictions.store import load_predictions
+    from sartorius.submission.write import finish, format_counts, write_checked_submission
 
     chain = load_chain(options.postprocess)
     path = options.predictions or find_for_submission(WORK_DIRS)

@@ -25,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.evaluation import format_summary, score_submission, summarise
     from sartorius.utils.files import atomic_path
 
-    truth = load_annotations(args.annotations)
-    table = score_submission(args.submission, truth, args.all_images)
-    if len(table) < len(truth):
-        print(f'{len(table)} of the {len(truth)} annotated images are in the submission and count\n')
+    gt = load_annotations(args.annotations)
+    table = score_submission(args.submission, gt, args.all_images)
+    if len(table) < len(gt):
+        print(f'{len(table)} of the {len(gt)} annotated images are in the submission and count\n')
     print(format_summary(summarise(table)))
     if args.per_image:
         with atomic_path(args.per_image) as temporary:

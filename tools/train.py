@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--from-scratch',
         action='store_true',
         help='start without pre-trained weights, all layers learning; a config that starts from another run '
-        '(starts_from) still starts from that run, which can be made from scratch too',
+        '(init_from) still starts from that run, which can be made from scratch too',
     )
     parser.add_argument(
         '--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given"

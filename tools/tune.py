@@ -37,18 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.postprocess.chain import load_chain, save_chain
-    from sartorius.postprocess.step_gains import measure_steps
-    from sartorius.postprocess.tuner import tune
-    from sartorius.postprocess.tuning_text import evidence, format_result, format_steps
+    from sartorius.postprocess.tuning.report import evidence, format_result, format_steps
+    from sartorius.postprocess.tuning.step_gains import measure_steps
+    from sartorius.postprocess.tuning.tuner import tune
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import sha256_of, staged_folder, write_text
     from sartorius.visualization.step_plot import plot_steps
     from sartorius.visualization.threshold_plot import plot_thresholds
 
     chain = load_chain(options.postprocess)
-    predictions, truth = load_predictions(options.predictions), load_annotations(options.annotations)
-    result = tune(predictions, truth, chain, load_groups(options.annotations), folds=options.folds)
-    gains = measure_steps(predictions, truth, result)
+    predictions, gt = load_predictions(options.predictions), load_annotations(options.annotations)
+    result = tune(predictions, gt, chain, load_groups(options.annotations), folds=options.folds)
+    gains = measure_steps(predictions, gt, result)
     text = '\n\n'.join([_counts(len(predictions.images), result.images), format_result(result), format_steps(gains)])
     print(text)
 

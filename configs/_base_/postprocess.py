@@ -7,6 +7,6 @@ postprocess = [
     dict(type='MaskThreshold', thresholds=0.5),
     dict(type='FillHoles'),
     # What is left of a cell found twice is a rim, never a cell: this alone took small models from .22 to .27.
-    dict(type='RemoveOverlap', least_remaining=0.7),
-    dict(type='LeastArea', areas=dict(shsy5y=75, astro=150, cort=75)),
+    dict(type='RemoveOverlap', min_remaining=0.7),
+    dict(type='MinArea', areas=dict(shsy5y=75, astro=150, cort=75)),
 ]

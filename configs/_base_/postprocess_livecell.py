@@ -1,11 +1,11 @@
 """Post-processing of LIVECell's eight lines: one number for all, as postprocess.py has numbers for the competition's
-types alone. Cells of fewer than 30 px are slivers to tools/prepare_livecell.py too."""
+types alone. Cells of fewer than 30 px are slivers to tools/data/prepare_livecell.py too."""
 
 postprocess = [
     dict(type='VoteClass'),
     dict(type='ScoreThreshold', thresholds=0.35),
     dict(type='MaskThreshold', thresholds=0.5),
     dict(type='FillHoles'),
-    dict(type='RemoveOverlap', least_remaining=0.7),
-    dict(type='LeastArea', areas=30),
+    dict(type='RemoveOverlap', min_remaining=0.7),
+    dict(type='MinArea', areas=30),
 ]

@@ -3,7 +3,7 @@
 # --tta: in several views, each turned or flipped, at each scale. Boxes of all views are fused, then every view draws
 # the masks of the fused boxes, which are turned back and averaged. A scale is a long and a short edge, or a factor.
 tta_model = dict(type='CellTTAModel', method='wbf')
-tta_views = ['none', 'horizontal', 'vertical', 'diagonal']
+tta_orientations = ['none', 'horizontal', 'vertical', 'diagonal']
 tta_scales = [(2000, 1040)]
 
 # --tiles: in overlapping tiles of (height, width) px, each enlarged by the scale: here as large as the competition's

@@ -7,6 +7,6 @@ _base_ = [
     '../_base_/tta.py',
 ]
 
-tta_views = ['none', 'diagonal']
+tta_orientations = ['none', 'diagonal']
 tta_scales = [2.0]
 default_hooks = dict(checkpoint=dict(interval=250))

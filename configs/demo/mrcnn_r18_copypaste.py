@@ -2,4 +2,4 @@
 _base_ = ['./mrcnn_r18.py']
 
 load_from = None
-starts_from = dict(config='configs/demo/mrcnn_r18_pasted.py', same_fold=True)
+init_from = dict(config='configs/demo/mrcnn_r18_pasted.py', same_fold=True)

@@ -1,5 +1,5 @@
 # The CPU-size twin of livecell/mrcnn_r50.py: pre-training for mrcnn_r18_livecell.py on made images of eight cell types
-# in LIVECell's form (tools/make_synthetic.py --form livecell, then tools/prepare_livecell.py), or on LIVECell itself.
+# in LIVECell's form (tools/data/make_synthetic.py --form livecell, then tools/data/prepare_livecell.py), or on LIVECell itself.
 _base_ = [
     '../_base_/models/mask_rcnn_r18_small.py',
     '../_base_/datasets/demo.py',
@@ -16,6 +16,6 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=8), mask_head=dict(num_cla
 train_dataloader = dict(dataset=dict(dataset=dict(type='LIVECellDataset', ann_file='train.json')))
 val_dataloader = dict(dataset=dict(type='LIVECellDataset', ann_file='val.json'))
 test_dataloader = dict(dataset=dict(type='LIVECellDataset', ann_file='test.json'))
-tta_views = ['none', 'diagonal']
+tta_orientations = ['none', 'diagonal']
 tta_scales = [2.0]
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -1,4 +1,4 @@
 # The CPU-size twin of sartorius/mrcnn_r50_livecell.py.
 _base_ = ['./mrcnn_r18.py']
 
-starts_from = dict(config='configs/demo/mrcnn_r18_eight_types.py', same_fold=False)
+init_from = dict(config='configs/demo/mrcnn_r18_eight_types.py', same_fold=False)

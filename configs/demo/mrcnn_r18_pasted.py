@@ -6,10 +6,10 @@ paste_steps = [
     dict(type='FlipPaste', classes=('cort', 'astro')),
 ]
 train_pipeline = [
-    *_base_.load_steps,
-    *_base_.mend_steps,
+    *_base_.load_transforms,
+    *_base_.clean_transforms,
     *paste_steps,
-    *_base_.show_steps,
-    *_base_.pack_steps,
+    *_base_.augment_transforms,
+    *_base_.pack_transforms,
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

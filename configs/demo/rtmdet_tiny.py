@@ -12,6 +12,6 @@ custom_hooks = [
     *_base_.custom_hooks,
     dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.02, gamma=25, update_buffers=True, priority=49),
 ]
-tta_views = ['none', 'diagonal']
+tta_orientations = ['none', 'diagonal']
 tta_scales = [2.0]
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -2,4 +2,4 @@
 _base_ = ['./mrcnn_r50.py']
 
 load_from = None
-starts_from = dict(config='configs/sartorius/mrcnn_r50_pasted.py', same_fold=True)
+init_from = dict(config='configs/sartorius/mrcnn_r50_pasted.py', same_fold=True)

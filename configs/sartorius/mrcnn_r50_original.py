@@ -1,5 +1,5 @@
 # Learns from the masks as they are, hollow ones hollow.
 _base_ = ['./mrcnn_r50.py']
 
-train_pipeline = [*_base_.load_steps, *_base_.show_steps, *_base_.pack_steps]
+train_pipeline = [*_base_.load_transforms, *_base_.augment_transforms, *_base_.pack_transforms]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -1,11 +1,11 @@
 # Small tiles, enlarged 2.85 to 4.75 times, as the competition's 6th place; predict with tools/test.py --tiles.
 _base_ = ['./mrcnn_r50.py']
 
-show_steps = [
+augment_transforms = [
     dict(type='RandomTile'),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
 ]
-train_pipeline = [*_base_.load_steps, *_base_.mend_steps, *show_steps, *_base_.pack_steps]
+train_pipeline = [*_base_.load_transforms, *_base_.clean_transforms, *augment_transforms, *_base_.pack_transforms]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 tiles = dict(size=(260, 352), margin=64, scale=3.8)

@@ -1,4 +1,4 @@
-"""The competition's data by way of the ``kaggle`` client: what tools/download_sartorius.py does."""
+"""The competition's data by way of the ``kaggle`` client: what tools/data/download_sartorius.py does."""
 
 import shutil
 import subprocess

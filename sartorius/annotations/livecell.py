@@ -1,4 +1,4 @@
-"""LIVECell's official JSONs, mended: what tools/prepare_livecell.py does.
+"""LIVECell's official JSONs, fixed: what tools/data/prepare_livecell.py does.
 
 Source: https://github.com/sartorius-research/LIVECell (layout in its README; known defects in its issues 14, 21, 26 and
 30). The data are CC BY-NC 4.0.
@@ -16,8 +16,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sartorius.annotations.coco import CocoCell, CocoImage, cell_from_polygons, write_coco
-from sartorius.annotations.image_files import image_size
 from sartorius.annotations.summary import class_table, markdown_table, note
+from sartorius.images.files import image_size
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -87,7 +87,7 @@ class _Entry:
 
 @dataclass
 class _Report:
-    """How often each mend was made, and on which images."""
+    """How often each fix was made, and on which images."""
 
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)
@@ -284,7 +284,7 @@ def _distinct(cells: Sequence[CocoCell]) -> list[CocoCell]:
 
 def _info(settings: LivecellSettings, split: str, sources: Iterable[Path]) -> dict[str, Any]:
     return {
-        'description': 'LIVECell (CC BY-NC 4.0), mended by tools/prepare_livecell.py',
+        'description': 'LIVECell (CC BY-NC 4.0), fixed by tools/data/prepare_livecell.py',
         'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in sources],
         'min_area': settings.min_area,
         'keep_incomplete': settings.keep_incomplete,
@@ -302,8 +302,8 @@ def _summary(statistics: Mapping[str, list[tuple[str, list[int]]]], reports: Map
     for split in splits:
         others = sorted({line for line, _ in statistics[split]} - set(LIVECELL_LINES))
         parts += [f'## {split}', class_table(statistics[split], (*LIVECELL_LINES, *others))]
-    mends = [UNLISTED, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
-    rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in mends]
-    parts += ['## Dropped and mended', markdown_table(['what', *splits], rows)]
+    fixes = [UNLISTED, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
+    rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in fixes]
+    parts += ['## Dropped and fixed', markdown_table(['what', *splits], rows)]
     named = [note(f'{split}, {what}', names) for split in splits for what, names in reports[split].names.items()]
     return '\n\n'.join([*parts, '\n'.join(named)]).rstrip()

@@ -11,11 +11,11 @@ from typing import Any
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
-from sartorius.annotations.image_files import image_size
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_back_text, read_train_csv
+from sartorius.images.files import image_size
 from sartorius.masks.crop import Size
-from sartorius.masks.holes import fill_holes
+from sartorius.masks.pieces import fill_holes
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -326,7 +326,7 @@ def _summary(
                 [len(entry.coco.cells) for entry in real],
             ),
             *(_pseudo_section(prepared, pseudo) if pseudo else []),
-            '## Dropped, mended, noticed\n\n' + ('\n'.join(notes) or '- nothing'),
+            '## Dropped, fixed, noticed\n\n' + ('\n'.join(notes) or '- nothing'),
         ]
     )
 

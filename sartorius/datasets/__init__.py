@@ -1,19 +1,18 @@
 """Data sets, samplers and transforms, registered with MMDetection."""
 
 from sartorius.datasets import transforms
-from sartorius.datasets.box_prompts import GiveBoxes, read_box_prompts
-from sartorius.datasets.draws import DrawSampler, SeededDraws
+from sartorius.datasets.samplers import ResumableSampler, SeededDataset, leave_interrupts_to_the_main_process
 from sartorius.datasets.sartorius import LIVECellDataset, SartoriusDataset
-from sartorius.datasets.views import TurnView
-from sartorius.datasets.workers import leave_interrupts_to_the_main_process
+from sartorius.inference.load_box_prompts import LoadBoxPrompts, read_box_prompts
+from sartorius.inference.orient import Orient
 
 __all__ = [
-    'DrawSampler',
-    'GiveBoxes',
+    'ResumableSampler',
+    'LoadBoxPrompts',
     'LIVECellDataset',
     'SartoriusDataset',
-    'SeededDraws',
-    'TurnView',
+    'SeededDataset',
+    'Orient',
     'leave_interrupts_to_the_main_process',
     'read_box_prompts',
     'transforms',

@@ -122,7 +122,7 @@ class SartoriusDataset(BaseDetDataset):
 
 @DATASETS.register_module()
 class LIVECellDataset(SartoriusDataset):
-    """LIVECell's cells by their eight cell lines, as tools/prepare_livecell.py writes them."""
+    """LIVECell's cells by their eight cell lines, as tools/data/prepare_livecell.py writes them."""
 
     METAINFO = {
         'classes': LIVECELL_LINES,
@@ -137,7 +137,7 @@ class LIVECellDataset(SartoriusDataset):
             (204, 121, 167),
         ],
     }
-    MADE_BY = 'tools/prepare_livecell.py'
+    MADE_BY = 'tools/data/prepare_livecell.py'
 
 
 def _read_json(path: Path, made_by: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What tools/browse_dataset.py does."""
+"""What tools/analysis/browse_dataset.py does."""
 
 import time
 from argparse import Namespace
@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from sartorius.datasets.draws import SeededDraws
 from sartorius.datasets.sample_checks import boxes_of, crops_of, find_problems
+from sartorius.datasets.samplers import SeededDataset
 from sartorius.datasets.transforms import LoadCellAnnotations, LoadCellImage
 from sartorius.engine.config import load_config, parse_options, set_data, set_seed
 from sartorius.utils.cli import progress
@@ -47,7 +47,7 @@ def browse(options: Namespace) -> Browsed:
     """Writes a picture of each sample and a page that shows them all.
 
     Args:
-        options: The parsed options of tools/browse_dataset.py.
+        options: The parsed options of tools/analysis/browse_dataset.py.
 
     Raises:
         InputError: Config, annotations or images are missing or broken.
@@ -58,13 +58,13 @@ def browse(options: Namespace) -> Browsed:
     config = load_config(options.config, parse_options(options.cfg_options))
     set_data(config, options.data_root, options.annotations, options.fold)
     set_seed(config, options.seed)
-    dataset = build_draws(config, options.split)
+    dataset = build_samples(config, options.split)
     classes = tuple(dataset.metainfo['classes'])
     # The pipeline of validation has nothing random: every draw of an image is the same.
     passes = options.draws if options.split == 'train' else 1
     out = Path(options.out or WORK_DIRS / 'browse' / Path(options.config).stem)
     seconds: list[float] = []
-    chosen = choose_draws(dataset, options.samples, passes)
+    chosen = choose_samples(dataset, options.samples, passes)
     rows = [_make_row(dataset, index, draws, seconds) for index, draws in progress(chosen.items(), 'samples')]
     with staged_folder(out) as folder:
         for row in progress(rows, 'pictures'):
@@ -82,7 +82,7 @@ def browse(options: Namespace) -> Browsed:
     return Browsed(out / 'index.html', rows, seconds)
 
 
-def build_draws(config: Config, split: str) -> SeededDraws:
+def build_samples(config: Config, split: str) -> SeededDataset:
     """The data set of ``train`` or ``val``, its annotations loaded, as numbered draws.
 
     Raises:
@@ -93,7 +93,7 @@ def build_draws(config: Config, split: str) -> SeededDraws:
     if split == 'train':
         settings = config.train_dataloader.dataset
     else:
-        settings = dict(type='SeededDraws', dataset=config.val_dataloader.dataset, seed=config.randomness.seed)
+        settings = dict(type='SeededDataset', dataset=config.val_dataloader.dataset, seed=config.randomness.seed)
     try:
         dataset = DATASETS.build(settings)
     except (KeyError, TypeError) as error:
@@ -104,7 +104,7 @@ def build_draws(config: Config, split: str) -> SeededDraws:
     return dataset
 
 
-def choose_draws(dataset: SeededDraws, samples: int, passes: int) -> dict[int, list[int]]:
+def choose_samples(dataset: SeededDataset, samples: int, passes: int) -> dict[int, list[int]]:
     """Which draws are shown: of the first images of a run, one draw from each of its first passes.
 
     Args:
@@ -128,7 +128,7 @@ def choose_draws(dataset: SeededDraws, samples: int, passes: int) -> dict[int, l
     return chosen
 
 
-def _make_row(dataset: SeededDraws, index: int, draws: Sequence[int], seconds: list[float]) -> Row:
+def _make_row(dataset: SeededDataset, index: int, draws: Sequence[int], seconds: list[float]) -> Row:
     """An image before and after; what each draw took is added to ``seconds``."""
     record = dataset.dataset.get_data_info(index)
     raw = LoadCellAnnotations()(LoadCellImage()(record))

@@ -1,4 +1,4 @@
-"""What tools/check_config.py does, and tools/train.py before it starts."""
+"""What tools/analysis/check_config.py does, and tools/train.py before it starts."""
 
 from argparse import Namespace
 
@@ -23,7 +23,7 @@ def check(options: Namespace) -> Report:
     """Checks a config as tools/train.py would run it.
 
     Args:
-        options: The parsed options of tools/check_config.py.
+        options: The parsed options of tools/analysis/check_config.py.
 
     Raises:
         InputError: The config cannot be read, or is none of a training.
@@ -31,10 +31,10 @@ def check(options: Namespace) -> Report:
     config = load_config(options.config, parse_options(options.cfg_options))
     set_data(config, options.data_root, options.annotations, options.fold)
     if options.load_from is not None:
-        config.load_from, config.starts_from = options.load_from, None
+        config.load_from, config.init_from = options.load_from, None
     if options.from_scratch:
         train_from_scratch(config)
-        config.starts_from = None
+        config.init_from = None
     if options.amp:
         use_mixed_precision(config)
     return check_config(config, options.config, options.fold)
@@ -53,7 +53,7 @@ def check_before_training(config: Config, path: str) -> None:
     if not is_main_process():
         return
     decided = config.copy()
-    decided.starts_from = None
+    decided.init_from = None
     report = check_config(decided, path)
     print_log(f'check of {display_path(path)}\n{report.to_text(OK, WARNING)}')
     if errors := report.count(ERROR):

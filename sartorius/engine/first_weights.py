@@ -32,17 +32,17 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
     """Last checkpoint of the run that a config starts from; None where it names none.
 
     Args:
-        config: May have ``starts_from = dict(config='configs/livecell/mrcnn_r50.py', same_fold=False)``: the first
+        config: May have ``init_from = dict(config='configs/livecell/mrcnn_r50.py', same_fold=False)``: the first
             run's config, from the top of the checkout, and whether that run is trained a fold as well.
         name: What messages call the config.
         fold: Fold of this run; the config's if None.
 
     Raises:
-        InputError: ``starts_from`` is malformed, or there is no such run yet; the message names the command.
+        InputError: ``init_from`` is malformed, or there is no such run yet; the message names the command.
     """
-    if config.get('starts_from') is None:
+    if config.get('init_from') is None:
         return None
-    first, same_fold = _read(config.starts_from, name)
+    first, same_fold = _read(config.init_from, name)
     fold = fold if same_fold else None
     work_dir = default_work_dir(first, fold)
     checkpoint = last_checkpoint(work_dir)
@@ -55,19 +55,19 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
     return checkpoint
 
 
-def _read(starts_from: Any, name: str) -> tuple[str, bool]:
-    """Config and ``same_fold`` of a ``starts_from``."""
-    if not isinstance(starts_from, Mapping) or not isinstance(starts_from.get('config'), str):
-        raise InputError(f'{name}: starts_from is {starts_from!r}; write dict(config=..., same_fold=...)')
-    for key in starts_from:
+def _read(init_from: Any, name: str) -> tuple[str, bool]:
+    """Config and ``same_fold`` of a ``init_from``."""
+    if not isinstance(init_from, Mapping) or not isinstance(init_from.get('config'), str):
+        raise InputError(f'{name}: init_from is {init_from!r}; write dict(config=..., same_fold=...)')
+    for key in init_from:
         if key not in ('config', 'same_fold'):
-            raise InputError(f'{name}: starts_from has no key {key!r}{did_you_mean(key, ("config", "same_fold"))}')
-    same_fold = starts_from.get('same_fold', False)
+            raise InputError(f'{name}: init_from has no key {key!r}{did_you_mean(key, ("config", "same_fold"))}')
+    same_fold = init_from.get('same_fold', False)
     if not isinstance(same_fold, bool):
-        raise InputError(f'{name}: same_fold of starts_from is {same_fold!r}; write True or False')
-    if not (REPO_ROOT / starts_from['config']).is_file():
-        raise InputError(f'{name}: starts_from names {starts_from["config"]}, which is no config of this checkout')
-    return starts_from['config'], same_fold
+        raise InputError(f'{name}: same_fold of init_from is {same_fold!r}; write True or False')
+    if not (REPO_ROOT / init_from['config']).is_file():
+        raise InputError(f'{name}: init_from names {init_from["config"]}, which is no config of this checkout')
+    return init_from['config'], same_fold
 
 
 def describe_misfits(model: torch.nn.Module, checkpoint: str | Path) -> str:

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.evaluation.coco_ap import score_boxes
 from sartorius.evaluation.metric import score_images
-from sartorius.models.convert import most_cells, to_image_predictions
+from sartorius.models.convert import max_cells, to_image_predictions
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -46,10 +46,10 @@ class CompetitionMetric(BaseMetric):
         cell_types: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.truth = load_annotations(Path(ann_file), classes)
+        self.gt = load_annotations(Path(ann_file), classes)
         if cell_types is not None:
             shown = load_cell_types(ann_file)
-            self.truth = {name: cells for name, cells in self.truth.items() if shown[name] in cell_types}
+            self.gt = {name: cells for name, cells in self.gt.items() if shown[name] in cell_types}
         self.max_cells = max_cells
         self.classes = tuple(classes)
 
@@ -63,12 +63,12 @@ class CompetitionMetric(BaseMetric):
             if 'cells' not in sample:
                 raise InputError("no post-processed cells: put dict(type='PostprocessHook') into custom_hooks")
             cells: ImagePredictions = sample['cells']
-            self.results.append((cells.image_id, cells.crops, most_cells(sample)))
+            self.results.append((cells.image_id, cells.crops, max_cells(sample)))
 
     def compute_metrics(self, results: list[tuple[str, Any, int]]) -> dict[str, float]:
         """Mean over images; plain floats, since checkpoints keep the best one."""
         _warn_of_limit({image_id: count for image_id, _, count in results}, self.max_cells)
-        table = score_images(self.truth, {image_id: crops for image_id, crops, _ in results}, self.classes)
+        table = score_images(self.gt, {image_id: crops for image_id, crops, _ in results}, self.classes)
         scores = {'mAP': float(table['score'].mean())}
         for cell_type, rows in table.groupby('cell_type'):
             scores[str(cell_type)] = float(rows['score'].mean())
@@ -88,12 +88,12 @@ class BoxMetric(CompetitionMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps the boxes of a batch."""
         for sample in data_samples:
-            self.results.append((to_image_predictions(sample), most_cells(sample)))
+            self.results.append((to_image_predictions(sample), max_cells(sample)))
 
     def compute_metrics(self, results: list[tuple[ImagePredictions, int]]) -> dict[str, float]:
         """Scores of all images together; plain floats, since checkpoints keep the best one."""
         _warn_of_limit({image.image_id: count for image, count in results}, self.max_cells)
-        return score_boxes(self.truth, {image.image_id: image for image, _ in results}, self.classes)
+        return score_boxes(self.gt, {image.image_id: image for image, _ in results}, self.classes)
 
 
 @METRICS.register_module()
@@ -128,7 +128,7 @@ class DumpPredictions(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps boxes, scores, labels and soft masks of a batch."""
         for sample in data_samples:
-            self.results.append((to_image_predictions(sample), most_cells(sample), sample.get('cut_cells', 0)))
+            self.results.append((to_image_predictions(sample), max_cells(sample), sample.get('cut_cells', 0)))
         self.last_done = time.perf_counter()
         if self.first_done is None:
             self.first_done = self.last_done

@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from sartorius.datasets.box_prompts import read_box_prompts
 from sartorius.engine.config import (
     adapt_to_machine,
     box_limits,
@@ -20,9 +19,10 @@ from sartorius.engine.config import (
     set_data,
     set_split,
 )
+from sartorius.engine.inference_mode import read_orientations, read_scales, read_tiles, set_inference_mode
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
-from sartorius.engine.views import read_scales, read_tiles, read_views, set_views
+from sartorius.inference.load_box_prompts import read_box_prompts
 from sartorius.predictions.store import SUFFIX, check_suffix, read_header
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
@@ -56,7 +56,7 @@ def predict_split(options: Namespace) -> Path:
     _set_output(config, source, out, limited=not options.boxes)
     config.work_dir = str(out.resolve().parent)
     config.load_from = str(options.checkpoint)
-    set_views(config, options.tta, options.tiles, boxes)
+    set_inference_mode(config, options.tta, options.tiles, boxes)
     adapt_to_machine(config)
     join_processes()
     config.launcher = launcher_of_this_process()
@@ -99,7 +99,7 @@ def _check_boxes(config: Config, options: Namespace, annotations: Path) -> tuple
     """Whether given boxes go with the images that are predicted.
 
     Returns:
-        The arguments of :class:`GiveBoxes`, and one sentence about the images for which there is no box, if any.
+        The arguments of :class:`LoadBoxPrompts`, and one sentence about the images for which there is no box, if any.
 
     Raises:
         InputError: The file is broken, or names an image that is not predicted or has another size.
@@ -150,8 +150,8 @@ def _set_output(config: Config, source: dict[str, Any], out: Path, limited: bool
 
 def _describe_boxes(path: Path) -> dict[str, Any]:
     """File and hash of given boxes, and what found them: predictions files say it, COCO JSON does not."""
-    found_by = dict(read_header(path).source) if path.suffix == SUFFIX else None
-    return {'file': display_path(path), 'sha256': sha256_of(path), 'source': found_by}
+    predicted_by = dict(read_header(path).source) if path.suffix == SUFFIX else None
+    return {'file': display_path(path), 'sha256': sha256_of(path), 'source': predicted_by}
 
 
 def _describe_source(config: Config, options: Namespace, annotations: Path) -> dict[str, Any]:
@@ -166,13 +166,13 @@ def _describe_source(config: Config, options: Namespace, annotations: Path) -> d
         'annotations_sha256': sha256_of(annotations),
         'tta': bool(options.tta),
         'boxes_only': bool(config.get('boxes_only', False)),
-        # Types that the model was trained on alone; by-class fusion goes by them.
+        # Types that the model was trained on alone; specialists fusion goes by them.
         'cell_types': trained.get('dataset', trained).get('filter_cfg', {}).get('cell_types'),
         'processes': dist.get_world_size(),
         'versions': package_versions(),
     }
     if options.tta:
-        source['tta_views'] = read_views(config)
+        source['tta_orientations'] = read_orientations(config)
         source['tta_scales'] = [scale if isinstance(scale, float) else list(scale) for scale in read_scales(config)]
     if options.tiles:
         tiles = read_tiles(config)

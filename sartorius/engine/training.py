@@ -92,7 +92,7 @@ def _keep_record(config: Config, options: Namespace, weights: str | None) -> Non
 
 def _say_misfits(runner: Runner) -> None:
     """Names the layers that another run's weights do not fit in one line, before MMEngine's long list."""
-    if runner.cfg.get('starts_from') and not runner.cfg.resume:
+    if runner.cfg.get('init_from') and not runner.cfg.resume:
         misfits = describe_misfits(runner.model, runner.cfg.load_from)
         random = f'; at random, because their shapes differ: {misfits}' if misfits else ''
         runner.logger.info(f'starts from {display_path(runner.cfg.load_from)}{random}')

@@ -10,7 +10,7 @@ from sartorius.evaluation.metric import (
     score_images,
     summarise,
 )
-from sartorius.evaluation.submission_score import score_submission
+from sartorius.submission.score import score_submission
 
 __all__ = [
     'IOU_THRESHOLDS',

@@ -8,7 +8,7 @@ from sartorius.masks.crop import MaskCrop
 
 
 def threshold_and_components(
-    image: NDArray[np.uint8], smoothing: float = 2.0, least_area: int = 50
+    image: NDArray[np.uint8], smoothing: float = 2.0, min_area: int = 50
 ) -> tuple[MaskCrop, ...]:
     """Cells as connected regions that differ from the background.
 
@@ -18,7 +18,7 @@ def threshold_and_components(
     Args:
         image: uint8 ``(H, W)``.
         smoothing: Standard deviation in pixels of the Gaussian that smooths the deviation.
-        least_area: Smaller regions are dropped; px.
+        min_area: Smaller regions are dropped; px.
 
     Returns:
         Tight, disjoint crops with their holes filled.
@@ -28,7 +28,7 @@ def threshold_and_components(
     crops = []
     for number, window in enumerate(ndimage.find_objects(regions), start=1):
         mask = regions[window] == number
-        if np.count_nonzero(mask) >= least_area:
+        if np.count_nonzero(mask) >= min_area:
             crops.append(MaskCrop(mask, window[1].start, window[0].start))
     return tuple(crops)
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from sartorius.evaluation.matching import hit_pairs
+from sartorius.evaluation.matching import matched_pairs
 from sartorius.evaluation.metric import IOU_THRESHOLDS, count_matches, image_score
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import Overlaps, mask_iou, overlaps
@@ -53,30 +53,30 @@ class ImageErrors:
     """The cells of an image by what is wrong with them.
 
     Attributes:
-        truth_group: int64 ``(T,)``: group of each true cell.
-        found_group: int64 ``(F,)``: group of each found cell.
+        gt_group: int64 ``(T,)``: group of each true cell.
+        pred_group: int64 ``(F,)``: group of each found cell.
         category: ``(G,)``: name in :data:`CATEGORIES` of each group.
         iou: float64 ``(T, F)``: IoU of every true with every found cell.
-        true_iou: float64 ``(T, T)``: IoU of the true cells with each other.
-        hit_iou: float64 ``(F,)``: IoU of each found cell with the true cell it hits, 0 where it hits none.
+        gt_ious: float64 ``(T, T)``: IoU of the true cells with each other.
+        tp_iou: float64 ``(F,)``: IoU of each found cell with the true cell it hits, 0 where it hits none.
     """
 
-    truth_group: NDArray[np.int64]
-    found_group: NDArray[np.int64]
+    gt_group: NDArray[np.int64]
+    pred_group: NDArray[np.int64]
     category: NDArray[np.str_]
     iou: NDArray[np.float64]
-    true_iou: NDArray[np.float64]
-    hit_iou: NDArray[np.float64]
+    gt_ious: NDArray[np.float64]
+    tp_iou: NDArray[np.float64]
 
     @property
-    def truth_category(self) -> NDArray[np.str_]:
+    def gt_category(self) -> NDArray[np.str_]:
         """``(T,)``: category of each true cell."""
-        return self.category[self.truth_group]
+        return self.category[self.gt_group]
 
     @property
-    def found_category(self) -> NDArray[np.str_]:
+    def pred_category(self) -> NDArray[np.str_]:
         """``(F,)``: category of each found cell."""
-        return self.category[self.found_group]
+        return self.category[self.pred_group]
 
     def score_with(self, right: NDArray[np.bool_]) -> float:
         """The image's score if some groups were put right and all else stayed as it is.
@@ -84,8 +84,8 @@ class ImageErrors:
         Args:
             right: bool ``(G,)``: the groups whose found cells are replaced by their true cells.
         """
-        kept = self.iou[:, ~right[self.found_group]]
-        return image_score(np.hstack([kept, self.true_iou[:, right[self.truth_group] & self._can_be_hit]]))
+        kept = self.iou[:, ~right[self.pred_group]]
+        return image_score(np.hstack([kept, self.gt_ious[:, right[self.gt_group] & self._can_match]]))
 
     def losses(self) -> NDArray[np.float64]:
         """What each group costs: by how much the image's score would rise if it alone were put right.
@@ -96,61 +96,61 @@ class ImageErrors:
         Returns:
             float64 ``(G,)``, 0 for correct groups.
         """
-        groups, true, found = len(self.category), len(self.truth_group), len(self.found_group)
+        groups, true, pred = len(self.category), len(self.gt_group), len(self.pred_group)
         if not groups:
             return np.zeros(0)
-        removed = np.bincount(self.found_group, minlength=groups)
-        added = np.bincount(self.truth_group[self._can_be_hit], minlength=groups)
+        removed = np.bincount(self.pred_group, minlength=groups)
+        added = np.bincount(self.gt_group[self._can_match], minlength=groups)
         losses = np.zeros(groups)
         for threshold, hits in zip(IOU_THRESHOLDS, count_matches(self.iou).tolist(), strict=True):
-            lost = np.bincount(self.found_group[self.hit_iou > threshold], minlength=groups)
-            hits_after = hits - lost + added
-            cells_after = true + found - removed + added - hits_after
+            lost = np.bincount(self.pred_group[self.tp_iou > threshold], minlength=groups)
+            tp_after = hits - lost + added
+            cells_after = true + pred - removed + added - tp_after
             # An image with neither true nor found cells scores 1.
-            after = np.where(cells_after > 0, hits_after / np.maximum(cells_after, 1), 1)
-            losses += after - hits / (true + found - hits)
+            after = np.where(cells_after > 0, tp_after / np.maximum(cells_after, 1), 1)
+            losses += after - hits / (true + pred - hits)
         return losses / len(IOU_THRESHOLDS)
 
     @property
-    def _can_be_hit(self) -> NDArray[np.bool_]:
+    def _can_match(self) -> NDArray[np.bool_]:
         """``(T,)``: whether a true cell has pixels; nothing hits one without, not even itself."""
-        return self.true_iou.diagonal() > 0
+        return self.gt_ious.diagonal() > 0
 
 
-def classify_cells(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> ImageErrors:
+def classify_cells(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> ImageErrors:
     """Gives every cell of an image its group and category.
 
     A cell without pixels inside the image is missed (a true one, which nothing can hit) or spurious. The order of the
     cells makes no difference, except that of equal cells any may stand for the others.
 
     Args:
-        truth: True cells; they may overlap each other.
-        found: Found cells, no two of which should share a pixel.
+        gt: True cells; they may overlap each other.
+        pred: Found cells, no two of which should share a pixel.
         size: Image ``(height, width)``.
     """
-    true_order, found_order = _geometric_order(truth, size), _geometric_order(found, size)
-    scene = _measure([truth[index] for index in true_order], [found[index] for index in found_order], size)
-    groups = _Groups(np.full(len(truth), -1), np.full(len(found), -1))
+    gt_order, pred_order = _geometric_order(gt, size), _geometric_order(pred, size)
+    scene = _measure([gt[index] for index in gt_order], [pred[index] for index in pred_order], size)
+    groups = _Groups(np.full(len(gt), -1), np.full(len(pred), -1))
     _add_merged(groups, scene)
-    _add_hits(groups, scene)
+    _add_tp(groups, scene)
     _add_splits(groups, scene)
     _add_near_misses(groups, scene)
-    taken = ~groups.free_truth
-    for cell in np.flatnonzero(groups.free_found).tolist():
+    taken = ~groups.free_gt
+    for cell in np.flatnonzero(groups.free_pred).tolist():
         groups.add('duplicate' if (scene.lies_on[:, cell] & taken).any() else 'spurious', [], cell)
-    for cell in np.flatnonzero(groups.free_truth).tolist():
+    for cell in np.flatnonzero(groups.free_gt).tolist():
         groups.add('double label' if scene.doubles[cell] else 'missed', cell, [])
 
-    back_true, back_found = np.argsort(true_order), np.argsort(found_order)
-    hit_iou = np.zeros(len(found))
-    hit_iou[scene.hit_found] = scene.iou[scene.hit_truth, scene.hit_found]
+    back_gt, back_pred = np.argsort(gt_order), np.argsort(pred_order)
+    tp_iou = np.zeros(len(pred))
+    tp_iou[scene.tp_pred] = scene.iou[scene.tp_gt, scene.tp_pred]
     return ImageErrors(
-        truth_group=groups.truth[back_true],
-        found_group=groups.found[back_found],
+        gt_group=groups.gt[back_gt],
+        pred_group=groups.pred[back_pred],
         category=np.array(groups.categories, dtype=f'<U{max(map(len, CATEGORIES))}'),
-        iou=scene.iou[np.ix_(back_true, back_found)],
-        true_iou=scene.true_iou[np.ix_(back_true, back_true)],
-        hit_iou=hit_iou[back_found],
+        iou=scene.iou[np.ix_(back_gt, back_pred)],
+        gt_ious=scene.gt_ious[np.ix_(back_gt, back_gt)],
+        tp_iou=tp_iou[back_pred],
     )
 
 
@@ -163,10 +163,10 @@ class _Scene:
         filled_iou: The best IoU of each pair as it is and with the holes of one or of both filled.
         shared: int64 ``(T, F)``: pixels in common.
         areas: int64 ``(T,)``.
-        found_areas: int64 ``(F,)``.
-        true_iou: float64 ``(T, T)``.
-        hit_truth: int64 ``(P,)``: true cell of each hit pair.
-        hit_found: int64 ``(P,)``: its found cell.
+        pred_areas: int64 ``(F,)``.
+        gt_ious: float64 ``(T, T)``.
+        tp_gt: int64 ``(P,)``: true cell of each hit pair.
+        tp_pred: int64 ``(P,)``: its found cell.
         doubles: bool ``(T,)``: true cells that are not hit and lie on another one.
     """
 
@@ -174,10 +174,10 @@ class _Scene:
     filled_iou: NDArray[np.float64]
     shared: NDArray[np.int64]
     areas: NDArray[np.int64]
-    found_areas: NDArray[np.int64]
-    true_iou: NDArray[np.float64]
-    hit_truth: NDArray[np.int64]
-    hit_found: NDArray[np.int64]
+    pred_areas: NDArray[np.int64]
+    gt_ious: NDArray[np.float64]
+    tp_gt: NDArray[np.int64]
+    tp_pred: NDArray[np.int64]
     doubles: NDArray[np.bool_]
 
     @property
@@ -193,28 +193,28 @@ class _Scene:
     @property
     def lies_on(self) -> NDArray[np.bool_]:
         """``(T, F)``: whether more than half of the found cell lies on the true one."""
-        return self.shared * 2 > self.found_areas
+        return self.shared * 2 > self.pred_areas
 
 
 @dataclass(eq=False)
 class _Groups:
     """Groups as they are made; the cells that have none yet bear -1."""
 
-    truth: NDArray[np.int64]
-    found: NDArray[np.int64]
+    gt: NDArray[np.int64]
+    pred: NDArray[np.int64]
     categories: list[str] = field(default_factory=list)
 
-    def add(self, category: str, true: Sequence[int] | int, found: Sequence[int] | int) -> None:
-        self.truth[true] = self.found[found] = len(self.categories)
+    def add(self, category: str, true: Sequence[int] | int, pred: Sequence[int] | int) -> None:
+        self.gt[true] = self.pred[pred] = len(self.categories)
         self.categories.append(category)
 
     @property
-    def free_truth(self) -> NDArray[np.bool_]:
-        return self.truth < 0
+    def free_gt(self) -> NDArray[np.bool_]:
+        return self.gt < 0
 
     @property
-    def free_found(self) -> NDArray[np.bool_]:
-        return self.found < 0
+    def free_pred(self) -> NDArray[np.bool_]:
+        return self.pred < 0
 
 
 def _geometric_order(crops: Sequence[MaskCrop], size: Size) -> NDArray[np.int64]:
@@ -224,21 +224,21 @@ def _geometric_order(crops: Sequence[MaskCrop], size: Size) -> NDArray[np.int64]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-def _measure(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> _Scene:
-    between, among = overlaps(truth, found, size), overlaps(truth, truth, size)
+def _measure(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> _Scene:
+    between, among = overlaps(gt, pred, size), overlaps(gt, gt, size)
     shared, iou = _matrices(between)
-    true_shared, true_iou = _matrices(among)
-    hit_truth, hit_found = hit_pairs(iou)
+    gt_shared, gt_ious = _matrices(among)
+    tp_gt, tp_pred = matched_pairs(iou)
     return _Scene(
         iou=iou,
-        filled_iou=_iou_with_holes_filled(truth, found, iou, size),
+        filled_iou=_iou_with_holes_filled(gt, pred, iou, size),
         shared=shared,
         areas=between.areas,
-        found_areas=between.other_areas,
-        true_iou=true_iou,
-        hit_truth=hit_truth,
-        hit_found=hit_found,
-        doubles=_doubles(true_shared, between.areas, hit_truth),
+        pred_areas=between.other_areas,
+        gt_ious=gt_ious,
+        tp_gt=tp_gt,
+        tp_pred=tp_pred,
+        doubles=_doubles(gt_shared, between.areas, tp_gt),
     )
 
 
@@ -252,20 +252,20 @@ def _matrices(pairs: Overlaps) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def _iou_with_holes_filled(
-    truth: Sequence[MaskCrop], found: Sequence[MaskCrop], iou: NDArray[np.float64], size: Size
+    gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], iou: NDArray[np.float64], size: Size
 ) -> NDArray[np.float64]:
     sides = []
-    for cells in (truth, found):
+    for cells in (gt, pred):
         packed = PackedMasks.from_crops(cells).clipped(size)
         filled = packed.filled()
         hollow = np.flatnonzero(filled.areas > packed.areas)
         sides.append((hollow, filled.select(hollow).crops))
-    (rows, solid_truth), (columns, solid_found) = sides
+    (rows, solid_gt), (columns, solid_pred) = sides
     best = iou.copy()
-    best[rows] = np.maximum(best[rows], mask_iou(solid_truth, found, size))
-    best[:, columns] = np.maximum(best[:, columns], mask_iou(truth, solid_found, size))
+    best[rows] = np.maximum(best[rows], mask_iou(solid_gt, pred, size))
+    best[:, columns] = np.maximum(best[:, columns], mask_iou(gt, solid_pred, size))
     both = np.ix_(rows, columns)
-    best[both] = np.maximum(best[both], mask_iou(solid_truth, solid_found, size))
+    best[both] = np.maximum(best[both], mask_iou(solid_gt, solid_pred, size))
     return best
 
 
@@ -297,17 +297,17 @@ def _add_merged(groups: _Groups, scene: _Scene) -> None:
     """Found cells that cover several true cells, of which none is a double of another."""
     covered = scene.covered & ~scene.doubles[:, None]
     owner = _largest(np.where(covered, scene.shared, 0).T)
-    owner[scene.hit_truth] = scene.hit_found
+    owner[scene.tp_gt] = scene.tp_pred
     counts = np.bincount(owner[owner >= 0], minlength=scene.shared.shape[1])
     for cell in np.flatnonzero(counts > 1).tolist():
         groups.add('merged', np.flatnonzero(owner == cell), cell)
 
 
-def _add_hits(groups: _Groups, scene: _Scene) -> None:
+def _add_tp(groups: _Groups, scene: _Scene) -> None:
     """Hit pairs that are no part of a merge, by how exact they are."""
     wrong_holes = scene.wrong_holes
-    for pair in zip(scene.hit_truth.tolist(), scene.hit_found.tolist(), strict=True):
-        if groups.found[pair[1]] >= 0:
+    for pair in zip(scene.tp_gt.tolist(), scene.tp_pred.tolist(), strict=True):
+        if groups.pred[pair[1]] >= 0:
             continue
         iou = scene.iou[pair]
         if iou > EXACT_IOU:
@@ -321,14 +321,14 @@ def _add_hits(groups: _Groups, scene: _Scene) -> None:
 
 def _add_splits(groups: _Groups, scene: _Scene) -> None:
     """True cells that several found cells lie on and that these together do not just graze."""
-    pieces = scene.lies_on & (groups.free_truth & ~scene.doubles)[:, None] & groups.free_found
+    pieces = scene.lies_on & (groups.free_gt & ~scene.doubles)[:, None] & groups.free_pred
     # Where true cells overlap, a piece belongs to the one that holds most of it.
     owner = _largest(np.where(pieces, scene.shared, 0))
     counts = np.bincount(owner[owner >= 0], minlength=len(pieces))
     for cell in np.flatnonzero(counts > 1).tolist():
         parts = np.flatnonzero(owner == cell)
         common = scene.shared[cell, parts].sum()
-        if common > NEAR_IOU * (scene.areas[cell] + scene.found_areas[parts].sum() - common):
+        if common > NEAR_IOU * (scene.areas[cell] + scene.pred_areas[parts].sum() - common):
             groups.add('split', cell, parts)
 
 
@@ -336,8 +336,8 @@ def _add_near_misses(groups: _Groups, scene: _Scene) -> None:
     """Pairs of what is left, with the greatest sum of IoU; a found cell that lies on a taken true cell is in none."""
     wrong_holes = scene.wrong_holes
     worth = np.where(wrong_holes, scene.filled_iou, scene.iou)
-    candidates = (worth > NEAR_IOU) & groups.free_truth[:, None] & groups.free_found
-    candidates &= ~(scene.lies_on & ~groups.free_truth[:, None]).any(axis=0)
+    candidates = (worth > NEAR_IOU) & groups.free_gt[:, None] & groups.free_pred
+    candidates &= ~(scene.lies_on & ~groups.free_gt[:, None]).any(axis=0)
     rows, columns = np.flatnonzero(candidates.any(axis=1)), np.flatnonzero(candidates.any(axis=0))
     worth = np.where(candidates, worth, 0)[np.ix_(rows, columns)]
     for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):

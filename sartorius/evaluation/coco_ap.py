@@ -21,7 +21,7 @@ from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
-FoundMask = tuple[CocoRLE, int, float]
+PredictedMask = tuple[CocoRLE, int, float]
 """A found cell: mask, label, score."""
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -29,15 +29,15 @@ Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def score_boxes(
-    truth: Mapping[str, ImageAnnotations],
-    found: Mapping[str, ImagePredictions],
+    gt: Mapping[str, ImageAnnotations],
+    pred: Mapping[str, ImagePredictions],
     classes: Sequence[str] = CELL_TYPES,
 ) -> dict[str, float]:
     """Average precision of boxes, for a detector that finds no masks. A true box is that of a cell's mask.
 
     Args:
-        truth: True cells by image id.
-        found: Found cells by image id, of which boxes, scores and labels count; images that are missing have none.
+        gt: True cells by image id.
+        pred: Found cells by image id, of which boxes, scores and labels count; images that are missing have none.
         classes: Class names in the order of the labels of both.
 
     Returns:
@@ -47,26 +47,26 @@ def score_boxes(
     Raises:
         InputError: Predictions of images that have no truth, or no true cell at all.
     """
-    true_boxes = {
+    gt_boxes = {
         image_id: [
             _with_box(crop.tight().window, label)
             for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
         ]
-        for image_id, image in truth.items()
+        for image_id, image in gt.items()
     }
-    found_boxes = {
+    pred_boxes = {
         image_id: [
             {**_with_box(box, label), 'score': score}
             for box, label, score in zip(
                 image.boxes.tolist(), image.labels.tolist(), image.scores.tolist(), strict=True
             )
         ]
-        for image_id, image in found.items()
+        for image_id, image in pred.items()
     }
-    return _average_precision('bbox', truth, true_boxes, found_boxes, classes)
+    return _average_precision('bbox', gt, gt_boxes, pred_boxes, classes)
 
 
-def encode_found(image: ImagePredictions) -> list[FoundMask]:
+def encode_predictions(image: ImagePredictions) -> list[PredictedMask]:
     """The cells of an image as :func:`score_masks` takes them: soft masks cut at .5, or the crops where there are some.
 
     Far smaller than the predictions, so that a whole image set can be held.
@@ -79,15 +79,15 @@ def encode_found(image: ImagePredictions) -> list[FoundMask]:
 
 
 def score_masks(
-    truth: Mapping[str, ImageAnnotations],
-    found: Mapping[str, Sequence[FoundMask]],
+    gt: Mapping[str, ImageAnnotations],
+    pred: Mapping[str, Sequence[PredictedMask]],
     classes: Sequence[str] = CELL_TYPES,
 ) -> dict[str, float]:
     """Average precision of masks.
 
     Args:
-        truth: True cells by image id.
-        found: Found cells by image id (:func:`encode_found`); images that are missing have none.
+        gt: True cells by image id.
+        pred: Found cells by image id (:func:`encode_predictions`); images that are missing have none.
         classes: Class names in the order of the labels of both.
 
     Returns:
@@ -96,32 +96,32 @@ def score_masks(
     Raises:
         InputError: Cells of an image that has no truth, or no true cell at all.
     """
-    true_masks = {
+    gt_masks = {
         image_id: [
             _with_mask(encode(crop, image.size), label)
             for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
         ]
-        for image_id, image in truth.items()
+        for image_id, image in gt.items()
     }
-    found_masks = {
+    pred_masks = {
         image_id: [{**_with_mask(rle, label), 'score': score} for rle, label, score in cells]
-        for image_id, cells in found.items()
+        for image_id, cells in pred.items()
     }
-    return _average_precision('segm', truth, true_masks, found_masks, classes)
+    return _average_precision('segm', gt, gt_masks, pred_masks, classes)
 
 
 def _average_precision(
-    kind: str, truth: Mapping[str, ImageAnnotations], true: Cells, found: Cells, classes: Sequence[str]
+    kind: str, gt: Mapping[str, ImageAnnotations], true: Cells, pred: Cells, classes: Sequence[str]
 ) -> dict[str, float]:
     """Scores cells by their ``bbox`` or ``segm``."""
-    unknown = sorted(set(found) - set(truth))
+    unknown = sorted(set(pred) - set(gt))
     if unknown:
         raise InputError(f'image {unknown[0]} was predicted, and has no annotations to score its cells against')
-    if not any(map(len, truth.values())):
+    if not any(map(len, gt.values())):
         raise InputError('no true cell in any image; there is nothing to score found ones against')
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_as_coco(truth, true, classes), _as_coco(truth, found, classes), kind)
-        evaluation.params.maxDets = [max(map(len, found.values()), default=0)]
+        evaluation = COCOeval(_as_coco(gt, true, classes), _as_coco(gt, pred, classes), kind)
+        evaluation.params.maxDets = [max(map(len, pred.values()), default=0)]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float('inf')]], ['all']
         evaluation.evaluate()
         evaluation.accumulate()
@@ -143,24 +143,23 @@ def _with_mask(rle: CocoRLE, label: int) -> dict[str, Any]:
     return {'category_id': label, 'segmentation': rle, 'area': int(coco_mask.area(rle))}
 
 
-def _as_coco(truth: Mapping[str, ImageAnnotations], cells: Cells, classes: Sequence[str]) -> COCO:
+def _as_coco(gt: Mapping[str, ImageAnnotations], cells: Cells, classes: Sequence[str]) -> COCO:
     coco = COCO()
     coco.dataset = {
         'images': [
-            {'id': number, 'height': image.size[0], 'width': image.size[1]}
-            for number, image in enumerate(truth.values())
+            {'id': number, 'height': image.size[0], 'width': image.size[1]} for number, image in enumerate(gt.values())
         ],
         'categories': [{'id': label, 'name': name} for label, name in enumerate(classes)],
-        'annotations': list(_annotations(truth, cells)),
+        'annotations': list(_annotations(gt, cells)),
     }
     coco.createIndex()
     return coco
 
 
-def _annotations(truth: Mapping[str, ImageAnnotations], cells: Cells) -> Iterator[dict[str, Any]]:
+def _annotations(gt: Mapping[str, ImageAnnotations], cells: Cells) -> Iterator[dict[str, Any]]:
     # Ids start at 1: to pycocotools, what is matched to the id 0 is not matched.
     number = 0
-    for place, image_id in enumerate(truth):
+    for place, image_id in enumerate(gt):
         for cell in cells.get(image_id, ()):
             number += 1
             yield {**cell, 'id': number, 'image_id': place, 'iscrowd': 0}

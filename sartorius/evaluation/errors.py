@@ -57,28 +57,28 @@ class ErrorAnalysis:
     ladder: pd.DataFrame
 
 
-def analyse_errors(truth: Mapping[str, ImageAnnotations], found: Mapping[str, Sequence[MaskCrop]]) -> ErrorAnalysis:
+def analyse_errors(gt: Mapping[str, ImageAnnotations], pred: Mapping[str, Sequence[MaskCrop]]) -> ErrorAnalysis:
     """Classifies all cells and scores every image again with each kind of error put right.
 
     Nothing is estimated: found cells are replaced by true ones and the competition's metric counts the hits anew.
 
     Args:
-        truth: True cells by image id.
-        found: Found cells by image id, no two of an image on one pixel. An image that is missing here counts as one
+        gt: True cells by image id.
+        pred: Found cells by image id, no two of an image on one pixel. An image that is missing here counts as one
             without found cells.
 
     Raises:
         InputError: As :func:`sartorius.evaluation.metric.score_images`.
     """
-    scores = score_images(truth, found)
+    scores = score_images(gt, pred)
     cells, alone, ladder = [], [], []
     for image_id, cell_type, score in scores[['image_id', 'cell_type', 'score']].itertuples(index=False):
-        true = truth[image_id]
-        sides = (true.crops, found.get(image_id, ()))
+        true = gt[image_id]
+        sides = (true.crops, pred.get(image_id, ()))
         errors = classify_cells(*sides, true.size)
         measures = [measure_cells(crops, true.size) for crops in sides]
         at_border = np.zeros(len(errors.category), dtype=bool)
-        for groups, measure in zip((errors.truth_group, errors.found_group), measures, strict=True):
+        for groups, measure in zip((errors.gt_group, errors.pred_group), measures, strict=True):
             at_border[groups[measure['border']]] = True
         first = (image_id, cell_type, score)
         single, steps = _scores_put_right(errors, at_border, score)
@@ -98,7 +98,7 @@ def error_gains(analysis: ErrorAnalysis) -> pd.DataFrame:
 
     Returns:
         One row a cell type (:data:`ALL` first) and error (:data:`BORDER` last): ``cell_type``, ``error``,
-        ``cells_true``, ``cells_found`` (cells in such errors), ``score`` (competition mAP as it is), ``alone`` (if just
+        ``n_gt``, ``n_pred`` (cells in such errors), ``score`` (competition mAP as it is), ``alone`` (if just
         this error were right), ``gain`` (``alone`` less ``score``), ``ladder`` (if this and all errors before it were
         right; NaN for the border, which has no place among them).
     """
@@ -122,9 +122,7 @@ def error_gains(analysis: ErrorAnalysis) -> pd.DataFrame:
             right = float(alone[error].mean())
             step = float('nan') if error == BORDER else float(ladder[error].mean())
             rows.append((name, error, *sides, score, right, right - score, step))
-    return pd.DataFrame(
-        rows, columns=['cell_type', 'error', 'cells_true', 'cells_found', 'score', 'alone', 'gain', 'ladder']
-    )
+    return pd.DataFrame(rows, columns=['cell_type', 'error', 'n_gt', 'n_pred', 'score', 'alone', 'gain', 'ladder'])
 
 
 def _scores_put_right(
@@ -170,8 +168,8 @@ def _cell_tables(
     """The true and the found cells of an image, with the columns of :class:`ErrorAnalysis`."""
     losses = errors.losses()
     sides = (
-        ('true', errors.truth_group, errors.iou.max(axis=1, initial=0)),
-        ('found', errors.found_group, errors.iou.max(axis=0, initial=0)),
+        ('true', errors.gt_group, errors.iou.max(axis=1, initial=0)),
+        ('found', errors.pred_group, errors.iou.max(axis=0, initial=0)),
     )
     return [
         pd.DataFrame(

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import mask_iou
 
-HIT_IOU = 0.5
+TP_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,40 +18,40 @@ class Matches:
     """Which cells of an image were hit, and how well every cell is met.
 
     Attributes:
-        truth_hit: bool, one a true cell: whether a found cell hits it.
-        found_hit: bool, one a found cell: whether it hits a true cell.
-        truth_iou: float64, one a true cell: its best IoU with any found cell.
-        found_iou: float64, one a found cell: its best IoU with any true cell.
+        gt_matched: bool, one a true cell: whether a found cell hits it.
+        pred_matched: bool, one a found cell: whether it hits a true cell.
+        gt_iou: float64, one a true cell: its best IoU with any found cell.
+        pred_iou: float64, one a found cell: its best IoU with any true cell.
     """
 
-    truth_hit: NDArray[np.bool_]
-    found_hit: NDArray[np.bool_]
-    truth_iou: NDArray[np.float64]
-    found_iou: NDArray[np.float64]
+    gt_matched: NDArray[np.bool_]
+    pred_matched: NDArray[np.bool_]
+    gt_iou: NDArray[np.float64]
+    pred_iou: NDArray[np.float64]
 
     @property
     def hits(self) -> int:
         """Number of pairs."""
-        return int(np.count_nonzero(self.found_hit))
+        return int(np.count_nonzero(self.pred_matched))
 
 
-def match_cells(truth: Sequence[MaskCrop], found: Sequence[MaskCrop], size: Size) -> Matches:
-    """Pairs true and found cells as :func:`hit_pairs` does.
+def match_cells(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> Matches:
+    """Pairs true and found cells as :func:`matched_pairs` does.
 
     Args:
-        truth: True cells; they may overlap each other.
-        found: Found cells; they may overlap each other.
+        gt: True cells; they may overlap each other.
+        pred: Found cells; they may overlap each other.
         size: Image ``(height, width)``.
     """
-    iou = mask_iou(truth, found, size)
-    rows, columns = hit_pairs(iou)
-    truth_hit, found_hit = np.zeros(len(truth), dtype=bool), np.zeros(len(found), dtype=bool)
-    truth_hit[rows] = True
-    found_hit[columns] = True
-    return Matches(truth_hit, found_hit, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
+    iou = mask_iou(gt, pred, size)
+    rows, columns = matched_pairs(iou)
+    gt_matched, pred_matched = np.zeros(len(gt), dtype=bool), np.zeros(len(pred), dtype=bool)
+    gt_matched[rows] = True
+    pred_matched[columns] = True
+    return Matches(gt_matched, pred_matched, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
 
 
-def hit_pairs(iou: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def matched_pairs(iou: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of a true and a found cell whose IoU is greater than 0.5, as the competition's mAP takes at its first
     threshold.
 
@@ -65,7 +65,7 @@ def hit_pairs(iou: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.i
         The true and the found cell of each pair, int64 ``(P,)`` each.
     """
     # A pair is worth more than all IoU together, so that one more pair always wins.
-    worth = np.where(iou > HIT_IOU, min(iou.shape) + iou, 0)
+    worth = np.where(iou > TP_IOU, min(iou.shape) + iou, 0)
     rows, columns = linear_sum_assignment(worth, maximize=True)
     paired = worth[rows, columns] > 0
     return rows[paired], columns[paired]

@@ -25,7 +25,7 @@ from sartorius.utils.errors import InputError
 # pass, and np.arange(0.5, 1, 0.05) drifts upwards (0.6000000000000001).
 IOU_THRESHOLDS: tuple[float, ...] = tuple(percent / 100 for percent in range(50, 100, 5))
 
-HIT_COLUMNS: tuple[str, ...] = tuple(f'tp_{percent}' for percent in range(50, 100, 5))
+TP_COLUMNS: tuple[str, ...] = tuple(f'tp_{percent}' for percent in range(50, 100, 5))
 """Columns of the table of images: the number of hits at each threshold."""
 
 NO_CELL_TYPE = 'none'
@@ -50,7 +50,7 @@ def count_matches(iou: NDArray[np.float64]) -> NDArray[np.int64]:
     counts = np.zeros(len(IOU_THRESHOLDS), dtype=np.int64)
     for index, threshold in enumerate(IOU_THRESHOLDS):
         hits = values > threshold
-        counts[index] = _most_pairs(rows[hits], columns[hits], iou.shape)
+        counts[index] = _max_pairs(rows[hits], columns[hits], iou.shape)
     return counts
 
 
@@ -68,39 +68,39 @@ def image_score(iou: NDArray[np.float64]) -> float:
 
 
 def score_images(
-    truth: Mapping[str, ImageAnnotations],
-    found: Mapping[str, Sequence[MaskCrop]],
+    gt: Mapping[str, ImageAnnotations],
+    pred: Mapping[str, Sequence[MaskCrop]],
     classes: Sequence[str] = CELL_TYPES,
 ) -> pd.DataFrame:
     """Scores each image of the truth.
 
     Args:
-        truth: True cells by image id.
-        found: Found cells by image id, in any order. An image that is missing here counts as one without found cells.
+        gt: True cells by image id.
+        pred: Found cells by image id, in any order. An image that is missing here counts as one without found cells.
         classes: Names that the labels of the true cells index into.
 
     Returns:
-        One row an image, in the order of ``truth``: ``image_id``, ``cell_type`` (that of most of its true cells, 'none'
-        without any), ``cells_true``, ``cells_found``, ``tp_50`` ... ``tp_95`` (hits at each threshold), ``score``.
+        One row an image, in the order of ``gt``: ``image_id``, ``cell_type`` (that of most of its true cells, 'none'
+        without any), ``n_gt``, ``n_pred``, ``tp_50`` ... ``tp_95`` (hits at each threshold), ``score``.
 
     Raises:
-        InputError: ``found`` has an image that ``truth`` does not have, or the truth has no image.
+        InputError: ``pred`` has an image that ``gt`` does not have, or the truth has no image.
     """
-    if not truth:
+    if not gt:
         raise InputError('there is no image to score')
-    unknown = sorted(set(found) - set(truth))
+    unknown = sorted(set(pred) - set(gt))
     if unknown:
         raise InputError(
             f'cells were found in image {unknown[0]!r}, which the annotations do not have ({len(unknown)} such '
             'images); score against the annotations of the same images'
         )
     rows = []
-    for image_id, true in truth.items():
-        cells = found.get(image_id, ())
+    for image_id, true in gt.items():
+        cells = pred.get(image_id, ())
         counts = count_matches(mask_iou(true.crops, cells, true.size))
         score = _precisions(counts, len(true), len(cells)).mean()
         rows.append((image_id, _cell_type(true, classes), len(true), len(cells), *counts.tolist(), score))
-    return pd.DataFrame(rows, columns=['image_id', 'cell_type', 'cells_true', 'cells_found', *HIT_COLUMNS, 'score'])
+    return pd.DataFrame(rows, columns=['image_id', 'cell_type', 'n_gt', 'n_pred', *TP_COLUMNS, 'score'])
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class Summary:
         score: Mean of the images' scores.
         interval: Bootstrap interval of ``score`` over the images: low, high.
         confidence: Share of resampled image sets whose score lies in the interval.
-        per_class: One row a cell type, in the project's order: ``cell_type``, ``images``, ``cells_true``,
-            ``cells_found``, ``score`` (mean over its images), ``low``, ``high`` (its interval).
+        per_class: One row a cell type, in the project's order: ``cell_type``, ``images``, ``n_gt``,
+            ``n_pred``, ``score`` (mean over its images), ``low``, ``high`` (its interval).
         per_threshold: One row a threshold: ``threshold``, ``tp``, ``fp``, ``fn`` (sums over the images), ``precision``
             (mean over the images of TP / (TP + FP + FN), whose mean over the thresholds is ``score``).
     """
@@ -150,24 +150,22 @@ def summarise(table: pd.DataFrame, confidence: float = 0.95, resamples: int = 20
         if len(chosen):
             own = chosen['score'].to_numpy()
             low, high = _bootstrap(own, confidence, resamples, seed)
-            cells = int(chosen['cells_true'].sum()), int(chosen['cells_found'].sum())
+            cells = int(chosen['n_gt'].sum()), int(chosen['n_pred'].sum())
             classes.append((name, len(chosen), *cells, float(own.mean()), low, high))
-    hits = table[list(HIT_COLUMNS)].to_numpy()
-    true, found = table['cells_true'].to_numpy(), table['cells_found'].to_numpy()
-    precisions = np.stack([_precisions(*row) for row in zip(hits, true, found, strict=True)])
+    hits = table[list(TP_COLUMNS)].to_numpy()
+    true, pred = table['n_gt'].to_numpy(), table['n_pred'].to_numpy()
+    precisions = np.stack([_precisions(*row) for row in zip(hits, true, pred, strict=True)])
     tp = hits.sum(axis=0)
     return Summary(
         score=float(scores.mean()),
         interval=_bootstrap(scores, confidence, resamples, seed),
         confidence=confidence,
-        per_class=pd.DataFrame(
-            classes, columns=['cell_type', 'images', 'cells_true', 'cells_found', 'score', 'low', 'high']
-        ),
+        per_class=pd.DataFrame(classes, columns=['cell_type', 'images', 'n_gt', 'n_pred', 'score', 'low', 'high']),
         per_threshold=pd.DataFrame(
             {
                 'threshold': IOU_THRESHOLDS,
                 'tp': tp,
-                'fp': found.sum() - tp,
+                'fp': pred.sum() - tp,
                 'fn': true.sum() - tp,
                 'precision': precisions.mean(axis=0),
             }
@@ -180,20 +178,20 @@ def format_summary(summary: Summary) -> str:
     classes, thresholds = summary.per_class, summary.per_threshold
     percent = f'{summary.confidence:.0%}'
     rows = [
-        ('all', *(int(classes[name].sum()) for name in ('images', 'cells_true', 'cells_found')), summary.score),
-        *classes[['cell_type', 'images', 'cells_true', 'cells_found', 'score']].itertuples(index=False),
+        ('all', *(int(classes[name].sum()) for name in ('images', 'n_gt', 'n_pred')), summary.score),
+        *classes[['cell_type', 'images', 'n_gt', 'n_pred', 'score']].itertuples(index=False),
     ]
     intervals = [summary.interval, *zip(classes['low'], classes['high'], strict=True)]
     lines = [f'{"class":<8}{"images":>8}{"true cells":>12}{"found cells":>13}{"mAP":>8}   {percent} interval']
-    for (name, images, true, found, score), (low, high) in zip(rows, intervals, strict=True):
-        lines.append(f'{name:<8}{images:>8}{true:>12}{found:>13}{score:>8.4f}   {low:.4f} to {high:.4f}')
+    for (name, images, true, pred, score), (low, high) in zip(rows, intervals, strict=True):
+        lines.append(f'{name:<8}{images:>8}{true:>12}{pred:>13}{score:>8.4f}   {low:.4f} to {high:.4f}')
     lines += ['', f'{"IoU >":<8}{"TP":>8}{"FP":>12}{"FN":>13}{"P":>8}']
     for threshold, tp, fp, fn, precision in thresholds.itertuples(index=False):
         lines.append(f'{threshold:<8.2f}{tp:>8}{fp:>12}{fn:>13}{precision:>8.4f}')
     return '\n'.join(lines)
 
 
-def _most_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> int:
+def _max_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> int:
     """Largest number of one-to-one pairs among candidate pairs."""
     if len(np.unique(rows)) == len(rows) and len(np.unique(columns)) == len(columns):
         return len(rows)
@@ -201,11 +199,11 @@ def _most_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[
     return int(np.count_nonzero(maximum_bipartite_matching(graph, perm_type='column') >= 0))
 
 
-def _precisions(hits: NDArray[np.int64], true: int, found: int) -> NDArray[np.float64]:
+def _precisions(hits: NDArray[np.int64], true: int, pred: int) -> NDArray[np.float64]:
     """TP / (TP + FP + FN) at each threshold; 1 where there is neither a true nor a found cell."""
     # TP + FP are all found cells, TP + FN all true ones.
-    cells = true + found - hits
-    return hits / cells if true + found else np.ones(len(hits))
+    cells = true + pred - hits
+    return hits / cells if true + pred else np.ones(len(hits))
 
 
 def _cell_type(true: ImageAnnotations, classes: Sequence[str]) -> str:

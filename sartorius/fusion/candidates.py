@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.packed import PackedMasks
 
-LEFT_OUT = ('low_score', 'unusable', 'rejected', 'without_mask')
+DROPPED = ('low_score', 'unusable', 'rejected', 'without_mask')
 """Why cells are not in a fused image; :func:`sartorius.fusion.image.fuse_image_and_count` explains them."""
 
 

@@ -24,17 +24,17 @@ class Consensus:
     Attributes:
         iou_threshold: Least IoU of every two masks of a group.
         conf_type: One of :data:`sartorius.fusion.cluster_scores.CONF_TYPES`.
-        least_models: Groups that fewer models found are dropped.
+        min_models: Groups that fewer models found are dropped.
     """
 
     iou_threshold: float = 0.6
     conf_type: str = 'box_and_model_avg'
-    least_models: int = 1
+    min_models: int = 1
 
     def __post_init__(self) -> None:
         check_iou(self.iou_threshold)
         check_choice('conf_type', self.conf_type, CONF_TYPES)
-        check_number('least_models', self.least_models, lowest=1)
+        check_number('min_models', self.min_models, lowest=1)
 
     def __call__(self, candidates: Candidates) -> Fusion:
         from sartorius.fusion.kernels.boxes import cluster_by_pairs
@@ -42,8 +42,8 @@ class Consensus:
         if candidates.masks is None:
             raise InputError('consensus compares masks, and here are boxes alone; choose another method')
         models = len(candidates.weights)
-        if self.least_models > models:
-            raise InputError(f'least_models is {self.least_models}, and there are {models} models')
+        if self.min_models > models:
+            raise InputError(f'min_models is {self.min_models}, and there are {models} models')
         rows, columns, ious = self._edges(candidates)
         owners = cluster_by_pairs(rows, columns, ious, len(candidates.scores))
         scores = cluster_scores(candidates, owners, self.conf_type)
@@ -52,8 +52,8 @@ class Consensus:
         boxes /= np.bincount(owners, shares)[:, None]
         counts, firsts = np.bincount(owners), np.unique(owners, return_index=True)[1]
         boxes[counts == 1] = candidates.boxes[firsts[counts == 1]]
-        found_by = np.bincount(np.unique(owners * models + candidates.models) // models)
-        kept = found_by >= self.least_models
+        predicted_by = np.bincount(np.unique(owners * models + candidates.models) // models)
+        kept = predicted_by >= self.min_models
         places = np.where(kept, np.cumsum(kept) - 1, -1)
         return Fusion(boxes[kept].clip(0, 1), scores[kept], candidates.labels[firsts[kept]], places[owners])
 

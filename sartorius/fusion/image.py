@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.fusion.boxes import FusedBoxes, fuse_boxes
-from sartorius.fusion.candidates import LEFT_OUT
+from sartorius.fusion.candidates import DROPPED
 from sartorius.fusion.checks import check_images, check_weights
 from sartorius.fusion.methods import DEFAULT_METHOD, Method
 from sartorius.fusion.soft_masks import agreement, fingerprints, resample_soft_masks, weighted_mean
@@ -64,13 +64,13 @@ def fuse_image_and_count(
     """
     check_images(images)
     grid = 0 if boxes_only else max(image.soft_masks.shape[1] for image in images)
-    left_out = Counter(dict.fromkeys(LEFT_OUT, 0))
+    dropped = Counter(dict.fromkeys(DROPPED, 0))
     chosen = []
     for model, image in enumerate(images):
         limits = score_thresholds if np.ndim(score_thresholds) == 0 else score_thresholds[model][image.labels]
         # Compared in the scores' own precision: float32(.35) is less than the double .35.
         chosen.append(image.select(image.scores >= np.asarray(limits, dtype=image.scores.dtype)))
-        left_out['low_score'] += len(image) - len(chosen[-1])
+        dropped['low_score'] += len(image) - len(chosen[-1])
     scaled = check_weights(weights, len(images))
     fused = fuse_boxes(
         [image.boxes for image in chosen],
@@ -85,12 +85,12 @@ def fuse_image_and_count(
         known_labels=known_labels,
         soft_masks=[image.soft_masks for image in chosen],
     )
-    left_out['unusable'], left_out['rejected'] = fused.unusable, fused.rejected
+    dropped['unusable'], dropped['rejected'] = fused.unusable, fused.rejected
     with_mask = np.arange(len(fused))
     soft_masks = np.zeros((len(fused), 0, 0), dtype=np.float32)
     if grid:
         with_mask, soft_masks = _fuse_masks(chosen, fused, scaled, average_masks, grid)
-        left_out['without_mask'] = len(fused) - len(with_mask)
+        dropped['without_mask'] = len(fused) - len(with_mask)
     image = ImagePredictions(
         image_id=images[0].image_id,
         size=images[0].size,
@@ -99,7 +99,7 @@ def fuse_image_and_count(
         labels=fused.labels[with_mask],
         soft_masks=quantise(soft_masks),
     )
-    return image, left_out
+    return image, dropped
 
 
 def _fuse_masks(

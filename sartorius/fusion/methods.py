@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from sartorius.fusion.by_class import ByClass
 from sartorius.fusion.consensus import Consensus
 from sartorius.fusion.nms import NMS
 from sartorius.fusion.nmw import NMW
 from sartorius.fusion.soft_nms import SoftNMS
+from sartorius.fusion.specialists import Specialists
 from sartorius.fusion.wbf import WBF
 from sartorius.utils.errors import InputError, did_you_mean
 
@@ -24,9 +24,9 @@ METHODS: dict[str, type[Method]] = {
 }
 DEFAULT_METHOD = 'wbf'
 
-SetMethod = Method | ByClass
-SET_METHODS: dict[str, type[SetMethod]] = {**METHODS, 'by-class': ByClass}
-"""What prediction sets can be fused by: the methods for boxes, and by-class, which fuses none."""
+SetMethod = Method | Specialists
+SET_METHODS: dict[str, type[SetMethod]] = {**METHODS, 'specialists': Specialists}
+"""What prediction sets can be fused by: the methods for boxes, and specialists, which fuses none."""
 
 
 def name_of(method: SetMethod) -> str:
@@ -67,6 +67,6 @@ def resolve_method(
     """
     if isinstance(method, str):
         method = build_method({'type': method}, methods)
-    if iou_threshold is not None and isinstance(method, ByClass):
-        raise InputError('by-class takes no IoU threshold: it fuses no boxes')
+    if iou_threshold is not None and isinstance(method, Specialists):
+        raise InputError('specialists takes no IoU threshold: it fuses no boxes')
     return method if iou_threshold is None else replace(method, iou_threshold=iou_threshold)

@@ -26,7 +26,7 @@ class Member:
         weight: Above 0; only the ratios of the members' weights count.
         score_threshold: Cells that the model scored lower take no part; the recipe's if None.
         annotations: Of COCO results, the COCO JSON whose image and category ids they use.
-        cell_types: For by-class, the types that the model was trained on alone; what the predictions say if None.
+        cell_types: For specialists, the types that the model was trained on alone; what the predictions say if None.
     """
 
     predictions: Path

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.fusion.by_class import ByClass, find_roles, join_images, trained_for
-from sartorius.fusion.candidates import LEFT_OUT
+from sartorius.fusion.candidates import DROPPED
 from sartorius.fusion.checks import check_number, check_weights
 from sartorius.fusion.consensus import Consensus
 from sartorius.fusion.image import fuse_image_and_count
 from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, name_of, resolve_method
+from sartorius.fusion.specialists import Specialists, find_roles, join_images, trained_for
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -50,20 +50,20 @@ def fuse(
         sets: Predictions before post-processing. Classes may stand in any order and some may be missing; they are
             matched by name, and a model has no say in the scores of a class that it does not know. Soft masks on
             different grids are brought to the largest.
-        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too. Or by-class
-            (:class:`sartorius.fusion.by_class.ByClass`), which chooses a set for each image and fuses no cells.
+        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too. Or specialists
+            (:class:`sartorius.fusion.specialists.Specialists`), which chooses a set for each image and fuses no cells.
         weights: One a set, above 0; only their ratios count. Equal if None.
         score_thresholds: Cells scored lower by their model take no part: one for all sets, or one a set.
         average_masks: With nms: average the suppressed cells' masks too, if their agreement with the kept one, as far
             as its box reaches, is at least 0.5 (soft IoU).
         boxes_only: Leave all masks out, for a model's mask heads to draw them on the fused boxes.
         names: What messages and the result's source call the sets, for example their files' paths.
-        cell_types: For by-class: of each set, the types that its model was trained on alone; what its source says
+        cell_types: For specialists: of each set, the types that its model was trained on alone; what its source says
             where that is None.
 
     Returns:
         Images sorted by id; ``source`` has ``kind`` 'fused', the settings, ``members`` (name, weight, score threshold
-        and source), and ``left_out``: the counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
+        and source), and ``dropped``: the counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
 
     Raises:
         InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
@@ -82,7 +82,7 @@ def fuse(
     lookups = [_relabelled(one, classes) for one in sets]
     _refuse_copies(lookups, names)
     types = None
-    if isinstance(method, ByClass):
+    if isinstance(method, Specialists):
         _check_by_class(scaled, per_class, average_masks, boxes_only)
         types = _cell_types(sets, cell_types)
         work = partial(
@@ -99,11 +99,11 @@ def fuse(
             boxes_only=boxes_only,
             known_labels=[{classes.index(name) for name in one.classes} for one in sets],
         )
-    images, left_out = [], Counter(dict.fromkeys(LEFT_OUT, 0))
+    images, dropped = [], Counter(dict.fromkeys(DROPPED, 0))
     for image_id in progress(sorted(sets[0].image_ids), 'fusing'):
         fused, counts = work([lookup[image_id] for lookup in lookups])
         images.append(fused)
-        left_out.update(counts)
+        dropped.update(counts)
     source = {
         'kind': 'fused',
         'method': name_of(method),
@@ -112,7 +112,7 @@ def fuse(
         'average_masks': average_masks,
         'boxes_only': boxes_only,
         'members': _describe_members(sets, names, weights, thresholds, types),
-        'left_out': dict(left_out),
+        'dropped': dict(dropped),
     }
     return PredictionSet(images=tuple(images), classes=classes, source=source)
 
@@ -140,7 +140,7 @@ def _check_by_class(weights: NDArray[np.float64], per_class: bool, average_masks
     for name, given in settings.items():
         if given:
             raise InputError(
-                f'{name} has no meaning with by-class, which takes every image from one model; leave it out'
+                f'{name} has no meaning with specialists, which takes every image from one model; leave it out'
             )
 
 
@@ -238,8 +238,8 @@ def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: Se
     filled = {name: [image for image in one.images if len(image)] for name, one in zip(names, sets, strict=True)}
     with_masks = {name: any(image.has_masks for image in images) for name, images in filled.items() if images}
     without = [name for name, has_masks in with_masks.items() if not has_masks]
-    if without and isinstance(method, ByClass):
-        raise InputError(f'{without[0]} has boxes without masks, and by-class takes cells as they are')
+    if without and isinstance(method, Specialists):
+        raise InputError(f'{without[0]} has boxes without masks, and specialists takes cells as they are')
     if without and isinstance(method, Consensus):
         raise InputError(f'{without[0]} has boxes without masks, and consensus compares masks; choose another method')
     if without and len(without) == len(with_masks) and not boxes_only:

@@ -23,19 +23,19 @@ class SoftNMS:
             greater than ``iou_threshold``.
         sigma: Of the Gaussian decay.
         iou_threshold: Of the linear decay.
-        least_score: Boxes whose score falls to this or below are dropped.
+        min_score: Boxes whose score falls to this or below are dropped.
     """
 
     decay: str = 'gaussian'
     sigma: float = 0.5
     iou_threshold: float = 0.5
-    least_score: float = 0.001
+    min_score: float = 0.001
 
     def __post_init__(self) -> None:
         check_choice('decay', self.decay, DECAYS)
         check_number('sigma', self.sigma, above=0)
         check_iou(self.iou_threshold)
-        check_number('least_score', self.least_score, lowest=0, highest=1)
+        check_number('min_score', self.min_score, lowest=0, highest=1)
 
     def __call__(self, candidates: Candidates) -> Fusion:
         from sartorius.fusion.kernels.boxes import decay_scores
@@ -44,7 +44,7 @@ class SoftNMS:
         scores = decay_scores(
             candidates.boxes, candidates.weighted_scores, candidates.labels, self.iou_threshold, sigma
         )
-        kept = np.flatnonzero(scores > self.least_score)
+        kept = np.flatnonzero(scores > self.min_score)
         owners = np.full(len(scores), -1)
         owners[kept] = np.arange(len(kept))
         return Fusion(candidates.boxes[kept], scores[kept], candidates.labels[kept], owners, kept)

@@ -10,16 +10,16 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError
 
 
-def settle_overlaps(
+def resolve_overlaps(
     crops: Sequence[MaskCrop],
     scores: NDArray[np.floating],
     size: Size,
-    least_remaining: float | NDArray[np.floating] = 0.0,
+    min_remaining: float | NDArray[np.floating] = 0.0,
 ) -> tuple[MaskCrop, ...]:
     """Gives every pixel to the best-scored cell that covers it.
 
     Cells take their pixels in the order of their scores (equal scores: the earlier cell first). A cell of which less
-    than ``least_remaining`` is still free is dropped, and takes no pixel: they stay free for the cells after it. So the
+    than ``min_remaining`` is still free is dropped, and takes no pixel: they stay free for the cells after it. So the
     pixels of a kept cell depend on the kept cells of a better score alone, and leaving out the cells below any score
     changes nothing above it. (The tuner relies on this.)
 
@@ -27,7 +27,7 @@ def settle_overlaps(
         crops: Binary masks; what lies outside the image is cut off first.
         scores: ``(N,)``.
         size: Image ``(height, width)``.
-        least_remaining: Fraction in [0, 1] of the cell's own pixels, one for all or ``(N,)``.
+        min_remaining: Fraction in [0, 1] of the cell's own pixels, one for all or ``(N,)``.
 
     Returns:
         One crop a cell, in the order given, no two of which share a pixel; a cell that was dropped or wholly covered
@@ -39,7 +39,7 @@ def settle_overlaps(
         raise InputError(f'{len(crops)} cells need as many scores, given are scores of shape {np.shape(scores)}')
     inside = PackedMasks.from_crops(crops).clipped(size)
     order = np.argsort(-np.asarray(scores), kind='stable')
-    fractions = np.ascontiguousarray(np.broadcast_to(np.asarray(least_remaining, dtype=np.float64), len(crops)))
+    fractions = np.ascontiguousarray(np.broadcast_to(np.asarray(min_remaining, dtype=np.float64), len(crops)))
     taken = np.zeros(size, dtype=bool)
-    pixels = geometry.settle(inside.pixels, inside.windows, order, fractions, taken)
+    pixels = geometry.resolve(inside.pixels, inside.windows, order, fractions, taken)
     return tuple(PackedMasks(pixels, inside.windows).crops)

@@ -169,7 +169,7 @@ class PackedMasks:
         return PackedMasks(geometry.resize(self.pixels, self.windows, windows, source_x, source_y), windows)
 
     def filled(self) -> 'PackedMasks':
-        """The same cells without holes, as :func:`sartorius.masks.holes.fill_holes` fills them."""
+        """The same cells without holes, as :func:`sartorius.masks.pieces.fill_holes` fills them."""
         from sartorius.masks.kernels import geometry
 
         return PackedMasks(geometry.fill_holes(self.pixels, self.windows), self.windows)

@@ -1,9 +1,28 @@
-"""Cells in several pieces. Pixels that touch at a corner belong to one piece."""
+"""Connected pieces of a mask and the holes in them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
+from sartorius.masks.packed import PackedMasks
+
+
+def fill_holes(crops: Sequence[MaskCrop]) -> tuple[MaskCrop, ...]:
+    """The same cells with every background region that a cell encloses filled.
+
+    Background pixels connect by their edges, so that an outline closed only diagonally encloses too; what touches the
+    border of the image is open. The result equals ``scipy.ndimage.binary_fill_holes`` of each full-size mask.
+
+    Args:
+        crops: Any crops, also such that are not tight or are empty.
+
+    Returns:
+        Crops of the same windows.
+    """
+    return tuple(PackedMasks.from_crops(crops).filled().crops)
+
 
 _CORNERS_TOUCH = np.ones((3, 3), dtype=bool)
 
@@ -26,13 +45,13 @@ def largest_piece(crop: MaskCrop) -> MaskCrop:
     return MaskCrop(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1, crop.x, crop.y)
 
 
-def drop_fragments(crop: MaskCrop, least_fraction: float, least_area: float) -> MaskCrop:
+def drop_fragments(crop: MaskCrop, min_fraction: float, min_area: float) -> MaskCrop:
     """The cell without its small pieces. The largest piece always stays, and with it all that are as large.
 
     Args:
         crop: Any crop.
-        least_fraction: A piece goes if it has less than this fraction, in [0, 1], of the largest piece's pixels.
-        least_area: A piece goes if it has fewer pixels.
+        min_fraction: A piece goes if it has less than this fraction, in [0, 1], of the largest piece's pixels.
+        min_area: A piece goes if it has fewer pixels.
 
     Returns:
         A crop of the same window; the cell itself, not a copy, if it is of one piece or empty.
@@ -42,12 +61,12 @@ def drop_fragments(crop: MaskCrop, least_fraction: float, least_area: float) -> 
         return crop
     areas = np.bincount(pieces.ravel())
     areas[0] = 0
-    stays = (areas >= areas.max() * least_fraction) & (areas >= min(least_area, areas.max()))
+    stays = (areas >= areas.max() * min_fraction) & (areas >= min(min_area, areas.max()))
     stays[0] = False
     return MaskCrop(stays[pieces], crop.x, crop.y)
 
 
-def join_pieces(crop: MaskCrop, greatest_gap: int) -> MaskCrop:
+def join_pieces(crop: MaskCrop, max_gap: int) -> MaskCrop:
     """The cell with its pieces joined where they lie close to each other.
 
     Background goes to the cell where a closing covers it in one stretch that touches two pieces or more, so that the
@@ -55,7 +74,7 @@ def join_pieces(crop: MaskCrop, greatest_gap: int) -> MaskCrop:
 
     Args:
         crop: Any crop.
-        greatest_gap: Widest gap, in pixels, that is closed.
+        max_gap: Widest gap, in pixels, that is closed.
 
     Returns:
         A crop of the same window; the cell itself, not a copy, if nothing was joined.
@@ -64,7 +83,7 @@ def join_pieces(crop: MaskCrop, greatest_gap: int) -> MaskCrop:
     if count < 2:
         return crop
     # A square of this side fits into no gap that is narrower.
-    side = greatest_gap + 1
+    side = max_gap + 1
     around = np.pad(crop.mask, side)
     closed = ndimage.binary_closing(around, structure=np.ones((side, side)))[side:-side, side:-side]
     stretches, _ = ndimage.label(closed & ~crop.mask, structure=_CORNERS_TOUCH)

@@ -39,12 +39,12 @@ def to_image_predictions(sample: Mapping[str, Any]) -> ImagePredictions:
     )
 
 
-def most_cells(sample: Mapping[str, Any]) -> int:
+def max_cells(sample: Mapping[str, Any]) -> int:
     """Cells that the model found in one image at once: what its limit on cells an image holds for.
 
     Args:
         sample: As in :func:`to_image_predictions`. A model that looks more than once says the number under
-            ``most_cells``: that of the fullest view or tile, which may be more than all have in common, or less than
+            ``max_cells``: that of the fullest view or tile, which may be more than all have in common, or less than
             all have together.
     """
-    return sample.get('most_cells', len(sample['pred_instances']['scores']))
+    return sample.get('max_cells', len(sample['pred_instances']['scores']))

@@ -24,7 +24,7 @@ CONFIG_KEY = 'postprocess'
 class Chain:
     """Steps, applied one after the other to the usable cells of an image.
 
-    What comes out never shares a pixel: a chain without ``RemoveOverlap`` settles overlaps at its end.
+    What comes out never shares a pixel: a chain without ``RemoveOverlap`` resolves overlaps at its end.
 
     Raises:
         InputError: A step in a place where it cannot do its work: a ``MaskThreshold`` after a step on pixels, which
@@ -45,7 +45,7 @@ class Chain:
                     'put it before'
                 )
             on_pixels = name if step.on_pixels else on_pixels
-            # A RemoveOverlap settles what any step before it did.
+            # A RemoveOverlap resolves what any step before it did.
             grown = None if isinstance(step, RemoveOverlap) else (name if step.grows_cells else grown)
         if grown and self._removes_overlap:
             raise InputError(

@@ -39,9 +39,9 @@ def models_of(source: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mappi
         if source.get('boxes'):
             boxes = source['boxes'] if isinstance(source['boxes'], Mapping) else {}
             # COCO results do not say what found them: a model without a record.
-            found_by = boxes.get('source')
+            predicted_by = boxes.get('source')
             yield from models_of(
-                found_by if isinstance(found_by, Mapping) else {}, f'{name}, boxes {boxes.get("file")}'
+                predicted_by if isinstance(predicted_by, Mapping) else {}, f'{name}, boxes {boxes.get("file")}'
             )
         return
     members = source.get('members')

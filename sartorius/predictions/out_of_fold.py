@@ -7,7 +7,7 @@ from typing import Any
 from sartorius.predictions.held_back import models_of, read_held_back
 from sartorius.utils.errors import InputError
 
-MEND = 'predict each fold with the model that it was held back from: tools/test.py --split val --fold K'
+FIX = 'predict each fold with the model that it was held back from: tools/test.py --split val --fold K'
 
 
 def check_out_of_fold(source: Mapping[str, Any], name: str) -> list[str]:
@@ -42,12 +42,12 @@ def _check_model(origin: Mapping[str, Any], model: str) -> str:
     trained = _file_name(train.get('file'))
     same = (digest and digest == train.get('sha256')) or (predicted and predicted == trained)
     if same or (trained == 'all.json' and origin.get('split') != 'unlabelled'):
-        raise InputError(f'{model}: was trained on {trained}, and so on the images that it predicted; {MEND}')
+        raise InputError(f'{model}: was trained on {trained}, and so on the images that it predicted; {FIX}')
     fold = run.get('fold')
     of_fold = re.match(r'fold(\d+)_val', predicted)
     if of_fold and type(fold) is int and int(of_fold[1]) != fold:
         raise InputError(
-            f'{model}: was held back from fold {fold} and predicted {predicted}, which it was trained on; {MEND}'
+            f'{model}: was held back from fold {fold} and predicted {predicted}, which it was trained on; {FIX}'
         )
     if fold is not None:
         # A fold that is no number, a training file of another fold, first weights of another fold.

@@ -31,11 +31,11 @@ class FusionPlan:
 
     Attributes:
         chosen: The files to fuse, sorted by path.
-        left_out: Every other predictions file, with the reason as half a sentence.
+        dropped: Every other predictions file, with the reason as half a sentence.
     """
 
     chosen: tuple[Found, ...]
-    left_out: tuple[tuple[Path, str], ...]
+    dropped: tuple[tuple[Path, str], ...]
 
 
 def find_predictions(folder: str | Path) -> list[tuple[Path, PredictionHeader]]:
@@ -61,10 +61,10 @@ def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
         raise _nothing_found(folder, broken)
     newest_first = sorted(groups.values(), key=lambda group: max(one.modified for one in group), reverse=True)
     chosen = newest_first[0]
-    left_out = [(one.path, 'is the result of a fusion') for one in found if one.header.is_fused]
+    dropped = [(one.path, 'is the result of a fusion') for one in found if one.header.is_fused]
     for group in newest_first[1:]:
-        left_out += [(one.path, _difference(one.header, chosen[0].header)) for one in group]
-    return FusionPlan(chosen=tuple(chosen), left_out=(*left_out, *broken))
+        dropped += [(one.path, _difference(one.header, chosen[0].header)) for one in group]
+    return FusionPlan(chosen=tuple(chosen), dropped=(*dropped, *broken))
 
 
 def find_for_submission(folder: str | Path = WORK_DIRS) -> Path:

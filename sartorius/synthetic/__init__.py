@@ -3,7 +3,7 @@
 from sartorius.synthetic.dataset import DatasetPlan, DatasetSummary, make_dataset
 from sartorius.synthetic.defects import DefectRates
 from sartorius.synthetic.image import SyntheticImage, make_image
-from sartorius.synthetic.livecell_form import LivecellPlan, LivecellSummary, make_livecell
+from sartorius.synthetic.livecell_format import LivecellPlan, LivecellSummary, make_livecell
 
 __all__ = [
     'DatasetPlan',

@@ -15,7 +15,7 @@ from sartorius.utils.errors import InputError
 
 OVERLAP_RATE = 0.35
 """Share of the meeting cells that keep their whole mask; about as much of the real masks overlaps."""
-LEAST_SIDE = 32
+MIN_SIDE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,8 @@ def check_image_request(
     size: Size, density: float = 1.0, cells: int | None = None, overlap_rate: float = OVERLAP_RATE
 ) -> None:
     """Raises an InputError that says what is out of range."""
-    if min(size) < LEAST_SIDE:
-        raise InputError(f'image size {size[1]}x{size[0]} is too small; each side must be at least {LEAST_SIDE} pixels')
+    if min(size) < MIN_SIDE:
+        raise InputError(f'image size {size[1]}x{size[0]} is too small; each side must be at least {MIN_SIDE} pixels')
     if not 0 < density < np.inf:
         raise InputError(f'density is {density}; it must be a number above 0')
     if not 0 <= overlap_rate <= 1:

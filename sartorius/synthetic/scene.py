@@ -11,13 +11,13 @@ from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.shapes import CellShape, round_shape
 from sartorius.utils.errors import InputError
 
-LEAST_AREA = 30
+MIN_AREA = 30
 """Fewest pixels of a cell, as in the competition's masks."""
-MOST_COVERAGE = 0.5
+MAX_COVERAGE = 0.5
 """Cells that would cover a greater share of the image are made smaller."""
 
-_LEAST_RADIUS = 3.0
-_LEAST_KEPT = 0.72
+_MIN_RADIUS = 3.0
+_MIN_KEPT = 0.72
 _TRIES = 12
 
 
@@ -47,7 +47,7 @@ def place_cells(
     whole mask, so that both masks hold the pixels they share.
 
     Args:
-        shapes: Cells; made smaller together where they would cover more than :data:`MOST_COVERAGE` of the image.
+        shapes: Cells; made smaller together where they would cover more than :data:`MAX_COVERAGE` of the image.
         size: Image ``(height, width)``.
         clumping: Share of the cells that are put against another cell.
         overlap_rate: Share of the meeting cells that keep their whole mask.
@@ -59,7 +59,7 @@ def place_cells(
     Raises:
         InputError: The image has no room for that many cells.
     """
-    if len(shapes) > size[0] * size[1] / (2 * LEAST_AREA):
+    if len(shapes) > size[0] * size[1] / (2 * MIN_AREA):
         raise _no_room(size, len(shapes))
     shapes = _fitted(shapes, size)
     occupied = np.zeros(size, dtype=np.uint8)
@@ -110,11 +110,11 @@ def _radius(shape: CellShape) -> float:
 def _fitted(shapes: list[CellShape], size: Size) -> list[CellShape]:
     """The shapes, smaller if together they would cover too much, but none below the least area."""
     total = sum(shape.target_area for shape in shapes)
-    room = MOST_COVERAGE * size[0] * size[1]
+    room = MAX_COVERAGE * size[0] * size[1]
     if total <= room:
         return shapes
     factor = np.sqrt(room / total)
-    least = 1.3 * LEAST_AREA
+    least = 1.3 * MIN_AREA
     return [shape.scaled(max(factor, min(1.0, np.sqrt(least / shape.target_area)))) for shape in shapes]
 
 
@@ -126,7 +126,7 @@ def _settle(shape: CellShape, x: float, y: float, occupied: NDArray[np.uint8], k
     whole = shape.crop(x, y).clipped((height, width))
     x1, y1, x2, y2 = whole.window
     taken = (occupied[y1:y2, x1:x2] != 0) & whole.mask
-    least = max(LEAST_AREA, _LEAST_KEPT * whole.area)
+    least = max(MIN_AREA, _MIN_KEPT * whole.area)
     if whole.area - np.count_nonzero(taken) < least:
         return None
     # The image's border may cut a cell in two as well as its neighbours may.
@@ -179,12 +179,12 @@ def _settle_in_gap(
 ) -> PlacedCell | None:
     """The cell as large as it goes into a gap of a given radius; its neighbours may cut it a little."""
     for share in (1.3, 0.9, 0.6, 0.4, 0.25):
-        factor = max(min(1.0, share * reach / _radius(shape)), np.sqrt(1.3 * LEAST_AREA / shape.target_area))
+        factor = max(min(1.0, share * reach / _radius(shape)), np.sqrt(1.3 * MIN_AREA / shape.target_area))
         cell = _settle(shape.scaled(factor), x, y, occupied, keep_whole=False)
         if cell is not None:
             return cell
     # Arms fit into no small gap; a ball does.
-    return _settle(round_shape(shape, max(0.9 * reach, _LEAST_RADIUS)), x, y, occupied, keep_whole=False)
+    return _settle(round_shape(shape, max(0.9 * reach, _MIN_RADIUS)), x, y, occupied, keep_whole=False)
 
 
 def _forget(gaps: NDArray[np.float32], x: int, y: int, reach: float) -> None:

@@ -1,11 +1,11 @@
-"""Errors that a user can mend: tools print them as one sentence, without a traceback."""
+"""Errors that a user can fix: tools print them as one sentence, without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input. The message names the file, row or key, the bad value, and the mend."""
+    """Bad input. The message names the file, row or key, the bad value, and the fix."""
 
 
 class UsageError(InputError):

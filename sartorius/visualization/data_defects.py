@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sartorius.labels.cleaning import Cleaning
-from sartorius.labels.defects import DEFECTS
-from sartorius.labels.defects.double import doubled_images
-from sartorius.labels.rules import Rules
-from sartorius.labels.structures import Finding, LabelledImage
+from sartorius.images.display import read_for_display, stretched
+from sartorius.label_quality.cleaning import Cleaning
+from sartorius.label_quality.defects import DEFECTS, doubled_images
+from sartorius.label_quality.rules import Rules
+from sartorius.label_quality.statistics import DataStatistics
+from sartorius.label_quality.structures import AnnotatedImage, Finding
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.data_report_sections import chip, html_table
-from sartorius.visualization.data_statistics import DataStatistics
 from sartorius.visualization.error_section import view_around
 from sartorius.visualization.gallery import embedded
-from sartorius.visualization.images import read_for_display, stretched
 from sartorius.visualization.outlines import svg_path
 
 LARGEST_AREA = 2500
@@ -40,7 +39,7 @@ class _Pair:
 
     number: int
     finding: Finding
-    image: LabelledImage
+    image: AnnotatedImage
     cell_type: str
     iou: float
 
@@ -59,7 +58,7 @@ def defect_section(
     """
     parts = [
         '<p class="note">Findings by defect, with the share of the cells of the class. Defects are looked for in this '
-        'order, each in what mends of those before it have left. findings.csv has every finding.</p>',
+        'order, each in what fixes of those before it have left. findings.csv has every finding.</p>',
         _defect_table(data, max_examples),
         _doubled(cleaning, rules),
     ]
@@ -67,7 +66,7 @@ def defect_section(
     if pictures:
         parts.append(
             '<p class="note">The clearest of each: where most of a large cell changes, from all classes and as many '
-            'images as there are. After is what mending makes of the cell, whether it was mended or only found.</p>'
+            'images as there are. After is what fixing makes of the cell, whether it was fixed or only found.</p>'
             + LEGEND
             + pictures
         )
@@ -83,9 +82,9 @@ def clearest(findings: pd.DataFrame, with_file: Collection[str], gone: Collectio
     are shown, and so do cells that an earlier defect shows better.
 
     Args:
-        findings: Of :func:`sartorius.visualization.data_statistics.findings_table`.
+        findings: Of :func:`sartorius.label_quality.statistics.findings_table`.
         with_file: Ids of the images that are at hand.
-        gone: Rows that the mend of an earlier defect would take away.
+        gone: Rows that the fix of an earlier defect would take away.
         limit: How many.
 
     Returns:
@@ -109,19 +108,19 @@ def clearest(findings: pd.DataFrame, with_file: Collection[str], gone: Collectio
 def _defect_table(data: DataStatistics, max_examples: int) -> str:
     totals = {name: int((data.cells['cell_type'] == name).sum()) for name in data.classes}
     counts = data.findings.groupby(['defect', 'cell_type']).size()
-    mended = data.findings[data.findings['mended']].groupby('defect').size()
-    heads = [('Defect', 'text wrap'), ('Mend', 'text'), ('Found', ''), *((chip(name), '') for name in data.classes)]
-    if len(mended):
-        heads.append(('Mended', ''))
+    fixed = data.findings[data.findings['fixed']].groupby('defect').size()
+    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Found', ''), *((chip(name), '') for name in data.classes)]
+    if len(fixed):
+        heads.append(('Fixed', ''))
     shown = set(data.findings['defect']) if max_examples else set()
     rows = []
     for name, defect in DEFECTS.items():
         own = {cell_type: int(counts.get((name, cell_type), 0)) for cell_type in data.classes}
         total = sum(own.values())
         title = f'<a href="#defect-{name}">{name}</a>' if name in shown else name
-        row = [f'{title}<small>{escape(defect.meaning)}</small>', escape(defect.mend)]
+        row = [f'{title}<small>{escape(defect.meaning)}</small>', escape(defect.fix)]
         row += [_share(total, len(data.cells)), *(_share(own[cell_type], totals[cell_type]) for cell_type in own)]
-        rows.append([*row, f'{int(mended.get(name, 0)):,}'] if len(mended) else row)
+        rows.append([*row, f'{int(fixed.get(name, 0)):,}'] if len(fixed) else row)
     return html_table(heads, rows)
 
 
@@ -171,7 +170,7 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
         for number in chosen
     )
     return (
-        f'<h3 id="defect-{defect.name}">{defect.name} <small>{escape(defect.meaning)}; mending {escape(defect.mend)}. '
+        f'<h3 id="defect-{defect.name}">{defect.name} <small>{escape(defect.meaning)}; fixing {escape(defect.fix)}. '
         f'{len(own):,} found</small></h3><div class="pairs">{figures}</div>'
     )
 
@@ -233,8 +232,8 @@ def _caption(pair: _Pair) -> str:
     ]
     if finding.after is not None and pair.iou < 1:
         facts.append(f'IoU {pair.iou:.2f}')
-    if finding.mended:
-        facts.append('mended')
+    if finding.fixed:
+        facts.append('fixed')
     return f'<figcaption>{" · ".join(facts)}</figcaption>'
 
 

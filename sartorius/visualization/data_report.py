@@ -3,14 +3,15 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from sartorius.labels.cleaning import Cleaning
-from sartorius.labels.rules import Rules
-from sartorius.labels.table import LabelTable
+from sartorius.label_quality.cleaning import Cleaning
+from sartorius.label_quality.fold_balance import fold_balance
+from sartorius.label_quality.rules import Rules
+from sartorius.label_quality.statistics import DataStatistics, image_files, measure
+from sartorius.label_quality.table import LabelTable
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, staged_folder
 from sartorius.utils.paths import display_path
 from sartorius.visualization.data_defects import defect_section
-from sartorius.visualization.data_folds import fold_balance
 from sartorius.visualization.data_report_sections import (
     brightness_section,
     cell_section,
@@ -18,13 +19,12 @@ from sartorius.visualization.data_report_sections import (
     image_table,
     summary,
 )
-from sartorius.visualization.data_statistics import DataStatistics, image_files, measure
 from sartorius.visualization.page import render_page, source_list
 
 DEFAULT_MAX_EXAMPLES = 8
 
 PAGE, FINDINGS = 'index.html', 'findings.csv'
-COLUMNS = ('id', 'row', 'cell_type', 'defect', 'mended', 'area_before', 'area_after', 'iou', 'remark')
+COLUMNS = ('id', 'row', 'cell_type', 'defect', 'fixed', 'area_before', 'area_after', 'iou', 'remark')
 
 
 def write_data_report(
@@ -41,7 +41,7 @@ def write_data_report(
     Args:
         out: Folder to write them in; made if it is missing.
         table: The CSV.
-        cleaning: What was found in its images, and what was mended. The page shows the images as they were before.
+        cleaning: What was found in its images, and what was fixed. The page shows the images as they were before.
         rules: What it was found with.
         images: Folder with the images, named by their ids; None, or some or all of them missing: masks are shown
             without them.

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sartorius.labels.defects import DEFECTS
+from sartorius.label_quality.defects import DEFECTS
+from sartorius.label_quality.fold_balance import FoldBalance
+from sartorius.label_quality.statistics import MAX_DEVIATION, MIN_DIFFERENCE, DataStatistics, outliers
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.visualization.charts import Group, histogram_chart, point_chart, strip_chart
-from sartorius.visualization.data_folds import FoldBalance
-from sartorius.visualization.data_statistics import LEAST_DIFFERENCE, MOST_DEVIATION, DataStatistics, outliers
 from sartorius.visualization.gallery import class_key
 from sartorius.visualization.page import chart, figures
 
@@ -61,8 +61,8 @@ def summary(data: DataStatistics) -> str:
         ('Findings', f'{len(findings):,}', 'a cell may have several'),
         ('Cells with a finding', f'{concerned / max(len(cells), 1):.1%}', f'{concerned:,} cells'),
     ]
-    if findings['mended'].any():
-        entries.append(('Mended', f'{int(findings["mended"].sum()):,}', 'of the findings'))
+    if findings['fixed'].any():
+        entries.append(('Fixed', f'{int(findings["fixed"].sum()):,}', 'of the findings'))
     heads = [
         ('Cell type', 'text'), ('Images', ''), ('Cells', ''), ('Cells an image, mean', ''), ('std', ''),
         ('min to max', ''), ('Area in px, mean', ''), ('std', ''), ('min to max', ''),
@@ -247,8 +247,8 @@ def _outlier_list(known: pd.DataFrame) -> str:
                 f'median of the class {row.median:.1f}</li>'
             )
     rule = (
-        f'<p>Modified z-score above {MOST_DEVIATION:g} among the images of the class, and '
-        f'{LEAST_DIFFERENCE:.0%} off its median.</p>'
+        f'<p>Modified z-score above {MAX_DEVIATION:g} among the images of the class, and '
+        f'{MIN_DIFFERENCE:.0%} off its median.</p>'
     )
     if not items:
         return f'{rule}<p>None.</p>'

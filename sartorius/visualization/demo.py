@@ -14,7 +14,7 @@ from sartorius.visualization.page import render_page
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the road from a trivial baseline to the submission.
+    """One step of the workflow from a trivial baseline to the submission.
 
     Attributes:
         name: What was scored, for example 'Mask R-CNN + TTA'.
@@ -46,10 +46,10 @@ def write_demo_page(out: str | Path, stages: Sequence[Stage], examples: Sequence
     if not stages:
         raise InputError('the demo page needs at least one stage with its score')
     cards = '\n'.join(card(example, number, CELL_TYPES) for number, example in enumerate(examples))
-    with_truth = any(example.truth is not None for example in examples)
+    with_gt = any(example.gt is not None for example in examples)
     sections = [('stages', 'Score of each stage', _bars(stages))]
     if examples:
-        sections.append(('images', 'Examples', legend(with_truth) + cards))
+        sections.append(('images', 'Examples', legend(with_gt) + cards))
     path = Path(out)
     write_text(path, render_page('From images to masks', _lead(stages), sections))
     return path

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.errors import ALL, BORDER, ErrorAnalysis, error_gains
+from sartorius.images.display import stretched
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.gallery import class_key, embedded, error_key, open_button, swatch, swatches
-from sartorius.visualization.images import stretched
 from sartorius.visualization.outlines import svg_path
 from sartorius.visualization.report_data import CLASSES, Report
 
 MARGIN = 12
 SMALLEST_VIEW = 56
-LEAST_LABELLED = 0.045
+MIN_LABELLED = 0.045
 """Shares of the score's bar that are narrower bear no number."""
 
 BORDER_MEANING = 'any of these errors with a cell that touches the border of the image; counted above as well'
@@ -109,7 +109,7 @@ def _segment(error: str, step: float) -> str:
 
 
 def _label(value: float) -> str:
-    return f'{value:.2f}'.lstrip('0') if value >= LEAST_LABELLED else ''
+    return f'{value:.2f}'.lstrip('0') if value >= MIN_LABELLED else ''
 
 
 def _chip(name: str) -> str:
@@ -139,13 +139,13 @@ def _gain_row(error: str, own: pd.DataFrame, names: Iterable[str], largest: floa
         cells.append(f'<td>{f"{gain:+.3f}" if abs(gain) >= 0.0005 else "0"}{meter}</td>')
     return (
         f'<tr><td class="text wrap">{name}<small>{escape(meaning)}</small></td>'
-        f'<td>{own.loc[ALL, "cells_true"]}</td><td>{own.loc[ALL, "cells_found"]}</td>{"".join(cells)}</tr>'
+        f'<td>{own.loc[ALL, "n_gt"]}</td><td>{own.loc[ALL, "n_pred"]}</td>{"".join(cells)}</tr>'
     )
 
 
 def _crop(report: Report, row: object, numbers: Mapping[str, int], picture: NDArray[np.uint8]) -> str:
     """An error as a figure: a part of its image with the outlines of its cells, and in faint lines all others."""
-    sides = {'true': report.truth[row.image_id].crops, 'found': report.found[row.image_id].crops}
+    sides = {'true': report.gt[row.image_id].crops, 'found': report.pred[row.image_id].crops}
     cells = report.errors.cells
     members = cells[(cells['image_id'] == row.image_id) & (cells['group'] == row.group)]
     own = {side: set((members.loc[members['side'] == side, 'number'] - 1).tolist()) for side in sides}

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.evaluation.matching import Matches, match_cells
+from sartorius.images.display import stretched
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
-from sartorius.visualization.images import stretched
 from sartorius.visualization.outlines import neighbour_colors, svg_path
 from sartorius.visualization.overlay import CELL_COLORS
 
@@ -49,31 +49,31 @@ class Example:
     Attributes:
         title: Heading of its card, as a rule the image id.
         image: uint8 ``(height, width)``.
-        found: Found cells.
-        truth: True cells, or None where they are not known.
+        pred: Found cells.
+        gt: True cells, or None where they are not known.
         found_scores: Scores in [0, 1] of the found cells, or None.
         cell_type: Name of the class, or an empty string.
         score: The image's competition score, or None.
         note: Why the image is shown, for example 'best', or an empty string.
-        truth_errors: Category of each true cell (:data:`sartorius.evaluation.cell_errors.CATEGORIES`), or None.
-        found_errors: Category of each found cell, or None.
+        gt_errors: Category of each true cell (:data:`sartorius.evaluation.cell_errors.CATEGORIES`), or None.
+        pred_errors: Category of each found cell, or None.
     """
 
     title: str
     image: NDArray[np.uint8]
-    found: Sequence[MaskCrop]
-    truth: Sequence[MaskCrop] | None = None
+    pred: Sequence[MaskCrop]
+    gt: Sequence[MaskCrop] | None = None
     found_scores: NDArray[np.floating] | None = None
     cell_type: str = ''
     score: float | None = None
     note: str = ''
-    truth_errors: Sequence[str] | None = None
-    found_errors: Sequence[str] | None = None
+    gt_errors: Sequence[str] | None = None
+    pred_errors: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 2 or self.image.dtype != np.uint8:
             raise InputError(f'{self.title}: the picture must be uint8 (height, width), not {self.image.dtype}')
-        if self.found_scores is not None and len(self.found_scores) != len(self.found):
+        if self.found_scores is not None and len(self.found_scores) != len(self.pred):
             raise InputError(f'{self.title}: {len(self.found_scores)} scores for {len(self.found)} found cells')
 
 
@@ -123,9 +123,9 @@ def color_rules() -> str:
     )
 
 
-def legend(with_truth: bool, with_errors: bool = False) -> str:
+def legend(with_gt: bool, with_errors: bool = False) -> str:
     """What the colours of the pictures mean, as HTML."""
-    if not with_truth:
+    if not with_gt:
         return '<p class="legend">Colours tell neighbouring cells apart and have no other meaning.</p>'
     entries = (('hits', 'hit: IoU with a true cell above .5'), ('missed', 'missed true cell'), ('extra', 'extra cell'))
     spans = ''.join(f'<span><i style="--own: var(--{name})"></i>{text}</span>' for name, text in entries)
@@ -143,15 +143,15 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
         classes: All class names of the page, for the colours.
     """
     height, width = example.image.shape
-    matches = None if example.truth is None else match_cells(example.truth, example.found, (height, width))
+    matches = None if example.gt is None else match_cells(example.gt, example.pred, (height, width))
     panels = [('image', 'Image', f'{width} × {height} px', ())]
     if matches is not None:
-        panels.append(('truth', 'Truth', _cells(len(example.truth)), ('t',)))
-    panels.append(('found', 'Found', _cells(len(example.found)), ('f',)))
+        panels.append(('truth', 'Truth', _cells(len(example.gt)), ('t',)))
+    panels.append(('found', 'Found', _cells(len(example.pred)), ('f',)))
     if matches is not None:
-        missed, extra = len(example.truth) - matches.hits, len(example.found) - matches.hits
+        missed, extra = len(example.gt) - matches.hits, len(example.pred) - matches.hits
         panels.append(('compare', 'Compared', _swatches(matches.hits, missed, extra), ('t', 'f')))
-    if example.truth_errors is not None:
+    if example.gt_errors is not None:
         panels.append(('errors', 'Errors', 'by kind; true cells dashed', ('t', 'f')))
     view_box = f'0 0 {width} {height}'
     buttons = ''.join(
@@ -217,11 +217,11 @@ def _cell_groups(example: Example, number: int, matches: Matches | None) -> str:
     scores = None if example.found_scores is None else [f'{score:.2f}' for score in example.found_scores]
     if matches is None:
         return f'<g id="f{number}" class="cells">{_paths("found", example.found, scores)}</g>'
-    states = np.where(matches.found_hit, 'hit', 'extra')
-    found = _paths('found', example.found, scores, matches.found_iou, states, example.found_errors)
-    states = np.where(matches.truth_hit, 'hit', 'miss')
-    truth = _paths('truth', example.truth, None, matches.truth_iou, states, example.truth_errors)
-    return f'<g id="f{number}" class="cells">{found}</g><g id="t{number}" class="cells">{truth}</g>'
+    states = np.where(matches.pred_matched, 'hit', 'extra')
+    pred = _paths('found', example.pred, scores, matches.pred_iou, states, example.pred_errors)
+    states = np.where(matches.gt_matched, 'hit', 'miss')
+    gt = _paths('truth', example.gt, None, matches.gt_iou, states, example.gt_errors)
+    return f'<g id="f{number}" class="cells">{pred}</g><g id="t{number}" class="cells">{gt}</g>'
 
 
 def _paths(

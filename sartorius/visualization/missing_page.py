@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.evaluation.missing import CLASSES, Findings, Limits, MissingCells
+from sartorius.images.display import find_image, read_for_display, stretched
+from sartorius.label_quality.missing import CLASSES, Findings, Limits, MissingCells
+from sartorius.label_quality.missing_cells import Labels, rows_of_never_found, write_tables
 from sartorius.masks.crop import MaskCrop
-from sartorius.postprocess.missing_cells import Labels, rows_of_never_found, write_tables
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import staged_folder
 from sartorius.visualization.error_section import view_around
 from sartorius.visualization.gallery import class_key, embedded
-from sartorius.visualization.images import find_image, read_for_display, stretched
 from sartorius.visualization.outlines import svg_path
 from sartorius.visualization.page import figures, render_page, source_list
 from sartorius.visualization.report_data import size_text
@@ -109,7 +109,7 @@ def write_missing(
 def _page(
     missing: MissingCells,
     drawn: Mapping[tuple[str, int], str],
-    left_out: int,
+    dropped: int,
     limits: Limits,
     source: Mapping[str, Any],
 ) -> str:
@@ -119,8 +119,8 @@ def _page(
         f'never found, in {counts["images"].sum()} images. Which of them are mistakes of the annotations, and which of '
         'the models, is for you to say.'
     )
-    if left_out:
-        lead += f' {left_out} annotated images are in none of the predictions files and were not looked at.'
+    if dropped:
+        lead += f' {dropped} annotated images are in none of the predictions files and were not looked at.'
     unlabelled_note = (
         f'Found cells whose IoU with every label is below {limits.iou:g}, and of whose pixels labels cover less than '
         f'{limits.covered:.0%}. The score is the mean over the files that predict the image, 0 for one that has not '
@@ -160,7 +160,7 @@ def _summary(counts: pd.DataFrame) -> str:
     ]
     rows = ''.join(
         f'<tr><td class="text">{_chip(row.cell_type)}</td><td>{row.images}</td><td>{row.labels}</td>'
-        f'<td>{row.never_found}</td><td>{row.found}</td><td>{row.unlabelled}</td><td>{row.least_score:.3f}</td></tr>'
+        f'<td>{row.never_found}</td><td>{row.found}</td><td>{row.unlabelled}</td><td>{row.min_score:.3f}</td></tr>'
         for row in counts.itertuples()
     )
     return (
@@ -184,7 +184,7 @@ def _pictures(
         own = table.index[table['cell_type'] == row.cell_type]
         shown = [drawn[name, index] for index in own if (name, index) in drawn]
         remark = {
-            'unlabelled': f'of {row.found} found cells; score from {row.least_score:.3f}',
+            'unlabelled': f'of {row.found} found cells; score from {row.min_score:.3f}',
             'never_found': f'of {row.labels} labels',
         }[name]
         hidden = len(own) - len(shown)

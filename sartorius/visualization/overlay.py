@@ -27,7 +27,7 @@ CELL_COLORS: tuple[tuple[int, int, int], ...] = (
     (240, 244, 255),
     (58, 134, 255),
 )
-HIT_COLOR = (53, 217, 130)
+TP_COLOR = (53, 217, 130)
 MISSED_COLOR = (70, 150, 255)
 EXTRA_COLOR = (255, 77, 77)
 
@@ -81,8 +81,8 @@ def draw_cells(
 
 def compare(
     image: NDArray[np.uint8],
-    truth: Sequence[MaskCrop] | None,
-    found: Sequence[MaskCrop],
+    gt: Sequence[MaskCrop] | None,
+    pred: Sequence[MaskCrop],
 ) -> NDArray[np.uint8]:
     """Image, truth, prediction and their differences side by side, each under its title.
 
@@ -91,20 +91,20 @@ def compare(
 
     Args:
         image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
-        truth: True cells; None leaves out the second and the fourth picture.
-        found: Predicted cells.
+        gt: True cells; None leaves out the second and the fourth picture.
+        pred: Predicted cells.
 
     Returns:
         uint8 RGB, as high as the image and its title, one picture's width and a gutter a picture.
     """
-    pictures = [('Image', _as_rgb(image)), (f'Found: {len(found)} cells', draw_cells(image, found))]
-    if truth is not None:
-        matches = match_cells(truth, found, image.shape[:2])
-        missed = [crop for crop, hit in zip(truth, matches.truth_hit, strict=True) if not hit]
-        colors = [HIT_COLOR if hit else EXTRA_COLOR for hit in matches.found_hit] + [MISSED_COLOR] * len(missed)
-        differences = draw_cells(image, [*found, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
-        pictures.insert(1, (f'Truth: {len(truth)} cells', draw_cells(image, truth)))
-        extra = len(found) - matches.hits
+    pictures = [('Image', _as_rgb(image)), (f'Found: {len(pred)} cells', draw_cells(image, pred))]
+    if gt is not None:
+        matches = match_cells(gt, pred, image.shape[:2])
+        missed = [crop for crop, hit in zip(gt, matches.gt_matched, strict=True) if not hit]
+        colors = [TP_COLOR if hit else EXTRA_COLOR for hit in matches.pred_matched] + [MISSED_COLOR] * len(missed)
+        differences = draw_cells(image, [*pred, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
+        pictures.insert(1, (f'Truth: {len(gt)} cells', draw_cells(image, gt)))
+        extra = len(pred) - matches.hits
         pictures.append((f'{matches.hits} hit, {len(missed)} missed, {extra} extra', differences))
     return side_by_side([picture for _, picture in pictures], [title for title, _ in pictures])
 
@@ -140,7 +140,7 @@ def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(
             f'cells are drawn on uint8 (height, width) or (height, width, 3), not {image.dtype} {image.shape}; '
-            'see sartorius.visualization.images.for_display'
+            'see sartorius.images.display.for_display'
         )
     rgb = image[..., None].repeat(3, axis=2) if image.ndim == 2 else image
     return np.array(rgb, order='C')

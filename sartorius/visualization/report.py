@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.images.display import find_image, read_for_display
 from sartorius.postprocess.chain import Chain
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import progress
@@ -16,7 +17,6 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path, write_text
 from sartorius.visualization.error_section import error_section
 from sartorius.visualization.gallery import Example, card, legend
-from sartorius.visualization.images import find_image, read_for_display
 from sartorius.visualization.page import render_page, source_list
 from sartorius.visualization.report_data import CLASSES, Report, choose_images, gather, size_text
 from sartorius.visualization.report_sections import image_table, lead, summary
@@ -29,7 +29,7 @@ def write_report(
     predictions: PredictionSet,
     images: str | Path,
     chain: Chain,
-    truth: Mapping[str, ImageAnnotations] | None = None,
+    gt: Mapping[str, ImageAnnotations] | None = None,
     source: Mapping[str, Any] | None = None,
     max_images: int = DEFAULT_MAX_IMAGES,
     errors_csv: str | Path | None = None,
@@ -41,7 +41,7 @@ def write_report(
         predictions: Before post-processing.
         images: Folder with the images, named by their ids.
         chain: Post-processing; what comes out of it is shown and scored.
-        truth: True cells by image id, without or with more images than the predictions have.
+        gt: True cells by image id, without or with more images than the predictions have.
         source: More entries for the list of where the page came from, JSON types.
         max_images: Most images to show; the table lists all.
         errors_csv: File to write with one row a cell, as :attr:`sartorius.evaluation.errors.ErrorAnalysis.cells`.
@@ -51,12 +51,12 @@ def write_report(
 
     Raises:
         InputError: No image in the predictions, an image that is missing, cannot be read or is of another size than
-            its predictions, or that the annotations do not have; ``errors_csv`` without ``truth``.
+            its predictions, or that the annotations do not have; ``errors_csv`` without ``gt``.
     """
-    if errors_csv is not None and truth is None:
+    if errors_csv is not None and gt is None:
         raise InputError('errors are told apart only where the true cells are known; give the annotations too')
-    report = gather(predictions, chain, truth)
-    chosen = choose_images(report.table, 'confidence' if truth is None else 'score', max_images)
+    report = gather(predictions, chain, gt)
+    chosen = choose_images(report.table, 'confidence' if gt is None else 'score', max_images)
     examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
     numbers = {image_id: number for number, image_id in enumerate(chosen)}
     cards = '\n'.join(card(example, number, CLASSES) for number, example in enumerate(examples))
@@ -65,10 +65,10 @@ def write_report(
     sections = [
         ('summary', 'Summary', summary(report)),
         ('table', 'Table', image_table(report, numbers)),
-        ('images', 'Pictures', legend(truth is not None, truth is not None) + cards),
+        ('images', 'Pictures', legend(gt is not None, gt is not None) + cards),
         ('source', 'Source', source_list(origin)),
     ]
-    if truth is not None:
+    if gt is not None:
         read = partial(_picture, report, folder=Path(images)) if max_images else None
         sections.insert(1, ('errors', 'Errors', error_section(report, numbers, read)))
     path = Path(out) / 'index.html'
@@ -91,37 +91,37 @@ def _step_text(step: Mapping[str, Any]) -> str:
 
 
 def _picture(report: Report, image_id: str, folder: Path) -> NDArray[np.uint8]:
-    found = report.found[image_id]
+    pred = report.pred[image_id]
     path = find_image(folder, image_id)
     picture = read_for_display(path)
-    if picture.shape != found.size:
+    if picture.shape != pred.size:
         raise InputError(
-            f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(found.size)}; '
+            f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(pred.size)}; '
             'name the folder with the images that were predicted'
         )
     return picture
 
 
 def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
-    found = report.found[image_id]
+    pred = report.pred[image_id]
     row = report.table.set_index('image_id').loc[image_id]
     common = {
         'title': image_id,
         'image': _picture(report, image_id, folder),
-        'found': found.crops,
-        'found_scores': found.scores,
+        'found': pred.crops,
+        'found_scores': pred.scores,
         'cell_type': row['cell_type'],
         'note': note,
     }
-    if report.truth is None:
+    if report.gt is None:
         return Example(**common)
     cells = report.errors.cells
     own = cells[cells['image_id'] == image_id]
-    truth_errors, found_errors = (own.loc[own['side'] == side, 'category'].tolist() for side in ('true', 'found'))
+    gt_errors, pred_errors = (own.loc[own['side'] == side, 'category'].tolist() for side in ('true', 'found'))
     return Example(
         **common,
-        truth=report.truth[image_id].crops,
+        gt=report.gt[image_id].crops,
         score=float(row['score']),
-        truth_errors=truth_errors,
-        found_errors=found_errors,
+        gt_errors=gt_errors,
+        pred_errors=pred_errors,
     )

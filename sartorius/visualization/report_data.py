@@ -12,8 +12,8 @@ from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, sum
 from sartorius.masks.crop import Size
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.steps import areas_of
-from sartorius.postprocess.submit import finish
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.submission.write import finish
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
@@ -25,26 +25,26 @@ class Report:
     """What the page is made of.
 
     Attributes:
-        table: One row an image: ``image_id``, ``cell_type``, ``found_as`` (class of most found cells),
-            ``cells_found``, ``confidence`` (mean score of the found cells, NaN without any), ``area`` (their median
+        table: One row an image: ``image_id``, ``cell_type``, ``detected_as`` (class of most found cells),
+            ``n_pred``, ``confidence`` (mean score of the found cells, NaN without any), ``area`` (their median
             area in pixels, NaN without any); where the truth is known also all columns of
             :func:`sartorius.evaluation.metric.score_images`.
-        found: Post-processed predictions by image id; no two cells of an image share a pixel.
-        truth: True cells by image id, or None.
+        pred: Post-processed predictions by image id; no two cells of an image share a pixel.
+        gt: True cells by image id, or None.
         summary: Score and intervals, or None without truth.
         errors: What is wrong with each cell, or None without truth.
-        left_out: Number of annotated images that the predictions do not have; they do not count.
+        dropped: Number of annotated images that the predictions do not have; they do not count.
     """
 
     table: pd.DataFrame
-    found: Mapping[str, ImagePredictions]
-    truth: Mapping[str, ImageAnnotations] | None
+    pred: Mapping[str, ImagePredictions]
+    gt: Mapping[str, ImageAnnotations] | None
     summary: Summary | None
     errors: ErrorAnalysis | None
-    left_out: int = 0
+    dropped: int = 0
 
 
-def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAnnotations] | None = None) -> Report:
+def gather(predictions: PredictionSet, chain: Chain, gt: Mapping[str, ImageAnnotations] | None = None) -> Report:
     """Post-processes, scores and measures every image.
 
     Raises:
@@ -52,23 +52,23 @@ def gather(predictions: PredictionSet, chain: Chain, truth: Mapping[str, ImageAn
     """
     if not predictions.images:
         raise InputError('the predictions hold no image; there is nothing to report')
-    found = finish(predictions, chain)
-    rows = [_measure(image) for image in found.values()]
-    table = pd.DataFrame(rows, columns=['image_id', 'found_as', 'cells_found', 'confidence', 'area'])
-    if truth is None:
-        return Report(table.assign(cell_type=table['found_as']), found, None, None, None)
-    covered = {image_id: truth[image_id] for image_id in found if image_id in truth}
+    pred = finish(predictions, chain)
+    rows = [_measure(image) for image in pred.values()]
+    table = pd.DataFrame(rows, columns=['image_id', 'detected_as', 'n_pred', 'confidence', 'area'])
+    if gt is None:
+        return Report(table.assign(cell_type=table['detected_as']), pred, None, None, None)
+    covered = {image_id: gt[image_id] for image_id in pred if image_id in gt}
     for image_id, true in covered.items():
-        if true.size != found[image_id].size:
+        if true.size != pred[image_id].size:
             raise InputError(
-                f'image {image_id}: {size_text(found[image_id].size)} in the predictions, {size_text(true.size)} in '
+                f'image {image_id}: {size_text(pred[image_id].size)} in the predictions, {size_text(true.size)} in '
                 'the annotations; take the annotations of the same images'
             )
-    crops = {image_id: image.crops for image_id, image in found.items()}
+    crops = {image_id: image.crops for image_id, image in pred.items()}
     scores = score_images(covered, crops)
-    table = scores.merge(table.drop(columns='cells_found'), on='image_id')
+    table = scores.merge(table.drop(columns='n_pred'), on='image_id')
     errors = analyse_errors(covered, crops)
-    return Report(table, found, covered, summarise(scores), errors, len(truth) - len(covered))
+    return Report(table, pred, covered, summarise(scores), errors, len(gt) - len(covered))
 
 
 def choose_images(table: pd.DataFrame, by: str, most: int) -> dict[str, str]:
@@ -114,5 +114,5 @@ def size_text(size: Size) -> str:
 def _measure(image: ImagePredictions) -> tuple[str, str, int, float, float]:
     if not len(image):
         return image.image_id, NO_CELL_TYPE, 0, float('nan'), float('nan')
-    found_as = CELL_TYPES[int(np.bincount(image.labels).argmax())]
-    return image.image_id, found_as, len(image), float(image.scores.mean()), float(np.median(areas_of(image)))
+    detected_as = CELL_TYPES[int(np.bincount(image.labels).argmax())]
+    return image.image_id, detected_as, len(image), float(image.scores.mean()), float(np.median(areas_of(image)))

@@ -15,29 +15,29 @@ from sartorius.visualization.report_data import CLASSES, Report
 
 
 def lead(report: Report) -> str:
-    found = int(report.table['cells_found'].sum())
+    pred = int(report.table['n_pred'].sum())
     images = len(report.table)
     if report.summary is None:
-        return f'{found} cells in {images} images, after post-processing. Without annotations nothing is scored.'
-    true = int(report.table['cells_true'].sum())
+        return f'{pred} cells in {images} images, after post-processing. Without annotations nothing is scored.'
+    true = int(report.table['n_gt'].sum())
     text = (
-        f'{found} cells in {images} images, after post-processing, compared with {true} annotated cells. The score is '
+        f'{pred} cells in {images} images, after post-processing, compared with {true} annotated cells. The score is '
         'the competition mAP: hits over hits, missed and extra cells, averaged over IoU thresholds from .50 to .95 and '
         'over images.'
     )
-    if report.left_out:
-        text += f' {report.left_out} annotated images are not among the predictions and do not count.'
+    if report.dropped:
+        text += f' {report.dropped} annotated images are not among the predictions and do not count.'
     return text
 
 
 def summary(report: Report) -> str:
     table = report.table
-    entries = [('Images', str(len(table)), ''), ('Cells found', str(int(table['cells_found'].sum())), '')]
+    entries = [('Images', str(len(table)), ''), ('Cells found', str(int(table['n_pred'].sum())), '')]
     if report.summary is None:
-        return figures(entries) + _charts_without_truth(table)
+        return figures(entries) + _charts_without_gt(table)
     low, high = report.summary.interval
     half = report.summary.per_threshold.iloc[0]
-    true = int(table['cells_true'].sum())
+    true = int(table['n_gt'].sum())
     entries = [
         ('Score (mAP)', f'{report.summary.score:.3f}', f'{low:.3f} to {high:.3f} (95 %)'),
         *entries,
@@ -46,7 +46,7 @@ def summary(report: Report) -> str:
         ('Missed', str(int(half['fn'])), 'at IoU .5'),
         ('Extra', str(int(half['fp'])), 'at IoU .5'),
     ]
-    return figures(entries) + _class_table(report) + _charts_with_truth(report)
+    return figures(entries) + _class_table(report) + _charts_with_gt(report)
 
 
 def image_table(report: Report, numbers: Mapping[str, int]) -> str:
@@ -56,23 +56,23 @@ def image_table(report: Report, numbers: Mapping[str, int]) -> str:
         report: What to list.
         numbers: Number of the card of each image that is shown.
     """
-    scored = report.truth is not None
+    scored = report.gt is not None
     sorted_by = 'score' if scored else 'confidence'
     columns: list[tuple[str, str, Callable[[Any], str]]] = [
         ('Image', 'text', lambda row: _image_cell(row.image_id, numbers)),
-        ('Type', 'text', lambda row: _type_cell(row.cell_type, row.found_as)),
-        ('Found', '', lambda row: _cell(row.cells_found, f'{row.cells_found}')),
+        ('Type', 'text', lambda row: _type_cell(row.cell_type, row.detected_as)),
+        ('Found', '', lambda row: _cell(row.n_pred, f'{row.n_pred}')),
         ('Median area', '', lambda row: _cell(row.area, f'{row.area:.0f} px')),
         ('Confidence', '', lambda row: _cell(row.confidence, f'{row.confidence:.2f}')),
     ]
     if scored:
         columns[1:1] = [('Score', '', lambda row: _score_cell(row.score))]
         columns[3:4] = [
-            ('Annotated', '', lambda row: _cell(row.cells_true, f'{row.cells_true}')),
+            ('Annotated', '', lambda row: _cell(row.n_gt, f'{row.n_gt}')),
             columns[3],
             ('Hit', '', lambda row: _cell(row.tp_50, f'{row.tp_50}')),
-            ('Missed', '', lambda row: _cell(row.cells_true - row.tp_50, f'{row.cells_true - row.tp_50}')),
-            ('Extra', '', lambda row: _cell(row.cells_found - row.tp_50, f'{row.cells_found - row.tp_50}')),
+            ('Missed', '', lambda row: _cell(row.n_gt - row.tp_50, f'{row.n_gt - row.tp_50}')),
+            ('Extra', '', lambda row: _cell(row.n_pred - row.tp_50, f'{row.n_pred - row.tp_50}')),
         ]
         costs = main_errors(report.errors)
         columns.append(('Costs most', 'text', lambda row: f'<td class="text errors">{costs[row.image_id]}</td>'))
@@ -94,11 +94,11 @@ def _image_cell(image_id: str, numbers: Mapping[str, int]) -> str:
     return f'<td class="text id">{open_button(image_id, numbers)}</td>'
 
 
-def _type_cell(cell_type: str, found_as: str) -> str:
+def _type_cell(cell_type: str, detected_as: str) -> str:
     chip = f'<span class="chip {class_key(cell_type, CLASSES)}">{escape(cell_type)}</span>'
-    if found_as == NO_CELL_TYPE and cell_type != NO_CELL_TYPE:
+    if detected_as == NO_CELL_TYPE and cell_type != NO_CELL_TYPE:
         return f'<td class="text">{chip} nothing found</td>'
-    return f'<td class="text">{chip}{"" if found_as == cell_type else f" found as {escape(found_as)}"}</td>'
+    return f'<td class="text">{chip}{"" if detected_as == cell_type else f" found as {escape(detected_as)}"}</td>'
 
 
 def _cell(value: float, text: str) -> str:
@@ -114,7 +114,7 @@ def _class_table(report: Report) -> str:
     rows = ''.join(
         f'<tr><td class="text"><span class="chip {class_key(row.cell_type, CLASSES)}">{row.cell_type}</span></td>'
         f'<td>{row.score:.3f}</td><td>{row.low:.3f} to {row.high:.3f}</td>'
-        f'<td>{row.images}</td><td>{row.cells_true}</td><td>{row.cells_found}</td></tr>'
+        f'<td>{row.images}</td><td>{row.n_gt}</td><td>{row.n_pred}</td></tr>'
         for row in report.summary.per_class.itertuples()
     )
     return (
@@ -124,7 +124,7 @@ def _class_table(report: Report) -> str:
     )
 
 
-def _charts_with_truth(report: Report) -> str:
+def _charts_with_gt(report: Report) -> str:
     table, per_class = report.table, report.summary.per_class
     scores, curves, counts = [], [], []
     for row in per_class.itertuples():
@@ -135,10 +135,8 @@ def _charts_with_truth(report: Report) -> str:
         steps = summarise(own).per_threshold
         titles = [f'{row.cell_type}, IoU > {step.threshold:.2f}: {step.precision:.3f}' for step in steps.itertuples()]
         curves.append(Group(row.cell_type, key, steps['precision'].to_numpy(), titles))
-        titles = [
-            f'{image.image_id}: {image.cells_true} annotated, {image.cells_found} found' for image in own.itertuples()
-        ]
-        counts.append((Group(row.cell_type, key, own['cells_found'].to_numpy(), titles), own['cells_true'].to_numpy()))
+        titles = [f'{image.image_id}: {image.n_gt} annotated, {image.n_pred} found' for image in own.itertuples()]
+        counts.append((Group(row.cell_type, key, own['n_pred'].to_numpy(), titles), own['n_gt'].to_numpy()))
     thresholds = report.summary.per_threshold['threshold'].tolist()
     return (
         '<div class="charts">'
@@ -165,9 +163,9 @@ def _charts_with_truth(report: Report) -> str:
     )
 
 
-def _charts_without_truth(table: pd.DataFrame) -> str:
+def _charts_without_gt(table: pd.DataFrame) -> str:
     charts = (
-        ('Cells found', 'A dot an image, and the mean.', 'cells_found', 'cells an image', 1),
+        ('Cells found', 'A dot an image, and the mean.', 'n_pred', 'cells an image', 1),
         ('Cell area', 'Median of each image, and the mean.', 'area', 'pixels', 0),
         ('Confidence', 'Mean score of the found cells of each image, and the mean.', 'confidence', 'score', 2),
     )

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.images.display import stretch_limits, stretched
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.gallery import embedded
-from sartorius.visualization.images import stretch_limits, stretched
 from sartorius.visualization.outlines import svg_path
 from sartorius.visualization.overlay import CELL_COLORS, GUTTER, TITLE_HEIGHT, draw_cells, draw_text
 from sartorius.visualization.page import figures, render_page, source_list

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sartorius.postprocess.estimates import Estimate
-from sartorius.postprocess.step_gains import StepGain
+from sartorius.evaluation.bootstrap import Estimate
+from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.utils.files import atomic_path
 from sartorius.visualization.threshold_plot import LINE, MUTED
 
@@ -36,8 +36,8 @@ def plot_steps(path: str | Path, gains: Sequence[StepGain]) -> None:
     losses.axvline(0, color=MUTED, linewidth=1)
     for row, gain in enumerate(gains):
         _draw(ladder, row, gain.score, _colour(gain.added), f'{gain.score.mean:.3f}')
-        if gain.left_out is not None:
-            _draw(losses, row, gain.left_out, _colour(gain.left_out), f'{round(gain.left_out.mean, 3) + 0:+.3f}')
+        if gain.dropped is not None:
+            _draw(losses, row, gain.dropped, _colour(gain.dropped), f'{round(gain.dropped.mean, 3) + 0:+.3f}')
     ladder.set_yticks(rows, [gain.name if gain.added is None else f'+ {gain.name}' for gain in gains])
     ladder.invert_yaxis()
     ladder.set_ylim(len(gains) - 0.4, -0.6)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from sartorius.postprocess.choice import Choice
-from sartorius.postprocess.search import KNOBS, Settings, settings_of
-from sartorius.postprocess.tuner import TuningResult
+from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, Settings, settings_of
+from sartorius.postprocess.tuning.selection import Choice
+from sartorius.postprocess.tuning.tuner import TuningResult
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.files import atomic_path
 
@@ -41,7 +41,7 @@ def plot_thresholds(path: str | Path, result: TuningResult) -> None:
         for lane, cell_type in enumerate(result.tables):
             _draw_curve(panel, result, name, cell_type)
             _draw_folds(panel, result, name, cell_type, lane)
-        _dress(panel, KNOBS[name].title)
+        _dress(panel, TUNABLE_PARAMETERS[name].title)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     for panel in panels[::COLUMNS]:

@@ -181,19 +181,19 @@ def test_names_files_that_are_no_annotations(tmp_path):
 
 
 def test_csv_and_json_of_the_real_cells_are_the_same(real_data, tmp_path):
-    truth = load_annotations(real_data / 'train.csv')
+    gt = load_annotations(real_data / 'train.csv')
     images = [
         CocoImage(
             f'train/{image_id}.png',
             image.size,
             cells_from_crops(image.crops, image.labels, image.size),
         )
-        for image_id, image in truth.items()
+        for image_id, image in gt.items()
     ]
     write_coco(tmp_path / 'all.json', images, CELL_TYPES, {})
     read = load_annotations(tmp_path / 'all.json')
-    assert list(read) == list(truth)
-    for image_id, image in truth.items():
+    assert list(read) == list(gt)
+    for image_id, image in gt.items():
         assert read[image_id].labels.tolist() == image.labels.tolist()
         for before, after in zip(image.crops, read[image_id].crops, strict=True):
             assert after.window == before.window

@@ -28,7 +28,7 @@ def download(tmp_path, repo_root):
             'PATH': str(programs),
             'PYTHONPATH': os.pathsep.join([str(repo_root), *sys.path]),
         }
-        command = [str(programs / 'python'), str(repo_root / 'tools' / 'download_sartorius.py'), '--out', str(out)]
+        command = [str(programs / 'python'), str(repo_root / 'tools' / 'data/download_sartorius.py'), '--out', str(out)]
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
     return run

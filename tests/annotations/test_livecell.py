@@ -236,7 +236,7 @@ def test_says_where_the_data_should_be(tmp_path):
 def test_command_line(official, tmp_path, repo_root):
     official.images(A172)
     official.all_lines('train', (A172, grid(5)))
-    tool = [sys.executable, str(repo_root / 'tools' / 'prepare_livecell.py'), '--data-root', str(official.root)]
+    tool = [sys.executable, str(repo_root / 'tools' / 'data/prepare_livecell.py'), '--data-root', str(official.root)]
     tool += ['--out', str(tmp_path / 'out')]
     done = subprocess.run([*tool, '--keep-incomplete', '--single-class'], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

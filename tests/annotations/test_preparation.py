@@ -270,9 +270,9 @@ def test_help_imports_nothing_heavy(repo_root):
 
 def test_real_data(real_data, tmp_path):
     summary = prepare_sartorius(Settings(real_data), tmp_path)
-    truth = read_train_csv(real_data / 'train.csv').images
-    assert load_annotations(tmp_path / 'all.json').keys() == truth.keys()
-    assert sum(len(load_annotations(tmp_path / f'fold{fold}_val.json')) for fold in range(5)) == len(truth)
+    gt = read_train_csv(real_data / 'train.csv').images
+    assert load_annotations(tmp_path / 'all.json').keys() == gt.keys()
+    assert sum(len(load_annotations(tmp_path / f'fold{fold}_val.json')) for fold in range(5)) == len(gt)
     assert '**by image**' in summary
 
 

@@ -20,7 +20,7 @@ def item(name: str, ours: float = 0.02, theirs: float | None = 1.5, peak: int | 
         ours=Side(((ours, ours), (ours,)), peak),
         theirs=peer,
         check='' if peer is None else 'same masks',
-        left_out='needs 9 GB' if peer is None else '',
+        dropped='needs 9 GB' if peer is None else '',
         point={'cells': 5},
     )
 
@@ -66,7 +66,7 @@ def test_json_holds_every_run() -> None:
     first, second = content['results']
     assert first['ours'] == {'seconds': 0.02, 'peak_bytes': 3_000_000, 'rounds': [[0.02, 0.02], [0.02]]}
     assert first['time_ratio'] == pytest.approx(75) and first['memory_ratio'] == 600
-    assert second['theirs'] is None and second['left_out'] == 'needs 9 GB'
+    assert second['theirs'] is None and second['dropped'] == 'needs 9 GB'
     assert content['machine'] == MACHINE and content['notes'] == ['no real images']
 
 

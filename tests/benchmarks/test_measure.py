@@ -5,7 +5,7 @@ from typing import Any
 import measure
 import numpy as np
 import pytest
-from measure import MOST_RUNS, Benchmark, Measurement, Side, run_watched
+from measure import MAX_RUNS, Benchmark, Measurement, Side, run_watched
 
 # They start processes and wait for them.
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_sides_run_in_turns(clock: Clock) -> None:
     def side(name: str) -> Callable[[], str]:
         return clock.work(1, lambda: calls.append(name) or name)
 
-    found = measure.measure(benchmark(side('o'), side('t')), seconds=0, least_rounds=3)
+    found = measure.measure(benchmark(side('o'), side('t')), seconds=0, min_rounds=3)
     # Warm-up, three rounds, memory.
     assert ''.join(calls) == 'ot' * 5
     assert found.check == 'o and t'
@@ -57,13 +57,13 @@ def test_sides_run_in_turns(clock: Clock) -> None:
 
 
 def test_runs_until_the_time_is_used_up(clock: Clock) -> None:
-    found = measure.measure(benchmark(clock.work(1), clock.work(1)), seconds=9, least_rounds=1)
+    found = measure.measure(benchmark(clock.work(1), clock.work(1)), seconds=9, min_rounds=1)
     assert len(found.ours.rounds) == 5
 
 
 def test_a_much_faster_side_runs_several_times_a_round(clock: Clock) -> None:
-    found = measure.measure(benchmark(clock.work(0.01), clock.work(2)), seconds=0, least_rounds=2)
-    assert [len(runs) for runs in found.ours.rounds] == [1, MOST_RUNS]
+    found = measure.measure(benchmark(clock.work(0.01), clock.work(2)), seconds=0, min_rounds=2)
+    assert [len(runs) for runs in found.ours.rounds] == [1, MAX_RUNS]
     assert [len(runs) for runs in found.theirs.rounds] == [1, 1]
     assert found.theirs.seconds == pytest.approx(2)
 
@@ -79,7 +79,7 @@ def test_first_run_of_a_slow_peer_counts(clock: Clock) -> None:
 
     slow = measure.SLOW + 1
     found = measure.measure(
-        benchmark(clock.work(slow, count('ours')), clock.work(slow, count('theirs'))), seconds=0, least_rounds=3
+        benchmark(clock.work(slow, count('ours')), clock.work(slow, count('theirs'))), seconds=0, min_rounds=3
     )
     assert calls == {'ours': 5, 'theirs': 3}
     assert len(found.ours.rounds) == len(found.theirs.rounds) == 3
@@ -90,13 +90,13 @@ def test_each_run_gets_fresh_arguments() -> None:
         values.append(0)
         return len(values)
 
-    found = measure.measure(benchmark(take, take, fresh=lambda: ([1, 2],)), seconds=0, least_rounds=2)
+    found = measure.measure(benchmark(take, take, fresh=lambda: ([1, 2],)), seconds=0, min_rounds=2)
     assert found.check == '3 and 3'
 
 
 def test_peer_may_be_left_out() -> None:
-    found = measure.measure(benchmark(lambda: 1, None, left_out='too large'), seconds=0, least_rounds=1)
-    assert found.theirs is None and found.left_out == 'too large' and found.check == ''
+    found = measure.measure(benchmark(lambda: 1, None, dropped='too large'), seconds=0, min_rounds=1)
+    assert found.theirs is None and found.dropped == 'too large' and found.check == ''
     assert found.time_ratio is None and found.time_ratio_range is None and found.memory_ratio is None
 
 

@@ -14,7 +14,7 @@ from sartorius.datasets.transforms import BreakAstroMasks, FillMaskHoles, Random
 from sartorius.masks import kaggle_rle
 from sartorius.masks.convex_fill import fill_as_convex
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.holes import fill_holes
+from sartorius.masks.pieces import fill_holes
 from sartorius.postprocess import steps
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.synthetic import make_image

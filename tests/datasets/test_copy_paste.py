@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.reading import load_annotations
-from sartorius.datasets import SartoriusDataset, SeededDraws
+from sartorius.datasets import SartoriusDataset, SeededDataset
 from sartorius.datasets.transforms import CellCopyPaste
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
@@ -240,11 +240,11 @@ def fingerprint(sample: dict[str, Any]) -> tuple[Any, ...]:
 
 def test_draws_do_not_depend_on_the_number_of_workers(folder):
     flip_paste = dict(type='FlipPaste', prob=0.5)
-    draws = SeededDraws(dataset(folder, paste(cells=(0, 20), prob=0.8, turn='any'), flip_paste, PACK), seed=4)
+    draws = SeededDataset(dataset(folder, paste(cells=(0, 20), prob=0.8, turn='any'), flip_paste, PACK), seed=4)
     loader = DataLoader(draws, batch_size=1, sampler=range(12), num_workers=2, collate_fn=lambda batch: batch[0])
     by_workers = [fingerprint(sample) for sample in loader]
     assert by_workers == [fingerprint(draws[number]) for number in range(12)]
-    other = SeededDraws(draws.dataset, seed=5)
+    other = SeededDataset(draws.dataset, seed=5)
     assert by_workers != [fingerprint(other[number]) for number in range(12)]
 
 

@@ -30,7 +30,7 @@ R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 HTC = CONFIG_DIR / 'sartorius' / 'htc_r50.py'
 RTMDET = CONFIG_DIR / 'sartorius' / 'rtmdet_l.py'
 # The fullest training image of the competition.
-MOST_CELLS = 790
+MAX_CELLS = 790
 
 
 def heads(config) -> list:
@@ -50,8 +50,8 @@ def test_every_config_builds_and_fits_the_data(path: Path) -> None:
     model = MODELS.build(config.model)
     assert hasattr(model, 'roi_head')
     assert {head.num_classes for head in heads(config)} == {len(classes_of(config.test_dataloader.dataset))}
-    assert config.model.test_cfg.rcnn.max_per_img > MOST_CELLS
-    assert config.model.test_cfg.rpn.max_per_img > MOST_CELLS
+    assert config.model.test_cfg.rcnn.max_per_img > MAX_CELLS
+    assert config.model.test_cfg.rpn.max_per_img > MAX_CELLS
     assert len(build_chain(config.postprocess).steps) > 0
     assert config.default_hooks.checkpoint.save_best == 'competition/mAP'
     assert any(hook.type == 'PostprocessHook' for hook in config.custom_hooks)
@@ -64,7 +64,7 @@ def test_every_config_of_boxes_alone_builds_and_fits_the_data(path: Path) -> Non
     model = MODELS.build(config.model)
     assert config.boxes_only is True and not hasattr(model, 'roi_head')
     assert model.bbox_head.num_classes == 3
-    assert box_limits(config).max_per_img > MOST_CELLS
+    assert box_limits(config).max_per_img > MAX_CELLS
     # A whole image of the competition at the scale of the tests has fewer points.
     assert config.model.test_cfg.nms_pre >= 1408 * 1040 / 8**2
     assert (config.val_evaluator.type, config.default_hooks.checkpoint.save_best) == ('BoxMetric', 'boxes/AP')
@@ -90,8 +90,8 @@ def test_weights_of_mmdetections_htc_fit_but_for_its_classes_and_its_semantic_br
     init_default_scope('mmdet')
     ours = MODELS.build(load_config(HTC).model).state_dict()
     theirs = MODELS.build(get_config('mmdet::htc/htc_r50_fpn_20e_coco.py').model).state_dict()
-    left_out = {name.split('.')[1] for name in theirs.keys() - ours.keys()}
-    assert left_out == {'semantic_head'}
+    dropped = {name.split('.')[1] for name in theirs.keys() - ours.keys()}
+    assert dropped == {'semantic_head'}
     assert not ours.keys() - theirs.keys()
     differing = {name.rsplit('.', 2)[1] for name in ours if ours[name].shape != theirs[name].shape}
     assert differing == {'fc_cls', 'conv_logits'}
@@ -167,10 +167,10 @@ def test_misspelt_option_names_the_nearest(key: str, message: str) -> None:
 
 
 def test_options_are_merged_and_typed() -> None:
-    options = parse_options(['train_cfg.max_iters=7', 'param_scheduler.1.end=9', 'tta_views=[none,rot90]'])
+    options = parse_options(['train_cfg.max_iters=7', 'param_scheduler.1.end=9', 'tta_orientations=[none,rot90]'])
     config = load_config(R50, options)
     assert (config.train_cfg.max_iters, config.param_scheduler[1].end) == (7, 9)
-    assert config.tta_views == ['none', 'rot90']
+    assert config.tta_orientations == ['none', 'rot90']
 
 
 def test_option_without_value() -> None:

@@ -17,7 +17,7 @@ from sartorius.engine.checking import check_before_training
 from sartorius.engine.config import load_config, set_data
 from sartorius.engine.config_check import check_config
 from sartorius.engine.config_check.anchors import best_ious
-from sartorius.engine.config_check.data import most_in_window
+from sartorius.engine.config_check.data import max_in_window
 from sartorius.engine.config_check.geometry import shown_sizes
 from sartorius.engine.config_check.memory import estimate_memory
 from sartorius.engine.config_check.report import Report
@@ -96,10 +96,10 @@ def test_best_ious_against_all_anchors(generator: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ('side', 'mend'),
+    ('side', 'fix'),
     [(2.0, r'lower .*anchor_generator\.scales'), (190.0, r'raise .*anchor_generator\.scales')],
 )
-def test_cells_that_no_anchor_fits(folder: Path, side: float, mend: str) -> None:
+def test_cells_that_no_anchor_fits(folder: Path, side: float, fix: str) -> None:
     write_split(folder, 'fold0_train.json', [[5.0, 5.0, side, side]] * 3)
     options = {
         'model.rpn_head.anchor_generator.strides': [4, 8, 16, 32, 64],
@@ -107,7 +107,7 @@ def test_cells_that_no_anchor_fits(folder: Path, side: float, mend: str) -> None
     }
     (found,) = messages(checked(folder, **options), 'warning', 'anchors')
     assert 'shsy5y 0.0 %' in found
-    assert re.search(mend, found)
+    assert re.search(fix, found)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_densest_window() -> None:
     """Nine cells in a corner of 30 px, one far from it; an image that the window covers has them all."""
     near = [(10.0 * x, 10.0 * y, 10.0 * x + 4, 10.0 * y + 4) for x in range(3) for y in range(3)]
     boxes = np.array([*near, (180.0, 180.0, 184.0, 184.0)])
-    assert most_in_window(boxes, (200, 200), (40.0, 40.0)) == 9
-    assert most_in_window(boxes, (200, 200), (500.0, 500.0)) == 10
-    assert most_in_window(boxes[:0], (200, 200), (40.0, 40.0)) == 0
+    assert max_in_window(boxes, (200, 200), (40.0, 40.0)) == 9
+    assert max_in_window(boxes, (200, 200), (500.0, 500.0)) == 10
+    assert max_in_window(boxes[:0], (200, 200), (40.0, 40.0)) == 0
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_other_files_are_no_config_of_a_training() -> None:
 
 
 def test_tool_says_how_many_errors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main = runpy.run_path(str(REPO_ROOT / 'tools' / 'check_config.py'))['main']
+    main = runpy.run_path(str(REPO_ROOT / 'tools' / 'analysis/check_config.py'))['main']
     words = [str(CONFIG), '--data-root', str(folder), '--annotations', str(folder)]
     assert main(words) == 0
     assert 'mrcnn_r18.py: errors: 0, warnings: 0' in capsys.readouterr().out

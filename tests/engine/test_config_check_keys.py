@@ -41,13 +41,13 @@ def test_no_false_alarm(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('text', 'key', 'mend'),
+    ('text', 'key', 'fix'),
     [
         # Top level: a key of the runner's, one of this project's, and a name that the base has used up.
         ('train_dataloder = dict(batch_size=4)', 'train_dataloder', "'train_dataloader'"),
         ('param_schedular = []', 'param_schedular', "'param_scheduler'"),
         ('optim_wraper = dict()', 'optim_wraper', "'optim_wrapper'"),
-        ("tta_view = ['none']", 'tta_view', "'tta_views'"),
+        ("tta_orientation = ['none']", 'tta_orientation', "'tta_orientations'"),
         ('train_pipeline = []', 'train_pipeline', 'have used their own already'),
         # Parameters of registered types, at any depth.
         ('model = dict(roi_hed=dict(bbox_head=1))', 'model.roi_hed', "'roi_head'"),
@@ -88,14 +88,14 @@ def test_no_false_alarm(path: Path) -> None:
         ('randomness = dict(seeds=1)', 'randomness.seeds', "'seed'"),
         ('auto_scale_lr = dict(enabled=True)', 'auto_scale_lr.enabled', "'enable'"),
         ('tiles = dict(margins=1)', 'tiles.margins', "'margin'"),
-        ("starts_from = dict(confg='x')", 'starts_from.confg', "'config'"),
+        ("init_from = dict(confg='x')", 'init_from.confg', "'config'"),
         ("postprocess = [dict(type='VoteClas')]", 'postprocess', "'VoteClass'"),
     ],
 )
-def test_planted_misspelling(tmp_path: Path, text: str, key: str, mend: str) -> None:
+def test_planted_misspelling(tmp_path: Path, text: str, key: str, fix: str) -> None:
     (found,) = problems(leaf(tmp_path, text))
     assert key in found.split(': ', 1)[0] + ':'
-    assert mend in found
+    assert fix in found
 
 
 def test_stages_of_a_cascade(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
 FIRST = 'configs/demo/mrcnn_r18_eight_types.py'
-STARTING = [path for path in CONFIG_DIR.glob('*/*.py') if 'starts_from' in path.read_text(encoding='utf-8')]
+STARTING = [path for path in CONFIG_DIR.glob('*/*.py') if 'init_from' in path.read_text(encoding='utf-8')]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def add_run(folder: Path, checkpoint: str = 'iter_20.pth', said: str | None = No
 
 
 def starting(**values: object) -> Config:
-    return Config(dict(starts_from=dict(config=FIRST, **values)))
+    return Config(dict(init_from=dict(config=FIRST, **values)))
 
 
 def test_the_last_checkpoint_is_the_one_that_the_note_names(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_a_missing_run_names_its_command(same_fold: bool, command: str, work_dir
 )
 def test_a_malformed_start_is_refused(value: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        first_run_checkpoint(Config(dict(starts_from=value)), 'x.py', None)
+        first_run_checkpoint(Config(dict(init_from=value)), 'x.py', None)
 
 
 @pytest.mark.parametrize('path', STARTING, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_every_recipe_starts_from_one_that_is_there(path: Path, work_dirs: Path) -> None:
     config = load_config(path)
-    first = REPO_ROOT / config.starts_from.config
+    first = REPO_ROOT / config.init_from.config
     assert first.resolve() != path
     made = add_run(default_work_dir(first, None))
     assert first_run_checkpoint(config, path.name, None) == made

@@ -18,7 +18,7 @@ SIZE = (20, 30)
 CROP = MaskCrop(np.ones((5, 5), dtype=bool), 2, 3)
 
 
-def truth(folder: Path, classes: tuple[str, ...], labels: dict[str, int]) -> str:
+def gt(folder: Path, classes: tuple[str, ...], labels: dict[str, int]) -> str:
     """One cell an image, all at the same place; the image's entry says its type."""
     images = [
         CocoImage(f'{name}.png', SIZE, cells_from_crops([CROP], label, SIZE), {'cell_type': classes[label]})
@@ -43,7 +43,7 @@ def found(image_id: str, *crops: MaskCrop) -> dict:
 
 
 def test_classes_beyond_the_projects_have_figures_of_their_own(tmp_path: Path) -> None:
-    path = truth(tmp_path, LIVECELL_LINES, {'a': 0, 'b': 7})
+    path = gt(tmp_path, LIVECELL_LINES, {'a': 0, 'b': 7})
     metric = CompetitionMetric(path, classes=LIVECELL_LINES)
     metric.process(None, [found('a', CROP), found('b')])
     assert metric.evaluate(2) == {'competition/mAP': 0.5, 'competition/A172': 1.0, 'competition/SKOV3': 0.0}
@@ -51,11 +51,11 @@ def test_classes_beyond_the_projects_have_figures_of_their_own(tmp_path: Path) -
 
 def test_unknown_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown category 'A172'"):
-        CompetitionMetric(truth(tmp_path, LIVECELL_LINES, {'a': 0}))
+        CompetitionMetric(gt(tmp_path, LIVECELL_LINES, {'a': 0}))
 
 
 def test_only_images_of_the_wanted_types_are_scored(tmp_path: Path) -> None:
-    path = truth(tmp_path, CELL_TYPES, {'a': 0, 'b': 1})
+    path = gt(tmp_path, CELL_TYPES, {'a': 0, 'b': 1})
     metric = CompetitionMetric(path, cell_types=['shsy5y'])
     metric.process(None, [found('a', CROP)])
     assert metric.evaluate(1) == {'competition/mAP': 1.0, 'competition/shsy5y': 1.0}

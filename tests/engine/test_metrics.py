@@ -54,7 +54,7 @@ def sample(image_id: str, cells: int, **meta: int) -> dict:
         pytest.param([sample('a', 0), sample('b', 2)], None, id='none'),
         pytest.param([sample('a', 3), sample('b', 2)], '1 of 2 images reach .* 3 cells .*: a; raise max_', id='one'),
         # Less than the limit is left of views that reached it.
-        pytest.param([sample('a', 1, most_cells=3), sample('b', 2, most_cells=2)], '1 of 2 .*: a; raise', id='a view'),
+        pytest.param([sample('a', 1, max_cells=3), sample('b', 2, max_cells=2)], '1 of 2 .*: a; raise', id='a view'),
         pytest.param([sample(name, 4) for name in 'abcde'], '5 of 5 .*: a, b, c and 2 more; raise', id='many'),
     ],
 )

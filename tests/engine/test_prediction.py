@@ -88,20 +88,20 @@ def test_predictions_say_nothing_of_ways_that_were_not_taken(options: Namespace)
     out = predict_split(options)
     assert out == options.checkpoint.parent / 'predictions_test.npz'
     assert evaluator().source['tta'] is False
-    assert not {'tta_views', 'tta_scales', 'tiles', 'boxes'} & set(evaluator().source)
+    assert not {'tta_orientations', 'tta_scales', 'tiles', 'boxes'} & set(evaluator().source)
     assert evaluator().max_cells == 1000
 
 
 def test_predictions_say_which_views_scales_tiles_and_boxes(options: Namespace, tmp_path: Path) -> None:
     options.tta = options.tiles = True
-    options.cfg_options = ['tta_views=[none,rot90]', 'tta_scales=[2.0,2.5]', 'tiles.margin=30']
+    options.cfg_options = ['tta_orientations=[none,rot90]', 'tta_scales=[2.0,2.5]', 'tiles.margin=30']
     options.boxes = put_boxes(tmp_path / 'boxes.npz', 'a', 'b')
     out = predict_split(options)
     assert out == options.checkpoint.parent / 'predictions_test_boxes.npz'
     # As it is read back from the file.
     source = json.loads(json.dumps(evaluator().source))
     assert source['tta'] is True
-    assert source['tta_views'] == ['none', 'rot90']
+    assert source['tta_orientations'] == ['none', 'rot90']
     assert source['tta_scales'] == [2.0, 2.5]
     assert source['tiles'] == {'size': [520, 704], 'margin': 30, 'scale': 2.0}
     assert source['boxes']['file'].endswith('boxes.npz') and len(source['boxes']['sha256']) == 64
@@ -150,7 +150,7 @@ def test_name_of_the_predictions_is_checked_first(options: Namespace, tmp_path: 
 @pytest.mark.parametrize(
     ('way', 'option', 'message'),
     [
-        ('tta', 'tta_views=[none,vertcal]', "unknown view 'vertcal'; did you mean 'vertical'"),
+        ('tta', 'tta_orientations=[none,vertcal]', "unknown view 'vertcal'; did you mean 'vertical'"),
         ('tiles', 'tiles.sise=(60,60)', r'the config has no tiles\.sise; did you mean tiles\.size'),
         ('tiles', 'tiles.margin=300', 'under half a tile'),
     ],

@@ -42,7 +42,7 @@ OUTSIDE = box(100, 100, 3, 3)
 
 
 @pytest.mark.parametrize(
-    ('truth', 'found', 'true_categories', 'found_categories'),
+    ('truth', 'found', 'gt_categories', 'pred_categories'),
     [
         # 20 of 20 pixels; 19 of 20 are an IoU of .95, which the last threshold does not count.
         ([bar(0, 20)], [bar(0, 20)], ['correct'], ['correct']),
@@ -112,17 +112,17 @@ OUTSIDE = box(100, 100, 3, 3)
         ([box(0, 0, 4, 6), box(4, 0, 4, 6)], [WHOLE], ['merged', 'merged'], ['merged']),
     ],
 )
-def test_categories(truth, found, true_categories, found_categories) -> None:
-    errors = classify_cells(truth, found, SIZE)
-    assert errors.truth_category.tolist() == true_categories
-    assert errors.found_category.tolist() == found_categories
+def test_categories(gt, pred, gt_categories, pred_categories) -> None:
+    errors = classify_cells(gt, pred, SIZE)
+    assert errors.gt_category.tolist() == gt_categories
+    assert errors.pred_category.tolist() == pred_categories
 
 
 def test_two_splits_are_two_errors() -> None:
-    truth, found = [bar(0, 10), bar(12, 10)], [bar(0, 5), bar(17, 5), bar(5, 5), bar(12, 5)]
-    errors = classify_cells(truth, found, SIZE)
+    gt, pred = [bar(0, 10), bar(12, 10)], [bar(0, 5), bar(17, 5), bar(5, 5), bar(12, 5)]
+    errors = classify_cells(gt, pred, SIZE)
     assert errors.category.tolist() == ['split', 'split']
-    assert errors.found_group.tolist() == errors.truth_group[[0, 1, 0, 1]].tolist()
+    assert errors.pred_group.tolist() == errors.gt_group[[0, 1, 0, 1]].tolist()
 
 
 @st.composite
@@ -139,59 +139,59 @@ def disjoint_cells(draw) -> list[MaskCrop]:
 
 BOXES = st.builds(box, st.integers(-1, 23), st.integers(-1, 5), st.integers(1, 14), st.integers(1, 6))
 ANY_CELLS = st.lists(st.one_of(BOXES, st.sampled_from([WHOLE, bar(3, 9), ring(2, 0, 6, 5)])), max_size=6)
-TRUTH = st.one_of(disjoint_cells(), ANY_CELLS)
+GT = st.one_of(disjoint_cells(), ANY_CELLS)
 
 
 def pixels(crop: MaskCrop) -> set[tuple[int, int]]:
     return set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist()))
 
 
-def put_right(truth: list[MaskCrop], found: list[MaskCrop], errors: ImageErrors, right: np.ndarray) -> list[MaskCrop]:
+def put_right(gt: list[MaskCrop], pred: list[MaskCrop], errors: ImageErrors, right: np.ndarray) -> list[MaskCrop]:
     """The found cells after the repair of some groups, as a list of masks."""
-    kept = [crop for crop, group in zip(found, errors.found_group, strict=True) if not right[group]]
-    return kept + [crop for crop, group in zip(truth, errors.truth_group, strict=True) if right[group] and pixels(crop)]
+    kept = [crop for crop, group in zip(pred, errors.pred_group, strict=True) if not right[group]]
+    return kept + [crop for crop, group in zip(gt, errors.gt_group, strict=True) if right[group] and pixels(crop)]
 
 
-@given(TRUTH, st.one_of(disjoint_cells(), ANY_CELLS))
+@given(GT, st.one_of(disjoint_cells(), ANY_CELLS))
 @settings(deadline=None)
-def test_each_category_means_what_it_says(truth, found) -> None:
+def test_each_category_means_what_it_says(gt, pred) -> None:
     """Against the definitions, word by word, in sets of pixels and fractions."""
-    errors = classify_cells(truth, found, SIZE)
-    true_pixels, found_pixels = [pixels(crop) for crop in truth], [pixels(crop) for crop in found]
+    errors = classify_cells(gt, pred, SIZE)
+    gt_pixels, pred_pixels = [pixels(crop) for crop in gt], [pixels(crop) for crop in pred]
 
     def iou(true: int, cell: int) -> Fraction:
-        both = true_pixels[true] | found_pixels[cell]
-        return Fraction(len(true_pixels[true] & found_pixels[cell]), max(len(both), 1))
+        both = gt_pixels[true] | pred_pixels[cell]
+        return Fraction(len(gt_pixels[true] & pred_pixels[cell]), max(len(both), 1))
 
     def half_on(one: set, other: set) -> bool:
         return 2 * len(one & other) > len(one)
 
-    assert sorted({*errors.truth_group, *errors.found_group}) == list(range(len(errors.category)))
+    assert sorted({*errors.gt_group, *errors.pred_group}) == list(range(len(errors.category)))
     for group, category in enumerate(errors.category.tolist()):
-        true = np.flatnonzero(errors.truth_group == group).tolist()
-        cells = np.flatnonzero(errors.found_group == group).tolist()
+        true = np.flatnonzero(errors.gt_group == group).tolist()
+        cells = np.flatnonzero(errors.pred_group == group).tolist()
         match category:
             case 'missed' | 'double label':
                 assert (len(true), len(cells)) == (1, 0)
-                others = [other for other in range(len(truth)) if other != true[0]]
+                others = [other for other in range(len(gt)) if other != true[0]]
                 if category == 'double label':
-                    assert any(half_on(true_pixels[true[0]], true_pixels[other]) for other in others)
+                    assert any(half_on(gt_pixels[true[0]], gt_pixels[other]) for other in others)
             case 'spurious' | 'duplicate':
                 assert (len(true), len(cells)) == (0, 1)
                 hosts = [
-                    errors.truth_category[other]
-                    for other in range(len(truth))
-                    if half_on(found_pixels[cells[0]], true_pixels[other])
+                    errors.gt_category[other]
+                    for other in range(len(gt))
+                    if half_on(pred_pixels[cells[0]], gt_pixels[other])
                 ]
                 assert (category == 'duplicate') == any(host not in ('missed', 'double label') for host in hosts)
             case 'merged':
                 assert len(true) > 1
                 assert len(cells) == 1
-                assert all(half_on(true_pixels[index], found_pixels[cells[0]]) for index in true)
+                assert all(half_on(gt_pixels[index], pred_pixels[cells[0]]) for index in true)
             case 'split':
                 assert len(true) == 1
                 assert len(cells) > 1
-                assert all(half_on(found_pixels[index], true_pixels[true[0]]) for index in cells)
+                assert all(half_on(pred_pixels[index], gt_pixels[true[0]]) for index in cells)
                 assert all(iou(true[0], index) <= Fraction(1, 2) for index in cells)
             case _:
                 assert (len(true), len(cells)) == (1, 1)
@@ -208,20 +208,20 @@ def test_each_category_means_what_it_says(truth, found) -> None:
                 assert low < value <= high
 
 
-@given(TRUTH, disjoint_cells(), st.data())
+@given(GT, disjoint_cells(), st.data())
 @settings(deadline=None)
 @example([bar(0, 8), bar(0, 8)], [bar(0, 5), bar(5, 3)], None)
 @example([], [bar(0, 3)], None)
 @example([NO_PIXELS, bar(0, 9)], [bar(0, 8)], None)
-def test_a_repair_is_the_metric_of_the_edited_cells_and_never_lowers_it(truth, found, data) -> None:
-    errors = classify_cells(truth, found, SIZE)
+def test_a_repair_is_the_metric_of_the_edited_cells_and_never_lowers_it(gt, pred, data) -> None:
+    errors = classify_cells(gt, pred, SIZE)
     groups = len(errors.category)
-    score = image_score(mask_iou(truth, found, SIZE))
+    score = image_score(mask_iou(gt, pred, SIZE))
     kinds = [errors.category == category for category in CATEGORIES]
     some = [np.array(data.draw(st.lists(st.booleans(), min_size=groups, max_size=groups)), bool)] if data else []
     for right in [*kinds, *some]:
         repaired = errors.score_with(right)
-        assert repaired == pytest.approx(image_score(mask_iou(truth, put_right(truth, found, errors, right), SIZE)))
+        assert repaired == pytest.approx(image_score(mask_iou(gt, put_right(gt, pred, errors, right), SIZE)))
         assert repaired >= score - 1e-12
         # Putting more right on top does not lower it either.
         assert errors.score_with(right | kinds[1]) >= repaired - 1e-12
@@ -230,25 +230,25 @@ def test_a_repair_is_the_metric_of_the_edited_cells_and_never_lowers_it(truth, f
         assert errors.category[group] != 'correct' or loss == pytest.approx(0, abs=1e-12)
 
 
-@given(TRUTH, st.one_of(disjoint_cells(), ANY_CELLS))
+@given(GT, st.one_of(disjoint_cells(), ANY_CELLS))
 @settings(deadline=None)
 @example([WHOLE] * 4, [WHOLE] * 3)
 @example([bar(0, 6)] * 5 + [WHOLE], [])
-def test_with_everything_right_the_score_is_one(truth, found) -> None:
+def test_with_everything_right_the_score_is_one(gt, pred) -> None:
     """Also where found cells overlap, against the rules of the competition."""
-    truth = [crop for crop in truth if pixels(crop)]
-    errors = classify_cells(truth, found, SIZE)
+    gt = [crop for crop in gt if pixels(crop)]
+    errors = classify_cells(gt, pred, SIZE)
     assert errors.score_with(np.ones(len(errors.category), dtype=bool)) == 1
     # What is correct hits at every threshold already.
     assert errors.score_with(errors.category != 'correct') == 1
 
 
-@given(TRUTH, disjoint_cells(), st.randoms(use_true_random=False))
+@given(GT, disjoint_cells(), st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_the_order_of_the_cells_changes_nothing(truth, found, random) -> None:
-    def by_pixels(truth: list[MaskCrop], found: list[MaskCrop]) -> list[list[tuple]]:
-        errors = classify_cells(truth, found, SIZE)
-        sides = ((truth, errors.truth_group), (found, errors.found_group))
+def test_the_order_of_the_cells_changes_nothing(gt, pred, random) -> None:
+    def by_pixels(gt: list[MaskCrop], pred: list[MaskCrop]) -> list[list[tuple]]:
+        errors = classify_cells(gt, pred, SIZE)
+        sides = ((gt, errors.gt_group), (pred, errors.pred_group))
         losses = errors.losses()
         return [
             sorted(
@@ -258,8 +258,8 @@ def test_the_order_of_the_cells_changes_nothing(truth, found, random) -> None:
             for crops, groups in sides
         ]
 
-    shuffled = [random.sample(cells, len(cells)) for cells in (truth, found)]
-    assert by_pixels(*shuffled) == by_pixels(truth, found)
+    shuffled = [random.sample(cells, len(cells)) for cells in (gt, pred)]
+    assert by_pixels(*shuffled) == by_pixels(gt, pred)
 
 
 def annotate(crops: list[MaskCrop], image_id: str, label: int, size: tuple[int, int] = SIZE) -> ImageAnnotations:
@@ -267,7 +267,7 @@ def annotate(crops: list[MaskCrop], image_id: str, label: int, size: tuple[int, 
 
 
 @pytest.fixture
-def truth() -> dict[str, ImageAnnotations]:
+def gt() -> dict[str, ImageAnnotations]:
     return {
         'a': annotate([bar(1, 10), bar(12, 10)], 'a', 2),
         'b': annotate([bar(0, 4)], 'b', 2),
@@ -281,10 +281,10 @@ FOUND = {
 }
 
 
-def test_scores_put_right_alone_and_one_after_another(truth) -> None:
-    analysis = analyse_errors(truth, FOUND)
+def test_scores_put_right_alone_and_one_after_another(gt) -> None:
+    analysis = analyse_errors(gt, FOUND)
     alone = analysis.alone.set_index('image_id')
-    assert alone['score'].tolist() == pytest.approx(score_images(truth, FOUND)['score'].tolist())
+    assert alone['score'].tolist() == pytest.approx(score_images(gt, FOUND)['score'].tolist())
     # a: 1 hit of 2 true and 4 found cells; without the spurious one of 2 and 3; with the split cell 2 hits of 2 and 3.
     assert alone.loc['a', ['score', 'spurious', 'split', 'missed']].tolist() == pytest.approx(
         [1 / 5, 1 / 4, 2 / 3, 0.2]
@@ -303,25 +303,25 @@ def test_scores_put_right_alone_and_one_after_another(truth) -> None:
     assert ladder[ERRORS[-1]].tolist() == [1, 1, 1]
 
 
-def test_gains_by_cell_type(truth) -> None:
-    table = error_gains(analyse_errors(truth, FOUND)).set_index(['cell_type', 'error'])
+def test_gains_by_cell_type(gt) -> None:
+    table = error_gains(analyse_errors(gt, FOUND)).set_index(['cell_type', 'error'])
     assert list(dict.fromkeys(table.index.get_level_values(0))) == [ALL, 'shsy5y', 'cort']
     assert table.loc[ALL].index.tolist() == [*ERRORS, BORDER]
     missed = table.loc[(ALL, 'missed')]
     gain_of_c = (5 + 5 / 3) / 10 - 1 / 4
-    assert missed[['cells_true', 'cells_found']].tolist() == [2, 0]
+    assert missed[['n_gt', 'n_pred']].tolist() == [2, 0]
     assert missed['score'] == pytest.approx((1 / 5 + 0 + 1 / 4) / 3)
     assert missed['gain'] == pytest.approx((0 + 1 + gain_of_c) / 3)
     assert table.loc[('cort', 'missed'), 'gain'] == pytest.approx(1 / 2)
     assert table.loc[('shsy5y', 'missed'), 'gain'] == pytest.approx(gain_of_c)
-    assert table.loc[('cort', 'split'), ['cells_true', 'cells_found']].tolist() == [1, 2]
+    assert table.loc[('cort', 'split'), ['n_gt', 'n_pred']].tolist() == [1, 2]
     assert table.loc[(ALL, 'double label'), 'ladder'] == 1
-    assert table.loc[(ALL, BORDER), ['cells_true', 'cells_found']].tolist() == [1, 0]
+    assert table.loc[(ALL, BORDER), ['n_gt', 'n_pred']].tolist() == [1, 0]
     assert np.isnan(table.loc[(ALL, BORDER), 'ladder'])
 
 
-def test_table_of_cells(truth) -> None:
-    cells = analyse_errors(truth, FOUND).cells
+def test_table_of_cells(gt) -> None:
+    cells = analyse_errors(gt, FOUND).cells
     assert tuple(cells.columns) == CELL_COLUMNS
     assert len(cells) == 10
     row = cells[(cells['image_id'] == 'a') & (cells['side'] == 'found')].iloc[1]
@@ -358,10 +358,10 @@ def test_border(cell, touches) -> None:
 
 def test_a_border_error_is_put_right_with_all_its_cells() -> None:
     # The found cell touches the border and covers two true cells that do not.
-    truth = {'a': annotate([box(1, 1, 8, 4), box(10, 1, 8, 4)], 'a', 1)}
-    analysis = analyse_errors(truth, {'a': [box(0, 1, 18, 4)]})
+    gt = {'a': annotate([box(1, 1, 8, 4), box(10, 1, 8, 4)], 'a', 1)}
+    analysis = analyse_errors(gt, {'a': [box(0, 1, 18, 4)]})
     assert analysis.alone[BORDER].tolist() == [1]
-    assert error_gains(analysis).set_index('error').loc[BORDER, ['cells_true', 'cells_found']].iloc[0].tolist() == [
+    assert error_gains(analysis).set_index('error').loc[BORDER, ['n_gt', 'n_pred']].iloc[0].tolist() == [
         0,
         1,
     ]
@@ -376,24 +376,24 @@ def test_images_without_cells() -> None:
     assert len(analyse_errors({'a': annotate([], 'a', 0)}, {}).cells) == 0
 
 
-def test_an_unknown_image_is_refused(truth) -> None:
+def test_an_unknown_image_is_refused(gt) -> None:
     with pytest.raises(InputError, match="'z'"):
-        analyse_errors(truth, {'z': []})
+        analyse_errors(gt, {'z': []})
 
 
 def test_real_cells_moved_by_some_pixels(real_data) -> None:
     """Each of the real cells is in the table once, and the ladder ends at 1."""
-    truth = load_annotations(real_data / 'train.csv')
+    gt = load_annotations(real_data / 'train.csv')
     rng = np.random.default_rng(0)
-    found = {}
-    for image_id, image in truth.items():
+    pred = {}
+    for image_id, image in gt.items():
         moved = [MaskCrop(crop.mask, crop.x + dx, crop.y + dy) for crop, dx, dy in _shifts(image.crops, rng)]
-        found[image_id] = [crop for crop in moved if rng.random() > 0.1]
-    analysis = analyse_errors(truth, found)
-    assert (analysis.cells['side'] == 'true').sum() == sum(map(len, truth.values()))
+        pred[image_id] = [crop for crop in moved if rng.random() > 0.1]
+    analysis = analyse_errors(gt, pred)
+    assert (analysis.cells['side'] == 'true').sum() == sum(map(len, gt.values()))
     assert (analysis.ladder[list(ERRORS)].diff(axis=1).iloc[:, 1:] >= -1e-12).all(axis=None)
     assert (analysis.ladder[ERRORS[-1]] == 1).all()
-    pd.testing.assert_series_equal(analysis.alone['score'], score_images(truth, found)['score'])
+    pd.testing.assert_series_equal(analysis.alone['score'], score_images(gt, pred)['score'])
 
 
 def _shifts(crops, rng):

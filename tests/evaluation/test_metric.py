@@ -34,33 +34,33 @@ def annotate(crops: list[MaskCrop], image_id: str = 'a', cell_type: str = 'cort'
     return ImageAnnotations(image_id, SIZE, tuple(crops), np.full(len(crops), CELL_TYPES.index(cell_type)))
 
 
-def most_pairs(candidates: list[set[int]], taken: frozenset[int] = frozenset()) -> int:
+def max_pairs(candidates: list[set[int]], taken: frozenset[int] = frozenset()) -> int:
     """Largest number of one-to-one pairs, by trying everything: candidates[i] are the found cells that i may have."""
     if not candidates:
         return 0
     first, rest = candidates[0], candidates[1:]
-    tries = [1 + most_pairs(rest, taken | {found}) for found in first - taken]
-    return max([most_pairs(rest, taken), *tries])
+    tries = [1 + max_pairs(rest, taken | {pred}) for pred in first - taken]
+    return max([max_pairs(rest, taken), *tries])
 
 
-def slow_score(true: list[MaskCrop], found: list[MaskCrop]) -> Fraction:
+def slow_score(true: list[MaskCrop], pred: list[MaskCrop]) -> Fraction:
     """The rule, word by word, without a floating-point number."""
-    true_pixels = [set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist())) for crop in true]
-    found_pixels = [set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist())) for crop in found]
-    if not true and not found:
+    gt_pixels = [set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist())) for crop in true]
+    pred_pixels = [set(map(tuple, np.argwhere(crop.to_full(SIZE)).tolist())) for crop in pred]
+    if not true and not pred:
         return Fraction(1)
     total = Fraction(0)
     for percent in range(50, 100, 5):
         candidates = [
             {
                 index
-                for index, b in enumerate(found_pixels)
+                for index, b in enumerate(pred_pixels)
                 if a & b and Fraction(len(a & b), len(a | b)) > Fraction(percent, 100)
             }
-            for a in true_pixels
+            for a in gt_pixels
         ]
-        tp = most_pairs(candidates)
-        fp, fn = len(found) - tp, len(true) - tp
+        tp = max_pairs(candidates)
+        fp, fn = len(pred) - tp, len(true) - tp
         total += Fraction(tp, tp + fp + fn)
     return total / 10
 
@@ -75,8 +75,8 @@ def test_thresholds_are_the_nearest_doubles():
 
 @given(BARS, BARS)
 @example([bar(0, 20)], [bar(0, 11)])
-def test_equals_the_slow_version(true, found):
-    assert image_score(mask_iou(true, found, SIZE)) == pytest.approx(float(slow_score(true, found)), abs=1e-12)
+def test_equals_the_slow_version(true, pred):
+    assert image_score(mask_iou(true, pred, SIZE)) == pytest.approx(float(slow_score(true, pred)), abs=1e-12)
 
 
 @given(st.data())
@@ -86,7 +86,7 @@ def test_matching_is_the_largest_on_any_matrix(data):
     values = data.draw(st.lists(levels, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
     iou = np.array(values, dtype=np.float64).reshape(shape)
     expected = [
-        most_pairs([set(np.flatnonzero(row > threshold).tolist()) for row in iou]) for threshold in IOU_THRESHOLDS
+        max_pairs([set(np.flatnonzero(row > threshold).tolist()) for row in iou]) for threshold in IOU_THRESHOLDS
     ]
     counts = count_matches(iou)
     assert counts.dtype == np.int64
@@ -100,19 +100,17 @@ LABELS = st.lists(st.integers(0, 3), min_size=48, max_size=48)
 def test_label_images_score_as_the_field_counts_them(labels, changes):
     """Cells that do not overlap, counted from the table of overlaps of two label images, as published tools do it."""
     true = np.array(labels).reshape(SIZE)
-    found = true.copy()
-    found.flat[list(changes)] = list(changes.values())
+    pred = true.copy()
+    pred.flat[list(changes)] = list(changes.values())
     overlaps = np.zeros((4, 4))
-    np.add.at(overlaps, (true, found), 1)
+    np.add.at(overlaps, (true, pred), 1)
     unions = overlaps.sum(axis=1, keepdims=True) + overlaps.sum(axis=0, keepdims=True) - overlaps
     iou = (overlaps / np.maximum(unions, 1))[1:, 1:]
-    true_cells, found_cells = (
-        [cells == label for label in (1, 2, 3) if (cells == label).any()] for cells in (true, found)
-    )
+    gt_cells, pred_cells = ([cells == label for label in (1, 2, 3) if (cells == label).any()] for cells in (true, pred))
     hits = np.array([(iou > threshold).sum() for threshold in IOU_THRESHOLDS])
-    cells = len(true_cells) + len(found_cells)
+    cells = len(gt_cells) + len(pred_cells)
     expected = (hits / (cells - hits)).mean() if cells else 1.0
-    crops = [[MaskCrop.from_full(mask) for mask in masks] for masks in (true_cells, found_cells)]
+    crops = [[MaskCrop.from_full(mask) for mask in masks] for masks in (gt_cells, pred_cells)]
     assert image_score(mask_iou(*crops, SIZE)) == pytest.approx(expected, abs=1e-12)
 
 
@@ -146,21 +144,21 @@ def test_a_greedy_choice_would_lose_a_pair():
         ([bar(0, 5)], [bar(0, 4)], 0.6),  # IoU 0.8: above .5, .55, .6, .65, .7 and .75, not above .8
     ],
 )
-def test_hand_written_images(true, found, score):
-    assert image_score(mask_iou(true, found, SIZE)) == pytest.approx(score)
+def test_hand_written_images(true, pred, score):
+    assert image_score(mask_iou(true, pred, SIZE)) == pytest.approx(score)
 
 
 def test_table_has_a_row_an_image():
-    truth = {
+    gt = {
         'a': annotate([bar(0, 5), bar(8, 5)], 'a', 'astro'),
         'b': annotate([bar(0, 5)], 'b', 'shsy5y'),
         'c': annotate([], 'c'),
     }
-    table = score_images(truth, {'c': [], 'a': [bar(0, 5), bar(8, 4)]})
+    table = score_images(gt, {'c': [], 'a': [bar(0, 5), bar(8, 4)]})
     assert table['image_id'].tolist() == ['a', 'b', 'c']
     assert table['cell_type'].tolist() == ['astro', 'shsy5y', 'none']
-    assert table['cells_true'].tolist() == [2, 1, 0]
-    assert table['cells_found'].tolist() == [2, 0, 0]
+    assert table['n_gt'].tolist() == [2, 1, 0]
+    assert table['n_pred'].tolist() == [2, 0, 0]
     assert table['tp_50'].tolist() == [2, 0, 0]
     assert table['tp_80'].tolist() == [1, 0, 0]
     # Image a: six thresholds with both cells, four with one of two found and two true (1 / 3).
@@ -180,13 +178,13 @@ def test_no_image_is_refused():
 
 
 def test_summary_adds_up():
-    truth = {
+    gt = {
         'a': annotate([bar(0, 5)], 'a', 'cort'),
         'b': annotate([bar(0, 5), bar(8, 5)], 'b', 'cort'),
         'c': annotate([bar(0, 5)], 'c', 'astro'),
     }
-    found = {'a': [bar(0, 5)], 'b': [bar(0, 5)], 'c': [bar(0, 4), bar(9, 2)]}
-    summary = summarise(score_images(truth, found))
+    pred = {'a': [bar(0, 5)], 'b': [bar(0, 5)], 'c': [bar(0, 4), bar(9, 2)]}
+    summary = summarise(score_images(gt, pred))
     # c: IoU 0.8, six thresholds with TP = 1 of one true and two found cells.
     assert summary.score == pytest.approx((1 + 0.5 + 0.3) / 3)
     assert summary.per_class['cell_type'].tolist() == ['astro', 'cort']
@@ -203,15 +201,15 @@ def test_interval_holds_the_score_narrows_with_images_and_is_repeatable():
     rng = np.random.default_rng(0)
     few = {str(index): annotate([bar(0, 20)], str(index)) for index in range(10)}
     many = {str(index): annotate([bar(0, 20)], str(index)) for index in range(200)}
-    found = {str(index): [bar(0, int(rng.integers(10, 21)))] for index in range(200)}
-    narrow = summarise(score_images(many, found))
-    wide = summarise(score_images(few, {image_id: found[image_id] for image_id in few}))
+    pred = {str(index): [bar(0, int(rng.integers(10, 21)))] for index in range(200)}
+    narrow = summarise(score_images(many, pred))
+    wide = summarise(score_images(few, {image_id: pred[image_id] for image_id in few}))
     for summary in (narrow, wide):
         assert summary.interval[0] < summary.score < summary.interval[1]
     assert narrow.interval[1] - narrow.interval[0] < (wide.interval[1] - wide.interval[0]) / 2
-    assert summarise(score_images(many, found)).interval == narrow.interval
+    assert summarise(score_images(many, pred)).interval == narrow.interval
     # The mean of 200 scores is nearly normal: 1.96 standard errors to each side.
-    scores = score_images(many, found)['score']
+    scores = score_images(many, pred)['score']
     error = 1.96 * scores.std(ddof=0) / 200**0.5
     assert narrow.interval == pytest.approx((narrow.score - error, narrow.score + error), abs=0.005)
 

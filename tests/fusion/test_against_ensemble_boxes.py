@@ -119,7 +119,7 @@ def test_nms(seed, models, cells, spread, coarse, threshold, weighted):
 def test_soft_nms(decay, number, seed, models, cells, spread, coarse, threshold, weighted):
     found, weights = draw(seed, models, cells, spread, coarse), weights_of(models, weighted)
     candidates = as_candidates(found, weights)
-    method = build_method({'type': 'soft-nms', 'decay': decay, 'iou_threshold': threshold, 'least_score': 0.01})
+    method = build_method({'type': 'soft-nms', 'decay': decay, 'iou_threshold': threshold, 'min_score': 0.01})
     fusion = method(candidates)
     theirs = []
     for label in np.unique(candidates.labels):
@@ -138,7 +138,7 @@ def test_soft_nms_of_ensemble_boxes_drops_the_same_boxes():
         [scores.astype(np.float32) for _, scores, _ in found],
         [labels for _, _, labels in found],
         SIZE,
-        method=build_method({'type': 'soft-nms', 'least_score': 0.2}),
+        method=build_method({'type': 'soft-nms', 'min_score': 0.2}),
     )
     boxes, _, _ = ensemble_boxes.soft_nms(*map(list, zip(*found, strict=True)), thresh=0.2)
     assert 0 < fused.rejected == 120 - len(boxes)

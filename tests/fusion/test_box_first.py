@@ -44,8 +44,8 @@ def test_boxes_alone_have_a_say_in_place_and_score_but_not_in_the_mask(method):
     rng = np.random.default_rng(14)
     model = make_image([[20, 20, 40, 40]], [0.6], rng.random((1, GRID, GRID)))
     detector = without_masks(make_image([[21, 20, 41, 40], [60, 60, 70, 70]], [0.6, 0.9], rng.random((2, 2, 2))))
-    fused, left_out = fuse_image_and_count([model, detector], method)
-    assert len(fused) == 1 and left_out['without_mask'] == 1
+    fused, dropped = fuse_image_and_count([model, detector], method)
+    assert len(fused) == 1 and dropped['without_mask'] == 1
     assert 20.1 < fused.boxes[0, 0] < 20.9
     # As if the box had come with the model's own mask.
     alike = make_image([[21, 20, 41, 40]], [0.6], np.zeros((1, GRID, GRID)))
@@ -69,9 +69,9 @@ def test_fused_boxes_without_masks_are_handed_on(tmp_path):
     rng = np.random.default_rng(16)
     sets = as_sets(random_image(rng), without_masks(random_image(rng)))
     fused = fuse(sets, boxes_only=True)
-    assert not fused.images[0].has_masks and fused.source['left_out']['without_mask'] == 0
+    assert not fused.images[0].has_masks and fused.source['dropped']['without_mask'] == 0
     with_masks = fuse(sets)
-    assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source['left_out']['without_mask']
+    assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source['dropped']['without_mask']
     save_predictions(tmp_path / 'boxes.npz', fused)
     with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them with .* --boxes'):
         load_predictions(tmp_path / 'boxes.npz')

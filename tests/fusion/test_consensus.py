@@ -65,14 +65,14 @@ def test_a_chain_is_not_one_cell():
 
 def test_least_models_drops_what_one_alone_found_and_counts_it():
     models = [model((10, 10, 30, 30, 0.6, 0), (40, 10, 60, 30, 0.9, 0)), model((11, 10, 31, 30, 0.5, 0))]
-    fused, left_out = fuse_image_and_count(models, build_method({'type': 'consensus', 'least_models': 2}))
-    assert len(fused) == 1 and left_out['rejected'] == 1
+    fused, dropped = fuse_image_and_count(models, build_method({'type': 'consensus', 'min_models': 2}))
+    assert len(fused) == 1 and dropped['rejected'] == 1
 
 
 def test_two_cells_of_one_model_are_two_cells():
     doubles = model((10, 10, 30, 30, 0.6, 0), (11, 10, 31, 30, 0.5, 0))
     assert len(consensus(doubles, model())) == 2
-    assert len(consensus(doubles, model(), least_models=2)) == 0
+    assert len(consensus(doubles, model(), min_models=2)) == 0
     # A second model's cell agrees with both, and has one vote.
     fused = consensus(doubles, model((10, 10, 30, 30, 0.7, 0)))
     np.testing.assert_allclose(fused.scores, [0.65, 0.25])

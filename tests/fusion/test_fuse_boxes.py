@@ -110,7 +110,7 @@ def test_soft_nms_by_hand():
     linear = {'type': 'soft-nms', 'decay': 'linear'}
     assert run(*models, method=build_method({**linear, 'iou_threshold': 0.3})).scores[2] == np.float32(0.4)
     assert run(*models, method=build_method({**linear, 'iou_threshold': 0.4})).scores[1] == np.float32(0.6)
-    dropped = run(*models, method=build_method({'type': 'soft-nms', 'least_score': 0.5}))
+    dropped = run(*models, method=build_method({'type': 'soft-nms', 'min_score': 0.5}))
     assert member_pairs(dropped) == [[(0, 0)]] and dropped.rejected == 2
 
 
@@ -349,8 +349,8 @@ def test_selecting_keeps_members_and_boxes_together():
         ({'type': 'soft-nms', 'decay': 'cubic'}, "decay is 'cubic'; choose from gaussian, linear"),
         ({'type': 'soft-nms', 'sigma': 0}, 'sigma is 0; it must be a number above 0'),
         ({'type': 'soft-nms', 'sigma': float('nan')}, 'sigma is nan'),
-        ({'type': 'soft-nms', 'least_score': 2}, 'least_score is 2; it must be a number at least 0 and at most 1'),
-        ({'type': 'consensus', 'least_models': 0}, 'least_models is 0'),
+        ({'type': 'soft-nms', 'min_score': 2}, 'min_score is 2; it must be a number at least 0 and at most 1'),
+        ({'type': 'consensus', 'min_models': 0}, 'min_models is 0'),
         ({'iou_threshold': 0.5}, r'write dict\(type='),
         ('wbf', r'write dict\(type='),
     ],

@@ -101,16 +101,16 @@ def test_masks_equal_the_mean_of_full_size_bitmaps(seed):
     ('method', 'average'), [('wbf', False), ('nmw', False), ('consensus', False), ('nms', False), ('nms', True)]
 )
 def test_members_that_agree_give_the_mask_they_agree_on(method, average):
-    truth = disk((50.3, 40.6), 13)
+    gt = disk((50.3, 40.6), 13)
     box = np.array([36, 27, 65, 55])
     rng = np.random.default_rng(0)
-    images = [as_seen(truth, box + rng.uniform(-2, 2, 4)) for _ in range(5)]
+    images = [as_seen(gt, box + rng.uniform(-2, 2, 4)) for _ in range(5)]
     fused = fuse_image(images, method, average_masks=average)
     assert len(fused) == 1
     (crop,) = binarise(fused.soft_masks, fused.boxes, SIZE)
-    alone = [iou(binarise(image.soft_masks, image.boxes, SIZE)[0], truth) for image in images]
+    alone = [iou(binarise(image.soft_masks, image.boxes, SIZE)[0], gt) for image in images]
     assert min(alone) > 0.95
-    assert iou(crop, truth) > 0.95
+    assert iou(crop, gt) > 0.95
 
 
 def test_members_that_differ_are_averaged():
@@ -147,11 +147,11 @@ def test_nms_averages_only_masks_that_agree():
 
 
 def test_grids_of_different_size_are_brought_to_the_largest():
-    truth = disk((50, 40), 12)
-    images = [as_seen(truth, [36, 26, 64, 54], 0.5, grid) for grid in (14, 28)]
+    gt = disk((50, 40), 12)
+    images = [as_seen(gt, [36, 26, 64, 54], 0.5, grid) for grid in (14, 28)]
     fused = fuse_image(images, 'wbf')
     assert fused.soft_masks.shape == (1, 28, 28)
-    assert iou(binarise(fused.soft_masks, fused.boxes, SIZE)[0], truth) > 0.95
+    assert iou(binarise(fused.soft_masks, fused.boxes, SIZE)[0], gt) > 0.95
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -225,7 +225,7 @@ def test_score_thresholds_a_set_and_a_class():
 
     def kept(thresholds):
         fused = fuse(sets, 'nms', score_thresholds=thresholds)
-        return sorted(fused.images[0].boxes[:, 0].tolist()), fused.source['left_out']['low_score']
+        return sorted(fused.images[0].boxes[:, 0].tolist()), fused.source['dropped']['low_score']
 
     # A score that equals its threshold stays, in single precision too.
     assert kept(0.35) == ([0, 20, 60], 1)
@@ -267,7 +267,7 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
             {'name': 'y.npz', 'weight': 3.0, 'score_threshold': {'cort': 0.0}, 'source': {'config': 'two.py'}},
             {'name': 'z.npz', 'weight': 1.0, 'score_threshold': 0.0, 'source': {'config': 'one.py'}},
         ],
-        'left_out': {'low_score': 0, 'rejected': 0, 'unusable': 0, 'without_mask': 0},
+        'dropped': {'low_score': 0, 'rejected': 0, 'unusable': 0, 'without_mask': 0},
     }
 
 
@@ -366,7 +366,7 @@ def test_post_processed_cells_are_refused():
         ({'score_thresholds': [0.1]}, '1 score thresholds for 2 prediction sets'),
         ({'score_thresholds': [0.1, '0.2']}, "score threshold is '0.2'"),
         ({'score_thresholds': [0.1, dict(astr=0.1)]}, "unknown class 'astr'; did you mean 'astro'"),
-        ({'method': build_method({'type': 'consensus', 'least_models': 3})}, 'least_models is 3, and there are 2'),
+        ({'method': build_method({'type': 'consensus', 'min_models': 3})}, 'min_models is 3, and there are 2'),
         ({'names': ['a']}, '1 names for 2'),
     ],
 )
@@ -390,20 +390,20 @@ def test_real_cells_seen_by_models_that_agree(real_data):
         rows = [row for row in csv.DictReader(file) if row['cell_type'] == 'cort']
     rows = [row for row in rows if row['id'] == rows[0]['id']]
     size = (int(rows[0]['height']), int(rows[0]['width']))
-    truth = [decode(row['annotation'], size) for row in rows]
+    gt = [decode(row['annotation'], size) for row in rows]
     rng = np.random.default_rng(0)
     models = []
     for _ in range(3):
-        boxes = np.array([crop.window for crop in truth]) + rng.uniform(-1, 1, (len(truth), 4))
-        masks = [area_average(crop, box, 28) for crop, box in zip(truth, boxes, strict=True)]
-        models.append(make_image(boxes, np.linspace(0.9, 0.5, len(truth)), masks, size=size))
+        boxes = np.array([crop.window for crop in gt]) + rng.uniform(-1, 1, (len(gt), 4))
+        masks = [area_average(crop, box, 28) for crop, box in zip(gt, boxes, strict=True)]
+        models.append(make_image(boxes, np.linspace(0.9, 0.5, len(gt)), masks, size=size))
     # A pixel or so apart, the boxes of the smallest cells overlap by less than .7.
     fused = fuse_image(models, 'wbf', iou_threshold=0.6)
-    assert len(fused) == len(truth)
+    assert len(fused) == len(gt)
     crops = binarise(fused.soft_masks, fused.boxes, size)
     alone = [
-        np.mean([iou(c, t, size) for c, t in zip(binarise(m.soft_masks, m.boxes, size), truth, strict=True)])
+        np.mean([iou(c, t, size) for c, t in zip(binarise(m.soft_masks, m.boxes, size), gt, strict=True)])
         for m in models
     ]
-    together = np.mean([iou(crop, true, size) for crop, true in zip(crops, truth, strict=True)])
+    together = np.mean([iou(crop, true, size) for crop, true in zip(crops, gt, strict=True)])
     assert min(alone) > 0.9 and together > min(alone) - 0.02

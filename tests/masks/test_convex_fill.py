@@ -8,8 +8,8 @@ import pytest
 from sartorius.masks import kaggle_rle
 from sartorius.masks.convex_fill import fill_as_convex
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.holes import fill_holes
 from sartorius.masks.iou import mask_iou
+from sartorius.masks.pieces import fill_holes
 
 SIZE = (520, 704)
 

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as npst
 from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.holes import fill_holes
+from sartorius.masks.pieces import fill_holes
 
 
 def crop_of(*rows: str) -> MaskCrop:

@@ -1,4 +1,4 @@
-"""Overlaps settled by score."""
+"""Overlaps resolved by score."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.overlap import settle_overlaps
+from sartorius.masks.overlap import resolve_overlaps
 
 SIZE = (12, 16)
 
@@ -21,31 +21,31 @@ def areas(crops) -> list[int]:
 
 def test_the_better_score_keeps_the_shared_pixels():
     weak, strong = block(0, 0, 4, 4), block(2, 0, 6, 4)
-    first, second = settle_overlaps([weak, strong], np.array([0.4, 0.9]), SIZE)
+    first, second = resolve_overlaps([weak, strong], np.array([0.4, 0.9]), SIZE)
     assert areas([first, second]) == [8, 16]
     assert not first.to_full(SIZE)[:, 2:].any()
 
 
 def test_of_equal_scores_the_earlier_cell_keeps_them():
-    assert areas(settle_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.5, 0.5]), SIZE)) == [16, 8]
+    assert areas(resolve_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.5, 0.5]), SIZE)) == [16, 8]
 
 
 def test_pixels_of_a_dropped_cell_are_free_for_the_next():
     # The second cell is half covered and goes; the third then has its whole area, though it lies under the second.
     crops = [block(0, 0, 4, 4), block(2, 0, 6, 4), block(4, 0, 8, 4)]
-    assert areas(settle_overlaps(crops, np.array([0.9, 0.8, 0.7]), SIZE, least_remaining=0.6)) == [16, 0, 16]
+    assert areas(resolve_overlaps(crops, np.array([0.9, 0.8, 0.7]), SIZE, min_remaining=0.6)) == [16, 0, 16]
 
 
 @pytest.mark.parametrize(('least', 'left'), [(0.5, 8), (0.51, 0), (np.array([0.0, 0.5]), 8), (np.array([1, 0.6]), 0)])
 def test_exactly_the_least_fraction_stays(least, left):
-    assert areas(settle_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.9, 0.8]), SIZE, least)) == [
+    assert areas(resolve_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.9, 0.8]), SIZE, least)) == [
         16,
         left,
     ]
 
 
 def test_cells_are_cut_at_the_image_border():
-    (outside, inside) = settle_overlaps([block(20, 0, 24, 4), block(14, 10, 18, 14)], np.array([0.9, 0.8]), SIZE)
+    (outside, inside) = resolve_overlaps([block(20, 0, 24, 4), block(14, 10, 18, 14)], np.array([0.9, 0.8]), SIZE)
     assert outside.area == 0
     assert inside.window == (14, 10, 16, 12)
 
@@ -58,7 +58,7 @@ def random_crops(rng: np.random.Generator, count: int) -> list[MaskCrop]:
     ]
 
 
-def settle_slowly(crops, scores, least):
+def resolve_slowly(crops, scores, least):
     """The rule pixel by pixel on full-size arrays."""
     order = sorted(range(len(crops)), key=lambda index: (-scores[index], index))
     free, result = np.ones(SIZE, dtype=bool), [np.zeros(SIZE, dtype=bool) for _ in crops]
@@ -76,10 +76,10 @@ def settle_slowly(crops, scores, least):
 def test_equals_the_slow_version_and_shares_no_pixel(count, seed, least):
     rng = np.random.default_rng(seed)
     crops, scores = random_crops(rng, count), rng.integers(0, 4, count) / 4
-    settled = [crop.to_full(SIZE) for crop in settle_overlaps(crops, scores, SIZE, least)]
-    for fast, slow in zip(settled, settle_slowly(crops, scores, least), strict=True):
+    resolved = [crop.to_full(SIZE) for crop in resolve_overlaps(crops, scores, SIZE, least)]
+    for fast, slow in zip(resolved, resolve_slowly(crops, scores, least), strict=True):
         np.testing.assert_array_equal(fast, slow)
-    assert sum((full.astype(int) for full in settled), np.zeros(SIZE, dtype=int)).max() <= 1
+    assert sum((full.astype(int) for full in resolved), np.zeros(SIZE, dtype=int)).max() <= 1
 
 
 @settings(deadline=None)
@@ -88,7 +88,7 @@ def test_weaker_cells_change_nothing_for_better_ones(seed, threshold):
     rng = np.random.default_rng(seed)
     crops, scores = random_crops(rng, 12), rng.integers(0, 5, 12) / 4
     better = np.flatnonzero(scores >= threshold)
-    everything = settle_overlaps(crops, scores, SIZE, 0.5)
-    alone = settle_overlaps([crops[index] for index in better], scores[better], SIZE, 0.5)
+    everything = resolve_overlaps(crops, scores, SIZE, 0.5)
+    alone = resolve_overlaps([crops[index] for index in better], scores[better], SIZE, 0.5)
     for index, crop in zip(better, alone, strict=True):
         np.testing.assert_array_equal(everything[index].to_full(SIZE), crop.to_full(SIZE))

@@ -11,7 +11,7 @@ from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.kernels import geometry, pairs
 from sartorius.masks.nms import containment_nms, mask_nms
-from sartorius.masks.overlap import settle_overlaps
+from sartorius.masks.overlap import resolve_overlaps
 from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError
 
@@ -80,7 +80,7 @@ def pairs_of(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.searchsorted(rows, np.arange(len(overlaps) + 1)), columns, overlaps[rows, columns]
 
 
-def settle_slowly(crops, order, fractions, taken) -> list[np.ndarray]:
+def resolve_slowly(crops, order, fractions, taken) -> list[np.ndarray]:
     result = [np.zeros(SIZE, dtype=bool) for _ in crops]
     for cell in order:
         full = crops[cell].to_full(SIZE)
@@ -173,8 +173,8 @@ def test_hand_written_settling(order, fractions, areas):
     # Each covers half of the next.
     cells = PackedMasks.from_crops([bar(0, 4), bar(2, 4), bar(4, 4)])
     taken = np.zeros((1, 8), dtype=bool)
-    settled = geometry.settle(cells.pixels, cells.windows, np.array(order), np.array(fractions, dtype=float), taken)
-    assert PackedMasks(settled, cells.windows).areas.tolist() == areas
+    resolved = geometry.resolve(cells.pixels, cells.windows, np.array(order), np.array(fractions, dtype=float), taken)
+    assert PackedMasks(resolved, cells.windows).areas.tolist() == areas
     assert taken.sum() == sum(areas)
 
 
@@ -188,9 +188,9 @@ def test_settling_equals_the_slow_version(crops, data):
     taken_slowly = taken.copy()
     inside = PackedMasks.from_crops(crops).clipped(SIZE)
     before = inside.pixels.copy()
-    settled = PackedMasks(geometry.settle(inside.pixels, inside.windows, order, fractions, taken), inside.windows)
-    expected = settle_slowly(crops, order, fractions, taken_slowly)
-    assert [crop.to_full(SIZE).tolist() for crop in settled.crops] == [full.tolist() for full in expected]
+    resolved = PackedMasks(geometry.resolve(inside.pixels, inside.windows, order, fractions, taken), inside.windows)
+    expected = resolve_slowly(crops, order, fractions, taken_slowly)
+    assert [crop.to_full(SIZE).tolist() for crop in resolved.crops] == [full.tolist() for full in expected]
     assert taken.tolist() == taken_slowly.tolist()
     assert np.array_equal(inside.pixels, before)
 
@@ -202,19 +202,19 @@ def test_arrays_that_cannot_be_written_to():
     taken = np.zeros((6, 9), dtype=bool)
     expected = find_pairs(cells, cells)
     stays = pairs.suppress(order, *pairs_of(overlaps), limits)
-    settled = geometry.settle(cells.pixels, cells.windows, order, limits, taken.copy())
+    resolved = geometry.resolve(cells.pixels, cells.windows, order, limits, taken.copy())
     for array in (cells.pixels, cells.windows, order, limits):
         array.flags.writeable = False
     assert find_pairs(cells, cells) == expected
     assert np.array_equal(pairs.suppress(order, *pairs_of(overlaps), limits), stays)
-    assert np.array_equal(geometry.settle(cells.pixels, cells.windows, order, limits, taken), settled)
+    assert np.array_equal(geometry.resolve(cells.pixels, cells.windows, order, limits, taken), resolved)
 
 
 @pytest.mark.parametrize('scores', [np.ones(2), np.ones(4), np.ones((3, 1))])
 def test_other_than_one_score_a_cell_is_refused(scores):
     # The loops would read beyond the cells.
     cells = [bar(0, 4), bar(2, 4), bar(4, 4)]
-    for operation in (settle_overlaps, mask_nms, containment_nms):
+    for operation in (resolve_overlaps, mask_nms, containment_nms):
         with pytest.raises(InputError, match='3 cells need as many scores'):
             operation(cells, scores, SIZE, 0.5)
 
@@ -242,9 +242,9 @@ def test_no_loop_leaves_its_arrays(uncompiled):
         stays = pairs.suppress(order, *pairs_of(overlaps), limits)
         assert stays.tolist() == suppress_slowly(order.tolist(), overlaps, limits)
         inside, taken = PackedMasks.from_crops(a).clipped(SIZE), np.zeros(SIZE, dtype=bool)
-        settled = geometry.settle(inside.pixels, inside.windows, order, limits, taken)
-        expected = settle_slowly(a, order, limits, np.zeros(SIZE, dtype=bool))
-        assert PackedMasks(settled, inside.windows).areas.tolist() == [full.sum() for full in expected]
+        resolved = geometry.resolve(inside.pixels, inside.windows, order, limits, taken)
+        expected = resolve_slowly(a, order, limits, np.zeros(SIZE, dtype=bool))
+        assert PackedMasks(resolved, inside.windows).areas.tolist() == [full.sum() for full in expected]
 
 
 def test_real_cells(real_data):

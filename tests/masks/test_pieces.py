@@ -41,7 +41,7 @@ def test_largest_piece(cell, largest):
 
 
 @pytest.mark.parametrize(
-    ('least_fraction', 'least_area', 'left'),
+    ('min_fraction', 'min_area', 'left'),
     [
         (0, 0, THREE),
         (0.25, 0, THREE),  # a piece of exactly the fraction stays
@@ -55,8 +55,8 @@ def test_largest_piece(cell, largest):
         (0.26, 3, ONE),
     ],
 )
-def test_drop_fragments(least_fraction, least_area, left):
-    kept = drop_fragments(crop_of(THREE), least_fraction, least_area)
+def test_drop_fragments(min_fraction, min_area, left):
+    kept = drop_fragments(crop_of(THREE), min_fraction, min_area)
     np.testing.assert_array_equal(kept.mask, crop_of(left).mask)
     assert (kept.x, kept.y) == (5, 7)
 

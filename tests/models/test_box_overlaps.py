@@ -5,7 +5,7 @@ import torch
 from mmdet.models.task_modules.assigners import BboxOverlaps2D
 from mmdet.structures.bbox import HorizontalBoxes
 
-from sartorius.models.box_overlaps import ChunkedBboxOverlaps2D
+from sartorius.models.assigners import ChunkedBboxOverlaps2D
 
 
 def boxes_of(count: int, seed: int) -> torch.Tensor:

@@ -17,12 +17,12 @@ from mmengine.structures import InstanceData
 
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.engine.config import load_config
+from sartorius.inference.box_prompts import BoxPromptedModel
+from sartorius.inference.orientations import ORIENTATIONS
+from sartorius.inference.tta import CellTTAModel
 from sartorius.masks.paste import binarise
-from sartorius.models.box_prompts import BoxPromptedModel
 from sartorius.models.convert import to_image_predictions
 from sartorius.models.htc_roi_head import SoftHTCRoIHead
-from sartorius.models.tta import CellTTAModel
-from sartorius.predictions.views import VIEWS
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -181,11 +181,11 @@ def test_nothing_found(detector: torch.nn.Module) -> None:
     assert len(to_image_predictions(views.to_dict())) == 0
 
 
-def view_batch(image: torch.Tensor, names: tuple[str, ...] = tuple(VIEWS)) -> dict:
+def view_batch(image: torch.Tensor, names: tuple[str, ...] = tuple(ORIENTATIONS)) -> dict:
     """Views of an image ``(3, H, W)``, one image each."""
     pixels = image.permute(1, 2, 0).numpy()
-    turned = [torch.from_numpy(VIEWS[name].image(pixels)).permute(2, 0, 1) for name in names]
-    samples = [sample_of(tuple(image.shape[1:]), tta_view=name) for name in names]
+    turned = [torch.from_numpy(ORIENTATIONS[name].image(pixels)).permute(2, 0, 1) for name in names]
+    samples = [sample_of(tuple(image.shape[1:]), tta_orientation=name) for name in names]
     for sample, shown in zip(samples, turned, strict=True):
         sample.set_metainfo({'img_shape': tuple(shown.shape[1:])})
     return {'inputs': [[shown] for shown in turned], 'data_samples': [[sample] for sample in samples]}
@@ -207,7 +207,7 @@ def test_masks_in_its_own_boxes_are_its_own_masks(detector: torch.nn.Module) -> 
     """The image of 32x48 px is shown at twice its size."""
     image, size, scale = image_of(SIZE), (SIZE[0] // 2, SIZE[1] // 2), 2.0
     plain = detector.test_step({'inputs': [image], 'data_samples': [sample_of(size, scale)]})[0].pred_instances
-    sample = sample_of(size, scale, tta_view='none')
+    sample = sample_of(size, scale, tta_orientation='none')
     sample.box_prompts = InstanceData(bboxes=plain.bboxes.detach(), scores=torch.rand(LIMIT), labels=plain.labels)
     batch = {'inputs': [[image]], 'data_samples': [[sample]]}
     found = BoxPromptedModel(detector).test_step(batch)[0].pred_instances
@@ -219,7 +219,7 @@ def test_masks_in_its_own_boxes_are_its_own_masks(detector: torch.nn.Module) -> 
 @pytest.mark.parametrize('name', ['rot90', 'antitranspose'])
 def test_all_views_of_a_turned_image_find_the_turned_cells(detector: torch.nn.Module, name: str) -> None:
     """The eight views of an image and of the turned image are the same eight images."""
-    view, image = VIEWS[name], image_of(SIZE)
+    view, image = ORIENTATIONS[name], image_of(SIZE)
     turned_image = torch.from_numpy(view.image(image.permute(1, 2, 0).numpy())).permute(2, 0, 1)
     # Soft masks of a network turn with their boxes, not with its kernels: only all views together are the same.
     upright, turned = (

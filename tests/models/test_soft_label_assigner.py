@@ -5,7 +5,7 @@ import torch
 from mmdet.models.task_modules.assigners import DynamicSoftLabelAssigner
 from mmengine.structures import InstanceData
 
-from sartorius.models.soft_label_assigner import DenseSoftLabelAssigner
+from sartorius.models.assigners import DenseSoftLabelAssigner
 
 
 def points(height: int, width: int, strides: tuple[int, ...] = (8, 16, 32)) -> torch.Tensor:

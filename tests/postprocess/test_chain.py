@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, build_chain, in_project_classes, load_chain, save_chain
-from sartorius.postprocess.steps import LeastArea, ScoreThreshold, VoteClass
+from sartorius.postprocess.steps import MinArea, ScoreThreshold, VoteClass
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
 
@@ -20,9 +20,9 @@ DEFAULT = load_chain()
 
 def test_default_config_is_the_baseline():
     by_type = {step['type']: step for step in load_chain().to_config()}
-    assert list(by_type) == ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'FillHoles', 'RemoveOverlap', 'LeastArea']
+    assert list(by_type) == ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'FillHoles', 'RemoveOverlap', 'MinArea']
     assert by_type['ScoreThreshold']['thresholds'] == {'shsy5y': 0.15, 'astro': 0.35, 'cort': 0.55}
-    assert by_type['LeastArea']['areas'] == {'shsy5y': 75, 'astro': 150, 'cort': 75}
+    assert by_type['MinArea']['areas'] == {'shsy5y': 75, 'astro': 150, 'cort': 75}
 
 
 def test_config_and_chain_are_inverse():
@@ -58,7 +58,7 @@ def test_steps_run_in_order():
             "step 2: ScoreThreshold has no parameter 'threshold'; did you mean 'thresholds'",
         ),
         ([{'type': 'VoteClass', 'weights': 1}], "VoteClass has no parameter 'weights'; known: none"),
-        ([{'type': 'LeastArea'}], 'step 1: LeastArea needs areas'),
+        ([{'type': 'MinArea'}], 'step 1: MinArea needs areas'),
         ([{'thresholds': 0.5}], r'step 1 is .*; write dict\(type='),
         (['VoteClass'], 'step 1 is'),
         ({'type': 'VoteClass'}, 'must be a list of dicts'),
@@ -68,7 +68,7 @@ def test_steps_run_in_order():
             'MaskThreshold stands after FillHoles',
         ),
         (
-            [{'type': 'RemoveOverlap'}, {'type': 'BreakAstroMasks'}, {'type': 'LeastArea', 'areas': 75}],
+            [{'type': 'RemoveOverlap'}, {'type': 'BreakAstroMasks'}, {'type': 'MinArea', 'areas': 75}],
             'BreakAstroMasks stands after RemoveOverlap and gives cells new pixels',
         ),
     ],
@@ -85,7 +85,7 @@ def test_wrong_configs(config, message):
         ['VoteClass'],
         ['FillHoles'],
         ['FillHoles', 'RemoveOverlap', 'KeepLargestComponent'],
-        ['RemoveOverlap', 'FillHoles', 'RemoveOverlap'],  # the last one settles what the holes brought
+        ['RemoveOverlap', 'FillHoles', 'RemoveOverlap'],  # the last one resolves what the holes brought
     ],
 )
 def test_any_chain_settles_overlaps(types):
@@ -106,7 +106,7 @@ def test_any_chain_settles_overlaps(types):
 
 
 def test_saved_chain_comes_back_with_its_evidence(tmp_path):
-    chain = Chain((VoteClass(), ScoreThreshold({'shsy5y': 0.1, 'astro': 0.2, 'cort': 0.3}), LeastArea(80)))
+    chain = Chain((VoteClass(), ScoreThreshold({'shsy5y': 0.1, 'astro': 0.2, 'cort': 0.3}), MinArea(80)))
     path = tmp_path / 'new' / 'postprocess.json'
     save_chain(path, chain, {'score': 0.3})
     assert load_chain(path) == chain

@@ -10,10 +10,10 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import load_chain
-from sartorius.postprocess.search import SearchGrid, with_settings
-from sartorius.postprocess.step_gains import PLAIN, StepGain, measure_steps
-from sartorius.postprocess.tuner import TuningResult, tune
-from sartorius.postprocess.tuning_text import evidence, format_result, format_steps, notes
+from sartorius.postprocess.tuning.grid import SearchGrid, with_settings
+from sartorius.postprocess.tuning.report import evidence, format_result, format_steps, notes
+from sartorius.postprocess.tuning.step_gains import PLAIN, StepGain, measure_steps
+from sartorius.postprocess.tuning.tuner import TuningResult, tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 
@@ -41,9 +41,9 @@ def made_image(name: str, score: float) -> tuple[ImagePredictions, ImageAnnotati
 def measured() -> tuple[TuningResult, list[StepGain]]:
     images = [made_image(f'cort{place}', 0.9) for place in range(4)]
     predictions = PredictionSet(tuple(image for image, _ in images))
-    truth = {own.image_id: own for _, own in images}
-    result = tune(predictions, truth, load_chain(), {f'cort{place}': f'well{place}' for place in range(4)}, GRID)
-    return result, measure_steps(predictions, truth, result)
+    gt = {own.image_id: own for _, own in images}
+    result = tune(predictions, gt, load_chain(), {f'cort{place}': f'well{place}' for place in range(4)}, GRID)
+    return result, measure_steps(predictions, gt, result)
 
 
 def test_steps_added_one_after_the_other(measured):
@@ -55,7 +55,7 @@ def test_steps_added_one_after_the_other(measured):
         (PLAIN, round(3 / 8, 4)),
         ('VoteClass', round(3 / 8, 4)),
         ('ScoreThreshold', round(3 / 7, 4)),
-        ('LeastArea', 0.75),
+        ('MinArea', 0.75),
         ('MaskThreshold', 0.75),
         ('FillHoles', 1.0),
         ('RemoveOverlap', 1.0),
@@ -66,49 +66,49 @@ def test_steps_added_one_after_the_other(measured):
 
 def test_steps_left_out_alone(measured):
     result, gains = measured
-    lost = {gain.name: gain.left_out.mean for gain in gains[1:]}
+    lost = {gain.name: gain.dropped.mean for gain in gains[1:]}
     assert result.estimate('cross_validated').mean == pytest.approx(1.0)
     # Without the threshold a false cell more, without the least area the speck; the rim goes with RemoveOverlap too.
     assert lost == pytest.approx(
         {
             'VoteClass': 0,
             'ScoreThreshold': 1 - 4 / 5,
-            'LeastArea': 1 - 4 / 5,
+            'MinArea': 1 - 4 / 5,
             'MaskThreshold': 0,
             'FillHoles': 1 - 3 / 4,
             'RemoveOverlap': 0,
         }
     )
-    assert gains[0].added is gains[0].left_out is None
+    assert gains[0].added is gains[0].dropped is None
 
 
 def test_every_image_runs_through_the_chain_of_its_fold():
     images = [made_image(f'cort{place}', 0.9) for place in range(4)]
     predictions = PredictionSet(tuple(image for image, _ in images))
-    truth = {own.image_id: own for _, own in images}
-    result = tune(predictions, truth, load_chain(), None, GRID, folds=4)
+    gt = {own.image_id: own for _, own in images}
+    result = tune(predictions, gt, load_chain(), None, GRID, folds=4)
     # Of four folds the first finds nothing at all.
     strict = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, {'score': 1.0, 'area': 0.0}))
-    gains = measure_steps(predictions, truth, replace(result, fold_chains=(strict, *result.fold_chains[1:])))
+    gains = measure_steps(predictions, gt, replace(result, fold_chains=(strict, *result.fold_chains[1:])))
     assert gains[2].name == 'ScoreThreshold'
     assert gains[2].score.mean == pytest.approx(3 / 4 * 3 / 7)
-    assert gains[5].left_out.mean == pytest.approx(1 - 3 / 4 * 3 / 4)
+    assert gains[5].dropped.mean == pytest.approx(1 - 3 / 4 * 3 / 4)
 
 
 def test_the_whole_chain_scores_what_was_cross_validated():
     images = [made_image(f'cort{place}', 0.4 + 0.05 * place) for place in range(6)]
     predictions = PredictionSet(tuple(image for image, _ in images))
-    truth = {own.image_id: own for _, own in images}
-    result = tune(predictions, truth, load_chain(), None, GRID, folds=3)
+    gt = {own.image_id: own for _, own in images}
+    result = tune(predictions, gt, load_chain(), None, GRID, folds=3)
     by_id = predictions.by_id()
     for _, row in result.images.iterrows():
         found = result.fold_chains[row['fold']](by_id[row['image_id']])
-        assert row['cross_validated'] == pytest.approx(score_one(found, truth[row['image_id']]))
-    assert measure_steps(predictions, truth, result)[-1].score == result.estimate('cross_validated')
+        assert row['cross_validated'] == pytest.approx(score_one(found, gt[row['image_id']]))
+    assert measure_steps(predictions, gt, result)[-1].score == result.estimate('cross_validated')
 
 
-def score_one(found: ImagePredictions, truth: ImageAnnotations) -> float:
-    return score_images({truth.image_id: truth}, {truth.image_id: found.crops})['score'][0]
+def score_one(found: ImagePredictions, gt: ImageAnnotations) -> float:
+    return score_images({gt.image_id: gt}, {gt.image_id: found.crops})['score'][0]
 
 
 def test_tables(measured):
@@ -137,9 +137,9 @@ def test_evidence_is_plain(measured):
 def tune_few(groups: list[str]) -> list[str]:
     """Notes on images of these groups, whose true cells score below the threshold that they start with."""
     images = [made_image(f'cort{place}', 0.4) for place in range(len(groups))]
-    predictions, truth = PredictionSet(tuple(image for image, _ in images)), {own.image_id: own for _, own in images}
+    predictions, gt = PredictionSet(tuple(image for image, _ in images)), {own.image_id: own for _, own in images}
     wells = {image.image_id: group for (image, _), group in zip(images, groups, strict=True)}
-    return notes(tune(predictions, truth, load_chain(), wells, GRID))
+    return notes(tune(predictions, gt, load_chain(), wells, GRID))
 
 
 def test_what_is_said_of_few_groups():
@@ -158,8 +158,8 @@ def test_what_is_said_of_few_groups():
 
 def test_images_that_are_voted_another_class_are_counted():
     images = [made_image(f'cort{place}', 0.9) for place in range(2)]
-    found, truth = images[0]
-    wrong = (replace(found, labels=np.full(len(found), 0)), truth)
+    found, gt = images[0]
+    wrong = (replace(found, labels=np.full(len(found), 0)), gt)
     predictions = PredictionSet((wrong[0], images[1][0]))
     told = notes(tune(predictions, {own.image_id: own for _, own in images}, load_chain(), None, GRID))
     assert any(note.startswith('1 of 2 images are voted another class') for note in told)

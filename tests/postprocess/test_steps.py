@@ -14,12 +14,12 @@ from sartorius.postprocess.steps import (
     DropFragments,
     FillHoles,
     GaussianSoftNMS,
-    GreatestArea,
     KeepLargestComponent,
-    LeastArea,
     LinearSoftNMS,
     MaskNMS,
     MaskThreshold,
+    MaxArea,
+    MinArea,
     RemoveOverlap,
     RescoreByMask,
     ScoreThreshold,
@@ -210,15 +210,15 @@ def test_broken_astrocytes_share_no_pixel_once_overlaps_are_removed():
 
 def test_greatest_area_counts_pixels_inside_the_image():
     predictions = cells((0, 0, 4, 4, 0.9, CORT), (-2, 0, 2, 4, 0.8, CORT), (70, 0, 80, 9, 0.7, ASTRO))
-    assert scores(GreatestArea(16)(predictions)) == [0.9, 0.8, 0.7]
-    assert scores(GreatestArea(15)(predictions)) == [0.8, 0.7]
-    assert scores(GreatestArea({'shsy5y': 0, 'astro': 0, 'cort': 20})(predictions)) == [0.9, 0.8, 0.7]
+    assert scores(MaxArea(16)(predictions)) == [0.9, 0.8, 0.7]
+    assert scores(MaxArea(15)(predictions)) == [0.8, 0.7]
+    assert scores(MaxArea({'shsy5y': 0, 'astro': 0, 'cort': 20})(predictions)) == [0.9, 0.8, 0.7]
 
 
 def test_least_area_counts_pixels_inside_the_image_and_drops_empty_cells_always():
     predictions = cells((0, 0, 4, 4, 0.9, CORT), (-2, 0, 2, 4, 0.8, CORT), (70, 0, 80, 9, 0.7, CORT))
-    assert scores(LeastArea(16)(predictions)) == [0.9]
-    assert scores(LeastArea(0)(predictions)) == [0.9, 0.8]
+    assert scores(MinArea(16)(predictions)) == [0.9]
+    assert scores(MinArea(0)(predictions)) == [0.9, 0.8]
 
 
 def test_mask_nms():
@@ -293,11 +293,11 @@ def test_unusable_cells():
         (lambda: ScoreThreshold('high'), "is 'high'; give a number"),
         (lambda: ScoreThreshold(True), 'give a number'),
         (lambda: ScoreThreshold({'shsy5y': 0.1, 'astro': 0.1, 'cort': -1}), 'thresholds, cort is -1'),
-        (lambda: LeastArea({'shsy5y': 75, 'astro': 150}), 'no value for cort'),
-        (lambda: LeastArea({'shsy5y': 75, 'astr': 150, 'cort': 75}), "'astr'; did you mean 'astro'"),
-        (lambda: LeastArea(-1), 'LeastArea areas is -1; it must be finite and not below 0'),
-        (lambda: GreatestArea(float('inf')), 'GreatestArea areas is inf'),
-        (lambda: DropFragments(1.5), 'DropFragments least_fractions is 1.5; it must lie between 0 and 1'),
+        (lambda: MinArea({'shsy5y': 75, 'astro': 150}), 'no value for cort'),
+        (lambda: MinArea({'shsy5y': 75, 'astr': 150, 'cort': 75}), "'astr'; did you mean 'astro'"),
+        (lambda: MinArea(-1), 'MinArea areas is -1; it must be finite and not below 0'),
+        (lambda: MaxArea(float('inf')), 'MaxArea areas is inf'),
+        (lambda: DropFragments(1.5), 'DropFragments min_fractions is 1.5; it must lie between 0 and 1'),
         (lambda: GaussianSoftNMS(0), 'GaussianSoftNMS sigmas is 0; it must lie above 0'),
         (lambda: GaussianSoftNMS({'shsy5y': 0.5, 'astro': 0, 'cort': 0.5}), 'GaussianSoftNMS sigmas is 0'),
     ],

@@ -8,9 +8,9 @@ import pytest
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, load_chain
-from sartorius.postprocess.search import SearchGrid, with_settings
 from sartorius.postprocess.steps import Step
-from sartorius.postprocess.tuner import tune
+from sartorius.postprocess.tuning.grid import SearchGrid, with_settings
+from sartorius.postprocess.tuning.tuner import tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -38,7 +38,7 @@ def made_image(image_id: str, label: int, true_scores, false_scores) -> tuple[Im
 
 
 def made_set(*images) -> tuple[PredictionSet, dict[str, ImageAnnotations]]:
-    return PredictionSet(tuple(image for image, _ in images)), {truth.image_id: truth for _, truth in images}
+    return PredictionSet(tuple(image for image, _ in images)), {gt.image_id: gt for _, gt in images}
 
 
 def cort_images(count: int):
@@ -47,10 +47,10 @@ def cort_images(count: int):
 
 
 def test_finds_the_gap_between_true_and_false_cells():
-    predictions, truth = made_set(*cort_images(4))
-    result = tune(predictions, truth, load_chain(), grid=GRID)
+    predictions, gt = made_set(*cort_images(4))
+    result = tune(predictions, gt, load_chain(), grid=GRID)
     # Only a threshold of .4 separates them. Squares of 100 px survive a least area of 0, 50 and 100; of these 0 and 50
-    # have good neighbours only, and are equally near to the middle between them. Other knobs stay as they are.
+    # have good neighbours only, and are equally near to the middle between them. Other parameters stay as they are.
     assert result.settings['cort'] == dict(score=0.4, area=0.0, mask=0.5, remaining=0.7)
     assert result.estimate('start').mean == pytest.approx(0.5)
     assert result.estimate('tuned').mean == pytest.approx(1.0)
@@ -63,32 +63,32 @@ def test_finds_the_mask_threshold_at_which_masks_are_right():
     """Squares of 10 px in the middle of a box of 20: .6 inside, .45 around them."""
     images = []
     for place in range(3):
-        predictions, truth = made_image(f'cort{place}', CORT, [0.9] * 4, [])
+        predictions, gt = made_image(f'cort{place}', CORT, [0.9] * 4, [])
         grown = predictions.boxes + np.array([-5, -5, 5, 5], dtype=np.float32) + 20
         soft = np.full((4, 20, 20), 0.45, dtype=np.float32)
         soft[:, 5:15, 5:15] = 0.6
-        apart = tuple(replace(crop, x=crop.x + 20, y=crop.y + 20) for crop in truth.crops)
-        images.append((replace(predictions, boxes=grown, soft_masks=soft), replace(truth, crops=apart)))
-    predictions, truth = made_set(*images)
+        apart = tuple(replace(crop, x=crop.x + 20, y=crop.y + 20) for crop in gt.crops)
+        images.append((replace(predictions, boxes=grown, soft_masks=soft), replace(gt, crops=apart)))
+    predictions, gt = made_set(*images)
     chain = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, dict(mask=0.4, area=0.0)))
     grid = SearchGrid({'mask': (0.3, 0.35, 0.4, 0.5, 0.55, 0.58, 0.65), 'score': (0.5,), 'area': (0.0,)})
-    result = tune(predictions, truth, chain, grid=grid)
+    result = tune(predictions, gt, chain, grid=grid)
     assert result.settings['cort']['mask'] == 0.55
     assert result.estimate('tuned').mean == pytest.approx(1.0)
     assert result.estimate('start').mean < 0.5
 
 
 def test_other_classes_keep_what_they_had():
-    predictions, truth = made_set(*cort_images(3))
-    result = tune(predictions, truth, load_chain(), grid=GRID)
+    predictions, gt = made_set(*cort_images(3))
+    result = tune(predictions, gt, load_chain(), grid=GRID)
     assert result.settings['astro'] == result.before['astro'] == dict(score=0.35, area=150, mask=0.5, remaining=0.7)
     assert list(result.tables) == list(result.choices) == ['cort']
     assert set(result.images['voted']) == {'cort'}
 
 
 def test_a_start_that_cannot_be_bettered_stays():
-    predictions, truth = made_set(*[made_image(f'shsy5y{place}', SHSY5Y, [0.9, 0.8], [0.05]) for place in range(3)])
-    result = tune(predictions, truth, load_chain(), grid=GRID)
+    predictions, gt = made_set(*[made_image(f'shsy5y{place}', SHSY5Y, [0.9, 0.8], [0.05]) for place in range(3)])
+    result = tune(predictions, gt, load_chain(), grid=GRID)
     assert result.settings == result.before
     assert result.images['tuned'].tolist() == result.images['start'].tolist()
 
@@ -97,8 +97,8 @@ def test_a_gain_within_its_error_is_not_taken():
     """One of two images gains .1 and more, the other nothing: their mean is no more than its standard error."""
     first = made_image('cort0', CORT, [0.9, 0.9, 0.9, 0.45], [])
     second = made_image('cort1', CORT, [0.9] * 4, [])
-    predictions, truth = made_set(first, second)
-    result = tune(predictions, truth, load_chain(), grid=GRID)
+    predictions, gt = made_set(first, second)
+    result = tune(predictions, gt, load_chain(), grid=GRID)
     choice = result.choices['cort']
     assert choice.gain == pytest.approx(choice.error) == pytest.approx(0.125)
     assert result.settings == result.before
@@ -108,9 +108,9 @@ def test_cross_validated_score_is_of_images_not_tuned_on():
     # Pairs of images that want opposite thresholds: the one without the other's group is scored with what suits it.
     low = [made_image(f'low{place}', CORT, [0.45] * 6, [0.15] * 6) for place in range(2)]
     high = [made_image(f'high{place}', CORT, [0.95] * 6, [0.62, 0.63] * 3) for place in range(2)]
-    predictions, truth = made_set(*low, *high)
+    predictions, gt = made_set(*low, *high)
     groups = {'low0': 'a', 'low1': 'b', 'high0': 'c', 'high1': 'd'}
-    alone = tune(predictions, truth, load_chain(), groups, GRID, folds=4)
+    alone = tune(predictions, gt, load_chain(), groups, GRID, folds=4)
     assert alone.estimate('cross_validated').mean < alone.estimate('tuned').mean
     assert set(alone.images['fold']) == {0, 1, 2, 3}
 
@@ -119,12 +119,12 @@ def test_images_of_a_group_are_scored_together():
     """Six of one well, alike: without groups each is scored with what the other five want."""
     odd = [made_image(f'odd{place}', CORT, [0.45] * 4, [0.35] * 3) for place in range(6)]
     plain = [made_image(f'plain{place}', CORT, [0.9] * 4, [0.45] * 4) for place in range(6)]
-    predictions, truth = made_set(*odd, *plain)
+    predictions, gt = made_set(*odd, *plain)
     wells = {**{f'odd{place}': 'well' for place in range(6)}, **{f'plain{place}': f'p{place}' for place in range(6)}}
-    grouped = tune(predictions, truth, load_chain(), wells, GRID)
+    grouped = tune(predictions, gt, load_chain(), wells, GRID)
     assert grouped.images.set_index('image_id').loc[[f'odd{place}' for place in range(6)], 'fold'].nunique() == 1
     assert len(grouped.fold_chains) == 5
-    ungrouped = tune(predictions, truth, load_chain(), None, GRID)
+    ungrouped = tune(predictions, gt, load_chain(), None, GRID)
     assert ungrouped.images['fold'].nunique() == 5
     assert ungrouped.images['group'].tolist() == ungrouped.images['image_id'].tolist()
 
@@ -132,10 +132,10 @@ def test_images_of_a_group_are_scored_together():
 def test_the_order_of_the_images_makes_no_difference():
     images = [made_image(f'cort{place}', CORT, [0.9, 0.2 + place / 20], [0.4, place / 12]) for place in range(9)]
     groups = {f'cort{place}': f'well{place // 2}' for place in range(9)}
-    predictions, truth = made_set(*images)
-    first = tune(predictions, truth, load_chain(), groups, GRID)
-    other, other_truth = made_set(*images[::-1])
-    second = tune(other, other_truth, load_chain(), dict(reversed(groups.items())), GRID)
+    predictions, gt = made_set(*images)
+    first = tune(predictions, gt, load_chain(), groups, GRID)
+    other, other_gt = made_set(*images[::-1])
+    second = tune(other, other_gt, load_chain(), dict(reversed(groups.items())), GRID)
     assert first.settings == second.settings
     assert first.fold_chains == second.fold_chains
     assert first.images.equals(second.images)
@@ -143,23 +143,23 @@ def test_the_order_of_the_images_makes_no_difference():
 
 
 def test_a_class_of_one_group_keeps_what_it_had():
-    predictions, truth = made_set(*cort_images(2))
-    result = tune(predictions, truth, load_chain(), {'cort0': 'well', 'cort1': 'well'}, GRID)
+    predictions, gt = made_set(*cort_images(2))
+    result = tune(predictions, gt, load_chain(), {'cort0': 'well', 'cort1': 'well'}, GRID)
     assert result.settings == result.before
     assert result.choices['cort'].gain == pytest.approx(0.5)
     assert result.images['cross_validated'].tolist() == result.images['start'].tolist()
 
 
 def test_images_without_annotations_do_not_count():
-    predictions, truth = made_set(*cort_images(4))
-    del truth['cort0']
-    assert tune(predictions, truth, load_chain(), grid=GRID).images['image_id'].tolist() == ['cort1', 'cort2', 'cort3']
+    predictions, gt = made_set(*cort_images(4))
+    del gt['cort0']
+    assert tune(predictions, gt, load_chain(), grid=GRID).images['image_id'].tolist() == ['cort1', 'cort2', 'cort3']
 
 
 def test_an_image_without_cells_scores_but_is_of_no_class():
-    _, truth = made_image('none', ASTRO, [0.9], [])
-    predictions, all_truth = made_set(*cort_images(3), (ImagePredictions.empty('none', SIZE), truth))
-    result = tune(predictions, all_truth, load_chain(), grid=GRID)
+    _, gt = made_image('none', ASTRO, [0.9], [])
+    predictions, all_gt = made_set(*cort_images(3), (ImagePredictions.empty('none', SIZE), gt))
+    result = tune(predictions, all_gt, load_chain(), grid=GRID)
     assert result.images['voted'].tolist() == ['cort', 'cort', 'cort', 'none']
     assert result.images['cell_type'].tolist() == ['cort', 'cort', 'cort', 'astro']
     assert result.estimate('tuned').mean == pytest.approx(0.75)
@@ -176,36 +176,36 @@ class KeepWeakest(Step):
 
 def test_a_chain_for_which_the_shortcut_does_not_hold_is_refused():
     steps = load_chain().steps
-    predictions, truth = made_set(*[made_image(f'cort{place}', CORT, [0.45] * 4, [0.12, 0.9]) for place in range(2)])
+    predictions, gt = made_set(*[made_image(f'cort{place}', CORT, [0.45] * 4, [0.12, 0.9]) for place in range(2)])
     grid = SearchGrid({'score': (0.1, 0.44, 0.445), 'area': (0.0,)})
     with pytest.raises(InputError, match='cannot be tuned'):
-        tune(predictions, truth, Chain((*steps[:-1], KeepWeakest(), steps[-1])), grid=grid)
+        tune(predictions, gt, Chain((*steps[:-1], KeepWeakest(), steps[-1])), grid=grid)
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda truth: truth.clear(), 'none of the 2 predicted images is among the 0 annotated ones'),
+        (lambda gt: gt.clear(), 'none of the 2 predicted images is among the 0 annotated ones'),
         (
-            lambda truth: truth.update(cort0=ImageAnnotations('cort0', (10, 20), (), np.zeros(0, dtype=np.int64))),
+            lambda gt: gt.update(cort0=ImageAnnotations('cort0', (10, 20), (), np.zeros(0, dtype=np.int64))),
             'image cort0 is 200x60 in the predictions and 20x10 in the annotations',
         ),
     ],
 )
 def test_annotations_that_do_not_fit(change, message):
-    predictions, truth = made_set(*cort_images(2))
-    change(truth)
+    predictions, gt = made_set(*cort_images(2))
+    change(gt)
     with pytest.raises(InputError, match=message):
-        tune(predictions, truth, load_chain(), grid=GRID)
+        tune(predictions, gt, load_chain(), grid=GRID)
 
 
 def test_too_few_folds():
-    predictions, truth = made_set(*cort_images(2))
+    predictions, gt = made_set(*cort_images(2))
     with pytest.raises(InputError, match='1 folds'):
-        tune(predictions, truth, load_chain(), grid=GRID, folds=1)
+        tune(predictions, gt, load_chain(), grid=GRID, folds=1)
 
 
 def test_a_knob_that_the_chain_lacks():
-    predictions, truth = made_set(*cort_images(2))
+    predictions, gt = made_set(*cort_images(2))
     with pytest.raises(InputError, match="no step for 'nms'"):
-        tune(predictions, truth, load_chain(), grid=SearchGrid({**GRID.axes, 'nms': (0.5,)}))
+        tune(predictions, gt, load_chain(), grid=SearchGrid({**GRID.axes, 'nms': (0.5,)}))

@@ -89,7 +89,7 @@ def test_damaged_records(source, message):
     ('file', 'other'),
     [
         ('work_dirs/mrcnn_r50_fold1/iter_8000.pth', 1),
-        ('work_dirs/roads/all/fold0/mrcnn_r50/iter_8000.pth', 0),
+        ('work_dirs/workflows/all/fold0/mrcnn_r50/iter_8000.pth', 0),
         (r'C:\work_dirs\mrcnn_r50_fold1\iter_8000.pth', 1),
         ('work_dirs/mrcnn_r50_fold2/iter_8000.pth', None),
         ('work_dirs/livecell/mrcnn_r50/fold1.pth', None),

@@ -35,7 +35,7 @@ def test_all_predictions_files_are_found_and_nothing_else(tmp_path):
 def test_files_of_the_same_images_are_fused_in_any_order_of_images(tmp_path):
     paths = [put(tmp_path / '1.npz', 'ab', age=5), put(tmp_path / '2.npz', 'ba', age=9)]
     plan = plan_fusion(tmp_path)
-    assert [one.path for one in plan.chosen] == paths and plan.left_out == ()
+    assert [one.path for one in plan.chosen] == paths and plan.dropped == ()
 
 
 def test_the_group_of_the_newest_file_is_taken_and_the_rest_explained(tmp_path):
@@ -47,7 +47,7 @@ def test_the_group_of_the_newest_file_is_taken_and_the_rest_explained(tmp_path):
     broken.write_bytes(old.read_bytes()[:-30])
     plan = plan_fusion(tmp_path)
     assert [one.path for one in plan.chosen] == chosen
-    reasons = dict(plan.left_out)
+    reasons = dict(plan.dropped)
     assert set(reasons) == {old, older, fused, broken}
     assert reasons[fused] == 'is the result of a fusion'
     assert reasons[old] == 'covers other images (1 of its 3 are among the 2 fused)'

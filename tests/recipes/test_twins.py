@@ -1,4 +1,4 @@
-"""Every recipe builds, and its CPU-size twin walks the road: trained, resumed, predicted with, fused."""
+"""Every recipe builds, and its CPU-size twin walks the workflow: trained, resumed, predicted with, fused."""
 
 import runpy
 import shutil
@@ -83,7 +83,7 @@ def what_it_is_about(config) -> dict:
         fills='FillMaskHoles' in steps,
         pastes='CellCopyPaste' in steps,
         cell_types=dataset.filter_cfg.get('cell_types'),
-        starts='starts_from' in config,
+        starts='init_from' in config,
         averages=any(hook.type == 'EMAHook' for hook in config.custom_hooks),
         accumulates=config.optim_wrapper.get('accumulative_counts', 1) > 1,
         boxes_only=config.get('boxes_only', False),
@@ -114,7 +114,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, tool: Callable[..., None]) ->
     """Training images of all three cell types in both of two folds, half of the masks hollow, and two test images."""
     folder = tmp_path_factory.mktemp('twins')
     made = ['--images', 18, '--test-images', 2, '--size', '176x130', '--defects', 'hollow=0.5']
-    tool('make_synthetic.py', '--out', folder / 'data', *made)
+    tool('data/make_synthetic.py', '--out', folder / 'data', *made)
     tool('prepare_sartorius.py', '--data-root', folder / 'data', '--out', folder / 'annotations', '--folds', 2)
     return folder
 
@@ -150,7 +150,7 @@ def trained(data: Path, tool: Callable[..., None]) -> Callable[[str], Path]:
         return folder
 
     def start(name: str) -> list[object]:
-        first = load_config(CONFIG_DIR / 'demo' / f'{name}.py').get('starts_from')
+        first = load_config(CONFIG_DIR / 'demo' / f'{name}.py').get('init_from')
         if first is None or Path(first.config).stem == EIGHT_TYPES:
             # The weights of any run will do for what is tested here.
             return [] if first is None else ['--load-from', checkpoints(work_dir('mrcnn_r18'))[-1]]

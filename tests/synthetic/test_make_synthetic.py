@@ -1,4 +1,4 @@
-"""The command line tools/make_synthetic.py."""
+"""The command line tools/data/make_synthetic.py."""
 
 import importlib.util
 import subprocess
@@ -11,14 +11,14 @@ from sartorius.synthetic import defects
 
 @pytest.fixture(scope='module')
 def tool(repo_root):
-    spec = importlib.util.spec_from_file_location('make_synthetic', repo_root / 'tools' / 'make_synthetic.py')
+    spec = importlib.util.spec_from_file_location('make_synthetic', repo_root / 'tools' / 'data/make_synthetic.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def run(repo_root, *arguments, cwd):
-    command = [sys.executable, str(repo_root / 'tools' / 'make_synthetic.py'), *map(str, arguments)]
+    command = [sys.executable, str(repo_root / 'tools' / 'data/make_synthetic.py'), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
 
 

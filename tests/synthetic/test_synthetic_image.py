@@ -11,7 +11,7 @@ from sartorius.synthetic import make_image
 from sartorius.synthetic.cell_types import FULL_SIZE, SPECS
 from sartorius.synthetic.image import _draw_count
 from sartorius.synthetic.rendering import ImageStyle, add_bodies
-from sartorius.synthetic.scene import LEAST_AREA, place_cells
+from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import draw_shapes
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -75,7 +75,7 @@ def test_density_multiplies_the_number_of_cells():
 def test_masks_are_tight_connected_and_inside(cell_type):
     for crop in make_image(cell_type, SMALL, np.random.default_rng(1), density=1.5).crops:
         assert isinstance(crop, MaskCrop)
-        assert crop.area >= LEAST_AREA
+        assert crop.area >= MIN_AREA
         assert crop.tight().window == crop.window == crop.clipped(SMALL).window
         assert ndimage.label(crop.mask)[1] == 1
         assert (ndimage.binary_fill_holes(crop.mask) == crop.mask).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sartorius.synthetic.cell_types import SPECS, Spread
-from sartorius.synthetic.scene import MOST_COVERAGE, place_cells
+from sartorius.synthetic.scene import MAX_COVERAGE, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, rasterise, round_shape
 from sartorius.utils.errors import InputError
 
@@ -89,7 +89,7 @@ def test_crowds_are_made_of_smaller_cells():
     size = (96, 128)
     cells = place_cells([square(30)] * 60, size, 0.5, 0.0, np.random.default_rng(0))
     assert len(cells) == 60
-    assert sum(cell.crop.area for cell in cells) <= 1.1 * MOST_COVERAGE * size[0] * size[1]
+    assert sum(cell.crop.area for cell in cells) <= 1.1 * MAX_COVERAGE * size[0] * size[1]
 
 
 def test_long_cells_that_fit_into_no_gap_round_up():

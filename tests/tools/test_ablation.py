@@ -1,4 +1,4 @@
-"""tools/ablation.py as a user types it."""
+"""tools/analysis/ablation.py as a user types it."""
 
 import numpy as np
 
@@ -29,8 +29,8 @@ def write_files(folder) -> None:
 
 def test_writes_every_row(run, tmp_path):
     write_files(tmp_path)
-    plain, other, truth, out = (str(tmp_path / name) for name in ('plain.npz', 'other.npz', 'train.csv', 'out'))
-    printed = run('tools/ablation.py', plain, '--others', other, '--annotations', truth, '--out', out)
+    plain, other, gt, out = (str(tmp_path / name) for name in ('plain.npz', 'other.npz', 'train.csv', 'out'))
+    printed = run('tools/analysis/ablation.py', plain, '--others', other, '--annotations', gt, '--out', out)
     for row in ('plain model', '+ score thresholds', '+ least areas', '+ mask NMS', '+ 1 more by consensus'):
         assert row in printed
     table = (tmp_path / 'out' / 'ablation.csv').read_text()
@@ -40,5 +40,7 @@ def test_writes_every_row(run, tmp_path):
 
 
 def test_a_missing_file_is_named(run, tmp_path):
-    printed = run('tools/ablation.py', str(tmp_path / 'no.npz'), '--annotations', str(tmp_path / 'no.json'), code=1)
+    printed = run(
+        'tools/analysis/ablation.py', str(tmp_path / 'no.npz'), '--annotations', str(tmp_path / 'no.json'), code=1
+    )
     assert 'no.json' in printed

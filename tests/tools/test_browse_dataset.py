@@ -1,4 +1,4 @@
-"""tools/browse_dataset.py as a user types it."""
+"""tools/analysis/browse_dataset.py as a user types it."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
     """Six synthetic images of 240x180 pixels and their prepared annotations."""
     folder = tmp_path_factory.mktemp('browse')
     for tool, *words in (
-        ('make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
+        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
          '0', '--size', '240x180', '--seed', '3'),
         ('prepare_sartorius.py', '--data-root', f'{folder}/data', '--out', f'{folder}/annotations', '--folds', '3'),
     ):  # fmt: skip
@@ -44,7 +44,7 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
 @pytest.fixture
 def browse(repo_root: Path, data: Path, tmp_path, monkeypatch, capsys) -> Tool:
     """Runs the command in an empty folder; CONFIG is the demo's."""
-    main = runpy.run_path(str(repo_root / 'tools/browse_dataset.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools/analysis/browse_dataset.py'))['main']
     monkeypatch.chdir(tmp_path)
     config = str(repo_root / 'configs/demo/mrcnn_r18.py')
 

@@ -1,4 +1,4 @@
-"""tools/clean_masks.py as a user runs it."""
+"""tools/data/clean_masks.py as a user runs it."""
 
 import csv
 import runpy
@@ -15,7 +15,7 @@ Run = Callable[..., str]
 def data(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     folder = tmp_path_factory.mktemp('clean') / 'data'
     run(
-        'tools/make_synthetic.py', '--out', str(folder), '--images', '4', '--test-images', '0',
+        'tools/data/make_synthetic.py', '--out', str(folder), '--images', '4', '--test-images', '0',
         '--unlabelled-images', '0', '--size', '256x192', '--defects', 'hollow=0.2', 'speck=0.1', 'duplicated=0.1',
         'wrong-class=0.1', 'convex-filled=0.2',
     )  # fmt: skip
@@ -24,7 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 
 def test_without_out_it_only_looks(run: Run, data: Path) -> None:
     before = sorted(data.rglob('*'))
-    printed = run('tools/clean_masks.py', str(data / 'train.csv'))
+    printed = run('tools/data/clean_masks.py', str(data / 'train.csv'))
     assert '| hollow' in printed
     assert '- rows changed: 0' in printed
     assert sorted(data.rglob('*')) == before
@@ -32,7 +32,7 @@ def test_without_out_it_only_looks(run: Run, data: Path) -> None:
 
 def test_cleaned_logged_prepared_and_put_back(run: Run, data: Path, tmp_path: Path) -> None:
     source, clean, log = data / 'train.csv', tmp_path / 'train.csv', tmp_path / 'train_edits.csv'
-    printed = run('tools/clean_masks.py', str(source), '--out', str(clean), '--mend', 'all')
+    printed = run('tools/data/clean_masks.py', str(source), '--out', str(clean), '--fix', 'all')
     with open(log, newline='') as file:
         edits = Counter(row['defect'] for row in csv.DictReader(file))
     with open(data / 'defects.csv', newline='') as file:
@@ -48,14 +48,14 @@ def test_cleaned_logged_prepared_and_put_back(run: Run, data: Path, tmp_path: Pa
         '--out', str(tmp_path / 'b'),
     )  # fmt: skip
     back = tmp_path / 'back.csv'
-    printed = run('tools/clean_masks.py', str(clean), '--undo', str(log), '--out', str(back))
+    printed = run('tools/data/clean_masks.py', str(clean), '--undo', str(log), '--out', str(back))
     assert back.read_bytes() == source.read_bytes()
     assert f'{edits.total():,} edits undone' in printed
 
 
 def test_the_default_mends_lose_no_cell_and_change_no_class(run: Run, data: Path, tmp_path: Path) -> None:
     run(
-        'tools/clean_masks.py',
+        'tools/data/clean_masks.py',
         str(data / 'train.csv'),
         '--out',
         str(tmp_path / 'c.csv'),
@@ -68,34 +68,34 @@ def test_the_default_mends_lose_no_cell_and_change_no_class(run: Run, data: Path
 
 def test_some_edits_are_put_back(run: Run, data: Path, tmp_path: Path) -> None:
     both, one, log = tmp_path / 'both.csv', tmp_path / 'one.csv', tmp_path / 'both_edits.csv'
-    run('tools/clean_masks.py', str(data / 'train.csv'), '--out', str(both), '--mend', 'hollow', 'double')
-    run('tools/clean_masks.py', str(data / 'train.csv'), '--out', str(one), '--mend', 'hollow')
+    run('tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(both), '--fix', 'hollow', 'double')
+    run('tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(one), '--fix', 'hollow')
     part = tmp_path / 'part.csv'
-    run('tools/clean_masks.py', str(both), '--undo', str(log), '--only', 'double', '--out', str(part))
+    run('tools/data/clean_masks.py', str(both), '--undo', str(log), '--only', 'double', '--out', str(part))
     assert part.read_bytes() == one.read_bytes()
     assert (tmp_path / 'part_edits.csv').read_text().count(',hollow,') == log.read_text().count(',hollow,')
 
 
 def test_the_report_shows_before_and_after(run: Run, data: Path, tmp_path: Path) -> None:
     run(
-        'tools/clean_masks.py', str(data / 'train.csv'), '--out', str(tmp_path / 'c.csv'),
+        'tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(tmp_path / 'c.csv'),
         '--report', str(tmp_path / 'page'),
     )  # fmt: skip
     page = (tmp_path / 'page' / 'index.html').read_text()
     assert 'hollow' in page
-    assert (tmp_path / 'page' / 'findings.csv').read_text().startswith('id,row,cell_type,defect,mended,')
+    assert (tmp_path / 'page' / 'findings.csv').read_text().startswith('id,row,cell_type,defect,fixed,')
 
 
 @pytest.mark.parametrize(
     ('words', 'code', 'message'),
     [
         (['--out', 'SOURCE'], 2, 'is the file that is read'),
-        (['--mend', 'hollow'], 2, '--mend: it needs --out'),
-        (['--out', 'OUT', '--mend', 'holow'], 1, "did you mean 'hollow'"),
+        (['--fix', 'hollow'], 2, '--fix: it needs --out'),
+        (['--out', 'OUT', '--fix', 'holow'], 1, "did you mean 'hollow'"),
         (['--only', 'hollow'], 2, '--only: it goes with --undo'),
         (['--undo', 'SOURCE'], 2, '--undo needs --out'),
         (['--undo', 'SOURCE', '--out', 'OUT'], 1, 'not a log of edits'),
-        (['--undo', 'SOURCE', '--out', 'OUT', '--mend', 'all'], 2, '--mend: --undo only puts edits back'),
+        (['--undo', 'SOURCE', '--out', 'OUT', '--fix', 'all'], 2, '--fix: --undo only puts edits back'),
         (['--areas', 'astro=40'], 2, 'write CLASS=LEAST:GREATEST'),
         (['--areas', 'astra=40:50'], 1, "did you mean 'astro'"),
         (['--images', 'OUT', '--report', 'OUT'], 2, 'is not a folder'),
@@ -105,7 +105,7 @@ def test_the_report_shows_before_and_after(run: Run, data: Path, tmp_path: Path)
 def test_mistakes_are_named(
     in_process, repo_root: Path, data: Path, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
-    clean_masks = in_process(runpy.run_path(str(repo_root / 'tools' / 'clean_masks.py'))['main'])
+    clean_masks = in_process(runpy.run_path(str(repo_root / 'tools' / 'data/clean_masks.py'))['main'])
     names = {'SOURCE': str(data / 'train.csv'), 'OUT': str(tmp_path / 'out.csv')}
     found, _, problems = clean_masks(str(data / 'train.csv'), *(names.get(word, word) for word in words))
     assert (found, message in problems) == (code, True)
@@ -118,7 +118,7 @@ def test_real_rows_come_back_to_the_byte(run: Run, real_data: Path, tmp_path: Pa
         if not (real_data / name).is_file():
             continue
         clean, back = tmp_path / 'clean.csv', tmp_path / 'back.csv'
-        run('tools/clean_masks.py', str(real_data / name), '--out', str(clean), '--mend', 'all')
+        run('tools/data/clean_masks.py', str(real_data / name), '--out', str(clean), '--fix', 'all')
         assert clean.read_bytes() != (real_data / name).read_bytes()
-        run('tools/clean_masks.py', str(clean), '--undo', str(tmp_path / 'clean_edits.csv'), '--out', str(back))
+        run('tools/data/clean_masks.py', str(clean), '--undo', str(tmp_path / 'clean_edits.csv'), '--out', str(back))
         assert back.read_bytes() == (real_data / name).read_bytes()

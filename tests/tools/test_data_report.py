@@ -1,4 +1,4 @@
-"""tools/data_report.py as a user types it."""
+"""tools/analysis/data_report.py as a user types it."""
 
 import csv
 import runpy
@@ -15,7 +15,7 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
     """Six synthetic images of 256x192 pixels with hollow and doubled cells, and their folds."""
     folder = tmp_path_factory.mktemp('data_report')
     for tool, *words in (
-        ('make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
+        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
          '0', '--size', '256x192', '--seed', '3', '--defects', 'hollow=0.15', 'duplicated=0.1'),
         ('prepare_sartorius.py', '--data-root', f'{folder}/data', '--out', f'{folder}/prepared', '--folds', '3'),
     ):  # fmt: skip
@@ -26,7 +26,7 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
 @pytest.fixture
 def report(repo_root: Path, tmp_path, monkeypatch, in_process) -> Tool:
     """Runs the command in an empty folder."""
-    main = runpy.run_path(str(repo_root / 'tools/data_report.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools/analysis/data_report.py'))['main']
     monkeypatch.chdir(tmp_path)
 
     return in_process(main)
@@ -47,7 +47,7 @@ def test_planted_defects_are_on_the_page(report: Tool, data: Path, tmp_path) -> 
         rows = {row['row'] for row in planted if row['defect'] == name}
         assert rows
         assert rows <= {row['row'] for row in found if row['defect'] == defect}
-    assert {row['mended'] for row in found} == {'False'}
+    assert {row['fixed'] for row in found} == {'False'}
     assert f'{len(found)} findings in 6 images' in said
     page = (tmp_path / 'new/page/index.html').read_text()
     # The images lie beside the CSV.

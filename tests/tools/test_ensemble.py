@@ -116,8 +116,8 @@ def test_files_named_badly_are_refused(tool, tmp_path):
     [
         (['--average-masks'], '--average-masks is for --method nms; wbf has its own way'),
         (['--method', 'soft-nms', '--iou', '0.5'], '--iou is not for the Gaussian soft-nms'),
-        (['--method', 'by-class', '--iou', '0.5'], '--iou is not for by-class'),
-        (['--method', 'by-class', '--weights', '1'], '--weights is not for by-class'),
+        (['--method', 'specialists', '--iou', '0.5'], '--iou is not for specialists'),
+        (['--method', 'specialists', '--weights', '1'], '--weights is not for specialists'),
         (['--config', 'x.py', '--method', 'nms'], '--method and --config: write it into x.py'),
         (['--config', 'x.py', '--across-classes'], '--across-classes and --config: write it into x.py'),
     ],

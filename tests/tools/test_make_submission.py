@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.reading import load_annotations
-from sartorius.annotations.submission import find_problems, read_cells
 from sartorius.evaluation.metric import score_images
 from sartorius.predictions.coco_results import area_average
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.submission.csv_format import find_problems, read_cells
 
 SIZE = (60, 80)
 SIZES = {'a': SIZE, 'b': SIZE}
@@ -127,9 +127,9 @@ def test_from_another_folder_as_a_process(repo_root, tmp_path):
 
 def test_real_masks_survive_the_grid_and_the_chain(submit, tmp_path, real_data):
     # Every real cell, predicted perfectly on a 28x28 grid: what is lost is lost by the grid and by settling overlaps.
-    truth = dict(list(load_annotations(real_data / 'train.csv').items())[:8])
+    gt = dict(list(load_annotations(real_data / 'train.csv').items())[:8])
     images = []
-    for image_id, cells in truth.items():
+    for image_id, cells in gt.items():
         boxes = np.array([crop.tight().window for crop in cells.crops], dtype=np.float32)
         masks = [area_average(crop, box, 28) for crop, box in zip(cells.crops, boxes, strict=True)]
         scores = np.full(len(cells), 0.9, dtype=np.float32)
@@ -137,6 +137,6 @@ def test_real_masks_survive_the_grid_and_the_chain(submit, tmp_path, real_data):
     save_predictions(tmp_path / 'perfect.npz', PredictionSet(tuple(images)))
     (tmp_path / 'all.py').write_text('postprocess = []\n')
     assert submit('perfect.npz', '--postprocess', 'all.py')[0] == 0
-    sizes = {image_id: cells.size for image_id, cells in truth.items()}
-    table = score_images(truth, read_cells(tmp_path / 'submission.csv', sizes))
+    sizes = {image_id: cells.size for image_id, cells in gt.items()}
+    table = score_images(gt, read_cells(tmp_path / 'submission.csv', sizes))
     assert table['score'].mean() > 0.9

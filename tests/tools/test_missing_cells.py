@@ -1,4 +1,4 @@
-"""tools/missing_cells.py as a user types it."""
+"""tools/analysis/missing_cells.py as a user types it."""
 
 import csv
 import runpy
@@ -10,7 +10,7 @@ import pytest
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.train_csv import read_train_csv
-from sartorius.evaluation.missing import Limits
+from sartorius.label_quality.missing import Limits
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -50,7 +50,7 @@ def held_back(fold: int) -> dict:
 @pytest.fixture
 def missing(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command on images, train.csv and the predictions of two models, a.npz and b.npz."""
-    main = runpy.run_path(str(repo_root / 'tools/missing_cells.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools/analysis/missing_cells.py'))['main']
     monkeypatch.chdir(tmp_path)
     lines = ['id,annotation,width,height,cell_type', 'three,,100,60,astro']
     for corner in range(2):  # rows of the images in turn, so that a row is not a place in an image
@@ -149,7 +149,7 @@ def test_post_processing_and_least_score_are_those_given(missing) -> None:
     Path('chain.py').write_text("postprocess = [dict(type='ScoreThreshold', thresholds=.93)]\n")
     assert missing('a.npz', 'b.npz', '--postprocess', 'chain.py')[0] == 0
     assert [row['score'] for row in rows('out/unlabelled.csv')] == ['0.495', '0.475']
-    assert missing('a.npz', 'b.npz', '--least-score', '.6')[0] == 0
+    assert missing('a.npz', 'b.npz', '--min-score', '.6')[0] == 0
     assert [row['score'] for row in rows('out/unlabelled.csv')] == ['0.93']
 
 
@@ -194,7 +194,7 @@ def test_models_that_learnt_from_the_images_are_refused(missing) -> None:
         (('a.npz', 'a.npz'), {}, 2, 'a.npz is named twice'),
         (('a.npz', '--iou', '1.5'), {}, 2, '--iou is 1.5'),
         (('a.npz', '--covered', 'nan'), {}, 2, '--covered is nan'),
-        (('a.npz', '--least-score', '-1'), {}, 2, '--least-score is -1'),
+        (('a.npz', '--min-score', '-1'), {}, 2, '--min-score is -1'),
         (('a.npz', '--max-pictures', '-1'), {}, 2, '--max-pictures is -1'),
         (('a.npz',), {'images': 'nowhere'}, 2, 'nowhere is not a folder'),
         (('a.npz',), {'images': '.'}, 1, 'image one is not in .'),

@@ -10,7 +10,7 @@ import torch
 
 from sartorius.utils.cli import run_tool
 from sartorius.utils.files import sha256_of
-from tests.results.conftest import image, model_source, put, truth_file  # noqa: F401
+from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa: F401
 
 NO_COMMERCE = 'The weights inherit these terms: no commercial use'
 
@@ -31,7 +31,7 @@ def record(origin: str = 'made images', weights: dict | None = None, **changes: 
 @pytest.fixture
 def card(repo_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
     """Runs the tool on a checkpoint with a record; gives back exit code, card and errors."""
-    main = runpy.run_path(str(repo_root / 'tools' / 'model_card.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools' / 'analysis/model_card.py'))['main']
     monkeypatch.chdir(tmp_path)
 
     def run(kept: dict | None, *arguments: str) -> tuple[int, str, str]:
@@ -84,7 +84,7 @@ def test_checkpoint_without_a_record_says_so(card):
     assert 'Nothing is recorded of its training' in text and 'Take them for bound' in text
 
 
-def test_scores_are_of_its_own_predictions(card, put, truth_file, tmp_path):  # noqa: F811
+def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noqa: F811
     torch.save({'meta': {'run': record()}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
     source = model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth'))
     put('own', [image('a', [0.9, 0.8]), image('b', [0.9])], source)
@@ -104,7 +104,7 @@ def test_scores_are_of_its_own_predictions(card, put, truth_file, tmp_path):  # 
         ({}, ['--predictions', 'own/predictions_val.npz'], 2, 'belong together'),
     ],
 )
-def test_other_predictions_are_refused(card, put, truth_file, tmp_path, changes, words, code, message):  # noqa: F811
+def test_other_predictions_are_refused(card, put, gt_file, tmp_path, changes, words, code, message):  # noqa: F811
     torch.save({'meta': {'run': record()}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
     source = {**model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth')), **changes}
     put('own', [image('a', [0.9, 0.8])], source)

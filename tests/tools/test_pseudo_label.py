@@ -1,4 +1,4 @@
-"""tools/pseudo_label.py: fold-safety, rounds, balance, and what it says of bad input."""
+"""tools/data/pseudo_label.py: fold-safety, rounds, balance, and what it says of bad input."""
 
 import json
 import runpy
@@ -18,7 +18,7 @@ from sartorius.utils.cli import run_tool
 
 SIZE = (40, 60)
 NINE = 'id,annotation,width,height,cell_type,plate_time,sample_date,sample_id,elapsed_timedelta'
-EVERYTHING = 'pseudo_labels = dict(cell_scores=0, most_unsure=1, least_mean_scores=0, least_votes=0, least_cells=1)\n'
+EVERYTHING = 'pseudo_labels = dict(cell_scores=0, max_unsure=1, min_mean_scores=0, min_votes=0, min_cells=1)\n'
 POSTPROCESS = "postprocess = [dict(type='VoteClass'), dict(type='ScoreThreshold', thresholds=.2)]\n"
 
 
@@ -46,7 +46,7 @@ def origin(fold: int | None, val: tuple[int, int] | None = None) -> dict:
 @pytest.fixture
 def label(repo_root, tmp_path, monkeypatch, capsys):
     """Runs the command in a folder with rules that believe everything; gives exit code, output and errors."""
-    main = runpy.run_path(str(repo_root / 'tools' / 'pseudo_label.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools' / 'data/pseudo_label.py'))['main']
     monkeypatch.chdir(tmp_path)
     Path('believe.py').write_text(EVERYTHING)
     Path('chain.py').write_text(POSTPROCESS)
@@ -192,7 +192,7 @@ def test_rows_summary_and_balance_by_hand(label):
         '| cort | 2 (66.7%) | 4 (66.7%) | 2 (66.7%) | 6 (75.0%) |',
     ]
     assert '## Fold 3: 0.npz' in output
-    assert 'Rules (shsy5y/astro/cort): cell_scores 0; most_unsure 1; ' in output
+    assert 'Rules (shsy5y/astro/cort): cell_scores 0; max_unsure 1; ' in output
     assert '{"type": "ScoreThreshold", "thresholds": 0.2}' in output
     assert 'python tools/prepare_sartorius.py --csv out.csv --out FOLDER' in output
 
@@ -239,7 +239,7 @@ def test_says_why_no_image_is_used(label):
     assert '**No image is used**: the rules let no image of astro pass' in output
     assert len(read_train_csv('out.csv').fold_images) == 0
     assert 'the balance allows none' in label('0.npz', '--balance', '.1')[1]
-    Path('strict.py').write_text(EVERYTHING.replace('least_cells=1', 'least_cells=3'))
+    Path('strict.py').write_text(EVERYTHING.replace('min_cells=1', 'min_cells=3'))
     assert '**No image is used**: the rules let none pass' in label('0.npz', rules='strict.py')[1]
 
 

@@ -1,4 +1,4 @@
-"""tools/report.py as a user types it."""
+"""tools/analysis/report.py as a user types it."""
 
 import runpy
 
@@ -23,12 +23,12 @@ def report(repo_root, tmp_path, monkeypatch, in_process):
         'one', SIZE, box, np.array([0.9], np.float32), np.array([2]), np.ones((1, 8, 8), np.float32)
     )
     save_predictions(tmp_path / 'predictions.npz', PredictionSet((cells,), source={'config': 'small.py'}))
-    truth = ImageAnnotations('one', SIZE, (MaskCrop(np.ones((20, 20), bool), 5, 5),), np.array([2]))
-    write_train_csv(tmp_path / 'train.csv', [TrainImage(truth, 'cort')])
+    gt = ImageAnnotations('one', SIZE, (MaskCrop(np.ones((20, 20), bool), 5, 5),), np.array([2]))
+    write_train_csv(tmp_path / 'train.csv', [TrainImage(gt, 'cort')])
     (tmp_path / 'images').mkdir()
     cv2.imwrite(str(tmp_path / 'images/one.png'), np.full(SIZE, 99, np.uint8))
 
-    main = runpy.run_path(str(repo_root / 'tools/report.py'))['main']
+    main = runpy.run_path(str(repo_root / 'tools/analysis/report.py'))['main']
     monkeypatch.chdir(tmp_path)
 
     return in_process(main)

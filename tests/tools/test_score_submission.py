@@ -126,10 +126,10 @@ def test_bad_input_gets_one_sentence_and_no_file(score, tmp_path, submission, an
 
 
 def test_real_annotations_of_all_columns(score, real_data):
-    truth = load_annotations(real_data / 'train_all_columns_sample.csv')
-    [image_id] = truth
+    gt = load_annotations(real_data / 'train_all_columns_sample.csv')
+    [image_id] = gt
     result = score(f'id,predicted\n{image_id},\n', str(real_data / 'train_all_columns_sample.csv'))
-    assert result.stdout.splitlines()[1].split()[:5] == ['all', '1', str(len(truth[image_id])), '0', '0.0000']
+    assert result.stdout.splitlines()[1].split()[:5] == ['all', '1', str(len(gt[image_id])), '0', '0.0000']
 
 
 def test_the_command_itself(repo_root, tmp_path):

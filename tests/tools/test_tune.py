@@ -10,7 +10,7 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, write_train_csv
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import load_chain
-from sartorius.postprocess.search import settings_of
+from sartorius.postprocess.tuning.grid import settings_of
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 

@@ -11,21 +11,21 @@ import pandas as pd
 import pytest
 
 from sartorius.annotations.folds import assign_folds
-from sartorius.labels import Rules, clean, read_label_table
-from sartorius.masks import kaggle_rle
-from sartorius.masks.crop import MaskCrop
-from sartorius.utils.errors import InputError
-from sartorius.visualization.charts import Group, bin_shares, histogram_chart, log_ticks, point_chart, spaced_ticks
-from sartorius.visualization.data_defects import clearest
-from sartorius.visualization.data_folds import fold_balance
-from sartorius.visualization.data_report import write_data_report
-from sartorius.visualization.data_statistics import (
+from sartorius.label_quality import Rules, clean, read_label_table
+from sartorius.label_quality.fold_balance import fold_balance
+from sartorius.label_quality.statistics import (
     image_files,
     length_over_width,
     measure,
     outliers,
     solidity,
 )
+from sartorius.masks import kaggle_rle
+from sartorius.masks.crop import MaskCrop
+from sartorius.utils.errors import InputError
+from sartorius.visualization.charts import Group, bin_shares, histogram_chart, log_ticks, point_chart, spaced_ticks
+from sartorius.visualization.data_defects import clearest
+from sartorius.visualization.data_report import write_data_report
 
 from .html_page import Page, check
 
@@ -54,15 +54,15 @@ def write_csv(path: Path, cells: Sequence[Cell], **columns: Sequence[str]) -> Pa
     return path
 
 
-def statistics(path: Path, mend: Sequence[str] = ()):
+def statistics(path: Path, fix: Sequence[str] = ()):
     table = read_label_table(path)
-    cleaning = clean(table.images, mend)
+    cleaning = clean(table.images, fix)
     return table, cleaning, measure(table, cleaning, {})
 
 
-def report(out: Path, path: Path, mend: Sequence[str] = (), **options: object) -> Page:
+def report(out: Path, path: Path, fix: Sequence[str] = (), **options: object) -> Page:
     table = read_label_table(path)
-    return check(write_data_report(out, table, clean(table.images, mend), Rules(), **options))
+    return check(write_data_report(out, table, clean(table.images, fix), Rules(), **options))
 
 
 def hollow(x: int, y: int) -> MaskCrop:
@@ -205,16 +205,16 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / 'out/findings.csv').read_text().splitlines()))
     assert [row['defect'] for row in rows] == ['hollow', 'hollow']
     assert rows[0] == {
-        'id': '<b>0', 'row': '6', 'cell_type': 'cort', 'defect': 'hollow', 'mended': 'False', 'area_before': '128',
+        'id': '<b>0', 'row': '6', 'cell_type': 'cort', 'defect': 'hollow', 'fixed': 'False', 'area_before': '128',
         'area_after': '144', 'iou': f'{128 / 144:.4f}', 'remark': '16 px in holes',
     }  # fmt: skip
 
 
 def test_mends_are_told_and_the_images_are_shown_as_they_were(tmp_path: Path) -> None:
     path = write_csv(tmp_path / 'train.csv', [('a', hollow(5, 5), 'cort'), ('a', hollow(5, 5), 'cort')])
-    page = report(tmp_path / 'out', path, mend=('hollow', 'double'), images=None)
+    page = report(tmp_path / 'out', path, fix=('hollow', 'double'), images=None)
     assert 'Cells 2 2.0 an image' in page.text
-    assert 'Mended 3 of the findings' in page.text
+    assert 'Fixed 3 of the findings' in page.text
     assert 'Annotated twice as a whole, or nearly so: a (1 doubles in 2 cells).' in page.text
     # Without the image there is none to see, and the row that goes leaves nothing but the other cell.
     assert 'image around row 1' not in page.values('aria-label')

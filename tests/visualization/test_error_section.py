@@ -37,7 +37,7 @@ def annotated(image_id: str, label: int, *corners: tuple[int, int]) -> ImageAnno
     return ImageAnnotations(image_id, SIZE, crops, np.full(len(crops), label))
 
 
-TRUTH = {
+GT = {
     'a': annotated('a', 0, (10, 10), (40, 40), (70, 70)),
     'b': annotated('b', 2, (5, 5), (60, 60)),
 }
@@ -58,7 +58,7 @@ def report() -> Report:
         )
         for image_id, (label, places) in corners.items()
     ]
-    return gather(PredictionSet(tuple(images)), CHAIN, TRUTH)
+    return gather(PredictionSet(tuple(images)), CHAIN, GT)
 
 
 def picture(image_id: str, seen: list[str]) -> np.ndarray:
@@ -109,9 +109,9 @@ def test_costliest_of_each_kind_and_type(report) -> None:
 
 def test_the_larger_loss_is_shown() -> None:
     # One spurious cell beside one true, and one beside two.
-    truth = {'many': annotated('many', 1, (10, 10), (40, 40)), 'few': annotated('few', 1, (10, 10))}
-    found = {name: [*cells.crops, square(100, 50)] for name, cells in truth.items()}
-    worst = costliest(analyse_errors(truth, found))
+    gt = {'many': annotated('many', 1, (10, 10), (40, 40)), 'few': annotated('few', 1, (10, 10))}
+    found = {name: [*cells.crops, square(100, 50)] for name, cells in gt.items()}
+    worst = costliest(analyse_errors(gt, found))
     assert worst[['image_id', 'category']].to_numpy().tolist() == [['few', 'spurious']]
 
 
@@ -166,12 +166,12 @@ def test_view_around_cells(crops, view) -> None:
 def test_main_error_of_each_image(report) -> None:
     texts = main_errors(report.errors)
     assert [re.sub('<[^>]*>', '', texts[name]) for name in 'ab'] == ['missed 0.500', 'missed 0.500']
-    perfect = analyse_errors({'a': TRUTH['a']}, {'a': TRUTH['a'].crops})
+    perfect = analyse_errors({'a': GT['a']}, {'a': GT['a'].crops})
     assert main_errors(perfect) == {'a': ''}
 
 
 def test_without_errors_nothing_is_shown_as_one() -> None:
-    errors = analyse_errors({'a': TRUTH['a']}, {'a': TRUTH['a'].crops})
+    errors = analyse_errors({'a': GT['a']}, {'a': GT['a'].crops})
     assert costliest(errors).empty
 
 
@@ -181,8 +181,8 @@ def test_a_card_tells_the_kind_of_error() -> None:
         np.zeros(SIZE, np.uint8),
         [square(0, 0)],
         [square(0, 0), square(40, 25)],
-        truth_errors=['poor outline', 'missed'],
-        found_errors=['poor outline'],
+        gt_errors=['poor outline', 'missed'],
+        pred_errors=['poor outline'],
     )
     text = card(example, 0, CLASSES)
     assert 'data-view="errors"' in text

@@ -8,9 +8,9 @@ from sartorius.utils.errors import InputError
 from sartorius.visualization.overlay import (
     EXTRA_COLOR,
     GUTTER,
-    HIT_COLOR,
     MISSED_COLOR,
     TITLE_HEIGHT,
+    TP_COLOR,
     compare,
     draw_cells,
     side_by_side,
@@ -91,10 +91,10 @@ def test_compare_shows_hits_missed_and_extra_cells() -> None:
     first = panel[TITLE_HEIGHT:, :30]
     last = panel[TITLE_HEIGHT:, -30:]
     assert (first == 90).all()
-    assert [tuple(last[2, x].tolist()) for x in (2, 12, 22)] == [HIT_COLOR, MISSED_COLOR, EXTRA_COLOR]
+    assert [tuple(last[2, x].tolist()) for x in (2, 12, 22)] == [TP_COLOR, MISSED_COLOR, EXTRA_COLOR]
     # Truth shows the first two cells, the prediction the first and the third.
-    truth, found = panel[TITLE_HEIGHT:, 38:68], panel[TITLE_HEIGHT:, 76:106]
-    assert [(truth[2, x] != 90).any() for x in (2, 12, 22)] == [True, True, False]
+    gt, found = panel[TITLE_HEIGHT:, 38:68], panel[TITLE_HEIGHT:, 76:106]
+    assert [(gt[2, x] != 90).any() for x in (2, 12, 22)] == [True, True, False]
     assert [(found[2, x] != 90).any() for x in (2, 12, 22)] == [True, False, True]
 
 

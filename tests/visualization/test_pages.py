@@ -58,7 +58,7 @@ def predictions() -> PredictionSet:
 
 
 @pytest.fixture
-def truth() -> dict[str, ImageAnnotations]:
+def gt() -> dict[str, ImageAnnotations]:
     cells = {'a': (0, [(0, 0), (20, 0)]), 'b': (1, [(0, 0), (20, 20)]), 'c': (2, [(5, 5)]), 'd': (2, [(1, 1)])}
     return {
         name: ImageAnnotations(name, SIZE, tuple(square(*corner) for corner in corners), np.full(len(corners), label))
@@ -76,8 +76,8 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_report_with_truth(tmp_path, predictions, truth, images) -> None:
-    page = check(write_report(tmp_path / 'out', predictions, images, CHAIN, truth, {'images': 'x/<y>'}))
+def test_report_with_truth(tmp_path, predictions, gt, images) -> None:
+    page = check(write_report(tmp_path / 'out', predictions, images, CHAIN, gt, {'images': 'x/<y>'}))
     # a scores 1; b hits one of three cells that are annotated or found, at every threshold; c scores 0.
     assert 'Score (mAP) 0.444' in page.text
     assert '4 cells in 3 images' in page.text
@@ -94,8 +94,8 @@ def test_report_with_truth(tmp_path, predictions, truth, images) -> None:
     assert len([tag for tag, _ in page.elements if tag == 'figure']) == 3
 
 
-def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, truth, images) -> None:
-    text = write_report(tmp_path, predictions, images, CHAIN, truth).read_text()
+def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, gt, images) -> None:
+    text = write_report(tmp_path, predictions, images, CHAIN, gt).read_text()
     scores = re.findall(r'data-value="([\d.]+)">\d\.\d+<span class="meter">', text)
     assert [float(score) for score in scores] == pytest.approx([0, 1 / 3, 1])
     assert Page(text).values('aria-sort') == ['ascending']
@@ -108,11 +108,11 @@ def test_report_without_truth(tmp_path, predictions, images) -> None:
     assert set(page.values('data-view')) == {'image', 'found'}
 
 
-def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, truth, images) -> None:
-    page = check(write_report(tmp_path, predictions, images, CHAIN, truth, max_images=2))
+def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, gt, images) -> None:
+    page = check(write_report(tmp_path, predictions, images, CHAIN, gt, max_images=2))
     assert len(page.with_class('card')) == 2
     assert len(page.with_class('id')) == 3
-    page = check(write_report(tmp_path, predictions, images, CHAIN, truth, max_images=0))
+    page = check(write_report(tmp_path, predictions, images, CHAIN, gt, max_images=0))
     assert len(page.with_class('card')) == 0
     assert 'figure' not in {tag for tag, _ in page.elements}
 
@@ -130,12 +130,12 @@ def test_an_image_of_another_size_is_refused(tmp_path, predictions, images) -> N
         write_report(tmp_path, predictions, images, CHAIN)
 
 
-def test_annotations_of_other_images_are_refused(predictions, truth) -> None:
+def test_annotations_of_other_images_are_refused(predictions, gt) -> None:
     with pytest.raises(InputError, match="cells were found in image 'b'"):
-        gather(predictions, CHAIN, {'a': truth['a'], 'c': truth['c']})
+        gather(predictions, CHAIN, {'a': gt['a'], 'c': gt['c']})
     other = ImageAnnotations('b', (50, 60), (), np.zeros(0, dtype=np.int64))
     with pytest.raises(InputError, match='image b: 60x40 px in the predictions, 60x50 px in the annotations'):
-        gather(predictions, CHAIN, {**truth, 'b': other})
+        gather(predictions, CHAIN, {**gt, 'b': other})
 
 
 def test_errors_without_truth_are_refused(tmp_path, predictions, images) -> None:
@@ -148,8 +148,8 @@ def test_predictions_without_images_are_refused(predictions) -> None:
         gather(PredictionSet(()), CHAIN)
 
 
-def test_images_are_chosen_from_every_type_low_typical_and_high(predictions, truth) -> None:
-    table = gather(predictions, CHAIN, truth).table
+def test_images_are_chosen_from_every_type_low_typical_and_high(predictions, gt) -> None:
+    table = gather(predictions, CHAIN, gt).table
     rows = [
         table.iloc[[0]].assign(image_id=f'{kind}{n}', cell_type=kind, score=n / 10)
         for kind in CLASSES

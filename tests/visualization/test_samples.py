@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from sartorius.images.display import stretch_limits, stretched
 from sartorius.masks.crop import MaskCrop
-from sartorius.visualization.images import stretch_limits, stretched
 from sartorius.visualization.overlay import CELL_COLORS, TITLE_HEIGHT
 from sartorius.visualization.samples import Row, Sample, draw_sample, sample_page
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.bootstrap import Estimate
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, load_chain
-from sartorius.postprocess.estimates import Estimate
-from sartorius.postprocess.search import SearchGrid
-from sartorius.postprocess.step_gains import StepGain
 from sartorius.postprocess.steps import MaskNMS
-from sartorius.postprocess.tuner import TuningResult, tune
+from sartorius.postprocess.tuning.grid import SearchGrid
+from sartorius.postprocess.tuning.step_gains import StepGain
+from sartorius.postprocess.tuning.tuner import TuningResult, tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.visualization.step_plot import plot_steps
 from sartorius.visualization.threshold_plot import CLASS_COLOURS, plot_thresholds
@@ -29,7 +29,7 @@ def pixels_of(path, colour: str) -> int:
 
 def tuned(names: list[str], chain: Chain, grid: SearchGrid) -> TuningResult:
     """Three images of each class; without cells for the class 'none'."""
-    images, truth = [], {}
+    images, gt = [], {}
     for label, name in enumerate(['shsy5y', 'astro', 'cort']):
         for place in range(3 if name in names else 0):
             left = 14 * np.arange(4)
@@ -39,11 +39,11 @@ def tuned(names: list[str], chain: Chain, grid: SearchGrid) -> TuningResult:
             own = f'{name}{place}'
             images.append(ImagePredictions(own, SIZE, boxes, scores, labels, np.ones((4, 8, 8), np.float32)))
             cells = tuple(MaskCrop(np.ones((10, 10), dtype=bool), int(x), 0) for x in left[:2])
-            truth[own] = ImageAnnotations(own, SIZE, cells, labels[:2])
+            gt[own] = ImageAnnotations(own, SIZE, cells, labels[:2])
     if not names:
         images.append(ImagePredictions.empty('none', SIZE))
-        truth['none'] = ImageAnnotations('none', SIZE, (), np.zeros(0, dtype=np.int64))
-    return tune(PredictionSet(tuple(images)), truth, chain, grid=grid)
+        gt['none'] = ImageAnnotations('none', SIZE, (), np.zeros(0, dtype=np.int64))
+    return tune(PredictionSet(tuple(images)), gt, chain, grid=grid)
 
 
 AXES = {'mask': (0.4, 0.5, 0.6), 'score': (0.1, 0.25, 0.4, 0.6), 'area': (0.0, 50.0, 150.0)}
@@ -67,7 +67,7 @@ def test_a_panel_for_each_threshold(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('added', 'left_out', 'colours'),
+    ('added', 'dropped', 'colours'),
     [
         (Estimate(0.1, 0.05, 0.2), Estimate(0.1, 0.05, 0.2), {GREEN}),
         (Estimate(-0.1, -0.2, -0.05), Estimate(-0.1, -0.2, -0.05), {RED}),
@@ -75,10 +75,10 @@ def test_a_panel_for_each_threshold(tmp_path):
         (Estimate(0.1, -0.05, 0.2), Estimate(0.0, 0.0, 0.0), set()),  # may be chance
     ],
 )
-def test_steps_are_coloured_by_what_is_beyond_doubt(tmp_path, added, left_out, colours):
+def test_steps_are_coloured_by_what_is_beyond_doubt(tmp_path, added, dropped, colours):
     gains = [
         StepGain('plain model', Estimate(0.3, 0.2, 0.4)),
-        StepGain('Own', Estimate(0.4, 0.3, 0.5), added, left_out),
+        StepGain('Own', Estimate(0.4, 0.3, 0.5), added, dropped),
     ]
     plot_steps(tmp_path / 'steps.png', gains)
     assert {colour for colour in (GREEN, RED) if pixels_of(tmp_path / 'steps.png', colour) > 20} == colours

@@ -6,13 +6,13 @@ _base_ = ['./sartorius.py']
 data_root = 'work_dirs/demo/data'
 annotations = 'work_dirs/demo/annotations'
 
-show_steps = [
+augment_transforms = [
     dict(type='RandomTile', tile_size=(96, 96), scale_range=(1.6, 2.5), stride=None),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
 ]
-train_pipeline = [*_base_.load_steps, *_base_.mend_steps, *show_steps, *_base_.pack_steps]
-test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale_factor=2.0), *_base_.pack_steps]
+train_pipeline = [*_base_.load_transforms, *_base_.clean_transforms, *augment_transforms, *_base_.pack_transforms]
+test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale_factor=2.0), *_base_.pack_transforms]
 train_dataloader = dict(
     batch_size=4,
     dataset=dict(

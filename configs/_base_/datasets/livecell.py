@@ -1,5 +1,5 @@
 # LIVECell: images of the competition's size, eight cell lines, official splits without folds
-# (tools/prepare_livecell.py). Some images hold about 3,000 cells.
+# (tools/data/prepare_livecell.py). Some images hold about 3,000 cells.
 _base_ = ['./sartorius.py']
 
 data_root = '{{$LIVECELL_DATA:data/livecell}}'

@@ -4,9 +4,9 @@ data_root = '{{$SARTORIUS_DATA:data/sartorius}}'
 annotations = '{{$SARTORIUS_ANNOTATIONS:work_dirs/data/sartorius}}'
 
 # In parts, so that a recipe can change one of them.
-load_steps = [dict(type='LoadCellImage'), dict(type='LoadCellAnnotations')]
-mend_steps = [dict(type='FillMaskHoles')]
-show_steps = [
+load_transforms = [dict(type='LoadCellImage'), dict(type='LoadCellAnnotations')]
+clean_transforms = [dict(type='FillMaskHoles')]
+augment_transforms = [
     # Multi-scale by the short edge (520 px); the long edge follows.
     dict(type='RandomChoiceResize', scales=[(2000, edge) for edge in range(640, 1105, 64)], keep_ratio=True),
     dict(type='RandomQuarterTurn'),
@@ -14,19 +14,21 @@ show_steps = [
     dict(type='RandomCellCrop', crop_size=(768, 768)),
 ]
 # No 'flip' among the keys: MMDetection's Cascade heads crash on it.
-pack_steps = [dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+pack_transforms = [
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+]
 
-train_pipeline = [*load_steps, *mend_steps, *show_steps, *pack_steps]
-test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale=(2000, 1040), keep_ratio=True), *pack_steps]
+train_pipeline = [*load_transforms, *clean_transforms, *augment_transforms, *pack_transforms]
+test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale=(2000, 1040), keep_ratio=True), *pack_transforms]
 
 train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
     worker_init_fn=dict(type='leave_interrupts_to_the_main_process'),
-    sampler=dict(type='DrawSampler'),
+    sampler=dict(type='ResumableSampler'),
     dataset=dict(
-        type='SeededDraws',
+        type='SeededDataset',
         dataset=dict(
             type='SartoriusDataset',
             data_root=data_root,

@@ -13,7 +13,7 @@ from sartorius.datasets.transforms.cells import cropped_masks_of
 class FillMaskHoles(BaseTransform):
     """Fills what each cell's mask encloses; boxes stay as they are.
 
-    Modified keys: ``gt_masks``. See :func:`sartorius.masks.holes.fill_holes`.
+    Modified keys: ``gt_masks``. See :func:`sartorius.masks.pieces.fill_holes`.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

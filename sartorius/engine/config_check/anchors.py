@@ -14,8 +14,8 @@ from sartorius.engine.config_check.report import OK, WARNING, Report
 
 TOPIC = 'anchors'
 # Below this share of fitting anchors the RPN does not learn to propose some of the cells.
-LEAST_RECALL = 0.95
-LEAST_RECALL_OF_A_CLASS = 0.9
+MIN_RECALL = 0.95
+MIN_CLASS_RECALL = 0.9
 FITTING_IOU = 0.5
 
 
@@ -53,13 +53,13 @@ def check_anchors(config: Config, split: SplitBoxes, report: Report) -> None:
     low_classes = [
         f'{name} {_percent(fitting[split.labels == label])}'
         for label, name in enumerate(split.classes)
-        if (split.labels == label).any() and fitting[split.labels == label].mean() < LEAST_RECALL_OF_A_CLASS
+        if (split.labels == label).any() and fitting[split.labels == label].mean() < MIN_CLASS_RECALL
     ]
-    if fitting.mean() >= LEAST_RECALL and not low_classes:
+    if fitting.mean() >= MIN_RECALL and not low_classes:
         report.add(OK, TOPIC, message)
         return
     of_classes = f'; low at the {worst}: {", ".join(low_classes)}' if low_classes else ''
-    report.add(WARNING, TOPIC, f'{message}{of_classes}; {_mend(boxes[~fitting], generator)}')
+    report.add(WARNING, TOPIC, f'{message}{of_classes}; {_fix(boxes[~fitting], generator)}')
 
 
 def find_anchor_head(model: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
@@ -128,7 +128,7 @@ def _shapes(generator: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.fl
             yield anchor, np.asarray(stride, dtype=np.float64)
 
 
-def _mend(missed: NDArray[np.float64], generator: Any) -> str:
+def _fix(missed: NDArray[np.float64], generator: Any) -> str:
     """What to change for boxes that no anchor fits."""
     shapes = np.concatenate([anchors.double().numpy() for anchors in generator.base_anchors])
     anchors = np.sqrt((shapes[:, 2:] - shapes[:, :2]).prod(axis=1))

@@ -78,7 +78,7 @@ def innermost(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     return dataset
 
 
-def most_in_window(boxes: NDArray[np.float64], size: Size, window: tuple[float, float]) -> int:
+def max_in_window(boxes: NDArray[np.float64], size: Size, window: tuple[float, float]) -> int:
     """Greatest number of cells whose centre a window of an image may hold.
 
     Windows are tried at steps of an eighth of their size, so that one in between may hold a few more.

@@ -45,19 +45,19 @@ def check_weights(config: Config, name: str, fold: int | None, report: Report) -
     """Looks whether the weights that training starts from are there; nothing is downloaded.
 
     Args:
-        config: The whole config; ``starts_from`` goes before ``load_from``, as in training.
+        config: The whole config; ``init_from`` goes before ``load_from``, as in training.
         name: What messages call the config.
         fold: Fold of this run; the config's if None.
         report: Gets the findings.
     """
     sources = [(path, source) for path, source in _pretrained(config.model, 'model') if source]
-    if config.get('starts_from'):
+    if config.get('init_from'):
         try:
             checkpoint = first_run_checkpoint(config, name, fold)
         except InputError as error:
             report.add(ERROR, TOPIC, str(error))
         else:
-            sources.insert(0, ('starts_from', str(checkpoint)))
+            sources.insert(0, ('init_from', str(checkpoint)))
     elif config.get('load_from'):
         sources.insert(0, ('load_from', config.load_from))
     for path, source in sources:

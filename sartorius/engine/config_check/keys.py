@@ -16,7 +16,7 @@ from sartorius.engine.config_check.vocabulary import (
     targets_of,
     words_behind,
 )
-from sartorius.engine.views import TILE_KEYS
+from sartorius.engine.inference_mode import TILE_KEYS
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.errors import InputError
 
@@ -30,7 +30,7 @@ FIXED_KEYS: dict[str, frozenset[str]] = {
     'auto_scale_lr': frozenset({'base_batch_size', 'enable'}),
     'custom_imports': frozenset({'imports', 'allow_failed_imports'}),
     'metainfo': frozenset({'classes', 'palette', 'dataset_type', 'task_name'}),
-    'starts_from': frozenset({'config', 'same_fold'}),
+    'init_from': frozenset({'config', 'same_fold'}),
     'tiles': frozenset(TILE_KEYS),
     'clip_grad': parameters_of(torch.nn.utils.clip_grad_norm_)[0]
     | parameters_of(torch.nn.utils.clip_grad_value_)[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from sartorius.engine.config_check.data import SplitBoxes, innermost, most_in_window
+from sartorius.engine.config_check.data import SplitBoxes, innermost, max_in_window
 from sartorius.engine.config_check.geometry import shown_sizes
 from sartorius.engine.config_check.report import ERROR, OK, WARNING, Report
 
@@ -14,7 +14,7 @@ TOPIC = 'limits'
 PROPOSALS_A_CELL = 2
 
 
-def most_training_cells(config: Config, split: SplitBoxes) -> int:
+def max_training_cells(config: Config, split: SplitBoxes) -> int:
     """Greatest number of cells that a training sample can show: those of the densest window at the smallest scale."""
     pipeline = innermost(config.train_dataloader['dataset'])['pipeline']
     most, counts = 0, split.counts
@@ -24,7 +24,7 @@ def most_training_cells(config: Config, split: SplitBoxes) -> int:
             break
         size = tuple(int(length) for length in split.sizes[image])
         window = shown_sizes(pipeline, size)[0].window
-        most = max(most, most_in_window(split.boxes[split.images == image], size, window))
+        most = max(most, max_in_window(split.boxes[split.images == image], size, window))
     return most
 
 
@@ -44,7 +44,7 @@ def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, repo
         report.add(ERROR, TOPIC, 'the training images show no cell; look at the annotation file and at filter_cfg')
         return
     fullest = max(splits, key=lambda split: int(split.counts.max()))
-    whole, visible = int(fullest.counts.max()), most_training_cells(config, train)
+    whole, visible = int(fullest.counts.max()), max_training_cells(config, train)
     name = fullest.names[fullest.fullest]
     _check_instances(config.model, whole, name, report)
     _check_proposals(config.model, whole, visible, name, report)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sartorius.engine.config_check.data import SplitBoxes, innermost
 from sartorius.engine.config_check.geometry import ENDS, shown_sizes
-from sartorius.engine.config_check.limits import most_training_cells
+from sartorius.engine.config_check.limits import max_training_cells
 from sartorius.engine.config_check.report import OK, WARNING, Report
 from sartorius.engine.config_check.shapes import KeptMemory, run_roi_heads, run_trunk
 from sartorius.masks.crop import Size
@@ -107,7 +107,7 @@ def check_memory(config: Config, model: nn.Module, split: SplitBoxes, report: Re
     """
     size, batch = batch_size(config, split), config.train_dataloader.batch_size
     try:
-        estimate = estimate_memory(config, model, batch, size, most_training_cells(config, split))
+        estimate = estimate_memory(config, model, batch, size, max_training_cells(config, split))
     except (NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
         # A part of another project's that torch cannot run without numbers: training may well work.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

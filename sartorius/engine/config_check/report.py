@@ -15,7 +15,7 @@ class Finding:
         level: ``ok``, ``warning`` (training can go on) or ``error`` (it would fail, or learn something else than the
             config says).
         topic: What was looked at: ``keys``, ``files``, ``anchors``, ``limits`` or ``memory``.
-        message: What was found, with the key, the value and the mend.
+        message: What was found, with the key, the value and the fix.
     """
 
     level: str

@@ -59,12 +59,12 @@ def find_unread_names(path: str | Path, known: Iterable[str]) -> list[str]:
         below = through_bases if number else frozenset()
         for name in sorted(file.sets - known - file.uses - below):
             repeated = any(name in base.sets for base in files[number + 1 :])
-            mend = (
+            fix = (
                 '; its bases have used their own already: use it in this file as well, or change the key that it fills'
                 if repeated
                 else nearest(name, known)
             )
-            messages.append(f'{name}: set in {display_path(file.path)} and read by nothing{mend}')
+            messages.append(f'{name}: set in {display_path(file.path)} and read by nothing{fix}')
     return messages
 
 

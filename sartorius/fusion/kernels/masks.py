@@ -67,9 +67,9 @@ def shared_pixels_of_similar(
     labels: NDArray[np.int64],
     models: NDArray[np.int64],
     order: NDArray[np.int64],
-    least_iou: float,
+    min_iou: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of cells of one label and two models that, by windows and areas, may have an IoU of ``least_iou``.
+    """Pairs of cells of one label and two models that, by windows and areas, may have an IoU of ``min_iou``.
 
     Args:
         pixels: bool ``(P,)``: the crops of all cells one after the other, each row-major.
@@ -78,7 +78,7 @@ def shared_pixels_of_similar(
         labels: int64 ``(N,)``.
         models: int64 ``(N,)``.
         order: Indices of the cells, sorted by the top of their windows.
-        least_iou: Above 0.
+        min_iou: Above 0.
 
     Returns:
         Later cell (ascending) and earlier cell of each pair, and how many pixels they share.
@@ -108,7 +108,7 @@ def shared_pixels_of_similar(
                 if left >= right or top >= bottom:
                     continue
                 most = min((right - left) * (bottom - top), areas[cell], areas[other])
-                if most == 0 or most / (areas[cell] + areas[other] - most) < least_iou:
+                if most == 0 or most / (areas[cell] + areas[other] - most) < min_iou:
                     continue
                 if is_second:
                     common = 0

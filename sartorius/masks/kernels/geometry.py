@@ -164,7 +164,7 @@ def paint(pixels: NDArray[np.bool_], windows: NDArray[np.int64], labels: NDArray
 
 
 @njit(cache=True)
-def settle(
+def resolve(
     pixels: NDArray[np.bool_],
     windows: NDArray[np.int64],
     order: NDArray[np.int64],
@@ -175,7 +175,7 @@ def settle(
 
     A cell of which less than its fraction is free gets nothing and takes nothing.
     """
-    settled = np.zeros_like(pixels)
+    resolved = np.zeros_like(pixels)
     bases = np.zeros(len(windows) + 1, np.int64)
     for cell in range(len(windows)):
         x1, y1, x2, y2 = windows[cell]
@@ -195,6 +195,6 @@ def settle(
         for y in range(y1, y2):
             for x in range(x1, x2):
                 if pixels[place] and not taken[y, x]:
-                    settled[place] = taken[y, x] = True
+                    resolved[place] = taken[y, x] = True
                 place += 1
-    return settled
+    return resolved

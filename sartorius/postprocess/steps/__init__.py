@@ -19,10 +19,10 @@ from sartorius.postprocess.steps.pixels import (
     BreakAstroMasks,
     DropFragments,
     FillHoles,
-    GreatestArea,
     KeepLargestComponent,
-    LeastArea,
     MaskThreshold,
+    MaxArea,
+    MinArea,
 )
 from sartorius.postprocess.steps.scores import RescoreByMask, ScoreThreshold, VoteClass
 
@@ -43,8 +43,8 @@ STEPS: dict[str, type[Step]] = {
         RemoveOverlap,
         KeepLargestComponent,
         DropFragments,
-        GreatestArea,
-        LeastArea,
+        MaxArea,
+        MinArea,
     )
 }
 """Every step by the name that a config calls it, in an order in which they can stand in a chain."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sartorius.masks.nms import containment_nms, mask_nms
-from sartorius.masks.overlap import settle_overlaps
+from sartorius.masks.overlap import resolve_overlaps
 from sartorius.postprocess.per_class import PerClass, values_of
 from sartorius.postprocess.steps.base import Step, areas_of, with_crops
 from sartorius.predictions.structures import ImagePredictions
@@ -35,7 +35,7 @@ class ContainmentNMS(Step):
 
     So what goes is a fragment inside a better cell, and a mask over several cells one of which scores better, however
     small their IoU is. (That a cell goes when better ones together cover too much of it is the rule of
-    ``RemoveOverlap``'s ``least_remaining``.) Cells of all classes compete; the threshold is that of the weaker cell.
+    ``RemoveOverlap``'s ``min_remaining``.) Cells of all classes compete; the threshold is that of the weaker cell.
     """
 
     thresholds: PerClass
@@ -54,17 +54,17 @@ class RemoveOverlap(Step):
     """Gives every pixel to its best-scored cell, and drops the cells of which too little is left, or nothing.
 
     Attributes:
-        least_remaining: Least fraction of a cell's own pixels that no better-scored cell took. A cell that is dropped
-            takes no pixels itself (:func:`sartorius.masks.overlap.settle_overlaps`).
+        min_remaining: Least fraction of a cell's own pixels that no better-scored cell took. A cell that is dropped
+            takes no pixels itself (:func:`sartorius.masks.overlap.resolve_overlaps`).
     """
 
-    least_remaining: PerClass = 0.0
+    min_remaining: PerClass = 0.0
 
     on_pixels = True
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         predictions = with_crops(predictions)
-        least = values_of(self.least_remaining, predictions.labels)
-        settled = settle_overlaps(predictions.crops, predictions.scores, predictions.size, least)
-        settled_predictions = replace(predictions, crops=settled)
-        return settled_predictions.select(areas_of(settled_predictions) > 0)
+        least = values_of(self.min_remaining, predictions.labels)
+        resolved = resolve_overlaps(predictions.crops, predictions.scores, predictions.size, least)
+        resolved_predictions = replace(predictions, crops=resolved)
+        return resolved_predictions.select(areas_of(resolved_predictions) > 0)

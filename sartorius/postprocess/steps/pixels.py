@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sartorius.masks.convex_fill import fill_as_convex
-from sartorius.masks.holes import fill_holes
-from sartorius.masks.pieces import drop_fragments, largest_piece
+from sartorius.masks.pieces import drop_fragments, fill_holes, largest_piece
 from sartorius.postprocess.per_class import PerClass, values_of
 from sartorius.postprocess.steps.base import DEFAULT_MASK_THRESHOLD, Step, areas_of, change_crops, with_crops
 from sartorius.predictions.structures import ImagePredictions
@@ -78,22 +77,22 @@ class DropFragments(Step):
     Pixels that touch at a corner are connected.
 
     Attributes:
-        least_fractions: A piece goes if it has less than this fraction of the pixels of the cell's largest piece.
-        least_areas: A piece goes if it has fewer pixels.
+        min_fractions: A piece goes if it has less than this fraction of the pixels of the cell's largest piece.
+        min_areas: A piece goes if it has fewer pixels.
     """
 
-    least_fractions: PerClass = 0.1
-    least_areas: PerClass = 0.0
+    min_fractions: PerClass = 0.1
+    min_areas: PerClass = 0.0
 
     on_pixels = True
-    unbounded = ('least_areas',)
+    unbounded = ('min_areas',)
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
-        return change_crops(predictions, drop_fragments, self.least_fractions, self.least_areas)
+        return change_crops(predictions, drop_fragments, self.min_fractions, self.min_areas)
 
 
 @dataclass(frozen=True)
-class LeastArea(Step):
+class MinArea(Step):
     """Drops the cells that have fewer pixels inside the image than the least area of their class, or none at all."""
 
     areas: PerClass
@@ -108,7 +107,7 @@ class LeastArea(Step):
 
 
 @dataclass(frozen=True)
-class GreatestArea(Step):
+class MaxArea(Step):
     """Drops the cells that have more pixels inside the image than the greatest area of their class."""
 
     areas: PerClass

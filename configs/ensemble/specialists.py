@@ -1,0 +1,12 @@
+# What an image shows, the first model says; the model that was trained on that type alone gives its cells.
+# Predictions files say themselves what their models were trained on, so that their order is free.
+fusion = dict(
+    method=dict(type='specialists'),
+    score_threshold=0.1,
+    members=[
+        dict(predictions='work_dirs/mrcnn_r50/predictions_test.npz'),
+        dict(predictions='work_dirs/mrcnn_r50_shsy5y/predictions_test.npz'),
+        dict(predictions='work_dirs/mrcnn_r50_astro/predictions_test.npz'),
+        dict(predictions='work_dirs/mrcnn_r50_cort/predictions_test.npz'),
+    ],
+)

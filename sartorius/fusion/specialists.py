@@ -1,0 +1,127 @@
+"""A general model and models of single cell types joined: each image's cells are those of its own type's model."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.fusion.candidates import DROPPED
+from sartorius.fusion.checks import check_images
+from sartorius.fusion.soft_masks import resample_soft_masks
+from sartorius.predictions.store import quantise
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Specialists:
+    """The general model's vote decides what an image shows; the model trained on that type alone gives its cells.
+
+    The vote is that of the post-processing step ``VoteClass``, over all the general model's cells of the image. A type
+    that no model was trained on alone stays with the general model. Cells keep box, score and mask; those of another
+    type than the image's are dropped. An image in which the general model finds nothing has no cells.
+    """
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which set does what.
+
+    Attributes:
+        general: Index of the general model's set.
+        specialists: Index of the set to take the cells from, by label; labels not named are the general model's.
+    """
+
+    general: int
+    specialists: Mapping[int, int]
+
+
+def trained_for(source: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Cell types that the model of a set was trained on alone, by the set's source; None for a general model.
+
+    ``tools/test.py`` writes them there from the config's ``filter_cfg``. A fused set has them if all members do alike.
+    """
+    if source.get('kind') == 'fused':
+        found = {trained_for(member.get('source', {})) for member in source.get('members', ())}
+        return found.pop() if len(found) == 1 else None
+    return tuple(source.get('cell_types') or ()) or None
+
+
+def find_roles(cell_types: Sequence[Sequence[str] | None], names: Sequence[str], classes: Sequence[str]) -> Roles:
+    """Which of some sets is the general one, and which gives the cells of which class.
+
+    Args:
+        cell_types: Of each set, the types that its model was trained on alone; None for the general one.
+        names: What messages call the sets.
+        classes: Names of the labels.
+
+    Raises:
+        InputError: Not exactly one general set, no other, an unknown type, or two sets for one type.
+    """
+    general = [number for number, types in enumerate(cell_types) if types is None]
+    if len(general) != 1 or len(cell_types) < 2:
+        found = ' and '.join(names[number] for number in general) or 'none'
+        raise InputError(
+            'specialists takes one model of all cell types and others that were trained on one each; of all types: '
+            f'{found}. tools/test.py tells a model by its config; a member of a config (configs/ensemble/specialists.py) '
+            "may say cell_types=['cort']"
+        )
+    specialists: dict[int, int] = {}
+    for number, types in enumerate(cell_types):
+        for name in types or ():
+            if name not in classes:
+                raise InputError(f'{names[number]}: trained on an unknown type {name!r}{did_you_mean(name, classes)}')
+            label = list(classes).index(name)
+            if label in specialists:
+                raise InputError(
+                    f'{names[specialists[label]]} and {names[number]} were both trained on {name} alone; fuse them '
+                    'first, by another method, or leave one out'
+                )
+            specialists[label] = number
+    return Roles(general[0], specialists)
+
+
+def join_images(
+    images: Sequence[ImagePredictions], roles: Roles, score_thresholds: NDArray[np.floating], grid: int
+) -> tuple[ImagePredictions, Counter[str]]:
+    """Takes one image's cells from the set that its class belongs to.
+
+    Args:
+        images: One a set.
+        roles: Of the sets.
+        score_thresholds: ``(sets, labels)``: cells scored lower by their model take no part, but have their vote.
+        grid: Side of the soft masks' grid of the result; masks on another are resampled.
+
+    Returns:
+        The cells, and how many were left out, counted as in :func:`sartorius.fusion.image.fuse_image_and_count`.
+
+    Raises:
+        InputError: As :func:`sartorius.fusion.image.check_images`.
+    """
+    # Here, because the steps load OpenCV, which `tools/ensemble.py --help` must not wait for.
+    from sartorius.postprocess.steps import VoteClass, drop_unusable
+
+    check_images(images)
+    dropped = Counter(dict.fromkeys(DROPPED, 0))
+    voted = VoteClass()(drop_unusable(images[roles.general]))
+    if not len(voted):
+        dropped['rejected'] = sum(map(len, images))
+        return ImagePredictions.empty(images[0].image_id, images[0].size, grid), dropped
+    label = int(voted.labels[0])
+    chosen = roles.specialists.get(label, roles.general)
+    own = images[chosen].select(images[chosen].labels == label)
+    usable = drop_unusable(own)
+    # Compared in the scores' own precision: float32(.35) is less than the double .35.
+    limit = np.asarray(score_thresholds[chosen][label], dtype=usable.scores.dtype)
+    cells = usable.select(usable.scores >= limit)
+    dropped['rejected'] = sum(map(len, images)) - len(own)
+    dropped['unusable'] = len(own) - len(usable)
+    dropped['low_score'] = len(usable) - len(cells)
+    if cells.soft_masks.shape[1] != grid:
+        cells = replace(
+            cells, soft_masks=quantise(resample_soft_masks(cells.soft_masks, cells.boxes, cells.boxes, grid))
+        )
+    return cells, dropped

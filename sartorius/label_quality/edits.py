@@ -1,0 +1,209 @@
+"""The log of edits: one line an edit, enough to put every one of them back."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sartorius.annotations.raw_rows import RawRow, parse_row, read_raw_rows
+from sartorius.label_quality.cleaning import Cleaning
+from sartorius.label_quality.structures import Finding
+from sartorius.label_quality.table import LabelTable, decode_row, row_text, size_of_row
+from sartorius.masks import kaggle_rle
+from sartorius.masks.crop import MaskCrop
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import atomic_path
+
+COLUMNS = ('id', 'row', 'defect', 'area_before', 'area_after', 'iou', 'remark', 'text_before', 'text_after')
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit of one row.
+
+    Attributes:
+        image_id: The image.
+        row: Row of the cell in the CSV before any edit, counted from 0 without the header.
+        defect: What was fixed.
+        area_before: Pixels of the mask before the edit.
+        area_after: Pixels after it; 0 if the row went.
+        iou: Of the two masks.
+        remark: What was seen.
+        text_before: The row's characters before the edit, its line end included.
+        text_after: Those after it; empty if the row went.
+    """
+
+    image_id: str
+    row: int
+    defect: str
+    area_before: int
+    area_after: int
+    iou: float
+    remark: str
+    text_before: str
+    text_after: str
+
+
+def edits_of(table: LabelTable, cleaning: Cleaning) -> tuple[Edit, ...]:
+    """The edits that turn a CSV into the cleaned one, in the order in which they were made.
+
+    A row that goes is taken out. Where an image loses all its cells, its first row stays, without an annotation, so
+    that the image is not lost.
+    """
+    sizes = {label.row: image.size for image in cleaning.before for label in image.labels}
+    stays = {
+        before.labels[0].row
+        for before, after in zip(cleaning.before, cleaning.after, strict=True)
+        if before.labels and not after.labels
+    }
+    texts: dict[int, str] = {}
+    edits = []
+    for finding in cleaning.fixes:
+        row, label = finding.row, finding.after
+        before = texts.get(row, table.rows[row].text)
+        if label is not None:
+            code = kaggle_rle.encode(label.crop, sizes[row])
+            after = row_text(parse_row(before), table.columns, code, label.cell_type)
+        elif row in stays:
+            after = row_text(parse_row(before), table.columns, '', finding.before.cell_type)
+        else:
+            after = ''
+        texts[row] = after
+        edits.append(_edit(finding, before, after))
+    return tuple(edits)
+
+
+def edited_text(table: LabelTable, edits: Iterable[Edit]) -> str:
+    """Content of the CSV after the edits; rows without an edit are copied to the byte."""
+    texts = [row.text for row in table.rows]
+    for edit in edits:
+        texts[edit.row] = edit.text_after
+    return table.header.text + ''.join(texts) + table.tail
+
+
+def undo_edits(cleaned: str | Path, edits: Sequence[Edit], undone: Callable[[Edit], bool]) -> tuple[str, list[Edit]]:
+    """Puts edits back.
+
+    Once all edits of a row are undone it is what it was, to the byte. Where some stay, they are made again: each adds
+    and takes away the pixels that it added and took away before.
+
+    Args:
+        cleaned: The CSV that the edits led to; rows may have been added at its end since, or changed that no edit is
+            about.
+        edits: All edits of the log, in its order.
+        undone: Which of them to undo.
+
+    Returns:
+        Content of the CSV without the undone edits, and the edits that stay.
+
+    Raises:
+        InputError: As :func:`read_raw_rows`; a row that was edited is not as the edit left it.
+    """
+    path = Path(cleaned)
+    header, rows, tail = read_raw_rows(path)
+    columns = {name: index for index, name in enumerate(header.fields)}
+    edits_at: dict[int, list[Edit]] = {}
+    for edit in edits:
+        edits_at.setdefault(edit.row, []).append(edit)
+    gone = sum(not row_edits[-1].text_after for row_edits in edits_at.values())
+    total = len(rows) + gone
+    if edits_at and max(edits_at) >= total:
+        raise InputError(f'{path}: has fewer rows than its log knows of; give the CSV that was written with this log')
+    left = iter(rows)
+    texts, staying = [], []
+    for row in range(total):
+        row_edits = edits_at.get(row, [])
+        current = '' if row_edits and not row_edits[-1].text_after else next(left).text
+        if row_edits and current != row_edits[-1].text_after:
+            raise InputError(
+                f'{path}: row {row} of the original, image {row_edits[-1].image_id}, is not as the log left it; give '
+                'the CSV that was written with this log'
+            )
+        if row_edits:
+            again = _made_again(row_edits[0].text_before, [edit for edit in row_edits if not undone(edit)], columns)
+            current = again[-1].text_after if again else row_edits[0].text_before
+            staying += again
+        texts.append(current)
+    # The last row of a file may have no line end; when it is put back, another may follow by now.
+    ended = [text if not text or text.endswith(('\n', '\r')) else f'{text}\n' for text in texts[:-1]]
+    return header.text + ''.join([*ended, *texts[-1:]]) + tail, staying
+
+
+def write_log(path: str | Path, edits: Iterable[Edit]) -> None:
+    """Writes a log, a line an edit, atomically.
+
+    The texts are written as JSON strings without their quotes: a line end is ``\\n``, so that a line stays a line.
+    """
+    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for edit in edits:
+            *values, before, after = astuple(edit)
+            values[COLUMNS.index('iou')] = f'{edit.iou:.4f}'
+            writer.writerow([*values, *(json.dumps(text, ensure_ascii=False)[1:-1] for text in (before, after))])
+
+
+def read_log(path: str | Path) -> tuple[Edit, ...]:
+    """Reads a log of :func:`write_log`.
+
+    Raises:
+        InputError: The file is missing or no such log; the message names the line.
+    """
+    path = Path(path)
+    header, rows, _ = read_raw_rows(path)
+    if header.fields != COLUMNS:
+        raise InputError(f'{path}: not a log of edits; its columns are {", ".join(COLUMNS)}')
+    edits = []
+    for number, row in enumerate(rows):
+        image_id, place, defect, before, after, iou, remark, *texts = row.fields
+        try:
+            text_before, text_after = (json.loads(f'"{text}"') for text in texts)
+            edit = Edit(
+                image_id, int(place), defect, int(before), int(after), float(iou), remark, text_before, text_after
+            )
+        except ValueError as error:
+            raise InputError(f'{path}: line {number + 2} is no edit ({error})') from None
+        edits.append(edit)
+    return tuple(edits)
+
+
+def _edit(finding: Finding, before: str, after: str) -> Edit:
+    return Edit(
+        finding.image_id,
+        finding.row,
+        finding.defect,
+        finding.area_before,
+        finding.area_after,
+        finding.iou,
+        finding.remark,
+        before,
+        after,
+    )
+
+
+def _made_again(text: str, edits: Sequence[Edit], columns: Mapping[str, int]) -> list[Edit]:
+    """Edits of one row, made anew on its text."""
+    again = []
+    for edit in edits:
+        row = parse_row(text)
+        now = decode_row(row, columns)
+        after, area, iou = ('', 0, 0.0) if not edit.text_after else _edited(row, now, edit, columns)
+        again.append(replace(edit, area_before=now.area, area_after=area, iou=iou, text_before=text, text_after=after))
+        text = after
+    return again
+
+
+def _edited(row: RawRow, now: MaskCrop, edit: Edit, columns: Mapping[str, int]) -> tuple[str, int, float]:
+    """A row with what an edit once did to it: its text, the area of its mask, and the IoU with the mask ``now``."""
+    size = size_of_row(row, columns)
+    first, last = parse_row(edit.text_before), parse_row(edit.text_after)
+    current, old, new = (crop.to_full(size) for crop in (now, decode_row(first, columns), decode_row(last, columns)))
+    mask = (current | (new & ~old)) & ~(old & ~new)
+    shared, either = np.count_nonzero(mask & current), np.count_nonzero(mask | current)
+    names = [each.fields[columns['cell_type']] for each in (row, first, last)]
+    cell_type = names[0] if names[1] == names[2] else names[2]
+    text = row_text(row, columns, kaggle_rle.encode(MaskCrop.from_full(mask), size), cell_type)
+    return text, int(np.count_nonzero(mask)), shared / max(either, 1)

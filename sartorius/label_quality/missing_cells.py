@@ -1,0 +1,169 @@
+"""Predictions files held against annotations: what tools/analysis/missing_cells.py does before it draws."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sartorius.annotations.reading import load_annotations, load_cell_types
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.train_csv import TrainCSV, read_train_csv
+from sartorius.label_quality.missing import NEVER_FOUND_COLUMNS, Findings, MissingCells, look
+from sartorius.masks.packed import PackedMasks
+from sartorius.masks.packed_rle import encode_kaggle
+from sartorius.postprocess.chain import Chain, load_in_project_classes
+from sartorius.postprocess.steps import with_crops
+from sartorius.predictions.out_of_fold import check_out_of_fold
+from sartorius.predictions.store import read_header
+from sartorius.predictions.structures import PredictionSet
+from sartorius.submission.write import finish
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import display_path
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The annotations of a file.
+
+    Attributes:
+        path: The file.
+        images: Labels by image id.
+        cell_types: By image id; empty text where the file does not say it.
+        rows: Row of each label in a CSV, counted from 0 without the header as pandas counts, by image id; None for a
+            COCO JSON.
+    """
+
+    path: Path
+    images: Mapping[str, ImageAnnotations]
+    cell_types: Mapping[str, str]
+    rows: Mapping[str, tuple[int, ...]] | None
+
+
+def read_labels(path: Path) -> Labels:
+    """Reads annotations from a COCO JSON or a training CSV.
+
+    Raises:
+        InputError: As :func:`sartorius.annotations.reading.load_annotations`.
+    """
+    if path.suffix.lower() != '.csv':
+        return Labels(path, load_annotations(path), load_cell_types(path), None)
+    table = read_train_csv(path)
+    return Labels(
+        path=path,
+        images={image_id: image.cells for image_id, image in table.images.items()},
+        cell_types={image_id: image.cell_type for image_id, image in table.images.items()},
+        rows=_rows_of(table),
+    )
+
+
+def check_sources(paths: Sequence[Path]) -> list[str]:
+    """Refuses files whose models learnt from the images that they predict, by the files' headers.
+
+    Returns:
+        One sentence on each model of which it is not known.
+
+    Raises:
+        UsageError: A file is named twice.
+        InputError: As :func:`sartorius.predictions.out_of_fold.check_out_of_fold`, or no sound predictions file.
+    """
+    seen: set[Path] = set()
+    unknown = []
+    for path in paths:
+        if path.resolve() in seen:
+            raise UsageError(f'{display_path(path)} is named twice, and would support its own cells; name it once')
+        seen.add(path.resolve())
+        unknown += check_out_of_fold(read_header(path).source, display_path(path))
+    return unknown
+
+
+def collect(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, list[Findings]]:
+    """Holds the predictions of all files against the labels, one file in memory at a time.
+
+    Args:
+        paths: Predictions files; an image may be in several of them.
+        labels: Labels of all their images.
+        chain: Post-processing.
+
+    Returns:
+        One finding a file that predicts the image, in the order of ``paths``, by image id.
+
+    Raises:
+        InputError: A file that is no sound predictions file or holds no image, or an image that the annotations do not
+            have or have in another size.
+    """
+    findings: dict[str, list[Findings]] = {}
+    for path in paths:
+        predictions = load_in_project_classes(path)
+        _check_images(predictions, display_path(path), labels)
+        pred = finish(predictions, chain)
+        for image in progress(predictions.images, display_path(path)):
+            gt = labels.images[image.image_id]
+            seen = look(gt, pred[image.image_id], with_crops(image).crops)
+            findings.setdefault(image.image_id, []).append(seen)
+    return findings
+
+
+def write_tables(folder: Path, missing: MissingCells, labels: Labels) -> None:
+    """Writes ``unlabelled.csv``, which is itself a training CSV with more columns, and ``never_found.csv``."""
+    unlabelled = missing.unlabelled.drop(columns='crop')
+    sizes = [labels.images[image_id].size for image_id in unlabelled['id']]
+    unlabelled['width'] = [width for _, width in sizes]
+    unlabelled['height'] = [height for height, _ in sizes]
+    unlabelled['annotation'] = [
+        encode_kaggle(PackedMasks.from_crops([crop]), size)[0]
+        for crop, size in zip(missing.unlabelled['crop'], sizes, strict=True)
+    ]
+    unlabelled.to_csv(folder / 'unlabelled.csv', index=False, float_format='%.6g')
+    never_found = missing.never_found
+    rows = rows_of_never_found(never_found, labels)
+    columns = ['id', 'row', *NEVER_FOUND_COLUMNS[1:]]
+    never_found.assign(row=rows)[columns].to_csv(folder / 'never_found.csv', index=False, float_format='%.6g')
+
+
+def rows_of_never_found(never_found: pd.DataFrame, labels: Labels) -> pd.Series:
+    """Row in the training CSV of each label that is never found; missing values where the annotations are no CSV."""
+    cells = zip(never_found['id'], never_found['number'], strict=True)
+    rows = [None if labels.rows is None else labels.rows[image_id][number - 1] for image_id, number in cells]
+    return pd.Series(rows, dtype='Int64')
+
+
+def format_counts(counts: pd.DataFrame) -> str:
+    """:attr:`MissingCells.counts` as lines of text for a terminal."""
+    lines = [
+        f'{"class":<8}{"images":>8}{"labels":>9}{"never pred":>13}{"found cells":>13}{"unlabelled":>12}'
+        f'{"least score":>13}'
+    ]
+    lines += [
+        f'{row.cell_type:<8}{row.images:>8}{row.labels:>9}{row.never_found:>13}{row.found:>13}{row.unlabelled:>12}'
+        f'{row.min_score:>13.3f}'
+        for row in counts.itertuples()
+    ]
+    return '\n'.join(lines)
+
+
+def _rows_of(table: TrainCSV) -> dict[str, tuple[int, ...]]:
+    images = (*table.images.values(), *table.fold_images)
+    # A row's place among all rows: lines alone would count blank ones too.
+    lines = sorted(line for image in images for line in (*image.lines, *image.empty_lines))
+    rows = {line: row for row, line in enumerate(lines)}
+    return {image_id: tuple(rows[line] for line in image.lines) for image_id, image in table.images.items()}
+
+
+def _check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
+    if not predictions.images:
+        raise InputError(f'{name}: holds no image; predict the annotated images with tools/test.py --split val')
+    unknown = [image_id for image_id in predictions.image_ids if image_id not in labels.images]
+    if unknown:
+        raise InputError(
+            f'{name}: image {unknown[0]} is not in {display_path(labels.path)} ({len(unknown)} such images); take the '
+            'annotations of the same images'
+        )
+    for image in predictions.images:
+        size = labels.images[image.image_id].size
+        if size != image.size:
+            raise InputError(
+                f'{name}: image {image.image_id} is {image.size[1]}x{image.size[0]} px, in {display_path(labels.path)} '
+                f'{size[1]}x{size[0]}; take the annotations of the same images'
+            )

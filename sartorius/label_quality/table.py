@@ -1,0 +1,146 @@
+"""A training CSV as the text it is: any row is changed, taken out or put back, and all others stay as they were."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sartorius.annotations.raw_rows import RawRow, read_raw_rows
+from sartorius.annotations.train_csv import REQUIRED_COLUMNS
+from sartorius.label_quality.structures import AnnotatedImage, Label
+from sartorius.masks import kaggle_rle
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed_rle import decode_kaggle
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError, did_you_mean
+
+KEY_COLUMNS = ('id', 'source', 'fold')
+"""Rows that agree on these are of one image. Pseudo-labels of several models for several folds stay apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """A whole CSV; ``header.text``, the rows' texts and ``tail`` one after the other are its content.
+
+    Attributes:
+        path: Where it was read from.
+        header: Its first row; a byte order mark belongs to the text.
+        rows: All rows below it.
+        tail: Blank lines after the last row.
+        images: The cells, by image in the order in which they first occur; rows with an empty ``annotation`` are none.
+    """
+
+    path: Path
+    header: RawRow
+    rows: tuple[RawRow, ...]
+    tail: str
+    images: tuple[AnnotatedImage, ...]
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Position of each column."""
+        return {name: index for index, name in enumerate(self.header.fields)}
+
+    def value(self, row: int, column: str) -> str:
+        """A field of a row; empty where the CSV has no such column."""
+        index = self.columns.get(column)
+        return '' if index is None else self.rows[row].fields[index]
+
+
+def read_label_table(path: str | Path) -> LabelTable:
+    """Reads a training CSV with all its cells.
+
+    Other than :func:`sartorius.annotations.train_csv.read_train_csv`, it takes rows of one image whose classes differ.
+
+    Raises:
+        InputError: The file is missing or no CSV text; a column is missing; a row is too short or long, its size is no
+            whole number above 0 or another than that of its image's first row, its class is unknown, its code breaks a
+            rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
+    """
+    path = Path(path)
+    header, rows, tail = read_raw_rows(path)
+    missing = [name for name in REQUIRED_COLUMNS if name not in header.fields]
+    if missing:
+        raise InputError(f'{path}: column {missing[0]} is missing; found {", ".join(header.fields)}')
+    if not rows:
+        raise InputError(f'{path}: holds no rows below its header; expected one row a cell')
+    table = LabelTable(path, header, rows, tail, ())
+    return LabelTable(path, header, rows, tail, tuple(_images(table)))
+
+
+def row_text(row: RawRow, columns: Mapping[str, int], annotation: str, cell_type: str) -> str:
+    """Text of a row with another annotation and class, all else as it was."""
+    fields = list(row.fields)
+    fields[columns['annotation']], fields[columns['cell_type']] = annotation, cell_type
+    written = io.StringIO()
+    # Python 3.11 quotes a field that holds a line end only if it is the writer's own.
+    csv.writer(written, lineterminator='\r\n').writerow(fields)
+    content = row.text.strip('\r\n')
+    start = row.text.index(content)
+    return row.text[:start] + written.getvalue().removesuffix('\r\n') + row.text[start + len(content) :]
+
+
+def size_of_row(row: RawRow, columns: Mapping[str, int]) -> Size:
+    """Image ``(height, width)`` written in a sound row."""
+    return int(row.fields[columns['height']]), int(row.fields[columns['width']])
+
+
+def decode_row(row: RawRow, columns: Mapping[str, int]) -> MaskCrop:
+    """The mask of a sound row."""
+    return kaggle_rle.decode(row.fields[columns['annotation']], size_of_row(row, columns))
+
+
+def _images(table: LabelTable) -> Iterator[AnnotatedImage]:
+    rows_of: dict[tuple[str, ...], list[int]] = {}
+    for row in range(len(table.rows)):
+        source = table.value(row, 'source')
+        key = (table.value(row, 'id'), source, table.value(row, 'fold') if source else '')
+        rows_of.setdefault(key, []).append(row)
+    for key, rows in rows_of.items():
+        yield _image(table, key[0], rows)
+
+
+def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> AnnotatedImage:
+    size = _size(table, rows[0])
+    for row in rows:
+        place = f'{table.path}: row {row} below the header, image {image_id}'
+        cell_type = table.value(row, 'cell_type')
+        if cell_type not in CELL_TYPES:
+            raise InputError(f'{place}: unknown cell_type {cell_type!r}{did_you_mean(cell_type, CELL_TYPES)}')
+        if _size(table, row) != size:
+            raise InputError(f'{place}: is of another width or height than row {rows[0]} of the same image')
+    codes = [table.value(row, 'annotation') for row in rows]
+    try:
+        crops = decode_kaggle(codes, size).crops
+    except InputError:
+        _name_bad_code(table, image_id, rows, size)
+        raise
+    return AnnotatedImage(
+        image_id,
+        size,
+        tuple(
+            Label(row, crop, table.value(row, 'cell_type'))
+            for row, crop in zip(rows, crops, strict=True)
+            if crop.mask.size
+        ),
+    )
+
+
+def _name_bad_code(table: LabelTable, image_id: str, rows: Sequence[int], size: Size) -> None:
+    """Raises for the first row whose code is malformed."""
+    for row in rows:
+        try:
+            kaggle_rle.decode(table.value(row, 'annotation'), size)
+        except InputError as error:
+            raise InputError(f'{table.path}: row {row} below the header, image {image_id}: {error}') from None
+
+
+def _size(table: LabelTable, row: int) -> Size:
+    values = table.value(row, 'height'), table.value(row, 'width')
+    for name, value in zip(('height', 'width'), values, strict=True):
+        if not (value.isdecimal() and value.isascii() and int(value) > 0):
+            raise InputError(
+                f'{table.path}: row {row} below the header: {name} is {value!r}, not a whole number above 0'
+            )
+    return int(values[0]), int(values[1])

@@ -1,0 +1,181 @@
+"""Scores of the results' rows: each fold's images with thresholds that were tuned on the other folds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.bootstrap import Estimate, estimate
+from sartorius.evaluation.coco_ap import PredictedMask, encode_predictions, score_boxes, score_masks
+from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
+from sartorius.postprocess.chain import Chain
+from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid, score_all_settings
+from sartorius.postprocess.tuning.selection import NO_CLASS, ScoreTables, cross_validate, draw_folds
+from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
+from sartorius.predictions.store import load_predictions
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError
+
+TUNED = ('score', 'area')
+"""Knobs that are tuned: those that need no further run of the chain (:mod:`sartorius.postprocess.tuning.grid`)."""
+
+PARTS = 5
+"""Parts that the groups of a row are cut into where it has one fold only."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """A row and its scores.
+
+    Attributes:
+        row: What was scored.
+        images: One row an image, by id: ``image_id``, ``group``, ``cell_type``, ``fold`` (-1 unknown), ``default``
+            (competition score with the default chain) and ``tuned`` (with thresholds tuned on other images). Boxes
+            alone have no such scores: neither column is there.
+        average_precision: COCO's ``AP``, ``AP50`` and ``AP75`` of all cells before post-processing: of masks, or of
+            boxes where there are no masks.
+        without_gt: Number of predicted images that have no truth.
+        over_folds: Whether the tuning used the other folds; else other groups of the one fold.
+    """
+
+    row: LeaderboardRow
+    images: pd.DataFrame
+    average_precision: Mapping[str, float]
+    without_gt: int
+    over_folds: bool
+
+    def score(self, column: str, cell_type: str | None = None) -> Estimate | None:
+        """Mean and interval of a column of ``images``, over all or a class; None where there is none."""
+        images = self.images if cell_type is None else self.images[self.images['cell_type'] == cell_type]
+        if column not in images or images.empty:
+            return None
+        return _estimate(images[column], images['group'])
+
+    def difference(self, baseline: 'RowScores') -> tuple[Estimate, int] | None:
+        """Paired difference of ``tuned`` from another row, over the images of both, and their number.
+
+        None where they share no image, or one of them has no scores.
+        """
+        if 'tuned' not in self.images or 'tuned' not in baseline.images:
+            return None
+        both = self.images.merge(baseline.images[['image_id', 'tuned']], on='image_id', suffixes=('', '_baseline'))
+        if both.empty:
+            return None
+        return _estimate(both['tuned'] - both['tuned_baseline'], both['group']), len(both)
+
+
+@dataclass(frozen=True, eq=False)
+class _FileScores:
+    """What is kept of a file: far less than its predictions."""
+
+    images: pd.DataFrame
+    settings: np.ndarray
+    voted: np.ndarray
+    found: dict[str, list[PredictedMask]]
+
+
+def score_rows(
+    rows: Sequence[LeaderboardRow], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain
+) -> tuple[list[RowScores], list[LeaderboardRow]]:
+    """Scores all rows.
+
+    Args:
+        rows: As :func:`sartorius.leaderboard.rows.group_rows` returns them.
+        gt: True cells by image id.
+        groups: Group of near-duplicates by image id.
+        chain: The default post-processing.
+
+    Returns:
+        The scores, and the rows that no image of the truth is in.
+
+    Raises:
+        InputError: No row has an image with truth, or a file cannot be scored.
+    """
+    known = [row for row in rows if any(not gt.keys().isdisjoint(file.header.image_ids) for file in row.files)]
+    if not known:
+        raise InputError('no predicted image is among the annotated ones; give the annotations of these images')
+    scored = [score_row(row, gt, groups, chain) for row in progress(known, 'rows')]
+    return scored, [row for row in rows if row not in known]
+
+
+def score_row(
+    row: LeaderboardRow, gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain
+) -> RowScores:
+    """Scores one row; see :func:`score_rows`."""
+    files = [file for file in row.files if not gt.keys().isdisjoint(file.header.image_ids)]
+    without_gt = sum(image_id not in gt for file in row.files for image_id in file.header.image_ids)
+    if row.boxes_only:
+        images, precision = _score_boxes(files, gt, groups)
+        return RowScores(row, images, precision, without_gt, over_folds=False)
+    grid = SearchGrid({name: TUNABLE_PARAMETERS[name].values for name in TUNED})
+    parts = [_score_file(file, gt, groups, chain, grid) for file in files]
+    images = pd.concat([part.images for part in parts], ignore_index=True)
+    tables = ScoreTables(
+        scores=np.concatenate([part.settings for part in parts]),
+        start=images['default'].to_numpy(),
+        classes=np.concatenate([part.voted for part in parts]),
+        groups=images['group'].to_numpy().astype(str),
+    )
+    over_folds = len(files) > 1
+    if over_folds:
+        part_of = np.repeat(np.arange(len(parts)), [len(part.images) for part in parts])
+    else:
+        part_of = draw_folds(tables, images['n_gt'].tolist(), PARTS, seed=0)
+    images['tuned'] = cross_validate(tables, part_of)[0]
+    found = {image_id: cells for part in parts for image_id, cells in part.found.items()}
+    precision = score_masks({image_id: gt[image_id] for image_id in found}, found)
+    images = images.drop(columns='n_gt').sort_values('image_id', ignore_index=True)
+    return RowScores(row, images, precision, without_gt, over_folds)
+
+
+def _score_file(
+    file: FoldFile, gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain, grid: SearchGrid
+) -> _FileScores:
+    images, own_gt = _images_of(file, gt)
+    start = score_chains(images, own_gt, [chain] * len(images), file.name)
+    tables = [score_all_settings(image, own_gt[image.image_id], chain, grid) for image in images]
+    table = start[['image_id', 'cell_type', 'n_gt']].assign(default=start['score'])
+    return _FileScores(
+        images=table.assign(**_places(file, images, groups)),
+        settings=np.stack([one.scores for one in tables]),
+        voted=np.array([NO_CLASS if one.label is None else CELL_TYPES[one.label] for one in tables]),
+        found={image.image_id: encode_predictions(image) for image in images},
+    )
+
+
+def _score_boxes(
+    files: Sequence[FoldFile], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    tables, found = [], {}
+    for file in files:
+        images, _ = _images_of(file, gt)
+        tables.append(pd.DataFrame({'image_id': [image.image_id for image in images], **_places(file, images, groups)}))
+        found.update({image.image_id: image for image in images})
+    precision = score_boxes({image_id: gt[image_id] for image_id in found}, found)
+    return pd.concat(tables, ignore_index=True), precision
+
+
+def _images_of(
+    file: FoldFile, gt: Mapping[str, ImageAnnotations]
+) -> tuple[list[ImagePredictions], dict[str, ImageAnnotations]]:
+    predictions = load_predictions(file.path, boxes_allowed=True)
+    try:
+        return annotated_images(predictions, gt)
+    except InputError as error:
+        raise InputError(f'{file.name}: {error}') from None
+
+
+def _places(file: FoldFile, images: Sequence[ImagePredictions], groups: Mapping[str, str]) -> dict[str, object]:
+    """Columns ``group`` and ``fold`` of some images."""
+    return {
+        'group': [groups.get(image.image_id, image.image_id) for image in images],
+        'fold': -1 if file.fold is None else file.fold,
+    }
+
+
+def _estimate(values: pd.Series, groups: pd.Series) -> Estimate:
+    return estimate(values.to_numpy(), groups.to_numpy().astype(str))

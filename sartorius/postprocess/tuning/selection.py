@@ -1,0 +1,139 @@
+"""Which setting to take, given every image's score with every setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sartorius.annotations.folds import assign_folds
+from sartorius.evaluation.bootstrap import standard_error
+from sartorius.utils.classes import CELL_TYPES
+
+PLATEAU = 0.0075
+"""Settings whose smoothed scores differ by no more than this count as equally good (docs/postprocess.md says why)."""
+
+SAME_SCORE = 1e-9
+NO_CLASS = 'none'
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A setting for some images.
+
+    Attributes:
+        index: Of the setting, one number an axis of the grid.
+        plateau: bool, of the grid's shape: the settings that count as equally good.
+        gain: Mean score with the setting, less that with what the images started with.
+        error: Standard error of the gain over the groups; NaN for a single group.
+        groups: Number of groups.
+    """
+
+    index: tuple[int, ...]
+    plateau: NDArray[np.bool_]
+    gain: float
+    error: float
+    groups: int
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the gain is more than chance makes out of nothing: more than its standard error."""
+        return self.gain > SAME_SCORE and self.gain > self.error
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTables:
+    """What the choices are made from.
+
+    Attributes:
+        scores: float64 ``(N, ...)``: every image's score with every setting of a grid.
+        start: float64 ``(N,)``: its score with what it started with.
+        classes: ``(N,)``: cell type whose settings the image is given; :data:`NO_CLASS` for an image without any.
+        groups: ``(N,)``: name of the group of near-duplicates that the image belongs to.
+    """
+
+    scores: NDArray[np.float64]
+    start: NDArray[np.float64]
+    classes: NDArray[np.str_]
+    groups: NDArray[np.str_]
+
+    def choices(self, chosen: NDArray[np.bool_]) -> dict[str, Choice]:
+        """The choice for each class that is among some of the images, a bool array ``(N,)``."""
+        found = {}
+        for name in CELL_TYPES:
+            own = chosen & (self.classes == name)
+            if own.any():
+                found[name] = choose(self.scores[own], self.start[own], self.groups[own])
+        return found
+
+    def scores_with(self, choices: dict[str, Choice]) -> NDArray[np.float64]:
+        """Every image's score, float64 ``(N,)``, where choices that are not better leave a class what it had."""
+        scores = self.start.copy()
+        for name, choice in choices.items():
+            if choice.is_better:
+                own = self.classes == name
+                scores[own] = self.scores[(own, *choice.index)]
+        return scores
+
+
+def choose(scores: NDArray[np.float64], start: NDArray[np.float64], groups: NDArray[np.str_]) -> Choice:
+    """The setting in the middle of the best plateau.
+
+    The mean over the images is smoothed by the mean over each setting and its neighbours (one step up and down on each
+    axis, as far as there are any), so that a lucky peak among bad neighbours does not win. The plateau is the connected
+    piece of settings around the best one whose smoothed scores come within :data:`PLATEAU` of it. Of these the one
+    nearest to their centre of gravity is taken, in steps of the grid.
+
+    Args:
+        scores: float64 ``(images, ...)`` of at least one image.
+        start: float64 ``(images,)``: scores with what the images started with.
+        groups: ``(images,)``: group of each image.
+    """
+    mean = scores.mean(axis=0)
+    smoothed = ndimage.uniform_filter(mean, 3, mode='constant')
+    smoothed /= ndimage.uniform_filter(np.ones_like(mean), 3, mode='constant')
+    best = np.unravel_index(smoothed.argmax(), smoothed.shape)
+    pieces, _ = ndimage.label(smoothed >= smoothed[best] - PLATEAU)
+    plateau = pieces == pieces[best]
+    places = np.argwhere(plateau)
+    distances = np.square(places - places.mean(axis=0)).sum(axis=1)
+    # Rounded, so that of equally near ones the first is taken whatever the machine makes of the last digit.
+    index = tuple(int(place) for place in places[distances.round(9).argmin()])
+    gains = scores[(slice(None), *index)] - start
+    return Choice(index, plateau, float(gains.mean()), standard_error(gains, groups), len(np.unique(groups)))
+
+
+def draw_folds(tables: ScoreTables, cells: Sequence[int], folds: int, seed: int) -> NDArray[np.int64]:
+    """Fold of each image, int64 ``(N,)``; no group is split, and each class is spread as evenly as can be.
+
+    With fewer groups than folds there are as many folds as groups.
+    """
+    count = min(folds, len(np.unique(tables.groups)))
+    if count < 2:
+        return np.zeros(len(tables.start), dtype=np.int64)
+    return np.array(assign_folds(tables.groups.tolist(), tables.classes.tolist(), cells, count, seed))
+
+
+def cross_validate(
+    tables: ScoreTables, folds: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], list[dict[str, Choice]]]:
+    """Scores each fold with settings that were chosen without it.
+
+    All that tuning does - smoothing, plateau, and whether to keep what was there - is done anew for each fold, on the
+    other folds' images alone.
+
+    Args:
+        tables: Of all images.
+        folds: ``(N,)``: fold of each image, counted from 0.
+
+    Returns:
+        Each image's score, float64 ``(N,)``; and the choices for each fold.
+    """
+    scores = tables.start.copy()
+    choices = []
+    for fold in range(folds.max() + 1):
+        dropped = folds == fold
+        choices.append(tables.choices(~dropped))
+        scores[dropped] = tables.scores_with(choices[-1])[dropped]
+    return scores, choices

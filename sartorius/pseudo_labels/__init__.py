@@ -1,0 +1,1 @@
+"""Predictions of unlabelled images become training rows."""

@@ -1,0 +1,151 @@
+"""Predictions on images without annotations become rows of the training CSV: what tools/data/pseudo_label.py does."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_details, replace_pseudo_rows
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.train_csv import TrainImage, read_train_csv
+from sartorius.postprocess.chain import Chain, load_in_project_classes
+from sartorius.predictions.held_back import HeldBack, check_unlabelled, read_held_back
+from sartorius.predictions.store import read_header
+from sartorius.pseudo_labels.rules import ANNOTATED, Balance, PseudoRules, Verdict, apply_balance, judge
+from sartorius.pseudo_labels.summary import LabelledFold, summarise
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import write_text
+from sartorius.utils.paths import display_path
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to label, and how.
+
+    Attributes:
+        of_folds: Predictions files whose labels train the one fold that their models were held back from.
+        of_all: Predictions file, of any models, whose labels train a model of all data and no fold.
+        train_csv: Training CSV that the labels are added to.
+        chain: Post-processing.
+        rules: Which labels are believed.
+        balance: As :func:`sartorius.pseudo_labels.rules.image_limits`.
+        fold: The fold of models that do not record theirs; None refuses these.
+        round_number: Round of pseudo-labelling; None: the one after the latest of ``train_csv``.
+    """
+
+    of_folds: tuple[Path, ...]
+    of_all: Path | None
+    train_csv: Path
+    chain: Chain
+    rules: PseudoRules
+    balance: Balance = 'train'
+    fold: int | None = None
+    round_number: int | None = None
+
+
+def write_pseudo_labels(request: Request, out: Path) -> str:
+    """Writes the training CSV with pseudo-labels to ``out``, and the summary beside it (``.md``).
+
+    Rows of people are copied as they are, rows of earlier rounds are left out.
+
+    Returns:
+        The summary, in Markdown.
+
+    Raises:
+        UsageError: No predictions file, or ``out`` is no ``.csv``.
+        InputError: Labels that are not safe for their fold (:mod:`sartorius.predictions.held_back`), two files of one
+            fold, predictions of annotated images alone, or a file that is no sound predictions file or CSV.
+    """
+    if out.suffix != '.csv':
+        raise UsageError(f'{display_path(out)}: a training CSV must end in .csv; name it {out.stem}.csv')
+    files = _check_files(request)
+    table = read_train_csv(request.train_csv)
+    kept = [image for image in (*table.images.values(), *table.fold_images) if not is_of_round(image)]
+    round_number = request.round_number or next_round(table)
+    folds = [_label(path, held_back, kept, request) for path, held_back in files]
+    images = [_train_image(verdict, fold, round_number) for fold in folds for verdict in fold.used]
+    replace_pseudo_rows(request.train_csv, out, images)
+    annotated = [image for image in kept if not image.is_pseudo]
+    summary = summarise(folds, annotated, round_number, request.chain, request.rules, request.balance)
+    write_text(out.with_suffix('.md'), summary + '\n')
+    return summary
+
+
+def _check_files(request: Request) -> list[tuple[Path, HeldBack | None]]:
+    """What the models of each file were held back from, by the files' headers, before any work is done."""
+    if not request.of_folds and not request.of_all:
+        raise UsageError(
+            'name predictions of images without annotations, one file a fold; tools/test.py --split unlabelled and '
+            'tools/ensemble.py make them'
+        )
+    of_fold: dict[int, Path] = {}
+    found: list[tuple[Path, HeldBack | None]] = []
+    for path in request.of_folds:
+        name, source = display_path(path), _unlabelled_source(path)
+        held_back = read_held_back(source, name, request.fold)
+        if held_back.fold in of_fold:
+            raise InputError(
+                f'{name} and {display_path(of_fold[held_back.fold])} are both for fold {held_back.fold}; fuse them '
+                'first with tools/ensemble.py, or leave one out'
+            )
+        of_fold[held_back.fold] = path
+        found.append((path, held_back))
+    if request.of_all:
+        _unlabelled_source(request.of_all)
+        found.append((request.of_all, None))
+    return found
+
+
+def _unlabelled_source(path: Path) -> Mapping[str, Any]:
+    """What a predictions file says of its origin, which must be unlabelled images."""
+    source = read_header(path).source
+    check_unlabelled(source, display_path(path))
+    return source
+
+
+def _label(path: Path, held_back: HeldBack | None, kept: Sequence[TrainImage], request: Request) -> LabelledFold:
+    """Verdicts on all images of one file, the balance among them."""
+    by_people = {image.cells.image_id for image in kept}
+    min_cells = _min_cells(kept)
+    annotated = Counter(image.cell_type for image in kept if not image.is_pseudo)
+    predictions = load_in_project_classes(path)
+    verdicts = []
+    for image in progress(predictions.images, display_path(path)):
+        if image.image_id in by_people:
+            verdicts.append(Verdict(image.image_id, image.size, '', ANNOTATED, 0.0, ()))
+        else:
+            verdicts.append(judge(image, request.chain, request.rules, min_cells))
+    if verdicts and all(verdict.reason == ANNOTATED for verdict in verdicts):
+        raise InputError(
+            f'{display_path(path)}: all {len(verdicts)} images have rows in {display_path(request.train_csv)}; '
+            'pseudo-labels are for images without annotations: predict with tools/test.py --split unlabelled'
+        )
+    return LabelledFold(path, held_back, tuple(apply_balance(verdicts, annotated, request.balance)))
+
+
+def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
+    """Least number of cells of an annotated image, by class."""
+    counts: dict[str, int] = {}
+    for image in kept:
+        if not image.is_pseudo and len(image.cells):
+            counts[image.cell_type] = min(len(image.cells), counts.get(image.cell_type, len(image.cells)))
+    return counts
+
+
+def _train_image(verdict: Verdict, fold: LabelledFold, round_number: int) -> TrainImage:
+    label = CELL_TYPES.index(verdict.cell_type)
+    labels = np.full(len(verdict.crops), label, dtype=np.int64)
+    held_back = fold.held_back
+    details = (
+        pseudo_details(round_number, None)
+        if held_back is None
+        else pseudo_details(round_number, held_back.fold, held_back.amount)
+    )
+    return TrainImage(
+        ImageAnnotations(verdict.image_id, verdict.size, verdict.crops, labels), verdict.cell_type, details
+    )

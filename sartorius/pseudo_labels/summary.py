@@ -1,0 +1,135 @@
+"""What became of the images that a round of pseudo-labelling saw, as tables."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sartorius.annotations.summary import markdown_table
+from sartorius.annotations.train_csv import TrainImage
+from sartorius.postprocess.chain import Chain
+from sartorius.predictions.held_back import HeldBack
+from sartorius.pseudo_labels.rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.paths import display_path
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFold:
+    """What became of one predictions file.
+
+    Attributes:
+        path: The file.
+        held_back: From what its models were held back; None: its labels train a model of all data.
+        verdicts: One an image.
+    """
+
+    path: Path
+    held_back: HeldBack | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def name(self) -> str:
+        """What it trains, in words."""
+        return 'All data' if self.held_back is None else f'Fold {self.held_back.fold}'
+
+    @property
+    def used(self) -> list[Verdict]:
+        """Images that are used."""
+        return [verdict for verdict in self.verdicts if not verdict.reason]
+
+
+def summarise(
+    folds: Sequence[LabelledFold],
+    annotated: Sequence[TrainImage],
+    round_number: int,
+    chain: Chain,
+    rules: PseudoRules,
+    balance: Balance,
+) -> str:
+    """The whole summary in Markdown: for each fold what each rule refused, and the classes' shares before and after.
+
+    Args:
+        folds: One a predictions file.
+        annotated: Images that people annotated.
+        round_number: The round.
+        chain: The post-processing.
+        rules: The rules that were asked.
+        balance: How the classes were balanced.
+    """
+    described = '; '.join(f'{name} {_describe(value)}' for name, value in asdict(rules).items())
+    parts = [
+        f'# Pseudo-labels, round {round_number}',
+        f'Rules (shsy5y/astro/cort): {described}. Balance: {balance}.',
+        f'Post-processing: `{json.dumps(chain.to_config())}`',
+    ]
+    for fold in folds:
+        parts += [f'## {fold.name}: {display_path(fold.path)}', _verdict_table(fold), _share_table(fold, annotated)]
+        parts += _warnings(fold, annotated, balance)
+    return '\n\n'.join(parts)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Mapping):
+        return '/'.join(f'{value[name]:g}' for name in CELL_TYPES)
+    return 'as in annotated images' if value is None else f'{value:g}'
+
+
+def _verdict_table(fold: LabelledFold) -> str:
+    """Images of each class by verdict; columns of rules that refused nothing are left out."""
+    reasons = [reason for reason in REASONS if any(verdict.reason == reason for verdict in fold.verdicts)]
+    names = [*(name for name in CELL_TYPES if any(one.cell_type == name for one in fold.verdicts)), '']
+    rows = []
+    for name in names:
+        of_class = [verdict for verdict in fold.verdicts if verdict.cell_type == name]
+        if of_class:
+            rows.append(_verdict_row(name or 'no class', of_class, reasons))
+    rows.append(_verdict_row('all', fold.verdicts, reasons))
+    return markdown_table(['class', 'images', *reasons, 'used', 'cells'], rows)
+
+
+def _verdict_row(name: str, verdicts: Sequence[Verdict], reasons: Sequence[str]) -> list[str]:
+    counts = Counter(verdict.reason for verdict in verdicts)
+    cells = sum(len(verdict.crops) for verdict in verdicts if not verdict.reason)
+    return [name, *(f'{number:,}' for number in (len(verdicts), *(counts[one] for one in reasons), counts[''], cells))]
+
+
+def _share_table(fold: LabelledFold, annotated: Sequence[TrainImage]) -> str:
+    """Images and cells of each class in the CSV: annotated by people, and with this fold's pseudo-labels."""
+    images, cells = Counter(image.cell_type for image in annotated), Counter[str]()
+    for image in annotated:
+        cells[image.cell_type] += len(image.cells)
+    all_images, all_cells = Counter(images), Counter(cells)
+    for verdict in fold.used:
+        all_images[verdict.cell_type] += 1
+        all_cells[verdict.cell_type] += len(verdict.crops)
+    columns = {
+        'images of people': images,
+        'with pseudo-labels': all_images,
+        'cells of people': cells,
+        'with pseudo-labels ': all_cells,
+    }
+    rows = [
+        [name, *(f'{counts[name]:,} ({counts[name] / max(counts.total(), 1):.1%})' for counts in columns.values())]
+        for name in CELL_TYPES
+        if all_images[name]
+    ]
+    return markdown_table(['class', *(name.strip() for name in columns)], rows)
+
+
+def _warnings(fold: LabelledFold, annotated: Sequence[TrainImage], balance: Balance) -> list[str]:
+    """What a person should look at before training on these labels."""
+    if fold.used:
+        return []
+    passed = {verdict.cell_type for verdict in fold.verdicts if verdict.reason == BALANCE}
+    lacking = {image.cell_type for image in annotated} - passed
+    if passed and lacking and balance in ('train', 'equal'):
+        names = ', '.join(name for name in CELL_TYPES if name in lacking)
+        return [
+            f'**No image is used**: the rules let no image of {names} pass, so that any would upset the balance. Take '
+            'looser rules (`--rules`), or limit each class by itself (`--balance 1`).'
+        ]
+    if passed:
+        return ['**No image is used**: the balance allows none. Take a greater number (`--balance 1`).']
+    return ['**No image is used**: the rules let none pass. Take looser rules (`--rules`), or better models.']

@@ -1,0 +1,44 @@
+"""The score of a submission file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.metric import score_images
+from sartorius.submission.csv_format import find_problems, read_cells, read_submission
+from sartorius.utils.errors import InputError
+
+
+def score_submission(path: str | Path, gt: Mapping[str, ImageAnnotations], all_images: bool = False) -> pd.DataFrame:
+    """Scores the images of a submission against their true cells.
+
+    Args:
+        path: The submission.
+        gt: True cells by image id; may have more images than the submission.
+        all_images: Whether an image of ``gt`` without a row counts, as one in which nothing was found. Otherwise
+            only images that have a row count: a submission of one fold is scored on that fold.
+
+    Returns:
+        The table of :func:`sartorius.evaluation.metric.score_images`.
+
+    Raises:
+        InputError: The submission breaks a rule, has no row, or names an image that ``gt`` does not have.
+    """
+    named = dict.fromkeys(row.image_id for row in read_submission(path))
+    unknown = [image_id for image_id in named if image_id not in gt]
+    if unknown:
+        raise InputError(
+            f'{path} names image {unknown[0]!r}, which the annotations do not have ({len(unknown)} of its {len(named)} '
+            'images); score it against the annotations of its own images'
+        )
+    sizes = {image_id: image.size for image_id, image in gt.items()}
+    problems = find_problems(path, sizes)
+    if problems:
+        raise InputError(
+            f'{path} is not legal: {problems[0]} (problems in all: {len(problems)}); '
+            'tools/check_submission.py lists them'
+        )
+    chosen = gt if all_images else {image_id: gt[image_id] for image_id in named}
+    return score_images(chosen, read_cells(path, sizes))

@@ -1,0 +1,55 @@
+"""From predictions to the competition's submission file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.submission.csv_format import find_problems, write_submission
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import atomic_path
+
+
+def finish(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
+    """Post-processes all images.
+
+    Returns:
+        Images by id, with crops of which no two share a pixel.
+
+    Raises:
+        InputError: The predictions have a class that is none of the cell types.
+    """
+    images = in_project_classes(predictions).images
+    return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
+
+
+def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredictions]) -> None:
+    """Writes a submission CSV, which takes its place only when the checker finds no broken rule.
+
+    Args:
+        path: The CSV.
+        images: As :func:`finish` returns them.
+
+    Raises:
+        InputError: There is no image, or the checker finds a broken rule.
+    """
+    sizes = {image_id: image.size for image_id, image in images.items()}
+    with atomic_path(path) as temporary:
+        write_submission(temporary, {image_id: image.crops for image_id, image in images.items()}, sizes)
+        problems = find_problems(temporary, sizes, required=sizes)
+        if problems:
+            raise InputError(f'the submission would break {len(problems)} rules, the first: {problems[0]}')
+
+
+def format_counts(images: Mapping[str, ImagePredictions]) -> str:
+    """Images and cells a class, as lines of text for a terminal."""
+    lines = [f'{"class":<8}{"images":>8}{"cells":>9}{"cells an image":>16}']
+    for label, name in enumerate(CELL_TYPES):
+        counts = [int((image.labels == label).sum()) for image in images.values()]
+        filled, cells = sum(map(bool, counts)), sum(counts)
+        lines.append(f'{name:<8}{filled:>8}{cells:>9}{cells / max(filled, 1):>16.1f}')
+    empty = sum(not len(image) for image in images.values())
+    lines.append(f'{"no cells":<8}{empty:>8}')
+    return '\n'.join(lines)

@@ -1,0 +1,131 @@
+"""What is known of each stage, and whether it is done: by the content of what it reads, not by dates.
+
+A stage's fingerprint covers its command line, the hashes of its configs and data, and the hashes of the files of other
+stages that it reads. A record that has the same fingerprint, and whose outputs are still there, is kept: whatever made
+the stage run again, even its predecessors if they came to the same result. Moving the workflow's folder, the data or the
+checkout changes no fingerprint.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.paths import REPO_ROOT
+from sartorius.workflow.stages import Plan, Stage
+
+RUNNING, FAILED, DONE = 'running', 'failed', 'done'
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a stage.
+
+    Attributes:
+        state: ``running`` (or killed while it was), ``failed`` or ``done``.
+        fingerprint: Of what it was started with.
+        started: When its last run began, in seconds since 1970.
+        seconds: How long that took; None while it runs.
+        outputs: Size in bytes, time of change in nanoseconds and SHA-256 of each output, by path relative to the workflow.
+        code: Exit code of a failed one.
+    """
+
+    state: str
+    fingerprint: str
+    started: float
+    seconds: float | None = None
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    code: int | None = None
+
+
+def read_record(plan: Plan, stage: Stage) -> Record | None:
+    """The record of a stage; None if it was never started, or its record cannot be read."""
+    try:
+        return Record(**json.loads(plan.record(stage).read_text(encoding='utf-8')))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(plan: Plan, stage: Stage, record: Record) -> None:
+    """Writes a stage's record atomically."""
+    write_text(plan.record(stage), json.dumps(asdict(record), indent=1) + '\n')
+
+
+def fingerprint(plan: Plan, stage: Stage) -> str | None:
+    """Hash of all that decides what a stage makes; None while something that it reads is not made."""
+    made = {}
+    for need in plan.needs(stage):
+        record = read_record(plan, need)
+        if record is None or record.state != DONE:
+            return None
+        made.update(record.outputs)
+    try:
+        inputs = {name: made[name]['sha256'] for name in sorted(relative(plan, path) for path in stage.inputs)}
+    except KeyError:
+        return None
+    words = [_portable(plan, word) for word in stage.words]
+    text = json.dumps([words, dict(stage.facts), inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_done(plan: Plan, stage: Stage) -> bool:
+    """Whether a stage was finished with the same command, configs, data and inputs, and its outputs are there."""
+    record = read_record(plan, stage)
+    return (
+        record is not None
+        and record.state == DONE
+        and record.fingerprint == fingerprint(plan, stage)
+        and {relative(plan, path) for path in stage.outputs} == record.outputs.keys()
+        and all(_is_unchanged(plan.out / name, known) for name, known in record.outputs.items())
+    )
+
+
+def done_stages(plan: Plan) -> set[str]:
+    """Keys of the stages that are done, and all of whose needs are."""
+    done: set[str] = set()
+    for stage in plan:
+        if all(need.key in done for need in plan.needs(stage)) and is_done(plan, stage):
+            done.add(stage.key)
+    return done
+
+
+def describe_outputs(plan: Plan, stage: Stage) -> dict[str, dict[str, Any]]:
+    """What a record says of a stage's outputs.
+
+    Raises:
+        FileNotFoundError: The stage did not write one of them.
+    """
+    described = {}
+    for path in map(Path, stage.outputs):
+        state = path.stat()
+        described[relative(plan, path)] = {
+            'size': state.st_size,
+            'changed': state.st_mtime_ns,
+            'sha256': sha256_of(path),
+        }
+    return described
+
+
+def relative(plan: Plan, path: str | Path) -> str:
+    """Path of a file of the workflow, relative to the workflow's folder."""
+    return Path(path).relative_to(plan.out).as_posix()
+
+
+def _is_unchanged(path: Path, known: dict[str, Any]) -> bool:
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return False
+    if state.st_size != known['size']:
+        return False
+    # A copied or touched file is still the same one.
+    return state.st_mtime_ns == known['changed'] or sha256_of(path) == known['sha256']
+
+
+def _portable(plan: Plan, word: str) -> str:
+    for folder, name in ((plan.out, 'WORKFLOW'), (plan.data_root, 'DATA'), (REPO_ROOT, 'CHECKOUT')):
+        if word == str(folder) or word.startswith(f'{folder}/'):
+            return name + word[len(str(folder)) :]
+    return word

@@ -1,0 +1,119 @@
+"""Runs one stage of a workflow: ``python -m sartorius.workflow.run_stage ROAD_JSON STAGE``, as Snakemake does.
+
+A stage that is done is left as it is; a training that was stopped goes on where it stopped.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from sartorius.utils.paths import REPO_ROOT
+from sartorius.workflow.processes import death_with_parent, die_with_parent, locked
+from sartorius.workflow.records import (
+    DONE,
+    FAILED,
+    RUNNING,
+    Record,
+    describe_outputs,
+    fingerprint,
+    is_done,
+    read_record,
+    write_record,
+)
+from sartorius.workflow.stages import Plan, Stage, load_plan
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the stage; returns the exit code of its tool."""
+    plan_file, key = sys.argv[1:] if argv is None else argv
+    die_with_parent()
+    plan = load_plan(plan_file)
+    return run_stage(plan, plan.stages[key])
+
+
+def run_stage(plan: Plan, stage: Stage) -> int:
+    """Runs a stage unless it is done, and stamps it for Snakemake.
+
+    No two runs of a stage, nor two stages on a device, go on at once: the tool and its workers inherit the locks.
+    """
+    log = plan.log(stage)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack, log.open('a', encoding='utf-8') as output:
+
+        def wait_for(what: str) -> None:
+            print(f'waiting for {what}', file=output, flush=True)
+
+        own = plan.out / 'stages' / 'locks' / f'{stage.key.replace("/", "-")}.lock'
+        locks = [stack.enter_context(locked([own], lambda: wait_for('an earlier run of this stage to end')))[1]]
+        if not is_done(plan, stage):
+            environment = dict(os.environ)
+            if plan.threads:
+                environment['OMP_NUM_THREADS'] = str(plan.threads)
+            if stage.on_device and plan.devices:
+                places = [
+                    plan.out / 'stages' / 'locks' / f'device-{name.replace("/", "-")}.lock' for name in plan.devices
+                ]
+                index, lock = stack.enter_context(locked(places, lambda: wait_for('a device')))
+                locks.append(lock)
+                environment['CUDA_VISIBLE_DEVICES'] = plan.devices[index]
+            code = _run_tool(plan, stage, environment, output, locks)
+            if code:
+                return code
+    stamp = plan.stamp(stage)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.touch()
+    return 0
+
+
+def _run_tool(plan: Plan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]) -> int:
+    words = [*stage.words, *_go_on(plan, stage)]
+    print(f'$ python {shlex.join(words)}', file=output, flush=True)
+    record = Record(RUNNING, fingerprint(plan, stage) or '', time.time())
+    write_record(plan, stage, record)
+    code = subprocess.run(
+        [sys.executable, *words],
+        cwd=REPO_ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=[lock.fileno() for lock in locks],
+        preexec_fn=death_with_parent(),
+    ).returncode
+    seconds = time.time() - record.started
+    if not code:
+        missing = [path for path in stage.outputs if not Path(path).is_file()]
+        if not missing:
+            outputs = describe_outputs(plan, stage)
+            write_record(plan, stage, replace(record, state=DONE, seconds=seconds, outputs=outputs))
+            return 0
+        print(f'error: ended without writing {missing[0]}', file=output, flush=True)
+        code = 1
+    write_record(plan, stage, replace(record, state=FAILED, seconds=seconds, code=code))
+    return code
+
+
+def _go_on(plan: Plan, stage: Stage) -> list[str]:
+    """Words that have a stopped training go on; what it left is removed where it was started with something else."""
+    if stage.work_dir is None:
+        return []
+    folder, record = Path(stage.work_dir), read_record(plan, stage)
+    if record is not None and record.fingerprint == fingerprint(plan, stage):
+        # By number: a kill may come before last_checkpoint names it, and in a copied folder that names the original.
+        checkpoints = sorted(folder.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
+        if checkpoints:
+            return ['--resume', str(checkpoints[-1])]
+    if record is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return []
+
+
+if __name__ == '__main__':
+    sys.exit(main())

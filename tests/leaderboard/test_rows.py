@@ -1,0 +1,165 @@
+"""Which predictions files make a row, and what is refused."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sartorius.leaderboard.origins import origin_of
+from sartorius.leaderboard.rows import choose_baseline, expected_folds, find_files, group_rows
+from sartorius.utils.errors import InputError, UsageError
+from tests.leaderboard.conftest import image, model_source
+
+
+def fused(*members: dict, weights: tuple[float, ...] = (), method: str = 'wbf') -> dict:
+    told = [
+        {'name': f'm{number}', 'weight': weight, 'score_threshold': 0.1, 'source': member}
+        for number, (member, weight) in enumerate(zip(members, weights or [1.0] * len(members), strict=True))
+    ]
+    return {'kind': 'fused', 'method': method, 'iou_threshold': 0.5, 'members': told, 'dropped': {'low_score': 3}}
+
+
+def names_of(tmp_path: Path) -> dict[str, tuple[int, ...]]:
+    return {row.name: row.folds for row in group_rows(find_files([tmp_path]))}
+
+
+def test_folds_of_a_recipe_are_one_row(tmp_path, put):
+    put('fold1/mrcnn_r18', [image('c', [0.9])], model_source(fold=1))
+    put('fold0/mrcnn_r18', [image('a', [0.9])], model_source(fold=0))
+    put('fold0/mrcnn_r34', [image('a', [0.9])], model_source('mrcnn_r34', fold=0))
+    assert names_of(tmp_path) == {'mrcnn_r18': (0, 1), 'mrcnn_r34': (0,)}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'name'),
+    [
+        ({'tta': True, 'tta_orientations': ['none', 'rot90']}, 'mrcnn_r18, TTA (2 views)'),
+        (
+            {'tta': True, 'tta_orientations': ['none'], 'tta_scales': [[1, 2], [3, 4]]},
+            'mrcnn_r18, TTA (1 views, 2 scales)',
+        ),
+        ({'tiles': {'size': [90, 120], 'margin': 20, 'scale': 2.0}}, 'mrcnn_r18, tiles of 120x90 px, 2x'),
+        ({'boxes': {'file': 'w/rtmdet_fold0/p.npz', 'sha256': 'e'}}, 'mrcnn_r18, in boxes of rtmdet'),
+        (
+            {'boxes': {'file': 'x.npz', 'sha256': 'e', 'source': model_source('rtmdet_tiny')}},
+            'mrcnn_r18, in boxes of rtmdet_tiny',
+        ),
+        ({'checkpoint': 'work/best_competition_mAP_iter_80.pth'}, 'mrcnn_r18 (best checkpoint)'),
+        ({'run': None, 'config': 'configs/sartorius/htc_r50.py'}, 'htc_r50'),
+    ],
+)
+def test_the_way_of_predicting_is_part_of_the_name(changes, name):
+    source = {**model_source(), **changes}
+    assert origin_of(source, 'file').label == name
+
+
+def test_fused_rows_are_named_by_members_and_method():
+    tta = {'tta': True, 'tta_orientations': ['none']}
+    one, two = model_source('mrcnn_r18'), model_source('cmrcnn_r18')
+    assert origin_of(fused(one, two), 'f').label == 'wbf of cmrcnn_r18 + mrcnn_r18'
+    assert origin_of(fused(two, one), 'f') == origin_of(fused(one, two), 'f')
+    assert origin_of(fused({**one, **tta}, two), 'f').label == 'wbf of cmrcnn_r18 + (mrcnn_r18, TTA (1 views))'
+    both = fused({**one, **tta}, {**two, **tta}, method='nms')
+    assert origin_of(both, 'f').label == 'nms of cmrcnn_r18 + mrcnn_r18, each TTA (1 views)'
+    assert origin_of(fused(one, two, weights=(3, 1)), 'f').label == 'wbf of 1 x cmrcnn_r18 + 3 x mrcnn_r18'
+    # Settings that are no part of the name keep rows apart.
+    assert origin_of({**fused(one, two), 'iou_threshold': 0.7}, 'f') != origin_of(fused(one, two), 'f')
+
+
+@pytest.mark.parametrize(
+    ('run', 'told'),
+    [
+        ({'iterations_done': 200}, 'iterations'),
+        ({'seed': 3}, 'seed'),
+        ({'config_sha256': 'another config'}, 'config'),
+        ({'precision': 'amp'}, 'precision'),
+        ({'data': {'train': {'file': 'round1/annotations/fold1_train.json'}}}, 'data'),
+    ],
+)
+def test_what_differs_is_not_put_together_and_is_named(tmp_path, put, run, told):
+    put('fold0', [image('a', [0.9])], model_source(fold=0))
+    put('fold1', [image('c', [0.9])], model_source(fold=1, run=run))
+    names = names_of(tmp_path)
+    assert sorted(names.values()) == [(0,), (1,)]
+    assert all(re.fullmatch(rf'mrcnn_r18 \[{told} .+\]', name) for name in names)
+
+
+def test_folders_of_data_are_told_apart_by_where_they_part(tmp_path, put):
+    for place in ('annotations', 'round1/annotations'):
+        data = {'train': {'file': f'/far/workflow/{place}/fold0_train.json'}}
+        put(place, [image('a', [0.9])], model_source(fold=0, run={'data': data}))
+    rows = group_rows(find_files([tmp_path]))
+    assert {row.name for row in rows} == {'mrcnn_r18 [data annotations]', 'mrcnn_r18 [data round1/annotations]'}
+    put('deeper', [image('a', [0.9])], {**model_source(fold=0, run={'recipe': 'mrcnn_r34'})})
+    rows = group_rows(find_files([tmp_path]))
+    # The simplest of them is what others are compared with.
+    assert choose_baseline(rows, None).name == 'mrcnn_r18 [data annotations]'
+
+
+def test_a_joined_file_counts_only_without_its_folds(tmp_path, put):
+    sources = [model_source(fold=0), model_source(fold=1)]
+    joined = {'kind': 'joined', 'members': [{'name': str(n), 'source': source} for n, source in enumerate(sources)]}
+    put('all', [image('a', [0.9]), image('c', [0.9])], joined)
+    assert names_of(tmp_path) == {'mrcnn_r18': ()}
+    put('fold0', [image('a', [0.9])], sources[0])
+    put('fold1', [image('c', [0.9])], sources[1])
+    assert names_of(tmp_path) == {'mrcnn_r18': (0, 1)}
+
+
+def test_other_splits_and_other_archives_are_passed_over(tmp_path, put):
+    put('fold0', [image('a', [0.9])], model_source(fold=0))
+    put('odd', [image('x', [0.9])], {**model_source(fold=0), 'split': 'test'})
+    assert names_of(tmp_path) == {'mrcnn_r18': (0,)}
+
+
+@pytest.mark.parametrize(
+    ('images', 'source', 'message'),
+    [
+        (['a'], model_source(fold=0), 'are both of mrcnn_r18 and hold the same images'),
+        (['a', 'b'], model_source('mrcnn_r34', fold=0), 'both of fold 0 and hold different images'),
+        (['c'], {**model_source(fold=0), 'annotations': 'fold1_val.json'}, 'images of fold 1, on which .* of fold 0'),
+        (
+            ['c'],
+            {**model_source(fold=1), 'run': {'recipe': 'r', 'data': {'train': {'file': 'x/all.json'}}}},
+            'was trained on all images',
+        ),
+        (['c'], fused(model_source(fold=1), model_source('x', fold=0)), r'models of different folds \(0, 1\)'),
+        (['c'], {'kind': 'fused', 'method': 'wbf'}, 'says it is fused, and not of what'),
+        (
+            ['c'],
+            {**model_source(fold=1), 'boxes': {'file': 'b.npz', 'source': model_source('x', fold=0)}},
+            'models of different folds',
+        ),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(tmp_path, put, images, source, message):
+    put('fold0/mrcnn_r18', [image('a', [0.9])], model_source(fold=0))
+    put('other', [image(name, [0.9]) for name in images], source)
+    with pytest.raises(InputError, match=message):
+        group_rows(find_files([tmp_path]))
+
+
+def test_baseline_is_named_or_the_simplest(tmp_path, put):
+    put('1', [image('a', [0.9])], model_source('htc_r18'))
+    put('2', [image('a', [0.9])], model_source('mrcnn_r18_ema'))
+    put('3', [image('a', [0.9])], model_source('mrcnn_r18'))
+    put('4', [image('a', [0.9], grid=0)], model_source('mrcnn'))
+    rows = group_rows(find_files([tmp_path]))
+    assert choose_baseline(rows, None).name == 'mrcnn_r18'
+    assert choose_baseline(rows, 'htc_r18').name == 'htc_r18'
+    with pytest.raises(UsageError, match='--baseline r50: no such row; there are htc_r18; mrcnn_r18_ema; mrcnn_r18$'):
+        choose_baseline(rows, 'r50')
+
+
+def test_expected_folds_are_those_of_the_data(tmp_path, put, gt_file):
+    put('fold1', [image('c', [0.9])], model_source(fold=1))
+    rows = group_rows(find_files([tmp_path]))
+    assert expected_folds(rows, gt_file) == expected_folds(rows, gt_file.parent) == [0, 1]
+    assert expected_folds(rows, tmp_path / 'train.csv') == [1]
+
+
+def test_nothing_found_says_what_makes_it(tmp_path):
+    with pytest.raises(UsageError, match='tools/test.py --split val'):
+        find_files([tmp_path])
+    with pytest.raises(UsageError, match='no such file or folder'):
+        find_files([tmp_path / 'gone'])

@@ -1,0 +1,43 @@
+"""Predictions of different images in one set."""
+
+import numpy as np
+import pytest
+
+from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.concat import concat_sets
+from sartorius.utils.errors import InputError
+
+
+def make_set(*ids: str, classes: tuple[str, ...] = ('shsy5y', 'astro', 'cort')) -> PredictionSet:
+    images = tuple(ImagePredictions.empty(image_id, (4, 6)) for image_id in ids)
+    return PredictionSet(images=images, classes=classes, source={'fold': ids[0]})
+
+
+def test_all_images_stand_in_one_set_by_id() -> None:
+    cell = ImagePredictions(
+        image_id='b',
+        size=(4, 6),
+        boxes=np.array([[0, 0, 2, 2]], np.float32),
+        scores=np.array([0.5], np.float32),
+        labels=np.array([1]),
+        soft_masks=np.ones((1, 28, 28), np.float32),
+    )
+    joined = concat_sets([make_set('c', 'a'), PredictionSet(images=(cell,))], ['one', 'two'])
+    assert joined.image_ids == ('a', 'b', 'c')
+    assert joined.by_id()['b'] is cell
+    assert joined.source['kind'] == 'joined'
+    assert [(member['name'], member['images']) for member in joined.source['members']] == [('one', 2), ('two', 1)]
+    assert joined.source['members'][0]['source'] == {'fold': 'c'}
+
+
+@pytest.mark.parametrize(
+    ('sets', 'message'),
+    [
+        ([], 'no predictions to join'),
+        ([make_set('a'), make_set('b', 'a')], 'two: image a is in one too; tools/ensemble.py fuses'),
+        ([make_set('a'), make_set('b', classes=('astro',))], r"two: has the classes \('astro',\)"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(sets: list[PredictionSet], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        concat_sets(sets, ['one', 'two'][: len(sets)])

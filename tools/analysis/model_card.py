@@ -1,0 +1,82 @@
+"""Writes the card of a trained model beside its checkpoint."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+
+if TYPE_CHECKING:
+    from sartorius.leaderboard.model_card import Score
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and writes the card."""
+    parser = make_parser(
+        'Write what a model is, what it was trained on, what that means for the use of its weights, and how well it '
+        'does. All but the scores stands in the checkpoint.',
+        'python tools/analysis/model_card.py work_dirs/mrcnn_r50_fold0/iter_8000.pth --predictions '
+        'work_dirs/mrcnn_r50_fold0/predictions_val.npz --annotations work_dirs/data/sartorius/fold0_val.json',
+    )
+    parser.add_argument('checkpoint', type=Path, help='checkpoint (.pth) that tools/train.py wrote')
+    parser.add_argument(
+        '--predictions', type=Path, metavar='FILE', help='of this checkpoint: tools/test.py --split val'
+    )
+    parser.add_argument(
+        '--annotations', type=Path, metavar='JSON_OR_CSV', help='true cells of these images: COCO JSON or training CSV'
+    )
+    parser.add_argument(
+        '--postprocess', type=Path, metavar='FILE', default=DEFAULT_POSTPROCESS, help='chain (.json or .py)'
+    )
+    parser.add_argument('--out', type=Path, metavar='FILE', help='MODEL_CARD.md beside the checkpoint if not given')
+    options = parser.parse_args(argv)
+    if (options.predictions is None) != (options.annotations is None):
+        raise UsageError('--predictions and --annotations belong together: give both, or neither')
+
+    from sartorius.engine.launch import read_checkpoint
+    from sartorius.engine.run_record import full_run_of_checkpoint
+    from sartorius.leaderboard.model_card import CARD_FILE, format_card
+    from sartorius.utils.files import sha256_of, write_text
+
+    run = full_run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
+    sha256 = sha256_of(options.checkpoint)
+    score = _score(options, sha256) if options.predictions else None
+    out = options.out or options.checkpoint.resolve().parent / CARD_FILE
+    write_text(out, format_card(display_path(options.checkpoint), sha256, run, score))
+    print(f'wrote {display_path(out)}')
+
+
+def _score(options: Namespace, sha256: str) -> 'Score':
+    """Scores the checkpoint's own predictions.
+
+    Raises:
+        InputError: They are another checkpoint's, or of images that it was trained on.
+    """
+    from sartorius.annotations.reading import load_annotations
+    from sartorius.evaluation.metric import summarise
+    from sartorius.leaderboard.model_card import Score
+    from sartorius.leaderboard.origins import fold_of
+    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
+    from sartorius.predictions.store import load_predictions
+
+    name = display_path(options.predictions)
+    predictions = load_predictions(options.predictions)
+    if predictions.source.get('checkpoint_sha256') != sha256:
+        raise InputError(
+            f'{name}: predictions of another checkpoint ({predictions.source.get("checkpoint", "none is named")}); '
+            'give those of this one'
+        )
+    if predictions.source.get('split') == 'train':
+        raise InputError(f'{name}: of images that the model was trained on; predict with --split val')
+    images, gt = annotated_images(predictions, load_annotations(options.annotations))
+    chain = load_chain(options.postprocess)
+    table = score_chains(images, gt, [chain] * len(images), 'scoring')
+    return Score(name, display_path(options.postprocess), fold_of(predictions.source, name), summarise(table))
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,57 @@
+"""Writes an HTML page about one predictions file: scores, a sortable table of the images, and pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.errors import UsageError
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and writes the page."""
+    parser = make_parser(
+        'Write an HTML page (one file, needs no network) that shows what was found, and how good it is where '
+        'annotations are given. What the annotations themselves are like, tools/analysis/data_report.py shows.',
+        'python tools/analysis/report.py work_dirs/fused.npz --images data/sartorius/train --annotations '
+        'data/sartorius/train.csv --out work_dirs/report',
+    )
+    parser.add_argument('predictions', type=Path, help='predictions file that tools/test.py or tools/ensemble.py wrote')
+    parser.add_argument('--images', type=Path, required=True, help='folder with the predicted images')
+    parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the true cells')
+    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
+    parser.add_argument('--max-images', type=int, default=24, help='most images to show; the table lists all')
+    parser.add_argument(
+        '--errors', type=Path, metavar='CSV', help='write a row a cell: kind of error, IoU, area, place, what it costs'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder to write index.html in')
+    options = parser.parse_args(argv)
+    if options.max_images < 0:
+        raise UsageError(f'--max-images is {options.max_images}; it must be 0 or more')
+    if options.errors and not options.annotations:
+        raise UsageError('--errors needs --annotations: errors are told apart where the true cells are known')
+    if not options.images.is_dir():
+        raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
+
+    from sartorius.annotations.reading import load_annotations
+    from sartorius.postprocess.chain import load_chain
+    from sartorius.predictions.store import load_predictions
+    from sartorius.visualization.report import write_report
+
+    chain = load_chain(options.postprocess)
+    predictions = load_predictions(options.predictions)
+    gt = load_annotations(options.annotations) if options.annotations else None
+    source = {
+        'predictions': display_path(options.predictions),
+        'images': display_path(options.images),
+        'annotations': display_path(options.annotations) if options.annotations else None,
+        'post-processing file': display_path(options.postprocess),
+    }
+    page = write_report(options.out, predictions, options.images, chain, gt, source, options.max_images, options.errors)
+    print(f'wrote {display_path(page)}')
+    if options.errors:
+        print(f'wrote {display_path(options.errors)}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

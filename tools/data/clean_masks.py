@@ -1,0 +1,156 @@
+"""Finds the defects of a training CSV's masks, fixes those that were asked for, and puts fixes back."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.errors import UsageError
+from sartorius.utils.paths import display_path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line, and cleans or undoes."""
+    options = _parse(argv)
+    if options.undo:
+        _undo(options)
+    else:
+        _clean(options)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = make_parser(
+        'Find hollow, convex-filled, torn, doubled, overlapping and otherwise broken masks, and fix those that are '
+        'named. Every edit is a line of a log, and --undo puts all or some of them back, to the byte. Without --out '
+        'nothing is written but the report.',
+        'python tools/data/clean_masks.py data/sartorius/train.csv --out work_dirs/clean/train.csv '
+        '--report work_dirs/clean/report\n'
+        '  python tools/data/clean_masks.py work_dirs/clean/train.csv --undo work_dirs/clean/train_edits.csv '
+        '--only double --out work_dirs/clean/with_doubles.csv',
+    )
+    parser.add_argument('train_csv', type=Path, metavar='TRAIN_CSV', help="training CSV in the competition's form")
+    parser.add_argument('--out', type=Path, metavar='CSV', help='CSV to write; the log of edits goes beside it')
+    parser.add_argument(
+        '--fix',
+        nargs='+',
+        metavar='DEFECT',
+        help='what to fix, by the names in the printed table, or all; hollow, convex-filled, speck and double if none',
+    )
+    parser.add_argument(
+        '--log', type=Path, metavar='CSV', help='where the log goes; OUT_edits.csv beside --out if none'
+    )
+    parser.add_argument('--report', type=Path, metavar='DIR', help='folder to write a page with pictures in')
+    parser.add_argument(
+        '--images', type=Path, metavar='DIR', help='folder with the images; train/ beside TRAIN_CSV if it is there'
+    )
+    parser.add_argument(
+        '--areas',
+        nargs='+',
+        type=_areas,
+        default=[],
+        metavar='CLASS=LEAST:GREATEST',
+        help='sizes of cells in px, for example astro=40:9000',
+    )
+    parser.add_argument('--undo', type=Path, metavar='LOG', help='put the edits of this log back')
+    parser.add_argument('--only', nargs='+', metavar='DEFECT', help='with --undo: edits of these defects alone')
+    parser.add_argument('--only-images', nargs='+', metavar='ID', help='with --undo: edits of these images alone')
+    options = parser.parse_args(argv)
+    if options.undo:
+        _refuse(options, ('fix', 'report', 'images', 'areas'), '--undo only puts edits back')
+        if options.out is None:
+            raise UsageError('--undo needs --out: the CSV to write')
+    else:
+        _refuse(options, ('only', 'only_images'), 'it goes with --undo')
+        if options.out is None:
+            _refuse(options, ('fix', 'log'), 'it needs --out: the CSV to write')
+        if options.report is None:
+            _refuse(options, ('images',), 'it goes with --report')
+    if options.out is not None and options.out.resolve() == options.train_csv.resolve():
+        raise UsageError(f'--out {display_path(options.out)} is the file that is read; name another')
+    return options
+
+
+def _clean(options: argparse.Namespace) -> None:
+    from sartorius.label_quality import DEFECTS, Rules, clean, read_label_table
+    from sartorius.label_quality.defects import SAFE_DEFECTS
+    from sartorius.label_quality.edits import edited_text, edits_of, write_log
+    from sartorius.label_quality.rules import USUAL_AREAS
+    from sartorius.label_quality.summary import summarise_cleaning
+    from sartorius.utils.files import write_text
+
+    chosen = options.fix or SAFE_DEFECTS
+    fix = tuple(DEFECTS) if 'all' in chosen else tuple(chosen)
+    rules = Rules(areas={**USUAL_AREAS, **dict(options.areas)})
+    if options.images is not None and not options.images.is_dir():
+        raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
+    table = read_label_table(options.train_csv)
+    cleaning = clean(table.images, fix if options.out else (), rules)
+    print(summarise_cleaning(cleaning, rules))
+    if options.out:
+        log = options.log or _log_beside(options.out)
+        edits = edits_of(table, cleaning)
+        # The log first: no cleaned file without what it takes to undo it.
+        write_log(log, edits)
+        write_text(options.out, edited_text(table, edits))
+        print(f'\nwrote {display_path(options.out)}, and {len(edits):,} edits to {display_path(log)}')
+    if options.report:
+        from sartorius.visualization.data_report import write_data_report
+        from sartorius.label_quality.statistics import images_beside
+
+        images = options.images or images_beside(options.train_csv)
+        print(f'wrote {display_path(write_data_report(options.report, table, cleaning, rules, images))}')
+    if options.out:
+        print(f'next: python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER')
+
+
+def _undo(options: argparse.Namespace) -> None:
+    from sartorius.label_quality.edits import read_log, undo_edits, write_log
+    from sartorius.utils.errors import did_you_mean
+    from sartorius.utils.files import write_text
+
+    edits = read_log(options.undo)
+    for option, known in (
+        ('only', {edit.defect for edit in edits}),
+        ('only_images', {edit.image_id for edit in edits}),
+    ):
+        for name in getattr(options, option) or ():
+            if name not in known:
+                raise UsageError(f'no edit of {name!r} in {display_path(options.undo)}{did_you_mean(name, known)}')
+    text, left = undo_edits(
+        options.train_csv,
+        edits,
+        lambda edit: (
+            (not options.only or edit.defect in options.only)
+            and (not options.only_images or edit.image_id in options.only_images)
+        ),
+    )
+    log = options.log or _log_beside(options.out)
+    if left:
+        write_log(log, left)
+    write_text(options.out, text)
+    print(f'wrote {display_path(options.out)}: {len(edits) - len(left):,} edits undone')
+    if left:
+        print(f'the {len(left):,} others are in {display_path(log)}')
+
+
+def _log_beside(out: Path) -> Path:
+    return out.with_name(f'{out.stem}_edits.csv')
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    for name in names:
+        if getattr(options, name):
+            raise UsageError(f'--{name.replace("_", "-")}: {why}')
+
+
+def _areas(text: str) -> tuple[str, tuple[int, int]]:
+    """Class, least and greatest area from ``CLASS=LEAST:GREATEST``."""
+    name, _, span = text.partition('=')
+    least, _, greatest = span.partition(':')
+    if not (least.isdecimal() and greatest.isdecimal()):
+        raise argparse.ArgumentTypeError(f'{text!r}: write CLASS=LEAST:GREATEST, for example astro=40:9000')
+    return name, (int(least), int(greatest))
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,149 @@
+"""Makes a synthetic data set in the competition's layout, or in LIVECell's."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.paths import display_path
+
+if TYPE_CHECKING:
+    from sartorius.synthetic import DatasetPlan, LivecellPlan
+
+COMPETITION_OPTIONS = ('unlabelled_images', 'cell_types', 'defects')
+LIVECELL_OPTIONS = ('val_images',)
+DEFECTS = (
+    'convex-filled', 'hollow', 'duplicated', 'missing', 'speck', 'pieces', 'sliver', 'overlapping', 'outsized',
+    'wrong-class', 'twice',
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and makes the data set."""
+    parser = make_parser(
+        'Make phase-contrast images of three cell types with exactly known masks, as train/, train.csv, test/, '
+        'test_truth.csv, sample_submission.csv and train_semi_supervised/; or of eight made types, as LIVECell lies '
+        'on the disk.',
+        'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
+        '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64',
+    )
+    parser.add_argument('--out', required=True, help='folder for the data set; must not exist or be empty')
+    parser.add_argument(
+        '--form',
+        choices=('competition', 'livecell'),
+        default='competition',
+        help='layout, and cell types: three, or eight made ones under the names of the LIVECell lines',
+    )
+    parser.add_argument('--images', type=int, default=48, help='training images')
+    parser.add_argument('--test-images', type=int, default=12, help='test images, with their truth')
+    parser.add_argument('--val-images', type=int, metavar='N', help='livecell: validation images (8)')
+    parser.add_argument('--unlabelled-images', type=int, metavar='N', help='competition: images without masks (6)')
+    parser.add_argument('--size', type=_size, default='704x520', metavar='WxH', help='width and height in pixels')
+    parser.add_argument('--density', type=float, default=1.0, help='factor on the number of cells for a given area')
+    parser.add_argument(
+        '--cell-types',
+        nargs='+',
+        choices=CELL_TYPES,
+        metavar='TYPE',
+        help=f'competition: which take turns ({" ".join(CELL_TYPES)})',
+    )
+    parser.add_argument(
+        '--defects',
+        nargs='+',
+        type=_defect,
+        default=[],
+        metavar='DEFECT=RATE',
+        help=f'competition: label defects to plant, of {", ".join(DEFECTS)}, each with its share of the cells; twice '
+        'with its share of the images',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='the same seed and options give the same bytes')
+    parser.add_argument('--workers', type=int, default=1, help='processes')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier synthetic data set at --out')
+    args = parser.parse_args(argv)
+
+    for name in COMPETITION_OPTIONS if args.form == 'livecell' else LIVECELL_OPTIONS:
+        if getattr(args, name) not in (None, []):
+            parser.error(f'--{name.replace("_", "-")} is not for --form {args.form}')
+
+    from sartorius.utils.errors import InputError, UsageError
+
+    try:
+        plan = _livecell_plan(args) if args.form == 'livecell' else _competition_plan(args)
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    if args.form == 'livecell':
+        _make_livecell(args, plan)
+    else:
+        _make_competition(args, plan)
+
+
+def _competition_plan(args: argparse.Namespace) -> 'DatasetPlan':
+    from sartorius.synthetic import DatasetPlan, DefectRates
+
+    return DatasetPlan(
+        images=args.images,
+        test_images=args.test_images,
+        unlabelled_images=6 if args.unlabelled_images is None else args.unlabelled_images,
+        size=args.size,
+        density=args.density,
+        cell_types=tuple(args.cell_types or CELL_TYPES),
+        defects=DefectRates(**{name.replace('-', '_'): rate for name, rate in args.defects}),
+        seed=args.seed,
+    )
+
+
+def _livecell_plan(args: argparse.Namespace) -> 'LivecellPlan':
+    from sartorius.synthetic import LivecellPlan
+
+    return LivecellPlan(
+        images=args.images,
+        val_images=8 if args.val_images is None else args.val_images,
+        test_images=args.test_images,
+        size=args.size,
+        density=args.density,
+        seed=args.seed,
+    )
+
+
+def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
+    from sartorius.synthetic import make_livecell
+
+    made = make_livecell(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    parts = ', '.join(f'{count} {split} images with {made.cells[split]} cells' for split, count in made.images.items())
+    print(f'{display_path(args.out)}: {parts}')
+    print(f'next: python tools/data/prepare_livecell.py --data-root {display_path(args.out)} --out DIR')
+
+
+def _make_competition(args: argparse.Namespace, plan: 'DatasetPlan') -> None:
+    from sartorius.synthetic import make_dataset
+
+    made = make_dataset(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    print(
+        f'{display_path(args.out)}: {made.images} training images with {made.train_cells} cells, {made.test_images} '
+        f'test images with {made.test_cells} cells, {made.unlabelled_images} without masks'
+        + (f'; {made.defects} label defects planted, listed in defects.csv' if args.defects else '')
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``(height, width)`` from ``WxH``."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is no size; write width x height, for example 704x520')
+    return int(match[2]), int(match[1])
+
+
+def _defect(text: str) -> tuple[str, float]:
+    """Name and rate from ``NAME=RATE``."""
+    name, _, rate = text.partition('=')
+    if name not in DEFECTS or re.fullmatch(r'\d*\.?\d+', rate) is None:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no defect; write one of {", ".join(DEFECTS)} and its share, for example hollow=0.1'
+        )
+    return name, float(rate)
+
+
+if __name__ == '__main__':
+    run_tool(main)

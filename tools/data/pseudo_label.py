@@ -1,0 +1,100 @@
+"""Turns predictions on images without annotations into rows of the training CSV."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from pathlib import Path
+
+from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.paths import DEFAULT_POSTPROCESS, DEFAULT_PSEUDO_RULES, display_path
+
+
+def balance_of(text: str) -> str | float:
+    """The option --balance: one of its names, or a number above 0."""
+    if text in ('train', 'equal', 'none'):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float('inf'):
+        raise ArgumentTypeError(f'{text!r} is neither train, equal or none, nor a number above 0')
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line and labels."""
+    parser = make_parser(
+        'Add images that models are sure of to the training CSV, as pseudo-labels. The labels of a file train one fold '
+        'alone, that which its models were held back from. Rows of earlier rounds are replaced, all others copied. '
+        'Writes the CSV and a summary beside it.',
+        'python tools/data/pseudo_label.py fold0/predictions_unlabelled.npz fold1/predictions_unlabelled.npz '
+        '--train-csv data/sartorius/train.csv --out work_dirs/round1/train.csv',
+    )
+    parser.add_argument(
+        'predictions',
+        nargs='*',
+        type=Path,
+        help='predictions of tools/test.py --split unlabelled, fused or not, a fold',
+    )
+    parser.add_argument(
+        '--all-data',
+        type=Path,
+        metavar='FILE',
+        help='predictions, of any models, whose labels go into all.json alone, for a model that no fold validates',
+    )
+    parser.add_argument('--train-csv', type=Path, required=True, metavar='CSV', help='training CSV to add rows to')
+    parser.add_argument('--out', type=Path, required=True, metavar='CSV', help='training CSV to write')
+    parser.add_argument(
+        '--postprocess',
+        type=Path,
+        metavar='FILE',
+        default=DEFAULT_POSTPROCESS,
+        help='.json of tools/tune.py, or .py that defines postprocess = [...]',
+    )
+    parser.add_argument(
+        '--rules',
+        type=Path,
+        metavar='FILE',
+        default=DEFAULT_PSEUDO_RULES,
+        help='.json or .py that defines pseudo_labels: when an image is believed',
+    )
+    parser.add_argument(
+        '--balance',
+        type=balance_of,
+        default='train',
+        metavar='train|equal|none|RATIO',
+        help="images of each class: in the annotated images' proportions, equally many, all, or so many for each "
+        'annotated image of the class; the most confident ones',
+    )
+    parser.add_argument('--fold', type=int, help='fold that models without a record of it were held back from')
+    parser.add_argument(
+        '--round', type=int, help="number of the round; one more than the training CSV's latest if none"
+    )
+    options = parser.parse_args(argv)
+    for name in ('fold', 'round'):
+        least = 0 if name == 'fold' else 1
+        if getattr(options, name) is not None and getattr(options, name) < least:
+            parser.error(f'--{name} {getattr(options, name)}: must be {least} or more')
+
+    from sartorius.postprocess.chain import load_chain
+    from sartorius.pseudo_labels.labelling import Request, write_pseudo_labels
+    from sartorius.pseudo_labels.rules import load_rules
+
+    request = Request(
+        of_folds=tuple(options.predictions),
+        of_all=options.all_data,
+        train_csv=options.train_csv,
+        chain=load_chain(options.postprocess),
+        rules=load_rules(options.rules),
+        balance=options.balance,
+        fold=options.fold,
+        round_number=options.round,
+    )
+    print(write_pseudo_labels(request, options.out))
+    print(f'\nwritten to {display_path(options.out)}, the summary to {display_path(options.out.with_suffix(".md"))}')
+    print('next, with the --folds and --seed that the models were trained with:')
+    print(f'  python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER')
+
+
+if __name__ == '__main__':
+    run_tool(main)
