@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sartorius.annotations.summary import markdown_table
 from sartorius.label_quality import DEFECTS, LabelTable, clean, read_label_table
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.masks.crop import MaskCrop, Size
@@ -20,6 +19,7 @@ from sartorius.masks.iou import mask_iou
 from sartorius.masks.pieces import fill_holes
 from sartorius.synthetic import DatasetPlan, DefectRates, make_dataset
 from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.tables import markdown_table
 
 RATES = DefectRates(
     convex_filled=0.15,

@@ -17,7 +17,8 @@ settings.load_profile('no-deadline')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, and of these the tools' whole workflows: one that starts last is waited for alone."""
+    """Files with slow tests first, and of these the tools' whole workflows: one "
+    "that starts last is waited for alone."""
     slow = {item.path for item in items if item.get_closest_marker('slow')}
     items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != 'tools'))
 

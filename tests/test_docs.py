@@ -16,7 +16,7 @@ PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 def commands(page: Path) -> list[list[str]]:
     """Words of each `python tools/X.py ...` and `tools/X.sh ...` in the page, continuation lines joined."""
     text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
-    found = re.findall(r'(?:^|`|!)\s*(?:python )?(tools/\w+\.(?:py|sh)[^`\n]*)', text, re.MULTILINE)
+    found = re.findall(r'(?:^|`|!)\s*(?:python )?(tools/[\w/]+\.(?:py|sh)[^`\n]*)', text, re.MULTILINE)
     return [shlex.split(line.split(' # ')[0].split(' | ')[0]) for line in found]
 
 

@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from sartorius.annotations.reading import load_annotations
-    from sartorius.evaluation import format_summary, score_submission, summarise
+    from sartorius.evaluation import format_summary, summarise
+    from sartorius.submission import score_submission
     from sartorius.utils.files import atomic_path
 
     gt = load_annotations(args.annotations)

@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = make_parser(
-        'Walk the whole workflow of a workflow file: folds, trainings, predictions, fusion, tuning, submission. Finished '
+        'Walk the whole workflow of a workflow file: folds, trainings, predictions, '
+        'fusion, tuning, submission. Finished '
         'stages are kept, and a stopped training goes on where it stopped: to go on after anything, type the same '
         'command again. What stands after -- goes to Snakemake: -- --profile DIR runs the stages on a cluster '
         '(docs/workflow.md).',

@@ -1,6 +1,7 @@
 # What every run shares: which modules register themselves, hooks, logging, seeds.
 custom_imports = dict(
-    imports=['sartorius.datasets', 'sartorius.engine', 'sartorius.models'], allow_failed_imports=False
+    imports=['sartorius.datasets', 'sartorius.engine', 'sartorius.inference', 'sartorius.models'],
+    allow_failed_imports=False,
 )
 default_scope = 'mmdet'
 

@@ -1,5 +1,6 @@
 # The CPU-size twin of livecell/mrcnn_r50.py: pre-training for mrcnn_r18_livecell.py on made images of eight cell types
-# in LIVECell's form (tools/data/make_synthetic.py --form livecell, then tools/data/prepare_livecell.py), or on LIVECell itself.
+# in LIVECell's form (tools/data/make_synthetic.py --form livecell, then tools/data/prepare_livecell.py), or on
+# LIVECell itself.
 _base_ = [
     '../_base_/models/mask_rcnn_r18_small.py',
     '../_base_/datasets/demo.py',

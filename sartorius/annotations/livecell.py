@@ -16,12 +16,13 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sartorius.annotations.coco import CocoCell, CocoImage, cell_from_polygons, write_coco
-from sartorius.annotations.summary import class_table, markdown_table, note
+from sartorius.annotations.summary import class_table, note
 from sartorius.images.files import image_size
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of, staged_folder, write_text
+from sartorius.utils.tables import markdown_table
 
 # Test first: an image that stands in two splits stays where it is not trained on (issue 26).
 SPLITS = ('test', 'val', 'train')

@@ -10,7 +10,6 @@ from sartorius.evaluation.metric import (
     score_images,
     summarise,
 )
-from sartorius.submission.score import score_submission
 
 __all__ = [
     'IOU_THRESHOLDS',
@@ -22,6 +21,5 @@ __all__ = [
     'format_summary',
     'image_score',
     'score_images',
-    'score_submission',
     'summarise',
 ]

@@ -24,7 +24,7 @@ class BoxPromptedModel(WrappedDetector):
         """Draws the cells of one image.
 
         Args:
-            data: As in :func:`forward_all`; the first view's sample has ``box_prompts``: ``bboxes`` ``(N, 4)`` in pixels
+            data: As in :func:`forward_all`; the first sample has ``box_prompts``: ``bboxes`` ``(N, 4)`` in pixels
                 of the image on the disk, ``scores`` and ``labels`` ``(N,)``.
 
         Returns:

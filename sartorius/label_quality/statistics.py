@@ -16,7 +16,7 @@ from sartorius.label_quality.table import LabelTable
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
-from sartorius.visualization.report_data import size_text
+from sartorius.utils.tables import size_text
 
 MAX_DEVIATION = 3.5
 """Modified z-score from which on a value is an outlier (Iglewicz and Hoaglin, 1993)."""

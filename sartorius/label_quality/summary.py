@@ -2,11 +2,12 @@
 
 from collections import Counter
 
-from sartorius.annotations.summary import markdown_table, note
+from sartorius.annotations.summary import note
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.defects import DEFECTS, doubled_images
 from sartorius.label_quality.rules import Rules
 from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.tables import markdown_table
 
 
 def summarise_cleaning(cleaning: Cleaning, rules: Rules) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sartorius.annotations.summary import markdown_table
 from sartorius.evaluation.metric import Summary
 from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS
+from sartorius.utils.tables import markdown_table
 
 CARD_FILE = 'MODEL_CARD.md'
 TERMS = {

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from sartorius.annotations.summary import markdown_table
 from sartorius.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from sartorius.leaderboard.origins import iterations_of, models_in, recipe_of
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.tables import markdown_table
 
 NONE = '-'
 HASH_DIGITS = 8

@@ -1,8 +1,5 @@
 """MMDetection heads and wrappers that keep soft masks on the RoI grid."""
 
-from sartorius.inference.box_prompts import BoxPromptedModel
-from sartorius.inference.tiled_model import TiledModel
-from sartorius.inference.tta import CellTTAModel
 from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssigner
 from sartorius.models.convert import max_cells, to_image_predictions
 from sartorius.models.htc_roi_head import SoftHTCRoIHead
@@ -10,15 +7,12 @@ from sartorius.models.soft_mask_head import SoftHTCMaskHead, SoftMaskHead
 from sartorius.models.stride1_resnet import Stride1StemResNet
 
 __all__ = [
-    'BoxPromptedModel',
-    'CellTTAModel',
     'ChunkedBboxOverlaps2D',
     'DenseSoftLabelAssigner',
     'Stride1StemResNet',
     'SoftHTCMaskHead',
     'SoftHTCRoIHead',
     'SoftMaskHead',
-    'TiledModel',
     'max_cells',
     'to_image_predictions',
 ]

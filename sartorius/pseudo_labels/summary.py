@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sartorius.annotations.summary import markdown_table
 from sartorius.annotations.train_csv import TrainImage
 from sartorius.postprocess.chain import Chain
 from sartorius.predictions.held_back import HeldBack
 from sartorius.pseudo_labels.rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.paths import display_path
+from sartorius.utils.tables import markdown_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from sartorius.images.display import find_image, read_for_display, stretched
 from sartorius.label_quality.missing import CLASSES, Findings, Limits, MissingCells
-from sartorius.label_quality.missing_cells import Labels, rows_of_never_found, write_tables
 from sartorius.masks.crop import MaskCrop
+from sartorius.postprocess.missing_cells import Labels, rows_of_never_found, write_tables
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import staged_folder
+from sartorius.utils.tables import size_text
 from sartorius.visualization.error_section import view_around
 from sartorius.visualization.gallery import class_key, embedded
 from sartorius.visualization.outlines import svg_path
 from sartorius.visualization.page import figures, render_page, source_list
-from sartorius.visualization.report_data import size_text
 
 DEFAULT_MAX_PICTURES = 48
 MARGIN = 30

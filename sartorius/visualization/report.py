@@ -15,10 +15,11 @@ from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path, write_text
+from sartorius.utils.tables import size_text
 from sartorius.visualization.error_section import error_section
 from sartorius.visualization.gallery import Example, card, legend
 from sartorius.visualization.page import render_page, source_list
-from sartorius.visualization.report_data import CLASSES, Report, choose_images, gather, size_text
+from sartorius.visualization.report_data import CLASSES, Report, choose_images, gather
 from sartorius.visualization.report_sections import image_table, lead, summary
 
 DEFAULT_MAX_IMAGES = 24

@@ -9,13 +9,13 @@ import pandas as pd
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, summarise
-from sartorius.masks.crop import Size
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.steps import areas_of
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.submission.write import finish
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
+from sartorius.utils.tables import size_text
 
 CLASSES = (*CELL_TYPES, NO_CELL_TYPE)
 
@@ -104,11 +104,6 @@ def choose_images(table: pd.DataFrame, by: str, most: int) -> dict[str, str]:
     shown = ordered[ordered['image_id'].isin(chosen)]
     order = shown.iloc[np.argsort([CLASSES.index(name) for name in shown['cell_type']], kind='stable')]
     return {image_id: chosen[image_id] for image_id in order['image_id']}
-
-
-def size_text(size: Size) -> str:
-    """Size ``(height, width)`` as people write it."""
-    return f'{size[1]}x{size[0]} px'
 
 
 def _measure(image: ImagePredictions) -> tuple[str, str, int, float, float]:

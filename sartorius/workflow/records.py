@@ -2,8 +2,8 @@
 
 A stage's fingerprint covers its command line, the hashes of its configs and data, and the hashes of the files of other
 stages that it reads. A record that has the same fingerprint, and whose outputs are still there, is kept: whatever made
-the stage run again, even its predecessors if they came to the same result. Moving the workflow's folder, the data or the
-checkout changes no fingerprint.
+the stage run again, even its predecessors if they came to the same result. Moving the workflow's folder, the data
+or the checkout changes no fingerprint.
 """
 
 import hashlib
@@ -28,7 +28,8 @@ class Record:
         fingerprint: Of what it was started with.
         started: When its last run began, in seconds since 1970.
         seconds: How long that took; None while it runs.
-        outputs: Size in bytes, time of change in nanoseconds and SHA-256 of each output, by path relative to the workflow.
+        outputs: Size in bytes, time of change in nanoseconds and SHA-256 of each output, by path relative to the
+        workflow.
         code: Exit code of a failed one.
     """
 

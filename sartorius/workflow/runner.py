@@ -52,7 +52,8 @@ def lock_workflow(out: Path) -> IO[str]:
         if time.monotonic() > until:
             owner = path.read_text(encoding='utf-8').strip() or 'unknown'
             raise InputError(
-                f'{display_path(out)}: another workflow is at work there (process {owner}); wait for it to end, end it, or '
+                f'{display_path(out)}: another workflow is at work there (process {owner}); wait '
+                f'for it to end, end it, or '
                 'choose another --out'
             )
         time.sleep(0.2)
@@ -108,7 +109,8 @@ def _snakemake_words(plan: Plan, plan_file: Path, jobs: int, devices: int, extra
     return [
         *(sys.executable, '-m', 'snakemake', '--snakefile', str(SNAKEFILE), '--directory', str(plan.out)),
         *('--config', f'plan={plan_file}', *limits),
-        # Whether a stage must run again is decided by content (sartorius.workflow.records); dates only raise the question.
+        # Whether a stage must run again is decided by content (sartorius.workflow.records); dates only raise the
+        # question.
         *('--rerun-triggers', 'mtime', '--rerun-incomplete'),
         # The workflow has a lock of its own, which ends with its processes; Snakemake's would stay behind after a kill.
         '--nolock',

@@ -1,7 +1,8 @@
 """Tables of the summary."""
 
-from sartorius.annotations.summary import class_table, fold_table, markdown_table, note
+from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.tables import markdown_table
 
 
 def rows_of(table):

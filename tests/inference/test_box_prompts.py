@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import load_config
 from sartorius.engine.inference_mode import set_inference_mode
+from sartorius.inference import forward
 from sartorius.inference.box_prompts import BoxPromptedModel
 from sartorius.inference.orientations import ORIENTATIONS
 from sartorius.inference.tiled_model import TiledModel
@@ -136,7 +137,7 @@ def test_many_boxes_are_drawn_in_parts(
         return draw(features, metas, results, rescale)
 
     blob_detector.roi_head.predict_mask = predict_mask
-    monkeypatch.setattr(view_pass, 'BOXES_AT_ONCE', 10)
+    monkeypatch.setattr(forward, 'BOXES_AT_ONCE', 10)
     in_parts = predict(config, blob_detector, tmp_path, given, image)
     assert drawn == [10, 10, 4]
     np.testing.assert_array_equal(in_parts.soft_masks, at_once.soft_masks)

@@ -33,8 +33,8 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
     """Six synthetic images of 240x180 pixels and their prepared annotations."""
     folder = tmp_path_factory.mktemp('browse')
     for tool, *words in (
-        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
-         '0', '--size', '240x180', '--seed', '3'),
+        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0',
+         '--unlabelled-images', '0', '--size', '240x180', '--seed', '3'),
         ('prepare_sartorius.py', '--data-root', f'{folder}/data', '--out', f'{folder}/annotations', '--folds', '3'),
     ):  # fmt: skip
         runpy.run_path(str(repo_root / 'tools' / tool))['main'](words)

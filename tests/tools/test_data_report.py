@@ -15,8 +15,8 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
     """Six synthetic images of 256x192 pixels with hollow and doubled cells, and their folds."""
     folder = tmp_path_factory.mktemp('data_report')
     for tool, *words in (
-        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0', '--unlabelled-images',
-         '0', '--size', '256x192', '--seed', '3', '--defects', 'hollow=0.15', 'duplicated=0.1'),
+        ('data/make_synthetic.py', '--out', f'{folder}/data', '--images', '6', '--test-images', '0',
+         '--unlabelled-images', '0', '--size', '256x192', '--seed', '3', '--defects', 'hollow=0.15', 'duplicated=0.1'),
         ('prepare_sartorius.py', '--data-root', f'{folder}/data', '--out', f'{folder}/prepared', '--folds', '3'),
     ):  # fmt: skip
         runpy.run_path(str(repo_root / 'tools' / tool))['main'](words)

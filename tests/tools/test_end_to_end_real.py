@@ -1,4 +1,5 @@
-"""The workflow on the competition's own images: a few iterations in two processes, then the held-back fold to a score."""
+"""The workflow on the competition's own images: a few iterations in two "
+"processes, then the held-back fold to a score."""
 
 import json
 import re

@@ -71,7 +71,8 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
     """Predictions of Mask R-CNN, and of it in views of tiles."""
     test('mrcnn_r18', out=data / 'plain.npz')
     test(
-        'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.margin=20', 'tta_orientations=[none,rot90]',
+        'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.margin=20',
+        'tta_orientations=[none,rot90]',
         out=data / 'views.npz',
     )  # fmt: skip
     return data

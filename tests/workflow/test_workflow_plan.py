@@ -164,7 +164,8 @@ def test_boxes_of_one_model_prompt_the_masks_of_another(tmp_path: Path) -> None:
 def test_pseudo_labels_start_another_round(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, f'recipes: [{R18}]\nfolds: 2\npseudo_rounds: 1')
     assert command(plan, 'pseudo/round1/labels') == (
-        'tools/data/pseudo_label.py fold0/mrcnn_r18/predictions_unlabelled.npz fold1/mrcnn_r18/predictions_unlabelled.npz '
+        'tools/data/pseudo_label.py fold0/mrcnn_r18/predictions_unlabelled.npz '
+        'fold1/mrcnn_r18/predictions_unlabelled.npz '
         '--train-csv /data/train.csv --postprocess tune/postprocess.json --out round1/train.csv --round 1'
     )
     assert 'predict/round1/fold0/mrcnn_r18/unlabelled' not in plan.stages, 'nothing would read it'

@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         'Add one stage after the other to a plain model - thresholds, least areas, steps, test-time augmentation, '
         'fusion with more models - and score each on the half of the images that it was not tuned on, both halves '
         'in turn. Every row is shown, whether it helps or not.',
-        'python tools/analysis/ablation.py work_dirs/mrcnn_r50/predictions_val.npz --tta work_dirs/mrcnn_r50/tta_val.npz '
+        'python tools/analysis/ablation.py work_dirs/mrcnn_r50/predictions_val.npz --tta '
+        'work_dirs/mrcnn_r50/tta_val.npz '
         '--others work_dirs/cmrcnn_r50/tta_val.npz --annotations work_dirs/data/sartorius/fold0_val.json',
     )
     parser.add_argument('predictions', type=Path, help='file of tools/test.py --split val')
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def format_rows(rows: 'Sequence[Row]') -> str:
     """Markdown table of the rows."""
-    from sartorius.annotations.summary import markdown_table
+    from sartorius.utils.tables import markdown_table
 
     classes = list(rows[0].classes)
     cells = []

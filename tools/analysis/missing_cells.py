@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         'predictions',
         nargs='+',
         type=Path,
-        help='files of tools/test.py --split val, tools/ensemble.py or tools/data/concat_predictions.py; an image may be in '
-        'several',
+        help='files of tools/test.py --split val, tools/ensemble.py or tools/data/concat_predictions.py; an image may '
+        'be in several',
     )
     parser.add_argument('--annotations', type=Path, required=True, help='COCO .json or competition .csv')
     parser.add_argument('--images', type=Path, required=True, help='folder with the annotated images')
@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
     from sartorius.label_quality.missing import Limits, list_missing
-    from sartorius.label_quality.missing_cells import check_sources, collect, format_counts, read_labels
     from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.missing_cells import check_sources, collect, format_counts, read_labels
     from sartorius.predictions.store import read_header
     from sartorius.visualization.missing_page import write_missing
 

@@ -1,6 +1,7 @@
 """Makes the environment that the project runs in, or finishes one that was interrupted.
 
-Started by tools/setup/setup_env.sh, from the top of the checkout, with a Python 3.10 to 3.12. Uses nothing but the standard
+Started by tools/setup/setup_env.sh, from the top of the checkout, with a Python 3.10 to 3.12. Uses nothing but the
+standard
 library, as nothing else is installed yet.
 """
 

@@ -21,7 +21,8 @@ class Step:
 
     Attributes:
         on_pixels: Whether the step works on binary masks.
-        grows_cells: Whether a cell can gain pixels, which others may have: the chain wants overlaps resolved afterwards.
+        grows_cells: Whether a cell can gain pixels, which others may have: the chain wants overlaps resolved
+        afterwards.
         changes_scores: Whether scores change: the tuner wants ``ScoreThreshold`` afterwards.
         unbounded: Names of the parameters that may exceed 1.
     """

@@ -76,7 +76,8 @@ class SearchGrid:
     """Values that are tried; every combination is one setting.
 
     Attributes:
-        axes: Values in rising order by names of :data:`TUNABLE_PARAMETERS`, in their order. Score and area must be among them; a
+        axes: Values in rising order by names of :data:`TUNABLE_PARAMETERS`, in their order. Score and area must be
+        among them; a
             parameter that is not keeps what the chain has.
     """
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from sartorius.annotations.summary import markdown_table
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS
 from sartorius.postprocess.tuning.selection import NO_CLASS, Choice
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult
 from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.tables import markdown_table
 
 FEW_GROUPS = 10
 """Below this many groups bootstrap intervals are too narrow to be taken at their word."""

@@ -72,7 +72,8 @@ def tune(
 ) -> TuningResult:
     """Finds the best thresholds of every class.
 
-    A class is tuned on the images that the chain votes it for: see :func:`sartorius.postprocess.tuning.selection.choose` for the
+    A class is tuned on the images that the chain votes it for: see
+    :func:`sartorius.postprocess.tuning.selection.choose` for the
     choice. A class keeps the settings that it started with when it has no images or those of a single group, or when
     the gain of the choice is no more than its standard error. The cross-validated scores do all of this anew with each
     fold of the groups left out, and score the images of that fold.
@@ -80,7 +81,8 @@ def tune(
     Args:
         predictions: Of images that the model was not trained on.
         gt: True cells by image id. Images that are in one of the two alone do not count.
-        chain: Where to start from; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for what it must hold.
+        chain: Where to start from; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for what it must
+        hold.
         groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); no group lies
             in two folds. An image without one is a group of its own.
         grid: The settings to try; by default :meth:`sartorius.postprocess.tuning.grid.SearchGrid.of` the chain.
