@@ -181,9 +181,8 @@ def _show_results(workflow: Workflow) -> None:
     from sartorius.evaluation.baseline import threshold_and_components
     from sartorius.evaluation.metric import score_images
     from sartorius.images.display import read_for_display
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain, postprocess_all
     from sartorius.predictions.store import load_predictions
-    from sartorius.submission.write import finish
     from sartorius.visualization.demo import Stage, write_demo_page
     from sartorius.visualization.gallery import Example
 
@@ -195,7 +194,7 @@ def _show_results(workflow: Workflow) -> None:
     for model, name in {**MODELS, 'fused': FUSED}.items():
         predictions = load_predictions(workflow.predictions(model, 'test'))
         for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': workflow.postprocess(model)}.items():
-            cells = finish(predictions, load_chain(chain))
+            cells = postprocess_all(predictions, load_chain(chain))
             found[f'{name}, {kind}'] = {key: image.crops for key, image in cells.items()}
     scores = {name: score_images(gt, cells) for name, cells in found.items()}
 
@@ -204,7 +203,9 @@ def _show_results(workflow: Workflow) -> None:
         types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
         print(f'  {table.score.mean():.3f}  {name:<42} {types}')
     baseline, last = list(scores)[0], scores[f'{FUSED}, tuned'].set_index('image_id')
-    final = finish(load_predictions(workflow.predictions('fused', 'test')), load_chain(workflow.postprocess('fused')))
+    final = postprocess_all(
+        load_predictions(workflow.predictions('fused', 'test')), load_chain(workflow.postprocess('fused'))
+    )
     stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
     examples = [
         Example(

@@ -29,16 +29,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, metavar='CSV', default=WORK_DIRS / 'submission.csv', help='CSV to write')
     options = parser.parse_args(argv)
 
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain, postprocess_all
     from sartorius.predictions.search import find_for_submission
     from sartorius.predictions.store import load_predictions
-    from sartorius.submission.write import finish, format_counts, write_checked_submission
+    from sartorius.submission.write import format_counts, write_checked_submission
 
     chain = load_chain(options.postprocess)
     path = options.predictions or find_for_submission(WORK_DIRS)
     print(f'predictions:     {display_path(path)}')
     print(f'post-processing: {display_path(options.postprocess)}')
-    images = finish(load_predictions(path), chain)
+    images = postprocess_all(load_predictions(path), chain)
     write_checked_submission(options.out, images)
     print(f'\n{format_counts(images)}\n')
     print(f'wrote {display_path(options.out)}, and checked it: no rule is broken')

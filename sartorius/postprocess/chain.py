@@ -13,6 +13,7 @@ from sartorius.postprocess.steps import STEPS, MaskThreshold, RemoveOverlap, Ste
 from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
@@ -142,6 +143,19 @@ def load_in_project_classes(path: Path) -> PredictionSet:
     except InputError as error:
         name = display_path(path)
         raise InputError(str(error) if str(error).startswith(name) else f'{name}: {error}') from None
+
+
+def postprocess_all(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
+    """Post-processes all images.
+
+    Returns:
+        Images by id, with crops of which no two share a pixel.
+
+    Raises:
+        InputError: The predictions have a class that is none of the cell types.
+    """
+    images = in_project_classes(predictions).images
+    return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
 
 
 def _build_step(place: int, entry: object) -> Step:

@@ -12,12 +12,11 @@ from sartorius.annotations.train_csv import TrainCSV, read_train_csv
 from sartorius.label_quality.missing import NEVER_FOUND_COLUMNS, Findings, MissingCells, look
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
-from sartorius.postprocess.chain import Chain, load_in_project_classes
+from sartorius.postprocess.chain import Chain, load_in_project_classes, postprocess_all
 from sartorius.postprocess.steps import with_crops
 from sartorius.predictions.out_of_fold import check_out_of_fold
 from sartorius.predictions.store import read_header
 from sartorius.predictions.structures import PredictionSet
-from sartorius.submission.write import finish
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
@@ -97,7 +96,7 @@ def collect(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, li
     for path in paths:
         predictions = load_in_project_classes(path)
         _check_images(predictions, display_path(path), labels)
-        pred = finish(predictions, chain)
+        pred = postprocess_all(predictions, chain)
         for image in progress(predictions.images, display_path(path)):
             gt = labels.images[image.image_id]
             seen = look(gt, pred[image.image_id], with_crops(image).crops)

@@ -3,26 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sartorius.postprocess.chain import Chain, in_project_classes
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions
 from sartorius.submission.csv_format import find_problems, write_submission
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
-
-
-def finish(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
-    """Post-processes all images.
-
-    Returns:
-        Images by id, with crops of which no two share a pixel.
-
-    Raises:
-        InputError: The predictions have a class that is none of the cell types.
-    """
-    images = in_project_classes(predictions).images
-    return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
 
 
 def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredictions]) -> None:
@@ -30,7 +15,7 @@ def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredict
 
     Args:
         path: The CSV.
-        images: As :func:`finish` returns them.
+        images: As :func:`sartorius.postprocess.chain.postprocess_all` returns them.
 
     Raises:
         InputError: There is no image, or the checker finds a broken rule.

@@ -9,10 +9,9 @@ import pandas as pd
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.metric import NO_CELL_TYPE, Summary, score_images, summarise
-from sartorius.postprocess.chain import Chain
+from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.submission.write import finish
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.tables import size_text
@@ -52,7 +51,7 @@ def gather(predictions: PredictionSet, chain: Chain, gt: Mapping[str, ImageAnnot
     """
     if not predictions.images:
         raise InputError('the predictions hold no image; there is nothing to report')
-    pred = finish(predictions, chain)
+    pred = postprocess_all(predictions, chain)
     rows = [_measure(image) for image in pred.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'detected_as', 'n_pred', 'confidence', 'area'])
     if gt is None:

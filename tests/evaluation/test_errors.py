@@ -42,7 +42,7 @@ OUTSIDE = box(100, 100, 3, 3)
 
 
 @pytest.mark.parametrize(
-    ('truth', 'found', 'gt_categories', 'pred_categories'),
+    ('gt', 'pred', 'gt_categories', 'pred_categories'),
     [
         # 20 of 20 pixels; 19 of 20 are an IoU of .95, which the last threshold does not count.
         ([bar(0, 20)], [bar(0, 20)], ['correct'], ['correct']),

@@ -133,7 +133,7 @@ def test_a_greedy_choice_would_lose_a_pair():
 
 
 @pytest.mark.parametrize(
-    ('true', 'found', 'score'),
+    ('true', 'pred', 'score'),
     [
         ([bar(0, 5)], [], 0.0),  # missed
         ([], [bar(0, 5)], 0.0),  # spurious

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.postprocess.chain import Chain
+from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.submission.write import finish, format_counts, write_checked_submission
+from sartorius.submission.write import format_counts, write_checked_submission
 from sartorius.utils.errors import InputError
 
 SIZE = (10, 10)
@@ -28,12 +28,12 @@ def overlapping() -> ImagePredictions:
 
 
 def test_overlaps_are_settled_whatever_the_chain_holds():
-    images = finish(PredictionSet((overlapping(),)), Chain(()))
+    images = postprocess_all(PredictionSet((overlapping(),)), Chain(()))
     assert [crop.area for crop in images['a'].crops] == [16, 8]
 
 
 def test_labels_follow_the_class_names():
-    images = finish(PredictionSet((overlapping(),), classes=('cort', 'astro')), Chain(()))
+    images = postprocess_all(PredictionSet((overlapping(),), classes=('cort', 'astro')), Chain(()))
     assert images['a'].labels.tolist() == [2, 1]
 
 
