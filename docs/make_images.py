@@ -71,7 +71,7 @@ def predicted_examples(options: Namespace) -> list[Example]:
         if len(rows):
             image_id = rows.iloc[len(rows) // 2]['image_id']
             image = read_for_display(find_image(options.images, image_id))[: SIZE[0], : SIZE[1]]
-            found, true = report.found[image_id].crops, report.gt[image_id].crops
+            found, true = report.pred[image_id].crops, report.gt[image_id].crops
             examples.append(Example(cell_type, image, _inside(found, image.shape), _inside(true, image.shape)))
     return examples
 
@@ -81,11 +81,11 @@ def overview(examples: Sequence[Example]) -> NDArray[np.uint8]:
     images = [stretched(example.image) for example in examples]
     rows = [
         ([()] * len(examples), [f'{example.title}: image' for example in examples]),
-        ([example.gt for example in examples], [f'truth: {len(example.truth)} cells' for example in examples]),
+        ([example.gt for example in examples], [f'truth: {len(example.gt)} cells' for example in examples]),
     ]
-    if any(example.found for example in examples):
-        titles = [f'found: {len(example.found)} cells' for example in examples]
-        rows.append(([example.found for example in examples], titles))
+    if any(example.pred for example in examples):
+        titles = [f'found: {len(example.pred)} cells' for example in examples]
+        rows.append(([example.pred for example in examples], titles))
     pictures = [[draw_cells(image, layer) for image, layer in zip(images, layers, strict=True)] for layers, _ in rows]
     return np.vstack([side_by_side(row, titles) for row, (_, titles) in zip(pictures, rows, strict=True)])
 

@@ -42,7 +42,7 @@ def checkout(repo_root: Path, tmp_path: Path) -> Path:
         'Makefile',
         '.ci/run',
     ):
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo_root / name, folder / name)
     for name in ('sartorius/__init__.py', 'sartorius/check_env.py'):
         shutil.copy(repo_root / name, folder / name)

@@ -211,9 +211,9 @@ def _show_results(workflow: Workflow) -> None:
         Example(
             title=image_id,
             image=images[image_id],
-            found=final[image_id].crops,
+            pred=final[image_id].crops,
             gt=gt[image_id].crops,
-            found_scores=final[image_id].scores,
+            pred_scores=final[image_id].scores,
             cell_type=last.cell_type[image_id],
             score=float(last.score[image_id]),
         )

@@ -131,7 +131,7 @@ def rows_of_never_found(never_found: pd.DataFrame, labels: Labels) -> pd.Series:
 def format_counts(counts: pd.DataFrame) -> str:
     """:attr:`MissingCells.counts` as lines of text for a terminal."""
     lines = [
-        f'{"class":<8}{"images":>8}{"labels":>9}{"never pred":>13}{"found cells":>13}{"unlabelled":>12}'
+        f'{"class":<8}{"images":>8}{"labels":>9}{"never found":>13}{"found cells":>13}{"unlabelled":>12}'
         f'{"least score":>13}'
     ]
     lines += [

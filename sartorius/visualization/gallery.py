@@ -51,7 +51,7 @@ class Example:
         image: uint8 ``(height, width)``.
         pred: Found cells.
         gt: True cells, or None where they are not known.
-        found_scores: Scores in [0, 1] of the found cells, or None.
+        pred_scores: Scores in [0, 1] of the found cells, or None.
         cell_type: Name of the class, or an empty string.
         score: The image's competition score, or None.
         note: Why the image is shown, for example 'best', or an empty string.
@@ -63,7 +63,7 @@ class Example:
     image: NDArray[np.uint8]
     pred: Sequence[MaskCrop]
     gt: Sequence[MaskCrop] | None = None
-    found_scores: NDArray[np.floating] | None = None
+    pred_scores: NDArray[np.floating] | None = None
     cell_type: str = ''
     score: float | None = None
     note: str = ''
@@ -73,8 +73,8 @@ class Example:
     def __post_init__(self) -> None:
         if self.image.ndim != 2 or self.image.dtype != np.uint8:
             raise InputError(f'{self.title}: the picture must be uint8 (height, width), not {self.image.dtype}')
-        if self.found_scores is not None and len(self.found_scores) != len(self.pred):
-            raise InputError(f'{self.title}: {len(self.found_scores)} scores for {len(self.found)} found cells')
+        if self.pred_scores is not None and len(self.pred_scores) != len(self.pred):
+            raise InputError(f'{self.title}: {len(self.pred_scores)} scores for {len(self.pred)} found cells')
 
 
 def class_key(cell_type: str, classes: Sequence[str]) -> str:
@@ -214,9 +214,9 @@ def _cells(count: int) -> str:
 
 def _cell_groups(example: Example, number: int, matches: Matches | None) -> str:
     """The outlines: group ``f`` holds the found cells, ``t`` the true ones, and within it ``m`` the missed ones."""
-    scores = None if example.found_scores is None else [f'{score:.2f}' for score in example.found_scores]
+    scores = None if example.pred_scores is None else [f'{score:.2f}' for score in example.pred_scores]
     if matches is None:
-        return f'<g id="f{number}" class="cells">{_paths("found", example.found, scores)}</g>'
+        return f'<g id="f{number}" class="cells">{_paths("found", example.pred, scores)}</g>'
     states = np.where(matches.pred_matched, 'hit', 'extra')
     pred = _paths('found', example.pred, scores, matches.pred_iou, states, example.pred_errors)
     states = np.where(matches.gt_matched, 'hit', 'miss')

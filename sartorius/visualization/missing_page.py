@@ -226,7 +226,7 @@ def _never_found_pictures(
             caption=f'<b>IoU {row.best_iou:.2f}</b>{where}{_place(row)}{in_csv}',
             neighbours={
                 'true': [crop for number, crop in enumerate(crops, start=1) if number != row.number],
-                'found': [crop for one in findings[row.id] for crop in one.found.crops],
+                'found': [crop for one in findings[row.id] for crop in one.pred.crops],
             },
         )
 

@@ -109,8 +109,8 @@ def _example(report: Report, image_id: str, note: str, folder: Path) -> Example:
     common = {
         'title': image_id,
         'image': _picture(report, image_id, folder),
-        'found': pred.crops,
-        'found_scores': pred.scores,
+        'pred': pred.crops,
+        'pred_scores': pred.scores,
         'cell_type': row['cell_type'],
         'note': note,
     }

@@ -115,5 +115,5 @@ def test_livecells_lines_are_classes_of_their_own(tmp_path: Path) -> None:
     assert [cell['bbox_label'] for cell in sample['instances']] == [7, 0]
     with pytest.raises(InputError, match="unknown category 'SKOV3'"):
         SartoriusDataset(ann_file=path, pipeline=[])
-    with pytest.raises(InputError, match=r'tools/prepare_livecell\.py makes it'):
+    with pytest.raises(InputError, match=r'tools/data/prepare_livecell\.py makes it'):
         LIVECellDataset(ann_file=str(tmp_path / 'none.json'), pipeline=[])

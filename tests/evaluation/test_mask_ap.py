@@ -61,7 +61,7 @@ def test_squares_score_as_their_boxes_do() -> None:
         assert masks[name] == pytest.approx(boxes[name])
 
 
-def test_nothing_found_scores_nothing() -> None:
+def test_nothing_pred_scores_nothing() -> None:
     assert score_masks({'a': gt_of('a', 2)}, {})['AP'] == 0
 
 

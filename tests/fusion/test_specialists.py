@@ -191,7 +191,7 @@ def test_other_images_are_refused() -> None:
 
 
 def test_the_config_names_a_model_a_type(repo_root: Path) -> None:
-    recipe = load_recipe(repo_root / 'configs' / 'ensemble' / 'per_class.py')
+    recipe = load_recipe(repo_root / 'configs' / 'ensemble' / 'specialists.py')
     assert [member.predictions.parent.name for member in recipe.members] == [
         'mrcnn_r50',
         *(f'mrcnn_r50_{cell_type}' for cell_type in CELL_TYPES),

@@ -72,7 +72,7 @@ def test_limits_are_those_given() -> None:
 
 def test_parts_outside_the_image_do_not_count() -> None:
     seen = findings(labelled(block(38, 0, 10)), (block(39, 0, 10), 0.9))
-    assert seen.found.areas.tolist() == [1]
+    assert seen.pred.areas.tolist() == [1]
     assert seen.covered.tolist() == [1]
     assert seen.pred_iou.tolist() == [0.5]
 

@@ -134,7 +134,7 @@ def test_pictures_of_the_costliest(report) -> None:
 
 def test_neighbours_are_faint(report) -> None:
     near = {'a': annotated('a', 0, (10, 10), (25, 10))}
-    found = {'a': report.found['a'].select([0])}
+    found = {'a': report.pred['a'].select([0])}
     table = report.table[report.table['image_id'] == 'a']
     errors = analyse_errors(near, {'a': found['a'].crops})
     text = error_section(Report(table, found, near, None, errors), {}, partial(picture, seen=[]))

@@ -204,7 +204,7 @@ def test_examples_are_checked() -> None:
     with pytest.raises(InputError, match='cell: the picture must be uint8'):
         Example('cell', np.zeros(SIZE, np.uint16), [])
     with pytest.raises(InputError, match='cell: 1 scores for 0 found cells'):
-        Example('cell', np.zeros(SIZE, np.uint8), [], found_scores=np.ones(1))
+        Example('cell', np.zeros(SIZE, np.uint8), [], pred_scores=np.ones(1))
 
 
 def test_demo_page(tmp_path) -> None:

@@ -8,7 +8,7 @@ set_up_if_suitable() {
     shift
     # A command of that name may exist and not run (pyenv's are such), so ask it.
     if "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
-        exec "$python" -m tools.setup_env "$@"
+        exec "$python" -m tools.setup.setup_env "$@"
     fi
 }
 

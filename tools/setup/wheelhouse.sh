@@ -26,7 +26,7 @@ CODE
 }
 
 pack() {
-    sh "$checkout/tools/setup_env.sh"
+    sh "$checkout/tools/setup/setup_env.sh"
     python=$checkout/.venv/bin/python
     mkdir -p "$house"
     scratch=$(mktemp -d)
@@ -62,5 +62,5 @@ house=$(realpath -m "$house")
 if [[ $command == pack ]]; then
     pack
 else
-    sh "$checkout/tools/setup_env.sh" --wheelhouse "$house" --venv "$(realpath -m -s "${3:-$checkout/.venv}")"
+    sh "$checkout/tools/setup/setup_env.sh" --wheelhouse "$house" --venv "$(realpath -m -s "${3:-$checkout/.venv}")"
 fi
