@@ -13,7 +13,7 @@ from sartorius.workflow.recipes import RecipeFacts
 from sartorius.workflow.settings import FUSED, PROMPTED, RecipeSettings, WorkflowSettings, make_recipe
 from sartorius.workflow.stages import Plan, Stage
 
-ReadFacts = Callable[[Path, Sequence[str]], RecipeFacts]
+ReadFacts = Callable[[Path, Sequence[str], bool], RecipeFacts]
 
 
 def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts: ReadFacts) -> Plan:
@@ -69,7 +69,7 @@ class _Planner:
     out: Path
     read_facts: ReadFacts
     stages: dict[str, Stage] = field(default_factory=dict)
-    _facts: dict[tuple[Path, tuple[str, ...]], RecipeFacts] = field(default_factory=dict)
+    _facts: dict[tuple[Path, tuple[str, ...], bool], RecipeFacts] = field(default_factory=dict)
 
     def add_round(self, number: int, previous: _Round | None) -> _Round:
         """All stages of a round; those above 0 train with pseudo-labels of the round before."""
@@ -92,7 +92,7 @@ class _Planner:
         self.stages.setdefault(stage.key, stage)
 
     def _facts_of(self, recipe: RecipeSettings) -> RecipeFacts:
-        key = (recipe.config, recipe.cfg_options)
+        key = (recipe.config, recipe.cfg_options, recipe.small)
         if key not in self._facts:
             self._facts[key] = self.read_facts(*key)
         return self._facts[key]
@@ -176,6 +176,7 @@ class _Planner:
         folder = (here.folder if here else self.out) / place
         checkpoint = folder / f'iter_{recipe.iterations or facts.iterations}.pth'
         words = ['tools/train.py', str(recipe.config), '--work-dir', str(folder), '--seed', str(self.settings.seed)]
+        words += ['--small'] if recipe.small else []
         words += ['--iterations', str(recipe.iterations)] if recipe.iterations else []
         words += ['--from-scratch'] if recipe.from_scratch else []
         words += ['--amp'] if recipe.amp else []
@@ -233,6 +234,7 @@ class _Planner:
         place = f'fold{fold}/{PROMPTED if boxes else recipe.name}'
         out = here.predictions(place, split)
         words = ['tools/test.py', str(recipe.config), str(checkpoint), '--split', split, '--out', str(out)]
+        words += ['--small'] if recipe.small else []
         words += ['--boxes', str(boxes)] if boxes else []
         words += ['--tta'] if recipe.tta else []
         words += ['--tiles'] if recipe.tiles and not boxes else []

@@ -28,8 +28,8 @@ class RecipeFacts:
     same_fold: bool = False
 
 
-def read_facts(config: Path, cfg_options: Sequence[str] = ()) -> RecipeFacts:
-    """Reads a config, with ``KEY=VALUE`` words of ``--cfg-options``.
+def read_facts(config: Path, cfg_options: Sequence[str] = (), small: bool = False) -> RecipeFacts:
+    """Reads a config, with ``KEY=VALUE`` words of ``--cfg-options`` and perhaps ``--small``.
 
     Raises:
         InputError: It cannot be read, or starts from what is no config.
@@ -45,7 +45,7 @@ def read_facts(config: Path, cfg_options: Sequence[str] = ()) -> RecipeFacts:
             raise InputError(f'{display_path(config)}: init_from: {display_path(start)}: no such config')
     return RecipeFacts(
         iterations=content.train_cfg.max_iters,
-        sha256=hashlib.sha256(content.pretty_text.encode()).hexdigest(),
+        sha256=hashlib.sha256((content.pretty_text + ('small' if small else '')).encode()).hexdigest(),
         boxes_only=bool(content.get('boxes_only', False)),
         init_from=start,
         same_fold=same_fold,

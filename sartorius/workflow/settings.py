@@ -15,6 +15,7 @@ PROMPTED, FUSED = 'prompted', 'fused'
 
 # Keys that a recipe takes from the workflow unless it has its own.
 RECIPE_DEFAULTS: dict[str, Any] = {
+    'small': False,
     'iterations': None,
     'from_scratch': False,
     'amp': False,
@@ -61,6 +62,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     'postprocess': (str, type(None)),
     'pseudo_rounds': (int,),
     'iterations': (int, type(None)),
+    'small': (bool,),
     'from_scratch': (bool,),
     'amp': (bool,),
     'validation': (bool,),
@@ -90,6 +92,7 @@ class RecipeSettings:
         config: Config file.
         name: Folder of its runs.
         load_from: Checkpoint or URL to start from instead of the config's; None leaves the config its own.
+        small: Whether tools get ``--small``, which makes a model of the config that learns on a CPU.
         iterations: Length of the training; None leaves the config its own.
         from_scratch: Whether it starts from random weights.
         amp: Mixed precision.
@@ -103,6 +106,7 @@ class RecipeSettings:
     config: Path
     name: str
     load_from: str | None
+    small: bool
     iterations: int | None
     from_scratch: bool
     amp: bool
@@ -221,6 +225,7 @@ def make_recipe(
         config=path,
         name=name or path.stem,
         load_from=load_from,
+        small=values['small'],
         iterations=values['iterations'],
         from_scratch=values['from_scratch'],
         amp=values['amp'],

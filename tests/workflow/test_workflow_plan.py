@@ -34,7 +34,7 @@ R18, R50, CASCADE = 'configs/demo/mrcnn_r18.py', 'configs/sartorius/mrcnn_r50.py
 def facts(**changes: RecipeFacts) -> object:
     """Reads no config: 100 iterations each, but for what is given by the config's name."""
 
-    def read(config: Path, cfg_options: Sequence[str]) -> RecipeFacts:
+    def read(config: Path, cfg_options: Sequence[str], small: bool) -> RecipeFacts:
         return changes.get(config.stem, RecipeFacts(iterations=100, sha256=config.stem))
 
     return read
@@ -384,3 +384,13 @@ def test_expected_time_on_one_and_two_devices(tmp_path: Path) -> None:
 )
 def test_durations_as_people_say_them(seconds: float | None, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_small_recipes_are_trained_and_predict_small(tmp_path: Path) -> None:
+    text = f'small: true\nonly_folds: [0]\nrecipes: [{R18}, {{config: {R50}, small: false}}]'
+    small = [stage for stage in plan_of(tmp_path, text) if '--small' in stage.words]
+    assert [stage.key for stage in small] == [
+        'train/fold0/mrcnn_r18',
+        'predict/fold0/mrcnn_r18/val',
+        'predict/fold0/mrcnn_r18/test',
+    ]
