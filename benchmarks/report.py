@@ -12,10 +12,10 @@ from typing import Any
 
 from measure import Measurement, Side
 
-from sartorius import __version__
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import display_path
+from sartorius.utils.version import describe_version
 
 PACKAGES = (
     'numpy', 'scipy', 'opencv-python', 'numba', 'pycocotools', 'torch', 'onedl-mmcv', 'onedl-mmdetection',
@@ -26,7 +26,7 @@ NOT_MEASURED = 'not measured'
 
 def describe_machine() -> dict[str, Any]:
     """Processor, cores, memory, versions and date."""
-    versions = {'sartorius': __version__, 'python': platform.python_version()}
+    versions = {'sartorius': describe_version(), 'python': platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

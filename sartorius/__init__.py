@@ -1,3 +1,3 @@
 """Instance segmentation of crowded living cells, built on MMDetection."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0.dev0'

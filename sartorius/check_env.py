@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sartorius import __version__
 from sartorius.utils.cli import EXIT_FAILURE, make_parser, run_tool
 from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.version import describe_version
 
 # What a broken binary package is known to raise on import, besides ImportError: a missing shared library (OSError),
 # another numpy than it was built for (AttributeError, ValueError), a version check (AssertionError, RuntimeError).
@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.only_ops:
         ops_work = all(finding.works for finding in ops)
         sections = {
-            f'sartorius {__version__} in {REPO_ROOT}': [check_python(), *map(check_package, PACKAGES)],
+            f'sartorius {describe_version()} in {REPO_ROOT}': [check_python(), *map(check_package, PACKAGES)],
             'Devices': [*check_devices(), check_compiler(ops_work)],
         } | sections
     findings = [finding for section in sections.values() for finding in section]

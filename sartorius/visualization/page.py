@@ -7,7 +7,7 @@ from importlib import resources
 from string import Template
 from textwrap import indent
 
-from sartorius import __version__
+from sartorius.utils.version import describe_version
 from sartorius.visualization.gallery import color_rules
 
 
@@ -32,7 +32,7 @@ def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]])
         main=main,
         style=templates.joinpath('page.css').read_text(encoding='utf-8') + color_rules(),
         script=templates.joinpath('page.js').read_text(encoding='utf-8'),
-        footer=f'Made by sartorius-cells {__version__} on {datetime.now():%Y-%m-%d %H:%M}.',
+        footer=f'Made by sartorius-cells {describe_version()} on {datetime.now():%Y-%m-%d %H:%M}.',
     )
 
 
