@@ -90,7 +90,7 @@ def compare(name: str, count: Counter, pairs: Sequence[tuple[NDArray[np.int32], 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and compares with whichever package is installed."""
-    parser = make_parser(__doc__.splitlines()[0], 'python benchmarks/agree_with_cellpose.py --images 400')
+    parser = make_parser(__doc__.splitlines()[0], 'python benchmarks/validation/agree_with_cellpose.py --images 400')
     parser.add_argument('--images', type=int, default=400, help='number of image pairs')
     parser.add_argument('--seed', type=int, default=0, help='seed of the images')
     args = parser.parse_args(argv)

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Makes, cleans, compares and prints."""
     parser = make_parser(
         'Measure how well planted label defects are found and fixed.',
-        'python benchmarks/label_defects.py --images 96',
+        'python benchmarks/validation/label_defects.py --images 96',
     )
     parser.add_argument('--images', type=int, default=48, help='synthetic images, whose cell types take turns')
     parser.add_argument('--seed', type=int, default=0, help='of the images and of what is planted in them')
