@@ -18,7 +18,7 @@ from sartorius.utils.paths import display_path
 
 DEFAULT_BOXES = DEFAULT_FUSED.with_name('boxes.npz')
 # What only a config says where there is one.
-CONFIG_OPTIONS = ('method', 'weights', 'iou', 'score', 'across_classes', 'average_masks')
+CONFIG_OPTIONS = ('method', 'weights', 'iou', 'score', 'class_agnostic', 'average_masks')
 DROPPED = {
     'low_score': 'cells under the score threshold',
     'unusable': 'cells without area inside the image or without score',
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         method=recipe.method,
         weights=[member.weight for member in recipe.members],
         score_thresholds=recipe.score_thresholds,
-        per_class=recipe.per_class,
+        class_agnostic=recipe.class_agnostic,
         average_masks=recipe.average_masks,
         boxes_only=recipe.boxes_only,
         names=names,
@@ -80,7 +80,7 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     own = ', '.join(f'{name} {method().iou_threshold}' for name, method in METHODS.items() if name != 'soft-nms')
     parser.add_argument('--iou', type=float, help=f'cells that overlap by more are one; if not given: {own}')
     parser.add_argument('--score', type=float, help=f'leave out cells that their model scored lower ({DEFAULT_SCORE})')
-    parser.add_argument('--across-classes', action='store_true', help='fuse cells of different classes too')
+    parser.add_argument('--class-agnostic', action='store_true', help='fuse cells of different classes too')
     parser.add_argument('--average-masks', action='store_true', help="nms: average the dropped cells' masks too")
     parser.add_argument('--boxes-only', action='store_true', help='fuse boxes alone, for a model to draw the masks')
     parser.add_argument('--annotations', type=Path, metavar='JSON', help='COCO JSON whose ids COCO results use')
@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
         parser.error(f'--average-masks is for --method nms; {options.method or DEFAULT_METHOD} has its own way')
     if options.iou is not None and options.method == 'soft-nms':
         parser.error('--iou is not for the Gaussian soft-nms; for the linear one see configs/ensemble/soft_nms.py')
-    for name in ('weights', 'iou', 'across_classes', 'boxes_only'):
+    for name in ('weights', 'iou', 'class_agnostic', 'boxes_only'):
         if options.method == 'specialists' and getattr(options, name) not in (None, False):
             parser.error(f'--{name.replace("_", "-")} is not for specialists, which takes every image from one model')
     return options
@@ -104,7 +104,7 @@ def _read_recipe(options: Namespace) -> Recipe:
     if options.config is None:
         method = resolve_method(options.method or DEFAULT_METHOD, options.iou, SET_METHODS)
         score = DEFAULT_SCORE if options.score is None else options.score
-        return Recipe(method, (), score, not options.across_classes, options.average_masks, options.boxes_only)
+        return Recipe(method, (), score, options.class_agnostic, options.average_masks, options.boxes_only)
     recipe = load_recipe(options.config)
     return replace(recipe, boxes_only=recipe.boxes_only or options.boxes_only)
 

@@ -78,7 +78,7 @@ def fuse_boxes(
     method: str | Method = DEFAULT_METHOD,
     iou_threshold: float | None = None,
     weights: Sequence[float] | None = None,
-    per_class: bool = True,
+    class_agnostic: bool = False,
     tie_breakers: Sequence[NDArray[np.integer]] | None = None,
     known_labels: Sequence[Collection[int]] | None = None,
     soft_masks: Sequence[NDArray[np.float32]] | None = None,
@@ -97,8 +97,8 @@ def fuse_boxes(
         method: A key of :data:`sartorius.fusion.methods.METHODS`, or one of its methods with its parameters.
         iou_threshold: In (0, 1), in place of the method's own; the method's own if None.
         weights: One a model, above 0; only their ratios count. Equal if None.
-        per_class: Fuse the boxes of each label apart. Otherwise labels are ignored, and a fused box gets the label for
-            which its members' weighted scores add up to most.
+        class_agnostic: Ignore the labels: boxes of different labels are fused too, and a fused box gets the label for
+            which its members' weighted scores have the largest sum. Otherwise the boxes of each label are fused apart.
         tie_breakers: ``(N,)`` for each model: decides between boxes that are equal in everything else.
         known_labels: The labels that each model can give at all, where not all can give all: a model has no say in the
             scores of labels that it does not know.
@@ -111,7 +111,9 @@ def fuse_boxes(
     method = resolve_method(method, iou_threshold)
     checked_weights = check_weights(weights, len(boxes))
     _check_arrays(boxes, scores, labels)
-    pool = _make_pool(boxes, scores, labels, size, checked_weights, per_class, tie_breakers, known_labels, soft_masks)
+    pool = _make_pool(
+        boxes, scores, labels, size, checked_weights, class_agnostic, tie_breakers, known_labels, soft_masks
+    )
     unusable = sum(map(len, scores)) - len(pool.boxes)
     if len(pool.boxes) == 0:
         return FusedBoxes(
@@ -131,7 +133,7 @@ def fuse_boxes(
     return FusedBoxes(
         boxes=fused,
         scores=fusion.scores.astype(np.float32),
-        labels=fusion.labels if per_class else _vote(owners, pool.labels[rows], weighted, len(fused)),
+        labels=_vote(owners, pool.labels[rows], weighted, len(fused)) if class_agnostic else fusion.labels,
         members=tuple(np.split(pairs, np.searchsorted(owners, np.arange(1, len(fused)))))[: len(fused)],
         keeps_boxes=fusion.kept is not None,
         unusable=unusable,
@@ -160,7 +162,7 @@ def _make_pool(
     labels: Sequence[NDArray],
     size: Size,
     weights: NDArray[np.float64],
-    per_class: bool,
+    class_agnostic: bool,
     tie_breakers: Sequence[NDArray] | None,
     known_labels: Sequence[Collection[int]] | None,
     soft_masks: Sequence[NDArray] | None,
@@ -190,10 +192,10 @@ def _make_pool(
         candidates=Candidates(
             boxes=clipped[order] / limits,
             scores=all_scores[order],
-            labels=all_labels[order] if per_class else np.zeros(len(order), dtype=np.int64),
+            labels=np.zeros(len(order), dtype=np.int64) if class_agnostic else all_labels[order],
             models=place[models[order]],
             weights=weights[models_in_order],
-            knows=knows[models_in_order] if per_class else np.ones((len(weights), 1), dtype=bool),
+            knows=np.ones((len(weights), 1), dtype=bool) if class_agnostic else knows[models_in_order],
             masks=_mask_maker(soft_masks, boxes, models[order], indices[order], size),
         ),
     )

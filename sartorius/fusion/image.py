@@ -23,14 +23,22 @@ def fuse_image(
     weights: Sequence[float] | None = None,
     iou_threshold: float | None = None,
     score_thresholds: float | NDArray[np.floating] = 0.0,
-    per_class: bool = True,
+    class_agnostic: bool = False,
     average_masks: bool = False,
     boxes_only: bool = False,
     known_labels: Sequence[Collection[int]] | None = None,
 ) -> ImagePredictions:
     """Fuses several models' predictions of one image; see :func:`fuse_image_and_count`."""
     return fuse_image_and_count(
-        images, method, weights, iou_threshold, score_thresholds, per_class, average_masks, boxes_only, known_labels
+        images,
+        method,
+        weights,
+        iou_threshold,
+        score_thresholds,
+        class_agnostic,
+        average_masks,
+        boxes_only,
+        known_labels,
     )[0]
 
 
@@ -40,7 +48,7 @@ def fuse_image_and_count(
     weights: Sequence[float] | None = None,
     iou_threshold: float | None = None,
     score_thresholds: float | NDArray[np.floating] = 0.0,
-    per_class: bool = True,
+    class_agnostic: bool = False,
     average_masks: bool = False,
     boxes_only: bool = False,
     known_labels: Sequence[Collection[int]] | None = None,
@@ -49,8 +57,8 @@ def fuse_image_and_count(
 
     Args:
         images: One a model; those whose soft masks have a grid of 0 hold boxes alone.
-        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``weights``, ``iou_threshold``, ``per_class`` and
-            ``known_labels`` too.
+        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``weights``, ``iou_threshold``, ``class_agnostic``
+            and ``known_labels`` too.
         score_thresholds: Cells scored lower by their model take no part: one for all, or ``(models, labels)``.
         average_masks: As in :func:`sartorius.fusion.sets.fuse`; ``boxes_only`` too.
 
@@ -80,7 +88,7 @@ def fuse_image_and_count(
         method,
         iou_threshold,
         scaled.tolist(),
-        per_class,
+        class_agnostic,
         tie_breakers=[fingerprints(image.soft_masks) for image in chosen],
         known_labels=known_labels,
         soft_masks=[image.soft_masks for image in chosen],

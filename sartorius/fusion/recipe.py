@@ -57,14 +57,14 @@ class Recipe:
     method: SetMethod = field(default_factory=METHODS[DEFAULT_METHOD])
     members: tuple[Member, ...] = ()
     score_threshold: ScoreThreshold = DEFAULT_SCORE
-    per_class: bool = True
+    class_agnostic: bool = False
     average_masks: bool = False
     boxes_only: bool = False
 
     def __post_init__(self) -> None:
         if self.average_masks and not isinstance(self.method, NMS):
             raise InputError(f'average_masks is for nms; it has no meaning with {name_of(self.method)}')
-        for name in ('per_class', 'average_masks', 'boxes_only'):
+        for name in ('class_agnostic', 'average_masks', 'boxes_only'):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f'{name} is {getattr(self, name)!r}; write True or False')
 

@@ -32,7 +32,7 @@ def fuse(
     weights: Sequence[float] | None = None,
     iou_threshold: float | None = None,
     score_thresholds: ScoreThreshold | Sequence[ScoreThreshold] = 0.0,
-    per_class: bool = True,
+    class_agnostic: bool = False,
     average_masks: bool = False,
     boxes_only: bool = False,
     names: Sequence[str] | None = None,
@@ -50,8 +50,8 @@ def fuse(
         sets: Predictions before post-processing. Classes may stand in any order and some may be missing; they are
             matched by name, and a model has no say in the scores of a class that it does not know. Soft masks on
             different grids are brought to the largest.
-        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``per_class`` too. Or specialists
-            (:class:`sartorius.fusion.specialists.Specialists`), which chooses a set for each image and fuses no cells.
+        method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``class_agnostic`` too. Or
+            :class:`sartorius.fusion.specialists.Specialists`, which chooses a set for each image and fuses no cells.
         weights: One a set, above 0; only their ratios count. Equal if None.
         score_thresholds: Cells scored lower by their model take no part: one for all sets, or one a set.
         average_masks: With nms: average the suppressed cells' masks too, if their agreement with the kept one, as far
@@ -83,7 +83,7 @@ def fuse(
     _refuse_copies(lookups, names)
     types = None
     if isinstance(method, Specialists):
-        _check_by_class(scaled, per_class, average_masks, boxes_only)
+        _check_specialists(scaled, class_agnostic, average_masks, boxes_only)
         types = _cell_types(sets, cell_types)
         work = partial(
             join_images, roles=find_roles(types, names, classes), score_thresholds=limits, grid=_largest_grid(sets)
@@ -94,7 +94,7 @@ def fuse(
             method=method,
             weights=scaled.tolist(),
             score_thresholds=limits,
-            per_class=per_class,
+            class_agnostic=class_agnostic,
             average_masks=average_masks,
             boxes_only=boxes_only,
             known_labels=[{classes.index(name) for name in one.classes} for one in sets],
@@ -108,7 +108,7 @@ def fuse(
         'kind': 'fused',
         'method': name_of(method),
         **asdict(method),
-        'per_class': per_class,
+        'class_agnostic': class_agnostic,
         'average_masks': average_masks,
         'boxes_only': boxes_only,
         'members': _describe_members(sets, names, weights, thresholds, types),
@@ -129,11 +129,13 @@ def _largest_grid(sets: Sequence[PredictionSet]) -> int:
     return max((image.soft_masks.shape[1] for one in sets for image in one.images if len(image)), default=DEFAULT_GRID)
 
 
-def _check_by_class(weights: NDArray[np.float64], per_class: bool, average_masks: bool, boxes_only: bool) -> None:
+def _check_specialists(
+    weights: NDArray[np.float64], class_agnostic: bool, average_masks: bool, boxes_only: bool
+) -> None:
     """Refuses what has no meaning where no cells are fused."""
     settings = {
         'weights': bool((weights != 1).any()),
-        'per_class=False': not per_class,
+        'class_agnostic': class_agnostic,
         'average_masks': average_masks,
         'boxes_only': boxes_only,
     }

@@ -147,7 +147,9 @@ def test_a_model_has_no_say_in_classes_that_it_does_not_know():
     np.testing.assert_allclose(run(*models).scores, [0.4, 0.3], atol=1e-6)
     np.testing.assert_allclose(run(*models, known_labels=[{0, 1}, {1}]).scores, [0.6, 0.4], atol=1e-6)
     # Where classes are not told apart, a box is a box.
-    np.testing.assert_allclose(run(*models, known_labels=[{0, 1}, {1}], per_class=False).scores, [0.4, 0.3], atol=1e-6)
+    np.testing.assert_allclose(
+        run(*models, known_labels=[{0, 1}, {1}], class_agnostic=True).scores, [0.4, 0.3], atol=1e-6
+    )
 
 
 def test_classes_are_fused_apart_or_voted_on():
@@ -155,10 +157,10 @@ def test_classes_are_fused_apart_or_voted_on():
     assert sorted(run(*models, method='wbf').labels.tolist()) == [0, 2]
     # .5 + .4 for class 2 against .6 for class 0.
     for method in MERGING:
-        fused = run(*models, method=method, per_class=False)
+        fused = run(*models, method=method, class_agnostic=True)
         assert fused.labels.tolist() == [2] and len(fused.members[0]) == 3
     # Soft-NMS lets all stand, each of its own class.
-    assert run(*models, method='soft-nms', per_class=False).labels.tolist() == [0, 2, 2]
+    assert run(*models, method='soft-nms', class_agnostic=True).labels.tolist() == [0, 2, 2]
 
 
 def test_nms_equals_greedy_nms_on_all_boxes():
@@ -248,13 +250,13 @@ coarse_model = st.lists(
 @given(
     models=st.lists(coarse_model, min_size=1, max_size=4),
     method=st.sampled_from(BOX_METHODS),
-    per_class=st.booleans(),
+    class_agnostic=st.booleans(),
     weighted=st.booleans(),
     random=st.randoms(use_true_random=False),
 )
-def test_order_makes_no_difference(models, method, per_class, weighted, random):
+def test_order_makes_no_difference(models, method, class_agnostic, weighted, random):
     weights = [random.choice([1.0, 2.0]) for _ in models] if weighted else [1.0] * len(models)
-    options = {'method': method, 'per_class': per_class}
+    options = {'method': method, 'class_agnostic': class_agnostic}
     fused = run(*(arrays(*model) for model in models), weights=weights, **options)
     shuffled = [random.sample(model, len(model)) for model in models]
     order = random.sample(range(len(models)), len(models))

@@ -187,10 +187,10 @@ cell = st.tuples(
     models=st.lists(st.lists(cell, max_size=6), min_size=1, max_size=4),
     method=st.sampled_from(sorted(METHODS)),
     average=st.booleans(),
-    per_class=st.booleans(),
+    class_agnostic=st.booleans(),
     random=st.randoms(use_true_random=False),
 )
-def test_order_of_sets_and_cells_makes_no_difference(models, method, average, per_class, random):
+def test_order_of_sets_and_cells_makes_no_difference(models, method, average, class_agnostic, random):
     """Also where boxes, scores and labels are equal and the masks are not."""
     masks = np.random.default_rng(0).random((4, 5, 5))
     weights = [random.choice([1.0, 2.0]) for _ in models]
@@ -200,7 +200,7 @@ def test_order_of_sets_and_cells_makes_no_difference(models, method, average, pe
         chosen = masks[[c[4] for c in cells]] if cells else np.zeros((0, 5, 5))
         return make_image(boxes, [c[2] for c in cells], chosen, [c[3] for c in cells])
 
-    options = {'method': method, 'average_masks': average, 'per_class': per_class}
+    options = {'method': method, 'average_masks': average, 'class_agnostic': class_agnostic}
     fused = fuse_image([build(cells) for cells in models], weights=weights, **options)
     order = random.sample(range(len(models)), len(models))
     shuffled = [build(random.sample(models[m], len(models[m]))) for m in order]
@@ -260,7 +260,7 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
         'method': 'wbf',
         'iou_threshold': 0.7,
         'conf_type': 'box_and_model_avg',
-        'per_class': True,
+        'class_agnostic': False,
         'average_masks': False,
         'boxes_only': False,
         'members': [

@@ -113,7 +113,7 @@ def any_settings(rng: np.random.Generator, name: str, models: int) -> dict:
         if rng.random() < 0.98
         else [pick(rng, [0, -1, NAN, INF, 1e-9]), *[1.0] * (models - 1)],
         'score_thresholds': pick(rng, [0.0, 0.2, 0.35, [float(rng.random())] * models]),
-        'per_class': rng.random() < 0.8,
+        'class_agnostic': rng.random() >= 0.8,
         'average_masks': rng.random() < 0.3,
         'boxes_only': rng.random() < 0.2,
     }
@@ -202,7 +202,7 @@ def check_members(sets: list[PredictionSet], options: dict) -> None:
             images[0].size,
             options['method'],
             weights=options['weights'],
-            per_class=options['per_class'],
+            class_agnostic=options['class_agnostic'],
             soft_masks=[image.soft_masks for image in images],
         )
         pairs = [tuple(pair) for rows in fused.members for pair in rows.tolist()]

@@ -27,7 +27,7 @@ def test_there_is_a_config_for_every_method():
 
 def test_what_is_not_said_keeps_its_default():
     recipe = build_recipe({'members': [{'predictions': 'work_dirs/a.npz'}, {'predictions': '/b.npz', 'weight': 2}]})
-    assert recipe.method == build_method({'type': 'wbf'}) and recipe.per_class
+    assert recipe.method == build_method({'type': 'wbf'}) and not recipe.class_agnostic
     assert [member.weight for member in recipe.members] == [1, 2]
     assert [member.predictions for member in recipe.members] == [REPO_ROOT / 'work_dirs/a.npz', Path('/b.npz')]
     assert recipe.score_thresholds == [0.1, 0.1]
@@ -45,7 +45,7 @@ def test_a_member_has_its_own_threshold_and_annotations():
     ('config', 'message'),
     [
         ({'methods': {}}, "fusion has no key 'methods'; did you mean 'method'"),
-        ({'xyz': 1}, "fusion has no key 'xyz'; known: average_masks, boxes_only, members"),
+        ({'xyz': 1}, "fusion has no key 'xyz'; known: average_masks, boxes_only, class_agnostic"),
         ({'method': {'type': 'wbf', 'iou': 0.5}}, "wbf has no parameter 'iou'"),
         ({'members': [{'prediction': 'a.npz'}]}, "member 1 has no key 'prediction'; did you mean 'predictions'"),
         ({'members': [{'predictions': 'a'}, {'predictions': 'b', 'wieght': 2}]}, "member 2 .* did you mean 'weight'"),
@@ -55,7 +55,7 @@ def test_a_member_has_its_own_threshold_and_annotations():
         ({'members': ['a.npz']}, "member 1 is 'a.npz'; write a dict"),
         ({'members': 'a.npz'}, "members is 'a.npz'; write a list"),
         ({'method': {'type': 'wbf'}, 'average_masks': True}, 'average_masks is for nms; it has no meaning with wbf'),
-        ({'per_class': 'no'}, "per_class is 'no'; write True or False"),
+        ({'class_agnostic': 'no'}, "class_agnostic is 'no'; write True or False"),
         ([], 'fusion is .*; write a dict'),
     ],
 )

@@ -167,7 +167,7 @@ def test_members_whose_parts_do_not_fit_are_refused(cell_types: list, message: s
     ('options', 'message'),
     [
         ({'weights': [1, 2, 1]}, 'weights has no meaning'),
-        ({'per_class': False}, 'per_class=False has no meaning'),
+        ({'class_agnostic': True}, 'class_agnostic has no meaning'),
         ({'average_masks': True}, 'average_masks has no meaning'),
         ({'boxes_only': True}, 'boxes_only has no meaning'),
         ({'iou_threshold': 0.5}, 'takes no IoU threshold'),

@@ -119,7 +119,7 @@ def test_files_named_badly_are_refused(tool, tmp_path):
         (['--method', 'specialists', '--iou', '0.5'], '--iou is not for specialists'),
         (['--method', 'specialists', '--weights', '1'], '--weights is not for specialists'),
         (['--config', 'x.py', '--method', 'nms'], '--method and --config: write it into x.py'),
-        (['--config', 'x.py', '--across-classes'], '--across-classes and --config: write it into x.py'),
+        (['--config', 'x.py', '--class-agnostic'], '--class-agnostic and --config: write it into x.py'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tool, tmp_path, capsys, options, message):
