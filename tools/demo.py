@@ -70,7 +70,7 @@ class Workflow:
         return self.out / model / f'predictions_{split}.npz'
 
     def postprocess(self, model: str) -> Path:
-        """The chain, tuned on the held-back fold."""
+        """The chain, tuned on the held-out fold."""
         return self.out / model / 'postprocess.json'
 
 
@@ -121,11 +121,11 @@ def _steps(options: Namespace, workflow: Workflow) -> list[Step]:
         members = [str(workflow.predictions(model, split)) for model in MODELS]
         words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(workflow.predictions('fused', split))]
         steps.append(Step(f'fusing both models ({split} images)', words))
-    held_back = str(workflow.annotations / 'fold0_val.json')
+    held_out = str(workflow.annotations / 'fold0_val.json')
     for model in (*MODELS, 'fused'):
-        words = ['tune.py', str(workflow.predictions(model, 'val')), '--annotations', held_back]
+        words = ['tune.py', str(workflow.predictions(model, 'val')), '--annotations', held_out]
         steps.append(
-            Step(f'tuning thresholds on the held-back fold ({model})', [*words, '--out', str(workflow.out / model)])
+            Step(f'tuning thresholds on the held-out fold ({model})', [*words, '--out', str(workflow.out / model)])
         )
     submit = ['make_submission.py', str(workflow.predictions('fused', 'test'))]
     submit += ['--postprocess', str(workflow.postprocess('fused'))]

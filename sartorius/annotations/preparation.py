@@ -12,7 +12,7 @@ from typing import Any
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
 from sartorius.annotations.summary import class_table, fold_table, note
-from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_back_text, read_train_csv
+from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_out_text, read_train_csv
 from sartorius.images.files import image_size
 from sartorius.masks.crop import Size
 from sartorius.masks.pieces import fill_holes
@@ -234,7 +234,7 @@ def _split(annotated: Sequence[tuple[TrainImage, CocoImage]], settings: Settings
     pseudo = {image.cells.image_id for image, _ in annotated if image.is_pseudo}
     if pseudo:
         notes.append(note('pseudo-labelled images, which train and never validate', len(pseudo)))
-        _check_held_back(prepared)
+        _check_held_out(prepared)
     for name in CELL_TYPES:
         with_class = {entry.fold for entry in prepared if entry.image.cell_type == name} - {NO_FOLD}
         lacking = sorted(set(range(settings.folds)) - with_class)
@@ -243,8 +243,8 @@ def _split(annotated: Sequence[tuple[TrainImage, CocoImage]], settings: Settings
     return prepared
 
 
-def _check_held_back(prepared: Sequence[_Prepared]) -> None:
-    """Refuses pseudo-labels of models that were held back from other images than those that their fold validates on.
+def _check_held_out(prepared: Sequence[_Prepared]) -> None:
+    """Refuses pseudo-labels of models that were held out from other images than those that their fold validates on.
 
     Folds drawn anew, with another seed, would let a model's knowledge of images that it trained on into the labels that
     train the fold that these now validate.
@@ -254,13 +254,13 @@ def _check_held_back(prepared: Sequence[_Prepared]) -> None:
     for entry in prepared:
         cells[entry.fold] += len(entry.coco.cells)
     for entry in prepared:
-        said, fold = entry.image.details.get('held_back'), entry.image.fold
+        said, fold = entry.image.details.get('held_out'), entry.image.fold
         if not said or fold in ('', ALL_DATA):
             continue
-        found = held_back_text(images[int(fold)], cells[int(fold)])
+        found = held_out_text(images[int(fold)], cells[int(fold)])
         if said != found:
             raise InputError(
-                f'image {entry.image.cells.image_id} is pseudo-labelled for fold {fold} by models that were held back '
+                f'image {entry.image.cells.image_id} is pseudo-labelled for fold {fold} by models that were held out '
                 f'from {said}; this fold {fold} validates on {found}. Give the --folds and --seed of the first round, '
                 'and the same annotated images, or label anew'
             )
@@ -270,9 +270,9 @@ def _documents(prepared: Sequence[_Prepared], folds: int) -> dict[tuple[str, str
     """Images of each JSON by its file name and split."""
     documents = {('all.json', 'all'): [entry.coco for entry in _of_all_data(prepared)]}
     for fold in range(folds):
-        held_back = {entry.group for entry in prepared if entry.fold == fold}
+        held_out = {entry.group for entry in prepared if entry.fold == fold}
         # By group, not by fold, so that no pseudo-labelled image of a validated well trains either.
-        train = [entry.coco for entry in prepared if entry.group not in held_back and entry.trains(fold)]
+        train = [entry.coco for entry in prepared if entry.group not in held_out and entry.trains(fold)]
         documents[f'fold{fold}_train.json', f'fold {fold} train'] = train
         documents[f'fold{fold}_val.json', f'fold {fold} val'] = [entry.coco for entry in prepared if entry.fold == fold]
     return documents
@@ -332,8 +332,8 @@ def _summary(
 
 
 def _pseudo_section(prepared: Sequence[_Prepared], pseudo: Sequence[_Prepared]) -> list[str]:
-    held_back = {(entry.group, str(entry.fold)) for entry in prepared if entry.fold != NO_FOLD}
-    used = [entry for entry in pseudo if (entry.group, entry.image.fold) not in held_back]
+    held_out = {(entry.group, str(entry.fold)) for entry in prepared if entry.fold != NO_FOLD}
+    used = [entry for entry in pseudo if (entry.group, entry.image.fold) not in held_out]
     table = fold_table(
         [entry.image.fold for entry in used],
         [entry.group for entry in used],

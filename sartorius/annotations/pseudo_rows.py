@@ -12,25 +12,25 @@ from sartorius.annotations.train_csv import (
     TrainCSV,
     TrainImage,
     codes_of,
-    held_back_text,
+    held_out_text,
 )
 from sartorius.utils.files import atomic_path
 
 ROUND_MARK = re.compile(r'pseudo round (\d+)')
 
 
-def pseudo_details(round_number: int, fold: int | None, held_back: tuple[int, int] | None = None) -> dict[str, str]:
+def pseudo_details(round_number: int, fold: int | None, held_out: tuple[int, int] | None = None) -> dict[str, str]:
     """Values of the :data:`PSEUDO_COLUMNS` of one image.
 
     Args:
         round_number: Round of pseudo-labelling, 1 or more.
         fold: The one fold that the image trains; None for a model of all data.
-        held_back: Images and cells that the labelling models were held back from; None if that is not known.
+        held_out: Images and cells that the labelling models were held out from; None if that is not known.
     """
     return {
         'source': f'pseudo round {round_number}',
         'fold': ALL_DATA if fold is None else str(fold),
-        'held_back': '' if held_back is None else held_back_text(*held_back),
+        'held_out': '' if held_out is None else held_out_text(*held_out),
     }
 
 

@@ -18,10 +18,10 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
 REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
-PSEUDO_COLUMNS = ('source', 'fold', 'held_back')
+PSEUDO_COLUMNS = ('source', 'fold', 'held_out')
 """Columns of pseudo-labelled rows: what labelled them (empty in rows of people), the one fold that they train (a
 number; ``all`` for models that are trained on all data and validated on none; empty for every one), and the images and
-cells that the labelling models were held back from (may be empty)."""
+cells that the labelling models were held out from (may be empty)."""
 
 ALL_DATA = 'all'
 """Fold of pseudo-labels that train no fold, but a model of all data."""
@@ -158,8 +158,8 @@ def codes_of(image: TrainImage) -> list[str]:
     return encode_kaggle(PackedMasks.from_crops(image.cells.crops), image.cells.size) or ['']
 
 
-def held_back_text(images: int, cells: int) -> str:
-    """The field ``held_back``: how much a model did not see that was held back from a fold; tells splits apart."""
+def held_out_text(images: int, cells: int) -> str:
+    """The field ``held_out``: how much a model did not see that was held out from a fold; tells splits apart."""
     return f'{images} images with {cells} cells'
 
 

@@ -66,7 +66,7 @@ def set_data(
         config: Changed in place.
         data_root: Folder that the JSONs' file names start from; the config's if None.
         annotations: Folder that tools/prepare_sartorius.py wrote; the config's if None.
-        fold: Fold that is held back for validation; the config's if None.
+        fold: Fold that is held out for validation; the config's if None.
 
     Raises:
         UsageError: A fold of data that have none (LIVECell has an official validation set).

@@ -110,7 +110,7 @@ def _scores(score: Score | None) -> str:
     rows = [('all', int(summary.per_class['images'].sum()), f'{summary.score:.4f}', _interval(*summary.interval))]
     for row in summary.per_class.itertuples(index=False):
         rows.append((row.cell_type, row.images, f'{row.score:.4f}', _interval(row.low, row.high)))
-    images = 'Images' if score.fold is None else f'Images of fold {score.fold}, which was held back'
+    images = 'Images' if score.fold is None else f'Images of fold {score.fold}, which was held out'
     about = f"{images}; the competition's mAP of `{score.file}` after `{score.postprocess}`, not tuned on them."
     return f'{about}\n\n{markdown_table(["class", "images", "mAP", percent], rows)}'
 

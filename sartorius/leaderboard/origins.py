@@ -175,13 +175,13 @@ def _predicted_fold(model: Source) -> int | None:
 def _refuse_trained_on(model: Source, name: str) -> None:
     run = model.get('run') or {}
     train = PurePosixPath(str(((run.get('data') or {}).get('train') or {}).get('file', ''))).name
-    predicted, held_back = _predicted_fold(model), run.get('fold')
+    predicted, held_out = _predicted_fold(model), run.get('fold')
     if train == 'all.json':
         raise InputError(
             f'{name}: the model {recipe_of(model)} was trained on all images, these too; leave the file out'
         )
-    if predicted is not None and held_back is not None and predicted != held_back:
+    if predicted is not None and held_out is not None and predicted != held_out:
         raise InputError(
-            f'{name}: images of fold {predicted}, on which the model {recipe_of(model)} of fold {held_back} was '
+            f'{name}: images of fold {predicted}, on which the model {recipe_of(model)} of fold {held_out} was '
             f'trained; predict with that of fold {predicted}'
         )

@@ -1,4 +1,4 @@
-"""Predictions of different images become one set: what the folds' models said of the images held back from them."""
+"""Predictions of different images become one set: what the folds' models said of the images held out from them."""
 
 from collections.abc import Sequence
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sartorius.predictions.held_back import models_of, read_held_back
+from sartorius.predictions.held_out import models_of, read_held_out
 from sartorius.utils.errors import InputError
 
-FIX = 'predict each fold with the model that it was held back from: tools/test.py --split val --fold K'
+FIX = 'predict each fold with the model that it was held out from: tools/test.py --split val --fold K'
 
 
 def check_out_of_fold(source: Mapping[str, Any], name: str) -> list[str]:
@@ -21,7 +21,7 @@ def check_out_of_fold(source: Mapping[str, Any], name: str) -> list[str]:
         name: What messages call the set, for example its file.
 
     Returns:
-        One sentence on each model of which nothing tells what it was trained on; empty if all are held back.
+        One sentence on each model of which nothing tells what it was trained on; empty if all are held out.
 
     Raises:
         InputError: A model that was trained on what it predicted, or a source that says no sound thing of its members.
@@ -47,16 +47,16 @@ def _check_model(origin: Mapping[str, Any], model: str) -> str:
     of_fold = re.match(r'fold(\d+)_val', predicted)
     if of_fold and type(fold) is int and int(of_fold[1]) != fold:
         raise InputError(
-            f'{model}: was held back from fold {fold} and predicted {predicted}, which it was trained on; {FIX}'
+            f'{model}: was held out from fold {fold} and predicted {predicted}, which it was trained on; {FIX}'
         )
     if fold is not None:
         # A fold that is no number, a training file of another fold, first weights of another fold.
-        read_held_back({'run': run}, model)
-    held_back = of_fold is not None and fold is not None
+        read_held_out({'run': run}, model)
+    held_out = of_fold is not None and fold is not None
     # The same name may have stood for another split of the data; the hashes tell.
     if digest and val.get('sha256'):
-        held_back = digest == val['sha256']
-    if held_back:
+        held_out = digest == val['sha256']
+    if held_out:
         return ''
     return f'{model}: nothing tells whether it was trained on what it predicted ({predicted or "no file is named"})'
 

@@ -12,7 +12,7 @@ from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_de
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, read_train_csv
 from sartorius.postprocess.chain import Chain, load_in_project_classes
-from sartorius.predictions.held_back import HeldBack, check_unlabelled, read_held_back
+from sartorius.predictions.held_out import HeldOut, check_unlabelled, read_held_out
 from sartorius.predictions.store import read_header
 from sartorius.pseudo_labels.rules import ANNOTATED, Balance, PseudoRules, Verdict, apply_balance, judge
 from sartorius.pseudo_labels.summary import LabelledFold, summarise
@@ -28,7 +28,7 @@ class Request:
     """What to label, and how.
 
     Attributes:
-        of_folds: Predictions files whose labels train the one fold that their models were held back from.
+        of_folds: Predictions files whose labels train the one fold that their models were held out from.
         of_all: Predictions file, of any models, whose labels train a model of all data and no fold.
         train_csv: Training CSV that the labels are added to.
         chain: Post-processing.
@@ -58,7 +58,7 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
 
     Raises:
         UsageError: No predictions file, or ``out`` is no ``.csv``.
-        InputError: Labels that are not safe for their fold (:mod:`sartorius.predictions.held_back`), two files of one
+        InputError: Labels that are not safe for their fold (:mod:`sartorius.predictions.held_out`), two files of one
             fold, predictions of annotated images alone, or a file that is no sound predictions file or CSV.
     """
     if out.suffix != '.csv':
@@ -67,7 +67,7 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
     table = read_train_csv(request.train_csv)
     kept = [image for image in (*table.images.values(), *table.fold_images) if not is_of_round(image)]
     round_number = request.round_number or next_round(table)
-    folds = [_label(path, held_back, kept, request) for path, held_back in files]
+    folds = [_label(path, held_out, kept, request) for path, held_out in files]
     images = [_train_image(verdict, fold, round_number) for fold in folds for verdict in fold.used]
     replace_pseudo_rows(request.train_csv, out, images)
     annotated = [image for image in kept if not image.is_pseudo]
@@ -76,25 +76,25 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
     return summary
 
 
-def _check_files(request: Request) -> list[tuple[Path, HeldBack | None]]:
-    """What the models of each file were held back from, by the files' headers, before any work is done."""
+def _check_files(request: Request) -> list[tuple[Path, HeldOut | None]]:
+    """What the models of each file were held out from, by the files' headers, before any work is done."""
     if not request.of_folds and not request.of_all:
         raise UsageError(
             'name predictions of images without annotations, one file a fold; tools/test.py --split unlabelled and '
             'tools/ensemble.py make them'
         )
     of_fold: dict[int, Path] = {}
-    found: list[tuple[Path, HeldBack | None]] = []
+    found: list[tuple[Path, HeldOut | None]] = []
     for path in request.of_folds:
         name, source = display_path(path), _unlabelled_source(path)
-        held_back = read_held_back(source, name, request.fold)
-        if held_back.fold in of_fold:
+        held_out = read_held_out(source, name, request.fold)
+        if held_out.fold in of_fold:
             raise InputError(
-                f'{name} and {display_path(of_fold[held_back.fold])} are both for fold {held_back.fold}; fuse them '
+                f'{name} and {display_path(of_fold[held_out.fold])} are both for fold {held_out.fold}; fuse them '
                 'first with tools/ensemble.py, or leave one out'
             )
-        of_fold[held_back.fold] = path
-        found.append((path, held_back))
+        of_fold[held_out.fold] = path
+        found.append((path, held_out))
     if request.of_all:
         _unlabelled_source(request.of_all)
         found.append((request.of_all, None))
@@ -108,7 +108,7 @@ def _unlabelled_source(path: Path) -> Mapping[str, Any]:
     return source
 
 
-def _label(path: Path, held_back: HeldBack | None, kept: Sequence[TrainImage], request: Request) -> LabelledFold:
+def _label(path: Path, held_out: HeldOut | None, kept: Sequence[TrainImage], request: Request) -> LabelledFold:
     """Verdicts on all images of one file, the balance among them."""
     by_people = {image.cells.image_id for image in kept}
     min_cells = _min_cells(kept)
@@ -125,7 +125,7 @@ def _label(path: Path, held_back: HeldBack | None, kept: Sequence[TrainImage], r
             f'{display_path(path)}: all {len(verdicts)} images have rows in {display_path(request.train_csv)}; '
             'pseudo-labels are for images without annotations: predict with tools/test.py --split unlabelled'
         )
-    return LabelledFold(path, held_back, tuple(apply_balance(verdicts, annotated, request.balance)))
+    return LabelledFold(path, held_out, tuple(apply_balance(verdicts, annotated, request.balance)))
 
 
 def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
@@ -140,11 +140,11 @@ def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
 def _train_image(verdict: Verdict, fold: LabelledFold, round_number: int) -> TrainImage:
     label = CELL_TYPES.index(verdict.cell_type)
     labels = np.full(len(verdict.crops), label, dtype=np.int64)
-    held_back = fold.held_back
+    held_out = fold.held_out
     details = (
         pseudo_details(round_number, None)
-        if held_back is None
-        else pseudo_details(round_number, held_back.fold, held_back.amount)
+        if held_out is None
+        else pseudo_details(round_number, held_out.fold, held_out.amount)
     )
     return TrainImage(
         ImageAnnotations(verdict.image_id, verdict.size, verdict.crops, labels), verdict.cell_type, details

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sartorius.annotations.train_csv import TrainImage
 from sartorius.postprocess.chain import Chain
-from sartorius.predictions.held_back import HeldBack
+from sartorius.predictions.held_out import HeldOut
 from sartorius.pseudo_labels.rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.paths import display_path
@@ -21,18 +21,18 @@ class LabelledFold:
 
     Attributes:
         path: The file.
-        held_back: From what its models were held back; None: its labels train a model of all data.
+        held_out: From what its models were held out; None: its labels train a model of all data.
         verdicts: One an image.
     """
 
     path: Path
-    held_back: HeldBack | None
+    held_out: HeldOut | None
     verdicts: tuple[Verdict, ...]
 
     @property
     def name(self) -> str:
         """What it trains, in words."""
-        return 'All data' if self.held_back is None else f'Fold {self.held_back.fold}'
+        return 'All data' if self.held_out is None else f'Fold {self.held_out.fold}'
 
     @property
     def used(self) -> list[Verdict]:

@@ -168,7 +168,7 @@ class _Planner:
 
         Args:
             here: The round; None for a run that no fold changes.
-            fold: The fold that is held back; None for a run that no fold changes.
+            fold: The fold that is held out; None for a run that no fold changes.
             recipe: The recipe.
         """
         facts = self._facts_of(recipe)
@@ -282,7 +282,7 @@ class _Planner:
         return ('tools/ensemble.py', *map(str, files), option, fusion, '--out', str(out))
 
     def _add_join(self, here: _Round, files: Sequence[Path]) -> Path:
-        """Puts the held-back images of all folds into one file."""
+        """Puts the held-out images of all folds into one file."""
         if len(files) == 1:
             return files[0]
         out = here.predictions(FUSED, 'val')
@@ -308,7 +308,7 @@ class _Planner:
         self._add(Stage('check', name, words, (str(out),), ()))
 
     def _add_pseudo_labels(self, number: int, here: _Round, previous: _Round) -> Path:
-        """Labels of the unlabelled images, for each fold by the models that were held back from it."""
+        """Labels of the unlabelled images, for each fold by the models that were held out from it."""
         out, files = here.folder / 'train.csv', [str(path) for path in previous.unlabelled]
         words = ('tools/data/pseudo_label.py', *files, '--train-csv', str(self.data.root / 'train.csv'))
         # Every round starts from the annotated images alone; its number does not follow from them.
@@ -319,7 +319,7 @@ class _Planner:
         return out
 
     def add_results(self) -> None:
-        """The table of all that was predicted for held-back images."""
+        """The table of all that was predicted for held-out images."""
         files = [path for stage in self.stages.values() for path in stage.outputs if path.endswith('_val.npz')]
         gt, out = self.out / 'annotations', self.out / 'results.md'
         words = ('tools/analysis/leaderboard.py', str(self.out), '--annotations', str(gt), '--out', str(out))

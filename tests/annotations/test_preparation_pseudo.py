@@ -9,7 +9,7 @@ from sartorius.annotations.preparation import Settings, prepare_sartorius
 from sartorius.annotations.reading import load_annotations
 from sartorius.utils.errors import InputError
 
-HEADER = 'id,annotation,width,height,cell_type,sample_id,source,fold,held_back'
+HEADER = 'id,annotation,width,height,cell_type,sample_id,source,fold,held_out'
 WELLS = ('A1', 'A2', 'A3', 'A4')
 
 
@@ -95,7 +95,7 @@ def test_a_well_that_validates_does_not_train(data):
         (['u,1 1,9,5,cort,,model,0,', 'u,1 1,9,5,cort,,model,,'], r'image u .* for fold 0 and has rows for every fold'),
         (
             ['u,1 1,9,5,cort,,model,0,4 images with 9 cells'],
-            r'image u is pseudo-labelled for fold 0 by models that were held back from 4 images with 9 cells; '
+            r'image u is pseudo-labelled for fold 0 by models that were held out from 4 images with 9 cells; '
             r'this fold 0 validates on 4 images with 8 cells\. Give the --folds and --seed of the first round',
         ),
     ],

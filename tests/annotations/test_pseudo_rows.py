@@ -10,7 +10,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 
 FIVE = 'id,annotation,width,height,cell_type'
-ADDED = ',source,fold,held_back'
+ADDED = ',source,fold,held_out'
 
 
 def labelled(image_id, details, cells=1):
@@ -35,7 +35,7 @@ def test_by_hand(tmp_path):
 
 def test_rows_of_people_are_copied_to_the_byte(tmp_path):
     """Other columns in any order, needless quotes, pairs out of order, line breaks within a field, no last line end."""
-    header = 'note,source,cell_type,"id",width,height,annotation,fold,held_back'
+    header = 'note,source,cell_type,"id",width,height,annotation,fold,held_out'
     rows = ['"x\r\ny",,cort,"a",4,3,6 1 1 1,7,', ',by hand,cort,b,4,3,1 1,2,', '"",,cort,a,4,3,,7,']
     text = '\r\n'.join([header, *rows])
     (tmp_path / 'train.csv').write_bytes(text.encode())

@@ -41,7 +41,7 @@ def trained(**keys) -> dict:
         trained(weights={'file': 'work_dirs/livecell/iter_9.pth'}),
     ],
 )
-def test_held_back(source) -> None:
+def test_held_out(source) -> None:
     assert check_out_of_fold(source, 'p.npz') == []
 
 
@@ -61,7 +61,7 @@ def test_held_back(source) -> None:
                     {'name': 'b', 'source': changed(annotations='fold2_val.json')},
                 ],
             },
-            'p.npz, member b: was held back from fold 0',
+            'p.npz, member b: was held out from fold 0',
         ),
         (changed(boxes={'file': 'b.npz', 'source': changed(annotations='fold2_val.json')}), 'p.npz, boxes b.npz: was'),
         ({'kind': 'fused'}, 'says that it is fused, and not of what'),

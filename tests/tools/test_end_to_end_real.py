@@ -1,5 +1,5 @@
 """The workflow on the competition's own images: a few iterations in two "
-"processes, then the held-back fold to a score."""
+"processes, then the held-out fold to a score."""
 
 import json
 import re
@@ -15,7 +15,7 @@ CONFIG = 'configs/sartorius/mrcnn_r18.py'
 
 
 @pytest.mark.slow
-def test_held_back_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_path: Path) -> None:
+def test_held_out_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_path: Path) -> None:
     annotations = tmp_path / 'annotations'
     folders = ['--data-root', str(real_data), '--annotations', str(annotations)]
     run('tools/prepare_sartorius.py', '--data-root', str(real_data), '--out', str(annotations))
@@ -32,8 +32,8 @@ def test_held_back_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_
     small = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(704,520)', 'model.test_cfg.rcnn.score_thr=0.0']
     predictions = tmp_path / 'predictions_val.npz'
     run('tools/test.py', CONFIG, str(tmp_path / 'iter_3.pth'), '--split', 'val', '--fold', '1', *folders, *small)
-    held_back = load_annotations(annotations / 'fold1_val.json')
-    assert set(load_predictions(predictions).image_ids) == set(held_back)
+    held_out = load_annotations(annotations / 'fold1_val.json')
+    assert set(load_predictions(predictions).image_ids) == set(held_out)
 
     # A model of so few iterations is sure of nothing: with the usual thresholds no cell would walk the workflow's end.
     lenient = tmp_path / 'lenient.py'
@@ -45,6 +45,6 @@ def test_held_back_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_
     said = run('tools/score_submission.py', submission, str(real_data / 'train.csv'))
     # Columns: class, images, true cells, found cells, mAP.
     images, gt_cells, cells, score = re.search(r'^all +(\d+) +(\d+) +(\d+) +([\d.]+)', said, re.MULTILINE).groups()
-    assert (int(images), int(gt_cells)) == (len(held_back), sum(map(len, held_back.values())))
+    assert (int(images), int(gt_cells)) == (len(held_out), sum(map(len, held_out.values())))
     assert int(cells) > 0
     assert 0 <= float(score) < 0.2

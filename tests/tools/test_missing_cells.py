@@ -43,7 +43,7 @@ def predict(path: str, cells: dict[str, dict[tuple[int, int], float]], **source)
     save_predictions(path, PredictionSet(tuple(images), source=source))
 
 
-def held_back(fold: int) -> dict:
+def held_out(fold: int) -> dict:
     return {'kind': 'model', 'split': 'val', 'annotations': f'fold{fold}_val.json', 'run': {'fold': fold}}
 
 
@@ -64,8 +64,8 @@ def missing(repo_root, tmp_path, monkeypatch, in_process):
         cv2.imwrite(f'images/{image_id}.png', noise)
     # Both labels of image one are found, the second but by a candidate that post-processing drops; (40, 35) is new.
     first = {(5, 5): 0.9, (70, 30): 0.06, (40, 35): 0.95}
-    predict('a.npz', {'one': first, 'two': {(5, 5): 0.9}, 'three': {}}, **held_back(0))
-    predict('b.npz', {'one': {(41, 35): 0.91}, 'three': {(10, 10): 0.99}}, **held_back(1))
+    predict('a.npz', {'one': first, 'two': {(5, 5): 0.9}, 'three': {}}, **held_out(0))
+    predict('b.npz', {'one': {(41, 35): 0.91}, 'three': {(10, 10): 0.99}}, **held_out(1))
 
     call = in_process(main)
 
@@ -180,10 +180,10 @@ def test_unknown_training_is_a_warning(missing) -> None:
 
 
 def test_models_that_learnt_from_the_images_are_refused(missing) -> None:
-    predict('leak.npz', {'one': {}}, **{**held_back(0), 'annotations': 'fold1_val.json'})
+    predict('leak.npz', {'one': {}}, **{**held_out(0), 'annotations': 'fold1_val.json'})
     code, output, problem = missing('a.npz', 'leak.npz')
     assert (code, output) == (1, '')
-    assert problem.startswith('error: leak.npz: was held back from fold 0 and predicted fold1_val.json')
+    assert problem.startswith('error: leak.npz: was held out from fold 0 and predicted fold1_val.json')
     assert '--split val --fold K' in problem
     assert not Path('out').exists()
 
@@ -208,8 +208,8 @@ def test_models_that_learnt_from_the_images_are_refused(missing) -> None:
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(missing, words, files, code, message) -> None:
-    predict('other.npz', {'one': {}, 'five': {}}, **held_back(0))
-    predict('empty.npz', {}, **held_back(0))
+    predict('other.npz', {'one': {}, 'five': {}}, **held_out(0))
+    predict('empty.npz', {}, **held_out(0))
     Path('sizes.csv').write_text(Path('train.csv').read_text().replace(',100,', ',200,'))
     exit_code, output, problem = missing(*words, **files)
     assert (exit_code, output) == (code, '')

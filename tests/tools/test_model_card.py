@@ -92,7 +92,7 @@ def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noq
     code, text, _ = card(record(), *words)
     assert code == 0
     assert '| all | 2 | 0.7500 | 0.5000 to 1.0000 |' in text
-    assert 'Images of fold 0, which was held back' in text
+    assert 'Images of fold 0, which was held out' in text
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def found(image_id: str, width: int, cell_type: str = 'cort', scores=(0.9, 0.8))
 
 
 def origin(fold: int | None, val: tuple[int, int] | None = None) -> dict:
-    """Source of a model that was trained with a fold held back."""
+    """Source of a model that was trained with a fold held out."""
     data = {'train': {'file': f'fold{fold}_train.json'}}
     if val:
         data['val'] = {'images': val[0], 'cells': val[1]}
@@ -94,7 +94,7 @@ def widths(images) -> dict[str, set[int]]:
 
 @pytest.mark.parametrize('seed', range(4))
 def test_no_model_labels_an_image_for_another_fold_than_its_own(label, seed):
-    """Random wells, folds, models and images over two rounds: what trains fold k came from models held back from k."""
+    """Random wells, folds, models and images over two rounds: what trains fold k came from models held out from k."""
     generator = np.random.default_rng(seed)
     folds = int(generator.integers(2, 6))
     wells = write_wells(generator, wells=int(generator.integers(folds, 14)))
@@ -128,10 +128,10 @@ def test_no_model_labels_an_image_for_another_fold_than_its_own(label, seed):
             # The folds of round 0, byte for byte, and none of their images or wells in training.
             assert list(val) == list(first[f'fold{fold}_val'])
             assert [len(image) for image in val.values()] == [len(one) for one in first[f'fold{fold}_val'].values()]
-            held_back = {groups[image_id] for image_id in val}
-            assert not held_back & {image_id.split('-')[0] for image_id in labels}
+            held_out = {groups[image_id] for image_id in val}
+            assert not held_out & {image_id.split('-')[0] for image_id in labels}
             assert not val.keys() & train.keys()
-            assert labels.keys() == {one for one in unlabelled if one.split('-')[0] not in held_back}
+            assert labels.keys() == {one for one in unlabelled if one.split('-')[0] not in held_out}
 
 
 def test_other_folds_than_those_of_the_models_are_refused(label):
@@ -142,7 +142,7 @@ def test_other_folds_than_those_of_the_models_are_refused(label):
     save_predictions('0.npz', PredictionSet((found('u', 10),), source=source))
     assert label('0.npz', '--balance', 'none')[0] == 0
     assert 'u' in prepare('out.csv', 3, 0, 'round1')['fold0_train']
-    with pytest.raises(ValueError, match='image u is pseudo-labelled for fold 0 by models that were held back from'):
+    with pytest.raises(ValueError, match='image u is pseudo-labelled for fold 0 by models that were held out from'):
         prepare('out.csv', 3, 1, 'round1')
     with pytest.raises(ValueError, match='Give the --folds and --seed of the first round'):
         prepare('out.csv', 2, 0, 'round1')
@@ -169,7 +169,7 @@ def test_rows_summary_and_balance_by_hand(label):
     assert code == 0
     rows = Path('out.csv').read_text().splitlines()
     assert rows[:4] == [
-        'id,annotation,width,height,cell_type,source,fold,held_back',
+        'id,annotation,width,height,cell_type,source,fold,held_out',
         'cort0,1 1,60,40,cort,,,',
         'cort1,1 1,60,40,cort,,,',
         'astro0,1 1,60,40,astro,,,',
@@ -204,7 +204,7 @@ def test_labels_for_all_data_go_nowhere_else(label):
     save_predictions('all.npz', fuse([load_predictions('0.npz'), load_predictions('1.npz')]))
     code, _, errors = label('all.npz')
     assert code == 1
-    assert 'all.npz, member set 1 was held back from fold 0, all.npz, member set 2 from fold 1' in errors
+    assert 'all.npz, member set 1 was held out from fold 0, all.npz, member set 2 from fold 1' in errors
     code, output, _ = label('1.npz', '0.npz', '--all-data', 'all.npz')
     assert code == 0
     assert '## All data: all.npz' in output
@@ -252,7 +252,7 @@ def test_says_why_no_image_is_used(label):
         (['val.npz'], 1, "val.npz: predictions of the split 'val'; pseudo-labels are for images without annotations"),
         (['--all-data', 'val.npz'], 1, "val.npz: predictions of the split 'val'"),
         (['bare.npz'], 1, 'bare.npz: no record of the fold'),
-        (['0.npz', '--fold', '1'], 1, '0.npz: was held back from fold 0, not from --fold 1'),
+        (['0.npz', '--fold', '1'], 1, '0.npz: was held out from fold 0, not from --fold 1'),
         (['known.npz'], 1, 'known.npz: all 1 images have rows in train.csv'),
         (['odd.npz'], 1, "odd.npz: the predictions have a class 'neuron'"),
         (['gone.npz'], 1, 'gone.npz: No such file'),

@@ -43,7 +43,7 @@ recipes:
     assert (second.name, second.iterations, second.tta, second.cfg_options) == ('longer', 300, False, ())
 
 
-def test_held_back_images_are_always_predicted(tmp_path: Path) -> None:
+def test_held_out_images_are_always_predicted(tmp_path: Path) -> None:
     assert read_workflow(write(tmp_path, f'{RECIPES}splits: [unlabelled]')).splits == ('val', 'unlabelled')
 
 

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
     )
     parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
-    parser.add_argument('--fold', type=int, help="fold to hold back for validation; the config's (0) if not given")
+    parser.add_argument('--fold', type=int, help="fold to hold out for validation; the config's (0) if not given")
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')
     options = parser.parse_args(argv)
     for name in ('data_root', 'annotations', 'out'):

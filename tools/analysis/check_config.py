@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
     )
     parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
-    parser.add_argument('--fold', type=int, help="fold to hold back for validation; the config's (0) if not given")
+    parser.add_argument('--fold', type=int, help="fold to hold out for validation; the config's (0) if not given")
     parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint or URL')
     parser.add_argument('--from-scratch', action='store_true', help='start from random weights')
     parser.add_argument(

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and labels."""
     parser = make_parser(
         'Add images that models are sure of to the training CSV, as pseudo-labels. The labels of a file train one fold '
-        'alone, that which its models were held back from. Rows of earlier rounds are replaced, all others copied. '
+        'alone, that which its models were held out from. Rows of earlier rounds are replaced, all others copied. '
         'Writes the CSV and a summary beside it.',
         'python tools/data/pseudo_label.py fold0/predictions_unlabelled.npz fold1/predictions_unlabelled.npz '
         '--train-csv data/sartorius/train.csv --out work_dirs/round1/train.csv',
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="images of each class: in the annotated images' proportions, equally many, all, or so many for each "
         'annotated image of the class; the most confident ones',
     )
-    parser.add_argument('--fold', type=int, help='fold that models without a record of it were held back from')
+    parser.add_argument('--fold', type=int, help='fold that models without a record of it were held out from')
     parser.add_argument(
         '--round', type=int, help="number of the round; one more than the training CSV's latest if none"
     )

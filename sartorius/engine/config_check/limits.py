@@ -34,7 +34,7 @@ def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, repo
     Args:
         config: The whole config.
         train: Training cells.
-        val: Cells held back for validation; None where the config has none.
+        val: Cells held out for validation; None where the config has none.
         report: Gets the findings.
     """
     before = len(report.findings)

@@ -1,8 +1,8 @@
-"""Which fold models were held back from, by what their predictions say."""
+"""Which fold models were held out from, by what their predictions say."""
 
 import pytest
 
-from sartorius.predictions.held_back import HeldBack, check_unlabelled, models_of, read_held_back
+from sartorius.predictions.held_out import HeldOut, check_unlabelled, models_of, read_held_out
 from sartorius.utils.errors import InputError
 
 
@@ -19,39 +19,39 @@ def fused(*members):
 
 
 def test_one_model():
-    assert read_held_back(model(2), 'a.npz') == HeldBack(2, (8, 100))
+    assert read_held_out(model(2), 'a.npz') == HeldOut(2, (8, 100))
 
 
 def test_all_members_however_deep_must_be_of_one_fold():
-    assert read_held_back(fused(model(1), fused(model(1), model(1))), 'f.npz') == HeldBack(1, (8, 100))
-    message = r'f\.npz, member m0\.npz was held back from fold 1, f\.npz, member m1\.npz, member m1\.npz from fold 0'
-    swapped = r'f\.npz, member m1\.npz, member m1\.npz was held back from fold 0, f\.npz, member m0\.npz from fold 1'
+    assert read_held_out(fused(model(1), fused(model(1), model(1))), 'f.npz') == HeldOut(1, (8, 100))
+    message = r'f\.npz, member m0\.npz was held out from fold 1, f\.npz, member m1\.npz, member m1\.npz from fold 0'
+    swapped = r'f\.npz, member m1\.npz, member m1\.npz was held out from fold 0, f\.npz, member m0\.npz from fold 1'
     with pytest.raises(InputError, match=f'{message}|{swapped}'):
-        read_held_back(fused(model(1), fused(model(1), model(0))), 'f.npz')
+        read_held_out(fused(model(1), fused(model(1), model(0))), 'f.npz')
 
 
 def test_members_of_one_fold_number_and_two_splits_are_refused():
     with pytest.raises(
         InputError, match='8 images with 90 cells, .* from 8 with 100: two different splits, though both'
     ):
-        read_held_back(fused(model(0), model(0, cells=90)), 'f.npz')
+        read_held_out(fused(model(0), model(0, cells=90)), 'f.npz')
 
 
 @pytest.mark.parametrize('run', [None, {}, {'fold': None, 'data': {'train': {'file': 'mine.json'}, 'val': None}}])
 def test_without_a_record_the_fold_must_be_named(run):
     unknown = {'kind': 'model', 'run': run}
     with pytest.raises(InputError, match=r'a\.npz: no record of the fold .* --fold, or .* --all-data'):
-        read_held_back(unknown, 'a.npz')
-    assert read_held_back(unknown, 'a.npz', fold=3) == HeldBack(3, None)
+        read_held_out(unknown, 'a.npz')
+    assert read_held_out(unknown, 'a.npz', fold=3) == HeldOut(3, None)
     # One member of several is enough to refuse.
     with pytest.raises(InputError, match='member m1.npz: no record'):
-        read_held_back(fused(model(0), unknown), 'f.npz')
-    assert read_held_back(fused(model(0), unknown), 'f.npz', fold=0) == HeldBack(0, (8, 100))
+        read_held_out(fused(model(0), unknown), 'f.npz')
+    assert read_held_out(fused(model(0), unknown), 'f.npz', fold=0) == HeldOut(0, (8, 100))
 
 
 def test_the_record_speaks_against_the_option():
-    with pytest.raises(InputError, match='a.npz: was held back from fold 2, not from --fold 0'):
-        read_held_back(model(2), 'a.npz', fold=0)
+    with pytest.raises(InputError, match='a.npz: was held out from fold 2, not from --fold 0'):
+        read_held_out(model(2), 'a.npz', fold=0)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_the_record_speaks_against_the_option():
 )
 def test_a_model_that_trained_on_its_own_validation_images_is_refused(train):
     with pytest.raises(InputError, match=r'was trained on \w+\.json, which holds images that fold 2 validates on'):
-        read_held_back(model(2, train=train), 'a.npz')
+        read_held_out(model(2, train=train), 'a.npz')
     unrecorded = {'run': {'fold': None, 'data': {'train': {'file': train}}}}
     with pytest.raises(InputError, match='which holds images that fold 2 validates on'):
-        read_held_back(unrecorded, 'a.npz', fold=2)
+        read_held_out(unrecorded, 'a.npz', fold=2)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_model_that_trained_on_its_own_validation_images_is_refused(train):
 )
 def test_damaged_records(source, message):
     with pytest.raises(InputError, match=message):
-        read_held_back(source, 'a.npz')
+        read_held_out(source, 'a.npz')
 
 
 @pytest.mark.parametrize(
@@ -100,34 +100,34 @@ def test_first_weights_of_another_fold_are_refused(file, other):
     source = model(2)
     source['run']['weights'] = {'file': file, 'sha256': '0'}
     if other is None:
-        assert read_held_back(source, 'a.npz').fold == 2
+        assert read_held_out(source, 'a.npz').fold == 2
     else:
-        with pytest.raises(InputError, match=f'held back from fold 2 and began with weights of fold {other}'):
-            read_held_back(source, 'a.npz')
+        with pytest.raises(InputError, match=f'held out from fold 2 and began with weights of fold {other}'):
+            read_held_out(source, 'a.npz')
 
 
 def test_what_found_the_boxes_counts_too():
     boxes = {'file': 'b.npz', 'source': fused(model(0), model(1))}
     with pytest.raises(InputError, match=r'a\.npz, boxes b\.npz, member m1\.npz from fold 1'):
-        read_held_back(model(0, boxes=boxes), 'a.npz')
-    assert read_held_back(model(0, boxes={'file': 'b.npz', 'source': model(0)}), 'a.npz').fold == 0
-    assert read_held_back(model(0, boxes=None), 'a.npz').fold == 0
+        read_held_out(model(0, boxes=boxes), 'a.npz')
+    assert read_held_out(model(0, boxes={'file': 'b.npz', 'source': model(0)}), 'a.npz').fold == 0
+    assert read_held_out(model(0, boxes=None), 'a.npz').fold == 0
     with pytest.raises(InputError, match=r'a\.npz, boxes b\.json: no record of the fold'):
-        read_held_back(model(0, boxes={'file': 'b.json', 'source': None}), 'a.npz')
+        read_held_out(model(0, boxes={'file': 'b.json', 'source': None}), 'a.npz')
     with pytest.raises(InputError, match='boxes None: no record of the fold'):
-        read_held_back(model(0, boxes='b.json'), 'a.npz')
+        read_held_out(model(0, boxes='b.json'), 'a.npz')
 
 
 def test_joined_folds_are_of_several():
     joined = {'kind': 'joined', 'members': [{'name': 'x', 'source': model(0)}, {'name': 'y', 'source': model(1)}]}
-    with pytest.raises(InputError, match='j, member x was held back from fold 0, j, member y from fold 1'):
-        read_held_back(joined, 'j')
+    with pytest.raises(InputError, match='j, member x was held out from fold 0, j, member y from fold 1'):
+        read_held_out(joined, 'j')
 
 
 def test_models_of_one_cell_type_count_a_part_of_the_fold():
     parts = [model(0, cells=cells, cell_types=[name]) for cells, name in ((60, 'cort'), (40, 'astro'))]
-    assert read_held_back(fused(*parts), 'f.npz') == HeldBack(0, None)
-    assert read_held_back(fused(*parts, model(0, cell_types=None)), 'f.npz') == HeldBack(0, (8, 100))
+    assert read_held_out(fused(*parts), 'f.npz') == HeldOut(0, None)
+    assert read_held_out(fused(*parts, model(0, cell_types=None)), 'f.npz') == HeldOut(0, (8, 100))
 
 
 def test_models_of_names_them():

@@ -1,4 +1,4 @@
-"""Which fold the models behind a prediction set were held back from, read from what the set says of its origin."""
+"""Which fold the models behind a prediction set were held out from, read from what the set says of its origin."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from sartorius.utils.errors import InputError
 
 
 @dataclass(frozen=True)
-class HeldBack:
+class HeldOut:
     """What the models of a prediction set did not see in training.
 
     Attributes:
@@ -53,8 +53,8 @@ def models_of(source: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mappi
         yield from models_of(member['source'], f'{name}, member {member.get("name")}')
 
 
-def read_held_back(source: Mapping[str, Any], name: str, fold: int | None = None) -> HeldBack:
-    """Reads which fold all models of a prediction set were held back from.
+def read_held_out(source: Mapping[str, Any], name: str, fold: int | None = None) -> HeldOut:
+    """Reads which fold all models of a prediction set were held out from.
 
     Args:
         source: Of the prediction set; ``run`` in it is the record that the training kept (``run.json``).
@@ -73,12 +73,12 @@ def read_held_back(source: Mapping[str, Any], name: str, fold: int | None = None
         found = _fold_of(run, model)
         if found is None and fold is None:
             raise InputError(
-                f'{model}: no record of the fold that the model was held back from, so its labels might carry into a '
+                f'{model}: no record of the fold that the model was held out from, so its labels might carry into a '
                 'fold what it learnt from the very images that validate there; name the fold with --fold, or let its '
                 'labels train a model of all data with --all-data'
             )
         if found is not None and fold is not None and found != fold:
-            raise InputError(f'{model}: was held back from fold {found}, not from --fold {fold}; leave --fold out')
+            raise InputError(f'{model}: was held out from fold {found}, not from --fold {fold}; leave --fold out')
         found = fold if found is None else found
         _check_train_file(run, found, model)
         _check_first_weights(run, found, model)
@@ -89,16 +89,16 @@ def read_held_back(source: Mapping[str, Any], name: str, fold: int | None = None
     if len(folds) > 1:
         (one, first), (other, second) = sorted(folds.items())[:2]
         raise InputError(
-            f'{first} was held back from fold {one}, {second} from fold {other}: together they have seen the '
+            f'{first} was held out from fold {one}, {second} from fold {other}: together they have seen the '
             'validation images of both, and their labels can train neither; fuse the models of each fold by themselves'
         )
     if len(amounts) > 1:
         (one, first), (other, second) = sorted(amounts.items())[:2]
         raise InputError(
-            f'{first} was held back from {one[0]} images with {one[1]} cells, {second} from {other[0]} with {other[1]}:'
+            f'{first} was held out from {one[0]} images with {one[1]} cells, {second} from {other[0]} with {other[1]}:'
             f' two different splits, though both are called fold {next(iter(folds))}; label with models of one split'
         )
-    return HeldBack(next(iter(folds)), next(iter(amounts), None))
+    return HeldOut(next(iter(folds)), next(iter(amounts), None))
 
 
 def check_unlabelled(source: Mapping[str, Any], name: str) -> None:
@@ -152,7 +152,7 @@ def _check_first_weights(run: Mapping[str, Any], fold: int, model: str) -> None:
     other = next((found for found in folds if found != fold), None)
     if other is not None:
         raise InputError(
-            f'{model}: was held back from fold {fold} and began with weights of fold {other} ({file}), whose run had '
+            f'{model}: was held out from fold {fold} and began with weights of fold {other} ({file}), whose run had '
             f'seen what fold {fold} validates on; start it from weights of fold {fold}'
         )
 
