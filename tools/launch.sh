@@ -25,4 +25,4 @@ python=python
 if [ -z "${VIRTUAL_ENV:-}" ] && [ -x "$tools/../.venv/bin/python" ]; then
     python=$tools/../.venv/bin/python
 fi
-exec "$python" -m sartorius.engine.torchrun "${rendezvous[@]}" --nproc_per_node "$processes" "$tools/$tool" "$@"
+exec "$python" -m sartorius.engine.launch "${rendezvous[@]}" --nproc_per_node "$processes" "$tools/$tool" "$@"

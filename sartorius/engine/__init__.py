@@ -9,10 +9,8 @@ warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
 from sartorius.engine.run_record import RunRecordHook
-from sartorius.engine.storage import AtomicBackend
 
 __all__ = [
-    'AtomicBackend',
     'BoxMetric',
     'CompetitionMetric',
     'DumpPredictions',

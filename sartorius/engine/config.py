@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmdet.registry import DATASETS
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import REPO_ROOT, WORK_DIRS
@@ -158,16 +158,6 @@ def train_from_scratch(config: Config) -> None:
     backbone.init_cfg = None
     backbone.frozen_stages = -1
     backbone.norm_eval = False
-
-
-def box_limits(config: Config) -> ConfigDict:
-    """The detector's limits on what it finds: ``score_thr``, ``nms`` and ``max_per_img``.
-
-    Args:
-        config: Of a detector of two stages, or of one.
-    """
-    limits = config.model.test_cfg
-    return limits.get('rcnn', limits)
 
 
 def adapt_to_machine(config: Config) -> None:

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 
 from sartorius.engine.config import default_work_dir
-from sartorius.engine.launch import read_checkpoint
+from sartorius.models.checkpoints import read_checkpoint
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.paths import REPO_ROOT, display_path
 

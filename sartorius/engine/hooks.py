@@ -13,7 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from sartorius.models.convert import to_image_predictions
+from sartorius.models.outputs import to_image_predictions
 from sartorius.postprocess.chain import Chain, build_chain
 from sartorius.utils.errors import InputError
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from sartorius.engine.config import box_limits
 from sartorius.inference.orientations import get_orientation
 from sartorius.inference.tiles import cut_tiles
+from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, did_you_mean
 
 BASE_CONFIG = '../_base_/tta.py'

@@ -1,19 +1,18 @@
-"""Processes and weights: what must stand before MMEngine's runner is built."""
+"""Starting processes: torchrun, the group that it forms, and the errors of data loader workers.
+
+``python -m sartorius.engine.launch`` takes torchrun's arguments; its message and exit code are those of the tool that
+runs, without torchrun's tracebacks on top.
+"""
 
 import os
-import pickle
-import urllib.error
-import zipfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine import dist
 
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import display_path
 
 
 def launcher_of_this_process() -> str:
@@ -40,56 +39,9 @@ def join_processes() -> None:
     dist.init_dist('pytorch', backend='nccl')
 
 
-def fetch_weights(source: str) -> str:
-    """Local path of pre-trained weights; those at a URL are downloaded once, by the first process.
-
-    Raises:
-        InputError: The download failed, or the file is missing or no checkpoint.
-    """
-    if not source.startswith(('http://', 'https://')):
-        read_checkpoint(source)
-        return source
-    target = Path(torch.hub.get_dir()) / 'checkpoints' / Path(source).name
-    if dist.is_main_process() and not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(source, str(target))
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, 'reason', error)
-            raise InputError(
-                f'cannot download the pre-trained weights {source} ({reason}); either fetch that file elsewhere and '
-                'give it with --load-from FILE, or train without it: --from-scratch'
-            ) from None
-    dist.barrier()
-    return str(target)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Contents of a checkpoint, on the CPU.
-
-    Raises:
-        InputError: The file is missing, cut short, or holds no checkpoint.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{display_path(path)}: no such checkpoint')
-    try:
-        # MMEngine keeps its log buffers in checkpoints, which torch's safe loader has to be told of.
-        with torch.serialization.safe_globals(_mmengine_globals()):
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f'{display_path(path)}: cannot be read as a checkpoint; it is cut short or of another kind ({reason})'
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f'{display_path(path)}: holds a {type(content).__name__}, not a checkpoint')
-    return content
-
-
 @contextmanager
 def plain_worker_errors() -> Iterator[None]:
-    """Gives back the one sentence of an :class:`InputError` that torch wrapped in a worker's traceback."""
+    """Restores the one sentence of an :class:`InputError` that torch wrapped in a worker's traceback."""
     try:
         yield
     except InputError as error:
@@ -99,10 +51,24 @@ def plain_worker_errors() -> Iterator[None]:
         raise
 
 
-def _mmengine_globals() -> list[Any]:
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
+def main() -> None:
+    """Runs torchrun; exits with the code of the first process that failed."""
+    # Elastic's loggers read their level once, when torch.distributed.elastic is imported.
+    os.environ.setdefault('LOGLEVEL', 'CRITICAL')
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
 
-    # getattr, because a HistoryBuffer pickles its bound methods through it.
-    plain_numpy = [np.ndarray, np.dtype, np.float64, *(type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4'))]
-    return [HistoryBuffer, np._core.multiarray._reconstruct, np._core.multiarray.scalar, getattr, *plain_numpy]
+    try:
+        torchrun()
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        # A process that a signal ended has a negative code.
+        sys.exit(failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode)
+    except SignalException as error:
+        # Ctrl-C: the processes have received it, and each has printed how to resume.
+        sys.exit(128 + error.sigval)
+
+
+if __name__ == '__main__':
+    main()

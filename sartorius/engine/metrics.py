@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.evaluation.coco_ap import score_boxes
 from sartorius.evaluation.metric import score_images
-from sartorius.models.convert import max_cells, to_image_predictions
+from sartorius.models.outputs import max_cells, to_image_predictions
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES

@@ -12,7 +12,6 @@ from mmengine.runner import Runner
 
 from sartorius.engine.config import (
     adapt_to_machine,
-    box_limits,
     classes_of,
     load_config,
     parse_options,
@@ -20,9 +19,11 @@ from sartorius.engine.config import (
     set_split,
 )
 from sartorius.engine.inference_mode import read_orientations, read_scales, read_tiles, set_inference_mode
-from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors, read_checkpoint
+from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.inference.load_box_prompts import read_box_prompts
+from sartorius.models.checkpoints import read_checkpoint
+from sartorius.models.outputs import box_limits
 from sartorius.predictions.store import SUFFIX, check_suffix, read_header
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of

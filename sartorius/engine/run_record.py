@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from sartorius.datasets.sartorius import LIVECellDataset
-from sartorius.engine.launch import read_checkpoint
+from sartorius.models.checkpoints import read_checkpoint
 from sartorius.synthetic.writing import SETTINGS_FILE
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path

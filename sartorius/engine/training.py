@@ -12,7 +12,6 @@ from mmengine.runner import Runner
 from sartorius.engine.checking import check_before_training
 from sartorius.engine.config import (
     adapt_to_machine,
-    box_limits,
     default_work_dir,
     leave_out_validation,
     load_config,
@@ -25,13 +24,13 @@ from sartorius.engine.config import (
 )
 from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint
 from sartorius.engine.launch import (
-    fetch_weights,
     join_processes,
     launcher_of_this_process,
     plain_worker_errors,
-    read_checkpoint,
 )
 from sartorius.engine.run_record import describe_run
+from sartorius.models.checkpoints import fetch_weights, read_checkpoint
+from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 

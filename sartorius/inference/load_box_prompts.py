@@ -40,7 +40,7 @@ class LoadBoxPrompts(BaseTransform):
         prompts = InstanceData(
             bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.int64)
         )
-        image = self.images.get(Path(sample.img_path).stem)
+        image = self.images.get(sample.img_id)
         if image is not None:
             # Copies: what torch makes of an array shares its memory.
             prompts = InstanceData(

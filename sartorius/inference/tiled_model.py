@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sartorius.inference.forward import WrappedDetector
 from sartorius.inference.tiles import Tile, choose_cells, count_cut, cut_tiles
 from sartorius.masks.crop import Size
-from sartorius.models.convert import max_cells
+from sartorius.models.outputs import max_cells
 from sartorius.utils.errors import InputError
 
 

@@ -1,18 +1,22 @@
-"""MMDetection heads and wrappers that keep soft masks on the RoI grid."""
+"""Heads, assigners and backbones registered with MMDetection, checkpoints, and conversion of what models output."""
 
 from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssigner
-from sartorius.models.convert import max_cells, to_image_predictions
-from sartorius.models.htc_roi_head import SoftHTCRoIHead
-from sartorius.models.soft_mask_head import SoftHTCMaskHead, SoftMaskHead
-from sartorius.models.stride1_resnet import Stride1StemResNet
+from sartorius.models.backbones import Stride1StemResNet
+from sartorius.models.checkpoints import AtomicBackend, fetch_weights, read_checkpoint
+from sartorius.models.mask_heads import SoftHTCMaskHead, SoftHTCRoIHead, SoftMaskHead
+from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 
 __all__ = [
+    'AtomicBackend',
     'ChunkedBboxOverlaps2D',
     'DenseSoftLabelAssigner',
-    'Stride1StemResNet',
     'SoftHTCMaskHead',
     'SoftHTCRoIHead',
     'SoftMaskHead',
+    'Stride1StemResNet',
+    'box_limits',
+    'fetch_weights',
     'max_cells',
+    'read_checkpoint',
     'to_image_predictions',
 ]

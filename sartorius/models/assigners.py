@@ -1,4 +1,4 @@
-"""Box assigners that need little memory for hundreds of cells."""
+"""Box assigners and box IoU that need little memory for hundreds of cells per image."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from torch.nn import functional
 
 @TASK_UTILS.register_module()
 class ChunkedBboxOverlaps2D(BboxOverlaps2D):
-    """``BboxOverlaps2D`` in chunks of a few boxes.
+    """Computes what ``BboxOverlaps2D`` does, in chunks of a few boxes.
 
     MMDetection holds the corners and sides of every pair at once: for the 217,000 anchors of a 1333x800 image and 800
     cells that is 6 GB, of which the IoUs themselves are 0.7 GB.
 
     Args:
-        chunk: How many of the first boxes are compared at once.
+        chunk: Number of the first boxes that are compared at once.
     """
 
     def __init__(self, chunk: int = 16) -> None:
@@ -28,7 +28,7 @@ class ChunkedBboxOverlaps2D(BboxOverlaps2D):
         self.chunk = chunk
 
     def __call__(self, bboxes1: Tensor, bboxes2: Tensor, mode: str = 'iou', is_aligned: bool = False) -> Tensor:
-        """IoU of boxes, as the base class returns it.
+        """Computes the IoU of boxes, as the base class returns it.
 
         Args:
             bboxes1: ``(M, 4)``: ``x1, y1, x2, y2``.
@@ -50,13 +50,13 @@ class ChunkedBboxOverlaps2D(BboxOverlaps2D):
 
 @TASK_UTILS.register_module()
 class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
-    """``DynamicSoftLabelAssigner`` (RTMDet, Lyu et al. 2022, arXiv 2212.07784) for images full of cells.
+    """``DynamicSoftLabelAssigner`` (RTMDet, Lyu et al. 2022, arXiv 2212.07784) for images with hundreds of cells.
 
-    It gives the same points to the same cells. MMDetection's repeats the scores of all classes for every pair of a
-    point and a cell, and looks for the best points of one cell after the other; here nothing is larger than one number
-    a pair, and all cells are served at once: for the 30,008 points of an image of 1408x1040 px and 800 cells that took
-    0.6 GB in place of 2.4 GB. Masks of the cells, of which MMDetection's takes the centre of mass from
-    full-size bitmaps, play no part: a cell's centre is that of its box.
+    It assigns the same points to the same cells. MMDetection's repeats the scores of all classes for every pair of a
+    point and a cell, and finds the best points of one cell after the other; here no tensor holds more than one number
+    per pair, and all cells are assigned at once: for the 30,008 points of an image of 1408x1040 px and 800 cells that
+    took 0.6 GB in place of 2.4 GB. Masks of the cells, of which MMDetection's takes the centre of mass from full-size
+    bitmaps, are not used: a cell's centre is that of its box.
 
     Args:
         **kwargs: As in MMDetection.
@@ -69,42 +69,42 @@ class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
         gt_instances_ignore: InstanceData | None = None,
         **kwargs: Any,
     ) -> AssignResult:
-        """Gives points to cells.
+        """Assigns points to ground-truth cells.
 
         Args:
-            pred_instances: Of N points ``priors`` ``(N, 4)`` (x, y, stride, stride), and what the model says there:
+            pred_instances: Of N points ``priors`` ``(N, 4)`` (x, y, stride, stride), and the model's outputs there:
                 ``bboxes`` ``(N, 4)`` and ``scores`` ``(N, classes)`` before the sigmoid.
             gt_instances: ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
             gt_instances_ignore: Not used; part of MMDetection's interface.
             **kwargs: Not used.
 
         Returns:
-            For each point the cell, counted from 1, or 0, with their IoU and the cell's label.
+            For each point the index of its cell, counted from 1, or 0 for none, with their IoU and the cell's label.
         """
         boxes, labels = get_box_tensor(gt_instances.bboxes), gt_instances.labels
-        found, scores, priors = pred_instances.bboxes, pred_instances.scores.float(), pred_instances.priors
-        cells = found.new_zeros(len(found), dtype=torch.long)
+        preds, scores, priors = pred_instances.bboxes, pred_instances.scores.float(), pred_instances.priors
+        cells = preds.new_zeros(len(preds), dtype=torch.long)
         point_labels = torch.full_like(cells, -1)
         candidates = _inside(priors, boxes).any(dim=1)
         if not candidates.any():
-            return AssignResult(len(boxes), cells, found.new_zeros(len(found)), labels=point_labels)
-        ious = self.iou_calculator(found[candidates], boxes)
+            return AssignResult(len(boxes), cells, preds.new_zeros(len(preds)), labels=point_labels)
+        ious = self.iou_calculator(preds[candidates], boxes)
         cost = self._cost(priors[candidates], scores[candidates], ious, boxes, labels)
-        # Shrinks ``candidates`` to the points that have got a cell.
+        # Changes ``candidates`` in place to the points that were assigned.
         matched_ious, matched = self.dynamic_k_matching(cost, ious, len(boxes), candidates)
         cells[candidates] = matched + 1
         point_labels[candidates] = labels[matched].long()
-        point_ious = found.new_full((len(found),), -INF)
+        point_ious = preds.new_full((len(preds),), -INF)
         point_ious[candidates] = matched_ious
         return AssignResult(len(boxes), cells, point_ious, labels=point_labels)
 
     def _cost(self, priors: Tensor, scores: Tensor, ious: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Cost ``(N, G)`` of every pair: of its class, its box and the distance of the point from the cell's centre."""
+        """Cost ``(N, G)`` of every pair: of class, box, and distance of the point from the cell's centre."""
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         distance = torch.cdist(priors[:, :2], centres, compute_mode='donot_use_mm_for_euclid_dist') / priors[:, 2:3]
         cost = torch.pow(10, distance - self.soft_center_radius)
         cost -= torch.log(ious + EPS) * self.iou_weight
-        # The quality focal loss of a point is a sum over the classes, in which the cell changes its own class alone.
+        # The quality focal loss of a point is a sum over the classes; the cell changes the term of its own class only.
         probabilities = scores.sigmoid()
         as_background = functional.softplus(scores) * probabilities.square()
         cost += (as_background.sum(dim=1, keepdim=True)) - as_background[:, labels]
@@ -115,33 +115,33 @@ class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
     def dynamic_k_matching(
         self, cost: Tensor, pairwise_ious: Tensor, num_gt: int, valid_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Gives each cell its cheapest points, as many as the sum of its best IoUs, and each point one cell at most.
+        """Assigns each cell its cheapest points, as many as the sum of its best IoUs, and each point at most one cell.
 
         Args:
             cost: ``(N, G)``.
             pairwise_ious: ``(N, G)``.
             num_gt: G.
-            valid_mask: bool, N of it true; changed in place to the points that have got a cell.
+            valid_mask: bool, N of it true; changed in place to the points that were assigned.
 
         Returns:
-            IoU and cell (from 0) of these points.
+            IoU and cell (counted from 0) of these points.
         """
-        most = min(self.topk, len(cost))
-        counts = pairwise_ious.topk(most, dim=0).values.sum(dim=0).int().clamp(min=1)
-        cheapest = cost.topk(most, dim=0, largest=False).indices
-        taken = torch.arange(most, device=cost.device)[:, None] < counts
+        max_points = min(self.topk, len(cost))
+        counts = pairwise_ious.topk(max_points, dim=0).values.sum(dim=0).int().clamp(min=1)
+        cheapest = cost.topk(max_points, dim=0, largest=False).indices
+        taken = torch.arange(max_points, device=cost.device)[:, None] < counts
         chosen = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, cheapest, taken)
-        # A point that several cells want goes to the one, of all cells, that it costs least.
-        wanted = chosen.sum(dim=1)
-        cells = torch.where(wanted > 1, cost.argmin(dim=1), chosen.int().argmax(dim=1))
-        got = wanted > 0
-        valid_mask[valid_mask.clone()] = got
-        cells = cells[got]
-        return pairwise_ious[got].gather(1, cells[:, None])[:, 0], cells
+        # A point chosen by several cells is assigned to the one, of all cells, of lowest cost.
+        claims = chosen.sum(dim=1)
+        cells = torch.where(claims > 1, cost.argmin(dim=1), chosen.int().argmax(dim=1))
+        assigned = claims > 0
+        valid_mask[valid_mask.clone()] = assigned
+        cells = cells[assigned]
+        return pairwise_ious[assigned].gather(1, cells[:, None])[:, 0], cells
 
 
 def _inside(priors: Tensor, boxes: Tensor) -> Tensor:
-    """bool ``(N, G)``: which points lie inside which boxes."""
+    """Whether each point lies inside each box; bool ``(N, G)``."""
     x, y = priors[:, 0:1], priors[:, 1:2]
     left, top, right, bottom = boxes.unbind(dim=1)
     return (x > left) & (x < right) & (y > top) & (y < bottom)

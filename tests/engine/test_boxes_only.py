@@ -9,11 +9,11 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
-from sartorius.engine.config import box_limits, load_config
+from sartorius.engine.config import load_config
 from sartorius.engine.hooks import attach_chain
 from sartorius.engine.metrics import BoxMetric
 from sartorius.masks.crop import MaskCrop
-from sartorius.models.convert import to_image_predictions
+from sartorius.models.outputs import box_limits, to_image_predictions
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -24,7 +24,7 @@ SIZE = (20, 60)
 
 def sample(image_id: str, boxes: list[list[float]], label: int = 1) -> DetDataSample:
     """What a detector of boxes alone predicts."""
-    result = DetDataSample(metainfo=dict(img_path=f'train/{image_id}.png', ori_shape=SIZE))
+    result = DetDataSample(metainfo=dict(img_id=image_id, ori_shape=SIZE))
     count = len(boxes)
     result.pred_instances = InstanceData(
         bboxes=torch.tensor(boxes).reshape(-1, 4),

@@ -8,7 +8,6 @@ from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import (
-    box_limits,
     classes_of,
     default_work_dir,
     leave_out_validation,
@@ -19,6 +18,7 @@ from sartorius.engine.config import (
     set_split,
     train_from_scratch,
 )
+from sartorius.models.outputs import box_limits
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.engine.metrics import CompetitionMetric, DumpPredictions
 from sartorius.masks.crop import MaskCrop
-from sartorius.models.convert import to_image_predictions
+from sartorius.models.outputs import to_image_predictions
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.store import load_predictions
 from sartorius.utils.classes import CELL_TYPES
@@ -45,7 +45,7 @@ def sample(image_id: str, cells: int, **meta: int) -> dict:
         'labels': torch.ones(cells, dtype=torch.int64),
         'masks': torch.ones(cells, 28, 28),
     }
-    return {'img_path': f'test/{image_id}.png', 'ori_shape': SIZE, 'pred_instances': found, **meta}
+    return {'img_id': image_id, 'ori_shape': SIZE, 'pred_instances': found, **meta}
 
 
 @pytest.mark.parametrize(

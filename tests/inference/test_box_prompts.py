@@ -20,7 +20,7 @@ from sartorius.inference.tiled_model import TiledModel
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.masks.paste import binarise
-from sartorius.models.convert import to_image_predictions
+from sartorius.models.outputs import to_image_predictions
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.paths import CONFIG_DIR
@@ -75,7 +75,9 @@ def predict(
     set_inference_mode(config, boxes=dict(path=str(folder / 'boxes.npz'), annotations='unused.json'), **ways)
     kind = {'BoxPromptedModel': BoxPromptedModel, 'TiledModel': TiledModel}[config.model.pop('type')]
     model = kind(**{**config.model, 'module': detector})
-    packed = Compose(config.test_dataloader.dataset.pipeline)({'img_path': str(folder / 'blobs.png'), 'img_id': 0})
+    packed = Compose(config.test_dataloader.dataset.pipeline)(
+        {'img_path': str(folder / 'blobs.png'), 'img_id': 'blobs'}
+    )
     return to_image_predictions(model.test_step(pseudo_collate([packed]))[0].to_dict())
 
 

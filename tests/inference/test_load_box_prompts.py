@@ -92,7 +92,7 @@ def test_boxes_reach_the_sample_of_their_image(tmp_path: Path, annotations: Path
     give = LoadBoxPrompts(str(tmp_path / 'boxes.npz'), str(annotations))
 
     def given_to(name: str) -> object:
-        samples = [DetDataSample(metainfo={'img_path': f'test/{name}.png'}) for _ in range(views or 1)]
+        samples = [DetDataSample(metainfo={'img_id': name}) for _ in range(views or 1)]
         give.transform({'data_samples': samples if views else samples[0]})
         return samples[0].box_prompts
 

@@ -26,7 +26,7 @@ from sartorius.inference.tiled_model import TiledModel
 from sartorius.inference.tiles import cut_tiles
 from sartorius.masks.iou import mask_iou
 from sartorius.masks.paste import binarise
-from sartorius.models.convert import max_cells
+from sartorius.models.outputs import max_cells
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -60,7 +60,7 @@ def tiled(config: Config, blob_detector: torch.nn.Module) -> Callable[..., Tiled
 def batch_of(image: np.ndarray, scale: int = 1) -> dict[str, list[Any]]:
     """An image ``(H, W)`` as the loader gives it; enlarged by repeating its pixels."""
     shown = np.kron(image, np.ones((scale, scale), np.uint8))
-    meta = dict(ori_shape=image.shape, img_shape=shown.shape, scale_factor=(scale, scale), img_path='test/blobs.png')
+    meta = dict(ori_shape=image.shape, img_shape=shown.shape, scale_factor=(scale, scale), img_id='blobs')
     inputs = torch.from_numpy(np.repeat(shown[None], 3, axis=0))
     return {'inputs': [inputs], 'data_samples': [DetDataSample(metainfo=meta)]}
 
@@ -68,9 +68,7 @@ def batch_of(image: np.ndarray, scale: int = 1) -> dict[str, list[Any]]:
 def as_packed(image: np.ndarray) -> dict[str, list[Any]]:
     """As the pipeline packs it for tiles: nothing is known of a scale."""
     batch = batch_of(image)
-    batch['data_samples'] = [
-        DetDataSample(metainfo={**batch['data_samples'][0].metainfo, 'scale_factor': None, 'img_id': 'blobs'})
-    ]
+    batch['data_samples'] = [DetDataSample(metainfo={**batch['data_samples'][0].metainfo, 'scale_factor': None})]
     return batch
 
 

@@ -22,7 +22,7 @@ from sartorius.inference.tta import CellTTAModel
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.masks.paste import binarise
-from sartorius.models.convert import max_cells
+from sartorius.models.outputs import max_cells
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -54,7 +54,7 @@ def view_batch(image: np.ndarray, names: Sequence[str], scales: Sequence[tuple[i
             'img_shape': shown.shape,
             'scale_factor': (float(x), float(y)),
             'tta_orientation': name,
-            'img_path': 'train/blobs.png',
+            'img_id': 'blobs',
         }
         inputs.append([torch.from_numpy(shown)[None]])
         samples.append([DetDataSample(metainfo=meta)])

@@ -21,8 +21,8 @@ from sartorius.inference.box_prompts import BoxPromptedModel
 from sartorius.inference.orientations import ORIENTATIONS
 from sartorius.inference.tta import CellTTAModel
 from sartorius.masks.paste import binarise
-from sartorius.models.convert import to_image_predictions
-from sartorius.models.htc_roi_head import SoftHTCRoIHead
+from sartorius.models.mask_heads import SoftHTCRoIHead
+from sartorius.models.outputs import to_image_predictions
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -70,7 +70,7 @@ def image_of(size: tuple[int, int], seed: int = 0) -> torch.Tensor:
 
 def sample_of(size: tuple[int, int], scale: float = 1.0, **more: str) -> DetDataSample:
     shown = tuple(round(length * scale) for length in size)
-    meta = dict(ori_shape=size, img_shape=shown, scale_factor=(scale, scale), img_path='train/a.png', **more)
+    meta = dict(ori_shape=size, img_shape=shown, scale_factor=(scale, scale), img_id='a', **more)
     return DetDataSample(metainfo=meta)
 
 

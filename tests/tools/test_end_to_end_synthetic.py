@@ -102,7 +102,7 @@ def test_training_records_what_it_did(data: Path, trained: Path) -> None:
 
 def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
     """What is not plain makes torch's safe loader refuse the file and MMEngine warn for a page."""
-    from sartorius.engine.launch import read_checkpoint
+    from sartorius.models.checkpoints import read_checkpoint
 
     assert 'optimizer' in read_checkpoint(trained / 'iter_6.pth')
 

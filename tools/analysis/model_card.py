@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if (options.predictions is None) != (options.annotations is None):
         raise UsageError('--predictions and --annotations belong together: give both, or neither')
 
-    from sartorius.engine.launch import read_checkpoint
     from sartorius.engine.run_record import full_run_of_checkpoint
     from sartorius.leaderboard.model_card import CARD_FILE, format_card
+    from sartorius.models.checkpoints import read_checkpoint
     from sartorius.utils.files import sha256_of, write_text
 
     run = full_run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))

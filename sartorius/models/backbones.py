@@ -1,4 +1,4 @@
-"""A ResNet whose maps are twice as fine."""
+"""Backbones that MMDetection does not have."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 
 @MODELS.register_module()
 class Stride1StemResNet(ResNet):
-    """A ResNet whose first convolution takes every pixel, so that its stages have strides 2, 4, 8 and 16.
+    """ResNet whose first convolution has stride 1, so that its stages have strides 2, 4, 8 and 16.
 
     The change is that of the competition's 11th place. Weights of a usual ResNet fit: no layer changes its shape.
 

@@ -1,4 +1,4 @@
-"""The mask heads hand out their grid, and pasting it gives what MMDetection's own heads paste."""
+"""The mask heads return their grid, and pasting it gives what MMDetection's own heads paste."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from sartorius.masks.paste import binarise
-from sartorius.models.convert import to_image_predictions
-from sartorius.models.soft_mask_head import SoftHTCMaskHead, SoftMaskHead
+from sartorius.models.mask_heads import SoftHTCMaskHead, SoftMaskHead
+from sartorius.models.outputs import to_image_predictions
 
 SIZE = (40, 50)
 META = {'ori_shape': SIZE, 'scale_factor': (2.0, 2.0)}
@@ -71,7 +71,7 @@ def test_masks_keep_the_type_of_the_logits(kind: type, dtype: torch.dtype) -> No
     logits = torch.randn(3, 3, 28, 28)
     found = kind(num_classes=3).predict_by_feat((logits.to(dtype),), [results()], [META], ConfigDict(), rescale=True)[0]
     assert (found.masks.dtype, found.bboxes.dtype) == (dtype, torch.float32)
-    image = to_image_predictions({'img_path': 'a.png', 'ori_shape': SIZE, 'pred_instances': found.to_dict()})
+    image = to_image_predictions({'img_id': 'a', 'ori_shape': SIZE, 'pred_instances': found.to_dict()})
     assert image.soft_masks.dtype == np.float32
     # bfloat16 has steps of 1/256 below 1.
     np.testing.assert_allclose(image.soft_masks, logits[range(3), [0, 2, 1]].sigmoid(), atol=0.01)
@@ -110,7 +110,7 @@ def test_image_without_cells_beside_one_with_cells() -> None:
 
 
 def test_conversion_names_the_image_and_handles_none() -> None:
-    sample = {'img_path': 'data/train/abc.png', 'ori_shape': SIZE}
+    sample = {'img_id': 'abc', 'ori_shape': SIZE}
     found = results()
     found.masks = torch.full((3, 28, 28), 0.3)
     full = to_image_predictions({**sample, 'pred_instances': found.to_dict()})

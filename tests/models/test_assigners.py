@@ -1,11 +1,12 @@
-"""Points given to cells: by hand, and against MMDetection's own."""
+"""Box assigners and box IoU: by hand, and against MMDetection's own."""
 
 import pytest
 import torch
-from mmdet.models.task_modules.assigners import DynamicSoftLabelAssigner
+from mmdet.models.task_modules.assigners import BboxOverlaps2D, DynamicSoftLabelAssigner
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from sartorius.models.assigners import DenseSoftLabelAssigner
+from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssigner
 
 
 def points(height: int, width: int, strides: tuple[int, ...] = (8, 16, 32)) -> torch.Tensor:
@@ -64,3 +65,30 @@ def test_no_point_inside_any_cell() -> None:
     true = InstanceData(bboxes=torch.tensor([[9.0, 9, 15, 15]]), labels=torch.tensor([1]))
     result = DenseSoftLabelAssigner().assign(said, true)
     assert (result.gt_inds == 0).all() and (result.labels == -1).all()
+
+
+def boxes_of(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand((count, 2), generator=generator) * 50
+    return torch.cat([corners, corners + torch.rand((count, 2), generator=generator) * 20], dim=1)
+
+
+def test_iou_of_two_boxes_that_share_a_third() -> None:
+    first = torch.tensor([[0.0, 0, 2, 1], [5, 5, 6, 6]])
+    second = torch.tensor([[1.0, 0, 3, 1]])
+    assert ChunkedBboxOverlaps2D(chunk=1)(first, second).tolist() == [[pytest.approx(1 / 3)], [0]]
+
+
+@pytest.mark.parametrize('mode', ['iou', 'iof', 'giou'])
+@pytest.mark.parametrize(('first', 'second'), [(0, 5), (5, 0), (3, 7), (4, 7), (9, 30), (32, 1)])
+def test_iou_in_chunks_equals_iou_at_once(mode: str, first: int, second: int) -> None:
+    boxes = boxes_of(first, 0), boxes_of(second, 1)
+    assert torch.equal(ChunkedBboxOverlaps2D(chunk=4)(*boxes, mode), BboxOverlaps2D()(*boxes, mode))
+
+
+def test_iou_of_aligned_and_wrapped_boxes() -> None:
+    first, second = boxes_of(9, 0), boxes_of(9, 1)
+    aligned = ChunkedBboxOverlaps2D(chunk=4)(first, second, is_aligned=True)
+    assert torch.equal(aligned, BboxOverlaps2D()(first, second).diagonal())
+    wrapped = ChunkedBboxOverlaps2D(chunk=4)(HorizontalBoxes(first), HorizontalBoxes(second))
+    assert torch.equal(wrapped, BboxOverlaps2D()(first, second))
