@@ -16,6 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sartorius.annotations.coco import CocoCell, CocoImage, cell_from_polygons, write_coco
+from sartorius.annotations.info import LIVECELL, origin_of_folder
 from sartorius.annotations.summary import class_table, note
 from sartorius.images.files import image_size
 from sartorius.utils.classes import LIVECELL_LINES
@@ -289,6 +290,7 @@ def _info(settings: LivecellSettings, split: str, sources: Iterable[Path]) -> di
         'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in sources],
         'min_area': settings.min_area,
         'keep_incomplete': settings.keep_incomplete,
+        'origin': origin_of_folder(settings.data_root, LIVECELL),
         'split': split,
     }
 

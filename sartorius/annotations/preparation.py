@@ -11,6 +11,7 @@ from typing import Any
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
+from sartorius.annotations.info import ALL, SARTORIUS, TEST, TRAIN, UNLABELLED, VAL, origin_of_folder
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_out_text, read_train_csv
 from sartorius.images.files import image_size
@@ -63,6 +64,16 @@ class _Prepared:
         return self.image.fold in ('', str(fold))
 
 
+@dataclass(frozen=True)
+class _Document:
+    """A JSON to write: its name, the part of the data that it holds, and its images."""
+
+    file_name: str
+    split: str
+    fold: int | None
+    images: Sequence[CocoImage]
+
+
 def prepare_sartorius(settings: Settings, out: Path) -> str:
     """Writes ``all.json``, ``fold{k}_train.json``, ``fold{k}_val.json``, ``test.json``, ``unlabelled.json``,
     ``folds.csv`` and ``summary.md`` into ``out``; the last two JSONs only where their images are.
@@ -86,10 +97,10 @@ def prepare_sartorius(settings: Settings, out: Path) -> str:
     prepared = _split(annotated, settings, notes)
     bare = {
         name: _bare_images(settings.data_root, folder)
-        for name, folder in (('test', TEST_FOLDER), ('unlabelled', UNLABELLED_FOLDER))
+        for name, folder in ((TEST, TEST_FOLDER), (UNLABELLED, UNLABELLED_FOLDER))
     }
     documents = _documents(prepared, settings.folds)
-    documents.update({(f'{name}.json', name): found for name, found in bare.items() if found})
+    documents += [_Document(f'{name}.json', name, None, found) for name, found in bare.items() if found]
     summary = _summary(settings, tables, prepared, notes, {name: len(found) for name, found in bare.items()})
     _write(out, documents, prepared, _info(settings, tables), summary)
     return summary
@@ -266,15 +277,16 @@ def _check_held_out(prepared: Sequence[_Prepared]) -> None:
             )
 
 
-def _documents(prepared: Sequence[_Prepared], folds: int) -> dict[tuple[str, str], list[CocoImage]]:
-    """Images of each JSON by its file name and split."""
-    documents = {('all.json', 'all'): [entry.coco for entry in _of_all_data(prepared)]}
+def _documents(prepared: Sequence[_Prepared], folds: int) -> list[_Document]:
+    """The JSONs of annotated images."""
+    documents = [_Document('all.json', ALL, None, [entry.coco for entry in _of_all_data(prepared)])]
     for fold in range(folds):
         held_out = {entry.group for entry in prepared if entry.fold == fold}
         # By group, not by fold, so that no pseudo-labelled image of a validated well trains either.
         train = [entry.coco for entry in prepared if entry.group not in held_out and entry.trains(fold)]
-        documents[f'fold{fold}_train.json', f'fold {fold} train'] = train
-        documents[f'fold{fold}_val.json', f'fold {fold} val'] = [entry.coco for entry in prepared if entry.fold == fold]
+        val = [entry.coco for entry in prepared if entry.fold == fold]
+        documents.append(_Document(f'fold{fold}_train.json', TRAIN, fold, train))
+        documents.append(_Document(f'fold{fold}_val.json', VAL, fold, val))
     return documents
 
 
@@ -294,6 +306,7 @@ def _info(settings: Settings, tables: Sequence[TrainCSV]) -> dict[str, Any]:
         'description': 'Sartorius cells, prepared by tools/prepare_sartorius.py',
         'sources': [{'file': table.path.name, 'sha256': sha256_of(table.path)} for table in tables],
         'fill_holes': settings.fill_holes,
+        'origin': origin_of_folder(settings.data_root, SARTORIUS),
         'folds': settings.folds,
         'seed': settings.seed,
     }
@@ -364,14 +377,15 @@ def _how_grouped(settings: Settings, real: Sequence[_Prepared]) -> str:
 
 def _write(
     out: Path,
-    documents: Mapping[tuple[str, str], Sequence[CocoImage]],
+    documents: Sequence[_Document],
     prepared: Sequence[_Prepared],
     info: Mapping[str, Any],
     summary: str,
 ) -> None:
     with staged_folder(out) as new:
-        for (file_name, split), images in progress(documents.items(), 'writing'):
-            write_coco(new / file_name, images, CELL_TYPES, {**info, 'split': split})
+        for one in progress(documents, 'writing'):
+            place = {'split': one.split} if one.fold is None else {'split': one.split, 'fold': one.fold}
+            write_coco(new / one.file_name, one.images, CELL_TYPES, {**info, **place})
         write_text(new / 'folds.csv', _folds_csv(prepared))
         write_text(new / 'summary.md', summary + '\n')
         written = {path.name for path in new.iterdir()}

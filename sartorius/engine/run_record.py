@@ -21,9 +21,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.datasets.sartorius import LIVECellDataset
 from sartorius.models.checkpoints import read_checkpoint
-from sartorius.synthetic.writing import SETTINGS_FILE
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
 from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS, read_run, write_run
@@ -264,7 +264,7 @@ def _describe_data(dataset: Dataset) -> dict[str, Any]:
 
 def _data_origin(dataset: Dataset) -> str:
     """Whose images they are, which decides what the weights may be used for."""
-    if (Path(dataset.data_root) / SETTINGS_FILE).is_file():
+    if (Path(dataset.data_root) / SYNTHETIC_FILE).is_file():
         return MADE
     return LIVECELL if isinstance(dataset, LIVECellDataset) else SARTORIUS
 

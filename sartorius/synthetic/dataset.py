@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, spec_of
@@ -14,7 +15,6 @@ from sartorius.synthetic.image import check_image_request, make_image
 from sartorius.synthetic.plates import Acquisition, plan_acquisitions
 from sartorius.synthetic.rendering import ImageStyle
 from sartorius.synthetic.writing import (
-    SETTINGS_FILE,
     check_out,
     image_generator,
     replaced_folder,
@@ -127,7 +127,7 @@ def make_dataset(out: str | Path, plan: DatasetPlan, workers: int = 1, overwrite
         made = list(progress(run_jobs(partial(_make_one, plan, folder), jobs, workers), 'images', len(jobs)))
         summary = _write_tables(folder, plan, made[: plan.images], made[plan.images :][: plan.test_images])
         settings = {**asdict(plan), 'size': {'height': plan.size[0], 'width': plan.size[1]}}
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+        (folder / SYNTHETIC_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
     return summary
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 
+from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE
 from sartorius.synthetic.eight_types import LINE_SPECS
@@ -16,7 +17,6 @@ from sartorius.synthetic.image import check_image_request, make_image
 from sartorius.synthetic.plates import IMAGES_PER_WELL
 from sartorius.synthetic.rendering import ImageStyle
 from sartorius.synthetic.writing import (
-    SETTINGS_FILE,
     check_out,
     image_generator,
     replaced_folder,
@@ -127,7 +127,7 @@ def make_livecell(out: str | Path, plan: LivecellPlan, workers: int = 1, overwri
                 path = folder / 'annotations' / 'LIVECell' / f'livecell_coco_{split}.json'
                 path.write_text(json.dumps(_coco(images, plan.size)) + '\n', encoding='utf-8')
         settings = {'form': 'livecell', **asdict(plan), 'size': {'height': plan.size[0], 'width': plan.size[1]}}
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+        (folder / SYNTHETIC_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
     return LivecellSummary(
         {split: len(images) for split, images in by_split.items()},
         {split: sum(len(one.polygons) for one in images) for split, images in by_split.items()},

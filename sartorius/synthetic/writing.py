@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.utils.errors import UsageError
 
 Job, Made = TypeVar('Job'), TypeVar('Made')
-SETTINGS_FILE = 'synthetic.json'
-"""Says how the data set was made; its presence marks a folder that may be overwritten."""
 
 
 def image_generator(seed: int, *key: int) -> np.random.Generator:
@@ -67,9 +66,9 @@ def check_out(out: Path, overwrite: bool, workers: int) -> None:
         return
     if not overwrite:
         raise UsageError(f'--out {out} is not empty; name another folder, or replace it with --overwrite')
-    if not (out / SETTINGS_FILE).is_file():
+    if not (out / SYNTHETIC_FILE).is_file():
         raise UsageError(
-            f'--out {out} holds no {SETTINGS_FILE}, so it is no synthetic data set and will not be overwritten; '
+            f'--out {out} holds no {SYNTHETIC_FILE}, so it is no synthetic data set and will not be overwritten; '
             'name another folder'
         )
 
