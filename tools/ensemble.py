@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, name_of, resolve_method
@@ -104,9 +103,15 @@ def _read_recipe(options: Namespace) -> Recipe:
     if options.config is None:
         method = resolve_method(options.method or DEFAULT_METHOD, options.iou, SET_METHODS)
         score = DEFAULT_SCORE if options.score is None else options.score
-        return Recipe(method, (), score, options.class_agnostic, options.average_masks, options.boxes_only)
+        return Recipe(
+            method=method,
+            score_threshold=score,
+            class_agnostic=options.class_agnostic,
+            average_masks=options.average_masks,
+            boxes_only=options.boxes_only,
+        )
     recipe = load_recipe(options.config)
-    return replace(recipe, boxes_only=recipe.boxes_only or options.boxes_only)
+    return recipe.model_copy(update={'boxes_only': recipe.boxes_only or options.boxes_only})
 
 
 def _load(member: Member) -> PredictionSet:

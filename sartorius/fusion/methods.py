@@ -1,7 +1,7 @@
 """The table of fusion methods. A new one is a frozen dataclass in a file of its own, and a line here."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from sartorius.fusion.consensus import Consensus
@@ -10,7 +10,8 @@ from sartorius.fusion.nmw import NMW
 from sartorius.fusion.soft_nms import SoftNMS
 from sartorius.fusion.specialists import Specialists
 from sartorius.fusion.wbf import WBF
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError
+from sartorius.utils.settings import build_by_type
 
 Method = WBF | NMS | SoftNMS | NMW | Consensus
 """Fuses :class:`Candidates` when it is called; its fields are its parameters."""
@@ -44,17 +45,7 @@ def build_method(config: Mapping[str, Any], methods: Mapping[str, type[SetMethod
     Raises:
         InputError: An unknown type or parameter (the nearest known one is named), or a value out of range.
     """
-    if not isinstance(config, Mapping) or not isinstance(config.get('type'), str):
-        raise InputError(f'the fusion method is {config!r}; write dict(type=..., ...)')
-    parameters = {key: value for key, value in config.items() if key != 'type'}
-    name = config['type']
-    if name not in methods:
-        raise InputError(f'unknown fusion method {name!r}; choose from {", ".join(methods)}')
-    known = [field.name for field in fields(methods[name])]
-    for key in parameters:
-        if key not in known:
-            raise InputError(f'fusion method {name} has no parameter {key!r}{did_you_mean(str(key), known)}')
-    return methods[name](**parameters)
+    return build_by_type(methods, config, 'fusion method')
 
 
 def resolve_method(

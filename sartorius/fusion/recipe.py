@@ -1,82 +1,68 @@
 """A fusion in config form: the method and its parameters, and which predictions take part with what weight."""
 
-import runpy
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sartorius.fusion.checks import check_number
-from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod, build_method, name_of
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
+
+from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod, name_of
 from sartorius.fusion.nms import NMS
-from sartorius.fusion.sets import ScoreThreshold
-from sartorius.utils.errors import InputError, UsageError, did_you_mean
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.settings import Flag, Number, Settings, Text, build, build_by_type, load_settings
 
 CONFIG_KEY = 'fusion'
 DEFAULT_SCORE = 0.1
 
-
-@dataclass(frozen=True)
-class Member:
-    """One model's part in a fusion.
-
-    Attributes:
-        predictions: Predictions file, or COCO results JSON; a relative path starts at the checkout.
-        weight: Above 0; only the ratios of the members' weights count.
-        score_threshold: Cells that the model scored lower take no part; the recipe's if None.
-        annotations: Of COCO results, the COCO JSON whose image and category ids they use.
-        cell_types: For specialists, the types that the model was trained on alone; what the predictions say if None.
-    """
-
-    predictions: Path
-    weight: float = 1.0
-    score_threshold: ScoreThreshold | None = None
-    annotations: Path | None = None
-    cell_types: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ('predictions', 'annotations'):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, (str, Path)):
-                raise InputError(f'{name} is {value!r}; give a path')
-            object.__setattr__(self, name, None if value is None else REPO_ROOT / Path(value).expanduser())
-        if self.cell_types is not None:
-            names = self.cell_types
-            if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
-                raise InputError(f"cell_types is {names!r}; write a list such as ['cort']")
-            object.__setattr__(self, 'cell_types', tuple(names))
-        # Whether they go together is checked where all are known.
-        check_number('weight', self.weight)
+CheckoutPath = Annotated[Path, AfterValidator(lambda path: REPO_ROOT / path.expanduser())]
+ScoreLimit = Number | dict[Text, Number]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A fusion, but for the predictions where ``members`` is empty; other attributes as in :func:`sets.fuse`."""
+def _as_method(value: object) -> SetMethod:
+    return value if isinstance(value, tuple(SET_METHODS.values())) else build_by_type(SET_METHODS, value, '')
 
-    method: SetMethod = field(default_factory=METHODS[DEFAULT_METHOD])
+
+class Member(Settings):
+    """One model's part in a fusion."""
+
+    predictions: CheckoutPath
+    """Predictions file, or COCO results JSON; a relative path starts at the checkout."""
+    weight: Number = 1.0
+    """Above 0 (checked by :func:`sets.fuse`); only the ratios of the members' weights count."""
+    score_threshold: ScoreLimit | None = None
+    """Cells that the model scored lower take no part; the recipe's if None."""
+    annotations: CheckoutPath | None = None
+    """Of COCO results, the COCO JSON whose image and category ids they use."""
+    cell_types: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    """For specialists, the types that the model was trained on alone; what the predictions say if None."""
+
+
+class Recipe(Settings):
+    """A fusion, except for the predictions where ``members`` is empty; other fields as in :func:`sets.fuse`."""
+
+    method: Annotated[SetMethod, PlainValidator(_as_method)] = METHODS[DEFAULT_METHOD]()
     members: tuple[Member, ...] = ()
-    score_threshold: ScoreThreshold = DEFAULT_SCORE
-    class_agnostic: bool = False
-    average_masks: bool = False
-    boxes_only: bool = False
+    score_threshold: ScoreLimit = DEFAULT_SCORE
+    class_agnostic: Flag = False
+    average_masks: Flag = False
+    boxes_only: Flag = False
 
-    def __post_init__(self) -> None:
+    @model_validator(mode='after')
+    def _check_method(self) -> 'Recipe':
         if self.average_masks and not isinstance(self.method, NMS):
             raise InputError(f'average_masks is for nms; it has no meaning with {name_of(self.method)}')
-        for name in ('class_agnostic', 'average_masks', 'boxes_only'):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f'{name} is {getattr(self, name)!r}; write True or False')
+        return self
 
     def with_files(
         self, paths: Sequence[Path], weights: Sequence[float] | None = None, annotations: Path | None = None
     ) -> 'Recipe':
-        """The same fusion of these files, which take the members' places in their order.
+        """The same fusion of other files, which replace the members' own in order.
 
         Args:
             paths: Predictions; a relative path starts at the current folder. The members' own if there are none.
-            weights: One a file, where the recipe has no members.
-            annotations: Of COCO results whose member names none.
+            weights: One per file, where the recipe has no members.
+            annotations: COCO JSON for members that are COCO results and name none.
 
         Raises:
             UsageError: Another number of files than of members or weights.
@@ -84,17 +70,22 @@ class Recipe:
         if self.members and paths and len(paths) != len(self.members):
             raise UsageError(f'{len(paths)} files for the {len(self.members)} members of the config; give one each')
         if weights is not None and len(weights) != len(paths):
-            raise UsageError(f'{len(weights)} weights for {len(paths)} files; give one weight a file, in their order')
-        members = self.members or tuple(map(Member, paths, weights or [1.0] * len(paths)))
+            raise UsageError(f'{len(weights)} weights for {len(paths)} files; give one weight per file, in their order')
+        members = self.members
+        if not members:
+            pairs = zip(paths, weights or [1.0] * len(paths), strict=True)
+            members = tuple(Member(predictions=path, weight=weight) for path, weight in pairs)
         if paths:
-            members = tuple(replace(one, predictions=path.resolve()) for one, path in zip(members, paths, strict=True))
+            pairs = zip(members, paths, strict=True)
+            members = tuple(one.model_copy(update={'predictions': path.resolve()}) for one, path in pairs)
         if annotations is not None:
-            members = tuple(replace(one, annotations=one.annotations or annotations.resolve()) for one in members)
-        return replace(self, members=members)
+            own = annotations.resolve()
+            members = tuple(one.model_copy(update={'annotations': one.annotations or own}) for one in members)
+        return self.model_copy(update={'members': members})
 
     @property
-    def score_thresholds(self) -> list[ScoreThreshold]:
-        """One a member."""
+    def score_thresholds(self) -> list[ScoreLimit]:
+        """One per member."""
         return [self.score_threshold if one.score_threshold is None else one.score_threshold for one in self.members]
 
 
@@ -104,50 +95,13 @@ def build_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         InputError: No dict, an unknown key (the nearest known one is named), or a value that is wrong.
     """
-    values = dict(_known_keys(config, 'fusion', [one.name for one in fields(Recipe)]))
-    if 'method' in values:
-        values['method'] = build_method(values['method'], SET_METHODS)
-    members = values.get('members', ())
-    if isinstance(members, (str, Mapping)) or not isinstance(members, Sequence):
-        raise InputError(f'members is {members!r}; write a list of dict(predictions=..., weight=...)')
-    values['members'] = tuple(_build_member(place, member) for place, member in enumerate(members, start=1))
-    return Recipe(**values)
+    return build(Recipe, config)
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """Recipe from a ``.py`` file that defines ``fusion = dict(...)``.
+    """Recipe from a ``.py`` or ``.json`` file that defines ``fusion = dict(...)``.
 
     Raises:
-        InputError: The file is missing or no valid Python, or its recipe is wrong.
+        InputError: The file is missing or invalid, or its recipe is wrong.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{display_path(path)}: no such config')
-    try:
-        content = runpy.run_path(str(path))
-        if CONFIG_KEY not in content:
-            raise InputError(f'defines no {CONFIG_KEY}; write {CONFIG_KEY} = dict(method=..., members=...)')
-        return build_recipe(content[CONFIG_KEY])
-    except SyntaxError as error:
-        raise InputError(f'{display_path(path)}: line {error.lineno} is not valid Python: {error.msg}') from None
-    except (InputError, NameError) as error:
-        raise InputError(f'{display_path(path)}: {error}') from None
-
-
-def _build_member(place: int, config: object) -> Member:
-    values = _known_keys(config, f'member {place}', [one.name for one in fields(Member)])
-    if 'predictions' not in values:
-        raise InputError(f'member {place} names no predictions; write dict(predictions=..., weight=...)')
-    try:
-        return Member(**values)
-    except InputError as error:
-        raise InputError(f'member {place}: {error}') from None
-
-
-def _known_keys(config: object, name: str, known: Collection[str]) -> Mapping[str, Any]:
-    if not isinstance(config, Mapping):
-        raise InputError(f'{name} is {config!r}; write a dict with some of {", ".join(known)}')
-    for key in config:
-        if key not in known:
-            raise InputError(f'{name} has no key {key!r}{did_you_mean(str(key), known)}')
-    return config
+    return load_settings(path, build_recipe, 'fusion config', CONFIG_KEY)

@@ -1,9 +1,8 @@
 """An ordered list of steps, and its two forms on disk: a config in Python and a JSON file with its evidence."""
 
 import json
-import runpy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.settings import build_by_type, load_settings
 
 CONFIG_KEY = 'postprocess'
 
@@ -81,26 +81,20 @@ def build_chain(config: Sequence[Mapping[str, Any]]) -> Chain:
             is missing or out of range.
     """
     if isinstance(config, (str, Mapping)) or not isinstance(config, Sequence):
-        raise InputError(f'post-processing must be a list of dicts, one a step, not {type(config).__name__}')
-    return Chain(tuple(_build_step(place, entry) for place, entry in enumerate(config, start=1)))
+        raise InputError(f'post-processing must be a list of dicts, one per step, not {type(config).__name__}')
+    steps = [
+        build_by_type(STEPS, entry, f'post-processing step {place}') for place, entry in enumerate(config, start=1)
+    ]
+    return Chain(tuple(steps))
 
 
 def load_chain(path: str | Path = DEFAULT_POSTPROCESS) -> Chain:
     """Chain from a ``.json`` file of :func:`save_chain`, or from a ``.py`` file that defines ``postprocess = [...]``.
 
     Raises:
-        InputError: The file is missing, no valid file of its kind, or its chain is wrong.
+        InputError: The file is missing or invalid, or its chain is wrong.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{display_path(path)}: no such post-processing file')
-    try:
-        content = read_config(path, 'post-processing')
-        if not isinstance(content, Mapping) or CONFIG_KEY not in content:
-            raise InputError(f'defines no {CONFIG_KEY}; write the list of steps under that name')
-        return build_chain(content[CONFIG_KEY])
-    except InputError as error:
-        raise InputError(f'{display_path(path)}: {error}') from None
+    return load_settings(path, build_chain, 'post-processing file', CONFIG_KEY)
 
 
 def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> None:
@@ -156,47 +150,3 @@ def postprocess_all(predictions: PredictionSet, chain: Chain) -> dict[str, Image
     """
     images = in_project_classes(predictions).images
     return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
-
-
-def _build_step(place: int, entry: object) -> Step:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get('type'), str):
-        raise InputError(f'post-processing step {place} is {entry!r}; write dict(type=..., ...)')
-    parameters = {key: value for key, value in entry.items() if key != 'type'}
-    name = entry['type']
-    if name not in STEPS:
-        raise InputError(f'post-processing step {place}: unknown type {name!r}{did_you_mean(name, STEPS)}')
-    known = {field.name for field in fields(STEPS[name])}
-    for key in parameters:
-        if key not in known:
-            raise InputError(
-                f'post-processing step {place}: {name} has no parameter {key!r}{did_you_mean(str(key), known)}'
-            )
-    try:
-        return STEPS[name](**parameters)
-    except TypeError as error:
-        raise InputError(f'post-processing step {place}: {name} needs {", ".join(sorted(known))}') from error
-
-
-def read_config(path: Path, what: str) -> object:
-    """Content of a ``.json`` file, or the names that a ``.py`` file defines.
-
-    Args:
-        path: A file that is there.
-        what: What messages say is read from it.
-
-    Raises:
-        InputError: Another suffix, or no valid file of its kind.
-    """
-    if path.suffix == '.py':
-        try:
-            return runpy.run_path(str(path))
-        except SyntaxError as error:
-            raise InputError(f'line {error.lineno} is not valid Python: {error.msg}') from None
-        except NameError as error:
-            raise InputError(f'{error}') from None
-    if path.suffix == '.json':
-        try:
-            return json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise InputError(f'not valid JSON: {error}') from None
-    raise InputError(f'{what} is read from a .json or a .py file')

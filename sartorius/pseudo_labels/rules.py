@@ -4,19 +4,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import partial
 from math import floor
 from pathlib import Path
 
 import numpy as np
 
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.postprocess.chain import Chain, read_config
+from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.per_class import PerClass, check_per_class, values_of
 from sartorius.postprocess.steps import VoteClass
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError, did_you_mean
-from sartorius.utils.paths import DEFAULT_PSEUDO_RULES, display_path
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import DEFAULT_PSEUDO_RULES
+from sartorius.utils.settings import build, load_settings
 
 CONFIG_KEY = 'pseudo_labels'
 
@@ -86,26 +88,9 @@ def load_rules(path: str | Path = DEFAULT_PSEUDO_RULES) -> PseudoRules:
     """Rules from a ``.json`` or ``.py`` file that holds ``pseudo_labels``.
 
     Raises:
-        InputError: The file is missing, no valid file of its kind, or a rule in it is wrong, missing or unknown.
+        InputError: The file is missing or invalid, or a rule in it is wrong, missing or unknown.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{display_path(path)}: no such file of rules for pseudo-labels')
-    known = [rule.name for rule in fields(PseudoRules)]
-    try:
-        content = read_config(path, 'a set of rules')
-        rules = content.get(CONFIG_KEY) if isinstance(content, Mapping) else None
-        if not isinstance(rules, Mapping):
-            raise InputError(f'defines no {CONFIG_KEY}; write the rules as a dict under that name')
-        for name in rules:
-            if name not in known:
-                raise InputError(f'unknown rule {name!r}{did_you_mean(str(name), known)}')
-        missing = [name for name in known if name not in rules]
-        if missing:
-            raise InputError(f'the rule {missing[0]} is missing; {display_path(DEFAULT_PSEUDO_RULES)} has all')
-        return PseudoRules(**rules)
-    except InputError as error:
-        raise InputError(f'{display_path(path)}: {error}') from None
+    return load_settings(path, partial(build, PseudoRules), 'file of rules for pseudo-labels', CONFIG_KEY)
 
 
 def judge(predictions: ImagePredictions, chain: Chain, rules: PseudoRules, min_cells: Mapping[str, int]) -> Verdict:

@@ -298,7 +298,7 @@ ONE = arrays((10, 10, 20, 20, 0.6, 0))
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'method': 'average'}, "unknown fusion method 'average'; choose from wbf, nms, soft-nms, nmw, consensus"),
+        ({'method': 'average'}, "fusion method: unknown type 'average'; known: consensus, nms, nmw, soft-nms, wbf"),
         ({'iou_threshold': 1.0}, 'IoU threshold is 1'),
         ({'iou_threshold': float('nan')}, 'IoU threshold is nan'),
         ({'method': 'consensus'}, 'consensus compares masks, and here are boxes alone'),
@@ -343,9 +343,9 @@ def test_selecting_keeps_members_and_boxes_together():
 @pytest.mark.parametrize(
     ('config', 'message'),
     [
-        ({'type': 'wfb'}, "unknown fusion method 'wfb'"),
-        ({'type': 'wbf', 'iou_treshold': 0.5}, "wbf has no parameter 'iou_treshold'; did you mean 'iou_threshold'"),
-        ({'type': 'nms', 'conf_type': 'max'}, "nms has no parameter 'conf_type'; known: iou_threshold"),
+        ({'type': 'wfb'}, "fusion method: unknown type 'wfb'"),
+        ({'type': 'wbf', 'iou_treshold': 0.5}, "wbf: unknown key 'iou_treshold'; did you mean 'iou_threshold'"),
+        ({'type': 'nms', 'conf_type': 'max'}, "nms: unknown key 'conf_type'; known: iou_threshold"),
         ({'type': 'wbf', 'conf_type': 'mean'}, "conf_type is 'mean'; choose from box_and_model_avg, avg, max"),
         ({'type': 'wbf', 'iou_threshold': '0.5'}, "IoU threshold is '0.5'"),
         ({'type': 'soft-nms', 'decay': 'cubic'}, "decay is 'cubic'; choose from gaussian, linear"),

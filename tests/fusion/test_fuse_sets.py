@@ -359,7 +359,7 @@ def test_post_processed_cells_are_refused():
     [
         ({'weights': [1, 2, 3]}, '3 weights for 2 sets'),
         ({'weights': [0, 1]}, 'weight 0 is not above 0'),
-        ({'method': 'mean'}, 'unknown fusion method'),
+        ({'method': 'mean'}, "fusion method: unknown type 'mean'"),
         ({'iou_threshold': 0}, 'IoU threshold is 0'),
         ({'score_thresholds': -1}, 'score threshold is -1'),
         ({'score_thresholds': float('nan')}, 'score threshold is nan'),

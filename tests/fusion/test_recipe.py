@@ -35,7 +35,10 @@ def test_what_is_not_said_keeps_its_default():
 
 def test_a_member_has_its_own_threshold_and_annotations():
     recipe = Recipe(
-        members=(Member(Path('/a.json'), score_threshold=0.3, annotations=Path('/a.coco')), Member(Path('/b.json')))
+        members=(
+            Member(predictions=Path('/a.json'), score_threshold=0.3, annotations=Path('/a.coco')),
+            Member(predictions=Path('/b.json')),
+        )
     ).with_files([], annotations=Path('/b.coco'))
     assert recipe.score_thresholds == [0.3, 0.1]
     assert [member.annotations for member in recipe.members] == [Path('/a.coco'), Path('/b.coco')]
@@ -44,19 +47,25 @@ def test_a_member_has_its_own_threshold_and_annotations():
 @pytest.mark.parametrize(
     ('config', 'message'),
     [
-        ({'methods': {}}, "fusion has no key 'methods'; did you mean 'method'"),
-        ({'xyz': 1}, "fusion has no key 'xyz'; known: average_masks, boxes_only, class_agnostic"),
-        ({'method': {'type': 'wbf', 'iou': 0.5}}, "wbf has no parameter 'iou'"),
-        ({'members': [{'prediction': 'a.npz'}]}, "member 1 has no key 'prediction'; did you mean 'predictions'"),
-        ({'members': [{'predictions': 'a'}, {'predictions': 'b', 'wieght': 2}]}, "member 2 .* did you mean 'weight'"),
-        ({'members': [{'weight': 2}]}, 'member 1 names no predictions'),
-        ({'members': [{'predictions': 3}]}, 'member 1: predictions is 3; give a path'),
-        ({'members': [{'predictions': 'a', 'weight': '2'}]}, "member 1: weight is '2'; it must be a number$"),
-        ({'members': ['a.npz']}, "member 1 is 'a.npz'; write a dict"),
-        ({'members': 'a.npz'}, "members is 'a.npz'; write a list"),
+        ({'methods': {}}, "unknown key 'methods'; did you mean 'method'"),
+        ({'xyz': 1}, "unknown key 'xyz'; known: average_masks, boxes_only, class_agnostic"),
+        ({'method': {'type': 'wbf', 'iou': 0.5}}, "method: wbf: unknown key 'iou'"),
+        (
+            {'members': [{'prediction': 'a.npz'}]},
+            "item 1 of members: unknown key 'prediction'; did you mean 'predictions'",
+        ),
+        (
+            {'members': [{'predictions': 'a'}, {'predictions': 'b', 'wieght': 2}]},
+            "item 2 of members: .* did you mean 'weight'",
+        ),
+        ({'members': [{'weight': 2}]}, "item 1 of members: the key 'predictions' is missing"),
+        ({'members': [{'predictions': 3}]}, 'item 1 of members: predictions is 3; give a path'),
+        ({'members': [{'predictions': 'a', 'weight': '2'}]}, "item 1 of members: weight is '2'; give a number$"),
+        ({'members': ['a.npz']}, "item 1 of members is 'a.npz'; give a mapping"),
+        ({'members': 'a.npz'}, "^members is 'a.npz'; give a list"),
         ({'method': {'type': 'wbf'}, 'average_masks': True}, 'average_masks is for nms; it has no meaning with wbf'),
-        ({'class_agnostic': 'no'}, "class_agnostic is 'no'; write True or False"),
-        ([], 'fusion is .*; write a dict'),
+        ({'class_agnostic': 'no'}, "class_agnostic is 'no'; give true or false"),
+        ([], r'\[\] is not a mapping with some of method, members'),
     ],
 )
 def test_bad_configs_are_refused(config, message):
@@ -69,15 +78,15 @@ def test_bad_configs_are_refused(config, message):
     [
         ('ensemble = dict()', r'bad\.py: defines no fusion'),
         ('fusion = dict(', r'bad\.py: line 1 is not valid Python'),
-        ('fusion = dict(method=wbf)', r"bad\.py: name 'wbf' is not defined"),
-        ("fusion = dict(method=dict(type='wbff'))", r"bad\.py: unknown fusion method 'wbff'"),
+        ('fusion = dict(method=wbf)', r"bad\.py: NameError: name 'wbf' is not defined"),
+        ("fusion = dict(method=dict(type='wbff'))", r"bad\.py: method: unknown type 'wbff'; did you mean 'wbf'"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, message):
     (tmp_path / 'bad.py').write_text(text, encoding='utf-8')
     with pytest.raises(InputError, match=message):
         load_recipe(tmp_path / 'bad.py')
-    with pytest.raises(InputError, match='no such config'):
+    with pytest.raises(InputError, match='no such fusion config'):
         load_recipe(tmp_path / 'missing.py')
 
 
@@ -85,4 +94,4 @@ def test_numbers_of_files_and_weights_must_fit():
     with pytest.raises(UsageError, match='2 weights for 1 files'):
         Recipe().with_files([Path('a.npz')], [1, 2])
     with pytest.raises(UsageError, match='1 files for the 2 members'):
-        Recipe(members=(Member(Path('a')), Member(Path('b')))).with_files([Path('c')])
+        Recipe(members=(Member(predictions=Path('a')), Member(predictions=Path('b')))).with_files([Path('c')])

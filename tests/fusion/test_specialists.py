@@ -200,5 +200,5 @@ def test_the_config_names_a_model_a_type(repo_root: Path) -> None:
 
 @pytest.mark.parametrize('value', ['cort', [], [3]])
 def test_cell_types_of_a_member_are_a_list_of_names(value: object) -> None:
-    with pytest.raises(InputError, match='member 1: cell_types is'):
+    with pytest.raises(InputError, match='item 1 of members: .*cell_types is'):
         build_recipe({'method': {'type': 'specialists'}, 'members': [{'predictions': 'a.npz', 'cell_types': value}]})

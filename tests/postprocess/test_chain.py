@@ -55,12 +55,12 @@ def test_steps_run_in_order():
         ),
         (
             [{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.5}],
-            "step 2: ScoreThreshold has no parameter 'threshold'; did you mean 'thresholds'",
+            "step 2: ScoreThreshold: unknown key 'threshold'; did you mean 'thresholds'",
         ),
-        ([{'type': 'VoteClass', 'weights': 1}], "VoteClass has no parameter 'weights'; known: none"),
-        ([{'type': 'MinArea'}], 'step 1: MinArea needs areas'),
-        ([{'thresholds': 0.5}], r'step 1 is .*; write dict\(type='),
-        (['VoteClass'], 'step 1 is'),
+        ([{'type': 'VoteClass', 'weights': 1}], "VoteClass: unknown key 'weights'; known: none"),
+        ([{'type': 'MinArea'}], "step 1: MinArea: the key 'areas' is missing"),
+        ([{'thresholds': 0.5}], r'step 1: .* is not a mapping with a type; write dict\(type='),
+        (['VoteClass'], "step 1: 'VoteClass' is not a mapping"),
         ({'type': 'VoteClass'}, 'must be a list of dicts'),
         ('VoteClass', 'must be a list of dicts'),
         (
@@ -123,12 +123,12 @@ def test_python_file(tmp_path):
     ('name', 'text', 'message'),
     [
         ('a.py', 'postprocess = [', 'a.py: line 1 is not valid Python'),
-        ('a.py', 'postprocess = steps', "a.py: name 'steps' is not defined"),
+        ('a.py', 'postprocess = steps', "a.py: NameError: name 'steps' is not defined"),
         ('a.py', 'model = 3', 'a.py: defines no postprocess'),
         ('a.py', "postprocess = [dict(type='Vote')]", "a.py: post-processing step 1: unknown type 'Vote'"),
         ('a.json', '{"postprocess": [', 'a.json: not valid JSON'),
         ('a.json', '[]', 'a.json: defines no postprocess'),
-        ('a.yaml', '', r'a.yaml: post-processing is read from a .json or a .py file'),
+        ('a.yaml', '', 'a.yaml: a post-processing file ends in .json or .py'),
     ],
 )
 def test_files_that_hold_no_chain(tmp_path, name, text, message):

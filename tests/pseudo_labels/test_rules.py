@@ -178,15 +178,15 @@ def test_default_rules_and_their_two_forms(tmp_path):
     ('name', 'text', 'message'),
     [
         ('a.py', 'pseudo_label = {}', r'a\.py: defines no pseudo_labels'),
-        ('a.py', 'pseudo_labels = [1]', r'a\.py: defines no pseudo_labels'),
+        ('a.py', 'pseudo_labels = [1]', r'a\.py: \[1\] is not a mapping with some of cell_scores'),
         ('a.json', '[]', r'a\.json: defines no pseudo_labels'),
         ('a.json', '{', r'a\.json: not valid JSON'),
-        ('a.yaml', '', r'a\.yaml: a set of rules is read from a \.json or a \.py file'),
-        ('a.py', 'pseudo_labels = dict(cell_score=1)', r"unknown rule 'cell_score'; did you mean 'cell_scores'"),
+        ('a.yaml', '', r'a\.yaml: a file of rules for pseudo-labels ends in \.json or \.py'),
+        ('a.py', 'pseudo_labels = dict(cell_score=1)', r"unknown key 'cell_score'; did you mean 'cell_scores'"),
         (
             'a.py',
             'pseudo_labels = dict(cell_scores=.5)',
-            r'the rule max_unsure is missing; .*pseudo_labels\.py has all',
+            "the key 'max_unsure' is missing",
         ),
     ],
 )
