@@ -1,4 +1,4 @@
-"""What was measured, as a table on the terminal, as Markdown and as JSON."""
+"""Results of the benchmarks as a table on the terminal, as Markdown and as JSON."""
 
 import importlib.metadata
 import json
@@ -15,6 +15,7 @@ from measure import Measurement, Side
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import display_path
+from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import describe_version
 
 PACKAGES = (
@@ -79,13 +80,13 @@ def to_text(measurements: Sequence[Measurement]) -> str:
 def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any]) -> str:
     """Table for a page, with the machine below it."""
     header = ('work', 'against', 'time: ours, peer', 'ratio', 'memory: ours, peer', 'ratio', 'goal', 'outputs')
-    lines = [_row(header), _row([':---', ':---', *['---:'] * 4, ':---', ':---'])]
+    rows = []
     for item in measurements:
         ours, theirs, ratio, memory, peer_memory, memory_ratio = _figures(item)
         both = (f'{ours}, {theirs}', ratio, f'{memory}, {peer_memory}', memory_ratio)
         outcome = item.check or f'peer left out: {item.dropped}'
-        lines.append(_row([item.work, item.peer, *both, item.goal, outcome]))
-    return '\n'.join([*lines, '', _caption(machine)]) + '\n'
+        rows.append([item.work, item.peer, *both, item.goal, outcome])
+    return f'{markdown_table(header, rows, text_columns=(0, 1, 6, 7))}\n\n{_caption(machine)}\n'
 
 
 def describe(item: Measurement) -> str:
@@ -118,7 +119,7 @@ def update_page(path: Path, measurements: Sequence[Measurement], machine: Mappin
     """Puts the table of each theme between ``<!-- bench:THEME -->`` and ``<!-- /bench:THEME -->`` of a page.
 
     Raises:
-        InputError: The page is missing, or lacks the marks of a theme.
+        InputError: The page is missing, or does not have the marks of a theme exactly once.
     """
     if not path.is_file():
         raise InputError(f'{display_path(path)}: no such page to put the tables into')
@@ -126,10 +127,14 @@ def update_page(path: Path, measurements: Sequence[Measurement], machine: Mappin
     for theme, items in themes_of(measurements).items():
         begin, end = f'<!-- bench:{theme} -->', f'<!-- /bench:{theme} -->'
         marked = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
-        if not marked.search(text):
-            raise InputError(f'{display_path(path)} lacks {begin} and {end}, between which the table would stand')
-        block = f'{begin}\n{to_markdown(items, machine)}{end}'
-        text = marked.sub(lambda _, block=block: block, text)
+        places = list(marked.finditer(text))
+        if len(places) != 1:
+            raise InputError(
+                f'{display_path(path)}: {begin} and {end}, between which the table stands, must be there once, '
+                f'not {len(places)} times'
+            )
+        start, stop = places[0].span()
+        text = f'{text[:start]}{begin}\n{to_markdown(items, machine)}{end}{text[stop:]}'
     write_text(path, text)
 
 
@@ -167,10 +172,6 @@ def _bytes(count: int | None) -> str:
 
 def _ratio(ratio: float) -> str:
     return f'{ratio:.0f}x' if ratio >= 10 else f'{ratio:.2g}x'
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f'| {" | ".join(cells)} |'
 
 
 def _caption(machine: Mapping[str, Any]) -> str:

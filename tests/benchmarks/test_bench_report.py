@@ -97,6 +97,14 @@ def test_page_without_marks_is_refused(tmp_path: Path) -> None:
     assert page.read_text() == PAGE
 
 
+def test_page_with_a_place_twice_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / 'page.md'
+    page.write_text(2 * PAGE)
+    with pytest.raises(InputError, match='bench:b .* must be there once, not 2 times'):
+        report.update_page(page, [item('b/one')], MACHINE)
+    assert page.read_text() == 2 * PAGE
+
+
 def test_missing_page_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='page'):
         report.update_page(tmp_path / 'page.md', [item('a/one')], MACHINE)
