@@ -1,6 +1,6 @@
 """Packaging; `make demo` and `make test` install it in development mode.
 
-Its dependencies are those of the lower floor alone: torch and mmcv must be installed in an order that pip does not keep
+Its dependencies are those of the core layer alone: torch and mmcv must be installed in an order that pip does not keep
 (see docs/install.md), and scoring, ensembling and submitting work without them.
 """
 
@@ -19,9 +19,9 @@ def version() -> str:
 
 
 def packages_of(name: str) -> list[str]:
-    """Names of the packages of a requirements file: the pins are what was tried, other versions are allowed."""
+    """Requirements of a file; requirements/lock.txt has the tested versions, others are allowed."""
     lines = (ROOT / 'requirements' / name).read_text(encoding='utf-8').splitlines()
-    return sorted({line.split('==')[0] for line in lines if line and not line.startswith('#')})
+    return [line for line in lines if line and not line.startswith('#')]
 
 
 setup(
@@ -31,7 +31,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['sartorius', 'sartorius.*']),
     package_data={'sartorius.visualization': ['templates/*'], 'sartorius.workflow': ['Snakefile']},
-    python_requires='>=3.10,<3.13',
+    python_requires='>=3.11,<3.14',
     install_requires=packages_of('core.txt'),
     extras_require={'workflow': packages_of('workflow.txt')},
 )

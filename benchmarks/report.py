@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def describe_machine() -> dict[str, Any]:
         'threads': 1,
         'system': f'{platform.system()} {platform.machine()}',
         'versions': versions,
-        'date': datetime.now(timezone.utc).strftime('%Y-%m-%d'),
+        'date': datetime.now(UTC).strftime('%Y-%m-%d'),
     }
 
 

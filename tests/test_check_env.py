@@ -1,4 +1,4 @@
-"""The report on the environment: what it says when all is well, and when something is missing, broken or wrong."""
+"""The report on the environment, when all is well and when something is missing, broken or wrong."""
 
 import re
 import sys
@@ -7,18 +7,32 @@ from pathlib import Path
 import pytest
 
 from sartorius import check_env
-from sartorius.check_env import PACKAGES, Package, check_compiler, check_ops, check_package, main
+from sartorius.check_env import (
+    PACKAGES,
+    Package,
+    check_compiler,
+    check_lock,
+    check_ops,
+    check_package,
+    locked_versions,
+    main,
+)
 
 
-def test_the_tried_versions_are_the_pinned_ones(repo_root: Path) -> None:
-    pinned: dict[str, set[str]] = {}
-    for path in (repo_root / 'requirements').glob('*.txt'):
-        for name, version in re.findall(r'^([\w-]+)==([\w.]+)', path.read_text(), re.MULTILINE):
-            pinned.setdefault(name, set()).add(version)
-    assert {package.distribution: set(package.tried) for package in PACKAGES} == {
-        package.distribution: pinned[package.distribution] for package in PACKAGES
+def test_the_lock_pins_every_requirement_and_leaves_cuda_to_torch(repo_root: Path) -> None:
+    locked = locked_versions()
+    lines = (repo_root / 'requirements/lock.txt').read_text().splitlines()
+    assert len(locked) == len([line for line in lines if not line.startswith('#')])
+    assert not [name for name in locked if name.startswith(('nvidia-', 'cuda-', 'triton'))]
+    assert '://' not in '\n'.join(lines) and '+' not in ''.join(locked.values())
+    named = {
+        re.match(r'[\w.-]+', line).group()
+        for path in (repo_root / 'requirements').glob('*.txt')
+        for line in path.read_text().splitlines()
+        if not line.startswith('#')
     }
-    assert f'onedl-mmcv=={next(iter(pinned["onedl-mmcv"]))}' in check_env.REBUILD_OPS
+    assert named == set(locked)
+    assert {package.distribution for package in PACKAGES} <= set(locked)
 
 
 def test_here_all_is_well(capsys: pytest.CaptureFixture) -> None:
@@ -32,11 +46,11 @@ def test_here_all_is_well(capsys: pytest.CaptureFixture) -> None:
     assert report.endswith('All is well.\n')
 
 
-def test_without_torch_and_mmcv_it_names_them_and_the_mend(
+def test_without_torch_and_mmcv_it_names_them_and_the_fix(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     for package in PACKAGES:
-        check_package(package)  # imported first, so that none is left half-imported for the tests that follow
+        check_package(package, {})  # imported first, so that none is left half-imported for the tests that follow
     # None in sys.modules makes an import fail as if the package were not installed.
     for name in ('torch', 'mmcv', 'mmcv.ops'):
         monkeypatch.setitem(sys.modules, name, None)
@@ -64,17 +78,17 @@ def module_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_untried_version_is_a_warning(module_folder: Path) -> None:
+def test_an_untested_version_is_a_warning(module_folder: Path) -> None:
     (module_folder / 'fake_newer.py').write_text("__version__ = '9.0'")
-    finding = check_package(Package('fake', 'fake_newer', 'fake-newer', ('1.0', '2.0')))
-    assert finding.works
-    assert finding.value == '9.0'
-    assert finding.fix == 'fake 9.0 is untried: if it makes trouble, 2.0 is known to work'
+    result = check_package(Package('fake', 'fake_newer', 'fake-newer'), {'fake-newer': '2.0'})
+    assert result.works
+    assert result.value == '9.0'
+    assert result.fix == 'fake 9.0 is untested: if it causes trouble, 2.0 is known to work'
 
 
-def test_a_local_build_of_a_tried_version_is_fine(module_folder: Path) -> None:
+def test_a_local_build_of_the_tested_version_is_fine(module_folder: Path) -> None:
     (module_folder / 'fake_local.py').write_text("__version__ = '2.0+cpu'")
-    assert check_package(Package('fake', 'fake_local', 'fake-local', ('2.0',))).fix == ''
+    assert check_package(Package('fake', 'fake_local', 'fake-local'), {'fake-local': '2.0'}).fix == ''
 
 
 def test_a_module_of_another_version_than_its_package(module_folder: Path) -> None:
@@ -82,9 +96,24 @@ def test_a_module_of_another_version_than_its_package(module_folder: Path) -> No
     metadata = module_folder / 'fake_mixed-2.2.6.dist-info/METADATA'
     metadata.parent.mkdir()
     metadata.write_text('Metadata-Version: 2.1\nName: fake-mixed\nVersion: 2.2.6\n')
-    finding = check_package(Package('fake', 'fake_mixed', 'fake-mixed', ('2.2.6',)))
-    assert finding.value == '2.4.6 in files that pip takes for 2.2.6'
-    assert 'pip uninstall -y fake-mixed' in finding.fix
+    result = check_package(Package('fake', 'fake_mixed', 'fake-mixed'), {'fake-mixed': '2.2.6'})
+    assert result.value == '2.4.6 in files that pip takes for 2.2.6'
+    assert 'pip uninstall -y fake-mixed' in result.fix
+
+
+def test_packages_at_another_version_than_the_locked_one(tmp_path: Path, module_folder: Path) -> None:
+    for name, version in (('Fake_one', '1.0'), ('fake-two', '2.1+cpu')):
+        metadata = module_folder / f'{name}-{version}.dist-info/METADATA'
+        metadata.parent.mkdir()
+        metadata.write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+    lock = tmp_path / 'lock.txt'
+    lock.write_text('# comment\nfake-one==1.0    # via fake-two\nfake-two==2.0\nfake-three==3.0\n')
+    result = check_lock(locked_versions(lock))
+    assert result.works
+    assert result.value == '1 of 3 at another version'
+    assert result.fix.endswith(': fake-two 2.1+cpu (tested: 2.0)')
+    lock.write_text('fake-one==1.0\nfake-two==2.1\nfake-three==3.0\n')
+    assert (check_lock(locked_versions(lock)).value, check_lock({}).fix) == ('2 of 3 installed', '')
 
 
 @pytest.mark.parametrize(
@@ -96,12 +125,12 @@ def test_a_module_of_another_version_than_its_package(module_folder: Path) -> No
         'import a_package_that_is_not_there',
     ],
 )
-def test_a_broken_package_is_told_from_a_missing_one(module_folder: Path, code: str) -> None:
+def test_a_broken_package_is_distinguished_from_a_missing_one(module_folder: Path, code: str) -> None:
     (module_folder / 'fake_broken.py').write_text(code)
-    finding = check_package(Package('fake', 'fake_broken', 'fake-broken', ('1.0',)))
-    assert not finding.works
-    assert finding.value.startswith('broken (')
-    assert 'make setup' in finding.fix
+    result = check_package(Package('fake', 'fake_broken', 'fake-broken'), {})
+    assert not result.works
+    assert result.value.startswith('broken (')
+    assert 'make setup' in result.fix
 
 
 def test_ops_compiled_for_another_torch(monkeypatch: pytest.MonkeyPatch, module_folder: Path) -> None:
@@ -112,12 +141,12 @@ def test_ops_compiled_for_another_torch(monkeypatch: pytest.MonkeyPatch, module_
     (module_folder / 'mmcv/ops.py').write_text("raise ImportError('_ext.so: undefined symbol: _ZN3c106detail')")
     for name in [name for name in sys.modules if name.split('.')[0] == 'mmcv']:
         monkeypatch.delitem(sys.modules, name)
-    (finding,) = check_ops('cpu')
+    (result,) = check_ops('cpu')
     # Not through monkeypatch, which would put the false module back.
     sys.modules.pop('mmcv')
-    assert not finding.works
-    assert finding.value == 'cannot run (_ext.so: undefined symbol: _ZN3c106detail)'
-    assert finding.fix == check_env.REBUILD_OPS
+    assert not result.works
+    assert result.value == 'cannot run (_ext.so: undefined symbol: _ZN3c106detail)'
+    assert result.fix == check_env.REBUILD_OPS
 
 
 def test_ops_that_give_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +161,9 @@ def test_ops_without_cuda_where_cuda_was_asked_for(monkeypatch: pytest.MonkeyPat
     ops = pytest.importorskip('mmcv.ops')
     monkeypatch.setattr(ops, 'get_compiling_cuda_version', lambda: 'not available')
     monkeypatch.setenv('FORCE_CUDA', '1')
-    (finding,) = check_ops('cpu')
-    assert not finding.works
-    assert finding.fix == check_env.REBUILD_OPS
+    (result,) = check_ops('cpu')
+    assert not result.works
+    assert result.fix == check_env.REBUILD_OPS
 
 
 def test_a_missing_compiler_matters_only_while_ops_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:

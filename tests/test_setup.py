@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from sartorius.check_env import locked_versions
 from sartorius.utils.errors import InputError, UsageError
 
 GB = 10**9
@@ -60,22 +61,18 @@ def commands(tmp_path: Path) -> Path:
 
 
 class Recorder:
-    """Stands for an environment: notes what would be run, answers as told."""
+    """Fake environment: records what would be run and returns prepared answers."""
 
     def __init__(self, module: ModuleType, folder: Path, ops: list[bool], wheelhouse: Path | None = None) -> None:
         self.folder, self.wheelhouse, self.ops = folder, wheelhouse, list(ops)
         self.python, self.log = folder / 'bin/python', folder / module.LOG
+        self.cuda = ''
+        self.calls: list[tuple[str, ...]] = []
         self.steps: list[tuple[str, ...]] = []
 
-    def answers(self, *arguments: str) -> bool:
-        self.steps.append(arguments)
-        return True
-
-    def output(self, *arguments: str) -> str:
-        return ''
-
-    def show(self, *arguments: str) -> int:
-        return 0
+    def call(self, *arguments: str, capture: bool = True) -> subprocess.CompletedProcess[str]:
+        self.calls.append(arguments)
+        return subprocess.CompletedProcess(arguments, 0, stdout=self.cuda, stderr='')
 
     def ops_work(self) -> bool:
         return self.ops.pop(0) if len(self.ops) > 1 else self.ops[0]
@@ -211,6 +208,15 @@ def test_explain_failure(setup_env: ModuleType, output: str, sentence: str) -> N
     assert '\n' not in explanation
 
 
+def test_pip_is_given_the_lock(setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment = setup_env.Environment(tmp_path)
+    commands = []
+    monkeypatch.setattr(environment, 'run', lambda what, *arguments, about='': commands.append(arguments))
+    environment.pip_install('torch', 'torch')
+    (arguments,) = commands
+    assert f'--constraint={setup_env.REQUIREMENTS / "lock.txt"}' in arguments
+
+
 def test_pip_without_network(setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Nothing listens on port 9 of this machine.
     for name, value in {'INDEX_URL': 'http://127.0.0.1:9/', 'CONFIG_FILE': os.devnull, 'RETRIES': '1'}.items():
@@ -259,12 +265,12 @@ def test_the_order_of_the_steps(setup_env: ModuleType, monkeypatch: pytest.Monke
     assert (tmp_path / setup_env.STAMP).read_text() == setup_env.fingerprint()
 
 
-def test_ops_of_another_torch_are_compiled_anew(setup_env: ModuleType, tmp_path: Path) -> None:
+def test_ops_of_another_torch_are_compiled_again(setup_env: ModuleType, tmp_path: Path) -> None:
     environment = Recorder(setup_env, tmp_path, ops=[False, True])
     setup_env.install_mmcv(environment)
-    first, cache, second = environment.steps
+    first, second = environment.steps
     assert '--force-reinstall' not in first
-    assert cache == ('-m', 'pip', 'cache', 'remove', 'onedl_mmcv-2.3.6')
+    assert environment.calls[-1] == ('-m', 'pip', 'cache', 'remove', f'onedl_mmcv-{locked_versions()["onedl-mmcv"]}')
     assert {'--force-reinstall', '--no-deps', '--no-binary=onedl-mmcv'} <= set(second)
 
 
@@ -282,7 +288,7 @@ def test_a_wheelhouse_for_another_machine_ends_in_a_sentence(setup_env: ModuleTy
 
 def test_a_gpu_without_nvcc_ends_in_a_sentence_before_compiling(setup_env: ModuleType, tmp_path: Path) -> None:
     environment = Recorder(setup_env, tmp_path, ops=[False])
-    environment.output = lambda *arguments: 'cuda'
+    environment.cuda = 'cuda \n'
     with pytest.raises(InputError, match='no CUDA compiler'):
         setup_env.install_mmcv(environment)
     assert not environment.steps
@@ -303,7 +309,7 @@ def test_an_interrupted_set_up_goes_on(
         patch.setattr(setup_env, 'install_mmcv', interrupt)
         setup_env.main([])
     assert stop.value.code == 130
-    assert 'the same command goes on' in capsys.readouterr().err
+    assert 'the same command continues' in capsys.readouterr().err
     assert not (tmp_path / setup_env.STAMP).exists()
 
     setup_env.main([])
@@ -318,7 +324,7 @@ def test_an_interrupted_set_up_goes_on(
     assert len(recorder.steps) == steps + 5
 
 
-@pytest.mark.parametrize('name', ['requirements/core.txt', 'setup.py'])
+@pytest.mark.parametrize('name', ['requirements/core.txt', 'requirements/lock.txt', 'setup.py'])
 def test_a_changed_requirement_makes_the_set_up_stale(
     setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, checkout: Path, name: str
 ) -> None:
@@ -372,7 +378,7 @@ def test_without_ensurepip_pip_comes_from_the_wheelhouse(setup_env: ModuleType, 
         shutil.copy(wheel, tmp_path)
     environment = setup_env.Environment(tmp_path / 'venv', wheelhouse=tmp_path)
     setup_env.make_venv(environment)
-    assert environment.answers('-m', 'pip', '--version')
+    assert environment.call('-m', 'pip', '--version').returncode == 0
 
 
 # --- the commands around it -------------------------------------------------------------------------------------------
@@ -416,7 +422,7 @@ def test_an_empty_wheelhouse(setup_env: ModuleType, tmp_path: Path) -> None:
         setup_env.main(['--venv', str(tmp_path / 'venv'), '--wheelhouse', str(tmp_path)])
 
 
-def test_the_package_asks_for_the_lower_floor_alone(checkout: Path) -> None:
+def test_the_package_asks_for_the_core_layer_alone(checkout: Path) -> None:
     subprocess.run([sys.executable, 'setup.py', '--quiet', 'egg_info'], cwd=checkout, check=True)
     requires = (checkout / 'sartorius_cells.egg-info/requires.txt').read_text().split()
     assert {'numpy', 'pandas', 'scipy', 'opencv-python'} <= set(requires)

@@ -32,10 +32,7 @@ def check_snakemake() -> None:
         UsageError: It is not installed.
     """
     if importlib.util.find_spec('snakemake') is None:
-        raise UsageError(
-            'Snakemake is not installed: it needs Python 3.11 or 3.12, where `make setup` installs it '
-            '(requirements/workflow.txt)'
-        )
+        raise UsageError('Snakemake is not installed: `make setup` installs it (requirements/workflow.txt)')
 
 
 def lock_workflow(out: Path) -> IO[str]:

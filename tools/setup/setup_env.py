@@ -1,8 +1,7 @@
-"""Makes the environment that the project runs in, or finishes one that was interrupted.
+"""Creates the environment that the project runs in, or completes one that was interrupted.
 
-Started by tools/setup/setup_env.sh, from the top of the checkout, with a Python 3.10 to 3.12. Uses nothing but the
-standard
-library, as nothing else is installed yet.
+Started by tools/setup/setup_env.sh from the top of the checkout. Uses the standard library alone, as nothing else is
+installed yet. Every pip step has requirements/lock.txt as a constraint, so no step installs what a later one replaces.
 """
 
 import fcntl
@@ -40,7 +39,7 @@ MMCV_CORE_MINUTES = 22
 MEMORY_PER_JOB_GB = 2
 SECONDS_BETWEEN_NOTES = 30
 
-# Says whether mmcv would be compiled for CUDA, and where nvcc is, by the rule of mmcv's own setup.py.
+# Prints whether mmcv would be compiled for CUDA, and where nvcc is, by the rule of mmcv's own setup.py.
 CUDA_QUESTION = """
 import os, torch
 from torch.utils.cpp_extension import CUDA_HOME
@@ -48,7 +47,7 @@ if torch.cuda.is_available() or os.environ.get('FORCE_CUDA') == '1':
     print('cuda', CUDA_HOME or '')
 """
 
-# What pip or a compiler is known to print, and the sentence that helps. The first match counts.
+# Messages of pip or a compiler, and the sentence that helps. The first match counts.
 EXPLANATIONS = (
     (r'No space left on device', 'the disk is full: free some space'),
     (
@@ -63,7 +62,7 @@ EXPLANATIONS = (
     ),
     (
         r'No matching distribution found|ResolutionImpossible|is not a supported wheel',
-        'there is no wheel for this Python and Linux: name another Python from 3.10 to 3.12, as in PYTHON=python3.11, '
+        'there is no wheel for this Python and Linux: name another Python from 3.11 to 3.13, as in PYTHON=python3.11, '
         'or pack the wheelhouse with this one',
     ),
     (r'Python\.h: No such file', "Python's headers are missing: install them (apt-get install python3-dev)"),
@@ -71,10 +70,10 @@ EXPLANATIONS = (
 
 
 class Environment:
-    """The virtual environment in the making.
+    """The virtual environment that is being set up.
 
     Attributes:
-        folder: Where it stands, an absolute path.
+        folder: Its folder, an absolute path.
         python: Its interpreter.
         wheelhouse: Folder of wheels to install from without network, or None.
         log: File that takes the output of pip and the compiler.
@@ -86,60 +85,66 @@ class Environment:
         self.wheelhouse = wheelhouse
         self.log = folder / LOG
 
-    def answers(self, *arguments: str) -> bool:
-        """Whether its interpreter runs with ``arguments`` and exits with 0; False where there is none."""
+    def call(self, *arguments: str, capture: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs its interpreter and waits; the exit code is 127 where there is none.
+
+        Args:
+            *arguments: Arguments of the interpreter.
+            capture: Whether to keep the output instead of showing it on the terminal.
+        """
         try:
-            return self._start(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait() == 0
+            return subprocess.run([self.python, *arguments], **self._options(), capture_output=capture, text=True)
         except OSError:
-            return False
-
-    def output(self, *arguments: str) -> str:
-        """Standard output of its interpreter, whatever the exit code."""
-        process = self._start(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        return process.communicate()[0].strip()
-
-    def show(self, *arguments: str) -> int:
-        """Runs its interpreter with the output going to the terminal; returns the exit code."""
-        return self._start(arguments).wait()
+            return subprocess.CompletedProcess(arguments, 127, stdout='', stderr='')
 
     def ops_work(self) -> bool:
         """Whether mmcv's compiled ops load and give the right answers."""
-        return self.answers('-m', 'sartorius.check_env', '--only-ops')
+        return self.call('-m', 'sartorius.check_env', '--only-ops').returncode == 0
 
     def run(self, what: str, *arguments: str, about: str = '') -> None:
-        """Runs its interpreter with the output going to the log, saying every half minute for how long.
+        """Runs its interpreter with the output going to the log, and prints the time taken every half minute.
+
+        Args:
+            what: Name of the step in messages.
+            *arguments: Arguments of the interpreter.
+            about: How long the step takes as a rule, printed after the time taken.
 
         Raises:
-            InputError: it failed; the message is one sentence that says what to do.
+            InputError: It failed; the message is one sentence with what to do.
         """
         start = time.monotonic()
         with open(self.log, 'a+b') as log:
             log.write(f'\n$ python {" ".join(arguments)}\n'.encode())
             log.flush()
             output_start = log.tell()
-            process = self._start(arguments, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                [self.python, *arguments],
+                **self._options(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
             try:
                 while (code := _wait(process)) is None:
                     print(f'      {what}: {(time.monotonic() - start) / 60:.1f} min{about}', flush=True)
             finally:
                 if process.poll() is None:
-                    # pip, the build and its compilers: left alone they would go on in the environment.
+                    # pip, the build and its compilers: otherwise they would continue in the environment.
                     os.killpg(process.pid, signal.SIGTERM)
                     process.wait()
             if code != 0:
                 # The output alone: the command line above it may hold words that look like an error.
                 log.seek(output_start)
-                output = log.read().decode(errors='replace')
-                raise InputError(explain_failure(what, output, self.log))
+                raise InputError(explain_failure(what, log.read().decode(errors='replace'), self.log))
 
     def pip_install(self, what: str, *arguments: str, about: str = '') -> None:
-        """Installs with the pinned versions as constraints, so that no step takes what a later one would replace."""
-        pinned = ('torch.txt', 'build.txt', 'core.txt', 'mmdet.txt')
-        constraints = [f'--constraint={REQUIREMENTS / name}' for name in pinned]
+        """Installs at the locked versions, from the wheelhouse if there is one."""
         source = [] if self.wheelhouse is None else ['--no-index', f'--find-links={self.wheelhouse}']
-        self.run(what, '-m', 'pip', 'install', '--no-build-isolation', *constraints, *source, *arguments, about=about)
+        lock = f'--constraint={REQUIREMENTS / "lock.txt"}'
+        self.run(what, '-m', 'pip', 'install', '--no-build-isolation', lock, *source, *arguments, about=about)
 
-    def _start(self, arguments: Sequence[str], **options: object) -> subprocess.Popen:
+    def _options(self) -> dict[str, object]:
+        """Options of :mod:`subprocess` that all its processes share."""
         variables = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'PYTHONHOME')}
         variables |= {
             # torch compiles one file after the other unless it finds ninja on the PATH.
@@ -149,13 +154,11 @@ class Environment:
             'MMCV_WITH_OPS': '1',
             'MAX_JOBS': str(compile_jobs()),
         }
-        return subprocess.Popen(
-            [self.python, *arguments], stdin=subprocess.DEVNULL, cwd=REPO_ROOT, env=variables, **options
-        )
+        return {'stdin': subprocess.DEVNULL, 'cwd': REPO_ROOT, 'env': variables}
 
 
 def compile_jobs() -> int:
-    """How many files to compile at a time: MAX_JOBS if set, else as many as cores and memory allow."""
+    """Number of files to compile at a time: MAX_JOBS if set, else as many as cores and memory allow."""
     if os.environ.get('MAX_JOBS', '').isdigit():
         return max(1, int(os.environ['MAX_JOBS']))
     memory_gb = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9
@@ -173,21 +176,20 @@ def explain_failure(what: str, output: str, log: Path) -> str:
 
 
 def fingerprint() -> str:
-    """Text that changes when a set-up has to be done again: requirements, Python, place of the checkout."""
+    """Text that changes when a set-up has to be repeated: requirements, Python, folder of the checkout."""
     digest = hashlib.sha256()
     for path in [*sorted(REQUIREMENTS.glob('*.txt')), REPO_ROOT / 'setup.py']:
         digest.update(path.read_bytes())
-    lines = [
-        f'requirements {digest.hexdigest()}',
-        f'python {platform.python_version()}',
-        f'checkout {REPO_ROOT}',
-        f'FORCE_CUDA {os.environ.get("FORCE_CUDA", "0")}',
-    ]
-    return '\n'.join(lines) + '\n'
+    return (
+        f'requirements {digest.hexdigest()}\n'
+        f'python {platform.python_version()}\n'
+        f'checkout {REPO_ROOT}\n'
+        f'FORCE_CUDA {os.environ.get("FORCE_CUDA", "0")}\n'
+    )
 
 
 def is_ready(environment: Environment) -> bool:
-    """Whether a set-up was finished here for this very fingerprint."""
+    """Whether a set-up was completed here for this very fingerprint."""
     stamp = environment.folder / STAMP
     return stamp.is_file() and stamp.read_text(encoding='utf-8') == fingerprint() and environment.python.exists()
 
@@ -207,11 +209,11 @@ def check_same_python(environment: Environment) -> None:
 
 
 def check_disk(folder: Path) -> None:
-    """Refuses to start on a disk that will be full before the end; what is there already counts."""
+    """Refuses to start on a disk that will be full before the end; what is already installed is subtracted."""
     present_gb = sum(path.lstat().st_size for path in folder.rglob('*')) / 1e9
     needed_gb = max(MIN_GB, NEEDED_GB - present_gb)
-    place = next(parent for parent in [folder, *folder.parents] if parent.exists())
-    free_gb = shutil.disk_usage(place).free / 1e9
+    existing = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
     if free_gb < needed_gb:
         raise InputError(
             f'{display_path(folder)}: the set-up needs about {needed_gb:.1f} GB and the disk has {free_gb:.1f} GB '
@@ -235,15 +237,15 @@ def check_compiler() -> None:
 
 
 def make_venv(environment: Environment) -> None:
-    """Makes the virtual environment with pip in it, unless it is there and works."""
-    if not environment.answers('-c', ''):
+    """Creates the virtual environment with pip in it, unless it exists and works."""
+    if environment.call('-c', '').returncode != 0:
         venv.create(environment.folder, clear=True, symlinks=True, with_pip=False)
-    if environment.answers('-m', 'pip', '--version'):
+    if environment.call('-m', 'pip', '--version').returncode == 0:
         return
     if importlib.util.find_spec('ensurepip') is not None:
         environment.run('pip', '-m', 'ensurepip')
         return
-    # Debian and notebook images leave ensurepip out; a wheel of pip can be run to install itself.
+    # Debian and notebook images lack ensurepip; a wheel of pip can be run to install itself.
     wheels = [] if environment.wheelhouse is None else sorted(environment.wheelhouse.glob('pip-*.whl'))
     if not wheels:
         raise InputError(
@@ -254,37 +256,39 @@ def make_venv(environment: Environment) -> None:
 
 
 def install_mmcv(environment: Environment) -> None:
-    """Installs mmcv and makes sure that its ops work with the torch beside it.
+    """Installs mmcv and makes sure that its ops work with the installed torch.
 
-    pip keeps the wheel that it compiled without knowing for which torch, or whether for CUDA. So the ops are run, and
-    when they do not work, that wheel goes and mmcv is compiled anew.
+    pip's cached wheel of mmcv does not record for which torch, or whether for CUDA, it was compiled. So the ops are
+    run, and when they do not work, that wheel is removed and mmcv compiled again.
     """
-    requirement = str(REQUIREMENTS / 'mmcv.txt')
+    requirement = f'--requirement={REQUIREMENTS / "mmcv.txt"}'
     if environment.wheelhouse is not None:
-        environment.pip_install('mmcv', '-r', requirement)
+        environment.pip_install('mmcv', requirement)
         if not environment.ops_work():
             raise InputError(
                 f"{environment.wheelhouse}: its mmcv does not work here: pack it on a machine with this one's Python, "
                 'Linux and GPU (tools/setup/wheelhouse.sh pack)'
             )
         return
-    cuda, _, nvcc = environment.output('-c', CUDA_QUESTION).partition(' ')
+    cuda, _, nvcc = environment.call('-c', CUDA_QUESTION).stdout.strip().partition(' ')
     if cuda and not nvcc and not environment.ops_work():
         raise InputError(
             "there is a GPU but no CUDA compiler (nvcc) for mmcv's ops: install the CUDA toolkit of torch's CUDA "
-            'version and set CUDA_HOME, or go without the GPU: CUDA_VISIBLE_DEVICES= make setup'
+            'version and set CUDA_HOME, or use the CPU alone: CUDA_VISIBLE_DEVICES= make setup'
         )
     minutes = max(1, round(MMCV_CORE_MINUTES / compile_jobs()))
     about = ', with its CUDA ops longer than the CPU ops alone' if cuda else f' of about {minutes}'
-    print(f'      its ops are compiled (CPU ops: about {minutes} min here), unless pip has kept the wheel', flush=True)
-    environment.pip_install('compiling mmcv', '-r', requirement, about=about)
+    print(
+        f'      its ops are compiled (CPU ops: about {minutes} min here), unless pip has cached the wheel', flush=True
+    )
+    environment.pip_install('compiling mmcv', requirement, about=about)
     if environment.ops_work():
         return
-    print('      the wheel that pip had kept was compiled for another torch: compiling it anew', flush=True)
-    version = re.search(r'^onedl-mmcv==(\S+)', Path(requirement).read_text(encoding='utf-8'), re.MULTILINE).group(1)
-    environment.answers('-m', 'pip', 'cache', 'remove', f'onedl_mmcv-{version}')
-    anew = ('--force-reinstall', '--no-deps', '--no-binary=onedl-mmcv')
-    environment.pip_install('compiling mmcv', *anew, '-r', requirement, about=about)
+    print('      the wheel in the cache of pip was compiled for another torch: compiling it again', flush=True)
+    locked = re.search(r'^onedl-mmcv==(\S+)', (REQUIREMENTS / 'lock.txt').read_text(encoding='utf-8'), re.MULTILINE)
+    environment.call('-m', 'pip', 'cache', 'remove', f'onedl_mmcv-{locked.group(1)}')
+    again = ('--force-reinstall', '--no-deps', '--no-binary=onedl-mmcv')
+    environment.pip_install('compiling mmcv', *again, requirement, about=about)
     if not environment.ops_work():
         raise InputError(
             f'mmcv was compiled but its ops do not work: `{environment.python} -m sartorius.check_env --only-ops` '
@@ -293,7 +297,7 @@ def install_mmcv(environment: Environment) -> None:
 
 
 def set_up(environment: Environment) -> None:
-    """Goes through all steps; those already done take a moment. The stamp comes last, so only a whole set-up counts."""
+    """Runs all steps; completed ones take a moment. The stamp is written last, so only a complete set-up counts."""
     start = time.monotonic()
     (environment.folder / STAMP).unlink(missing_ok=True)
     environment.log.unlink(missing_ok=True)
@@ -306,19 +310,19 @@ def set_up(environment: Environment) -> None:
         flush=True,
     )
     make_venv(environment)
+    # torch first, as mmcv compiles against it; then what compiles it; the rest in one step.
     print('[1/5] torch', flush=True)
-    environment.pip_install('torch', '-r', str(REQUIREMENTS / 'torch.txt'))
+    environment.pip_install('torch', f'--requirement={REQUIREMENTS / "torch.txt"}')
     print('[2/5] build tools', flush=True)
-    environment.pip_install('build tools', '-r', str(REQUIREMENTS / 'build.txt'))
+    environment.pip_install('build tools', f'--requirement={REQUIREMENTS / "build.txt"}')
     print('[3/5] mmcv', flush=True)
     install_mmcv(environment)
     print('[4/5] the other packages', flush=True)
-    names = ('core.txt', 'mmdet.txt', 'workflow.txt', 'tests.txt')
-    others = [f'--requirement={REQUIREMENTS / name}' for name in names]
-    environment.pip_install('the other packages', *others)
+    others = ('core.txt', 'mmdet.txt', 'workflow.txt', 'tests.txt')
+    environment.pip_install('the other packages', *(f'--requirement={REQUIREMENTS / name}' for name in others))
     print('[5/5] this project', flush=True)
     environment.pip_install('this project', '--editable', str(REPO_ROOT))
-    if environment.show('-m', 'sartorius.check_env') != 0:
+    if environment.call('-m', 'sartorius.check_env', capture=False).returncode != 0:
         raise InputError('everything is installed but something does not work: the lines above say what to do')
     write_text(environment.folder / STAMP, fingerprint())
     print(f'Set up in {(time.monotonic() - start) / 60:.1f} min.', flush=True)
@@ -340,29 +344,28 @@ def only_one() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Does what is missing of the set-up; nothing, and silently, when a finished one is found."""
+    """Runs what is missing of the set-up; nothing, and silently, when it is complete."""
     parser = make_parser(__doc__.splitlines()[0], 'tools/setup/setup_env.sh')
     parser.add_argument('--venv', type=Path, default=REPO_ROOT / '.venv', metavar='DIR', help='the environment')
     parser.add_argument(
         '--wheelhouse', type=Path, metavar='DIR', help='install from the wheels in DIR, without network'
     )
-    parser.add_argument('--again', action='store_true', help='go through all steps even if a finished set-up is found')
+    parser.add_argument('--again', action='store_true', help='run all steps even if the set-up is complete')
     args = parser.parse_args(argv)
     if args.wheelhouse is not None and not any(args.wheelhouse.glob('*.whl')):
         raise UsageError(f'{args.wheelhouse}: no wheels in there; make some with tools/setup/wheelhouse.sh pack')
-    wheelhouse = None if args.wheelhouse is None else args.wheelhouse.resolve()
-    environment = Environment(args.venv.absolute(), wheelhouse)
+    environment = Environment(args.venv.absolute(), args.wheelhouse and args.wheelhouse.resolve())
     check_same_python(environment)
     if is_ready(environment) and not args.again:
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with only_one():
-            # Another set-up may have finished the work while this one waited.
+            # Another set-up may have completed the work while this one waited.
             if args.again or not is_ready(environment):
                 set_up(environment)
     except KeyboardInterrupt:
-        print('\ninterrupted: the same command goes on with what is missing', file=sys.stderr)
+        print('\ninterrupted: the same command continues with what is missing', file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 
 
