@@ -35,19 +35,36 @@ def against_bitmaps(method: str, cells: int) -> Benchmark:
     """Against ensemble-boxes and full-size masks, pasted and averaged cell by cell."""
     images = predictions_of_models(cells)
     found = sum(map(len, images))
-    theirs = consensus_by_bitmaps if method == 'consensus' else partial(fuse_by_bitmaps, method)
-    # ensemble-boxes compiles some of its loops at the first call, which is not what is measured.
-    theirs(predictions_of_models(10))
+    theirs, peer = peer_of(method)
+    if theirs is not None:
+        # ensemble-boxes compiles some of its loops at the first call, which is not what is measured.
+        theirs(predictions_of_models(10))
     return Benchmark(
         name=f'fusion/{method}-{cells}',
         work=f'{method} of {found:,} cells that {MODELS} models found of {cells:,}, to binary masks',
-        peer='full-size masks' if method == 'consensus' else 'ensemble-boxes, full-size masks',
+        peer=peer,
         ours=partial(fuse_as_grids, images, method),
-        theirs=partial(theirs, images),
+        theirs=None if theirs is None else partial(theirs, images),
         same=compare_cells,
         goal='50 ms' if cells == 500 else '',
+        dropped='' if theirs else 'no other implementation',
         point=dict(cells=cells),
     )
+
+
+def peer_of(method: str) -> tuple[Callable[[Sequence[ImagePredictions]], Cells] | None, str]:
+    """Another implementation of a method and what it is; None for a method that has none."""
+    peers = {
+        'wbf': partial(ensemble_boxes.weighted_boxes_fusion, conf_type='box_and_model_avg'),
+        'nmw': ensemble_boxes.non_maximum_weighted,
+        'nms': ensemble_boxes.nms,
+        'soft-nms': ensemble_boxes.soft_nms,
+    }
+    if method == 'consensus':
+        return consensus_by_bitmaps, 'full-size masks'
+    if method in peers:
+        return partial(fuse_by_bitmaps, method, peers[method]), 'ensemble-boxes, full-size masks'
+    return None, 'none'
 
 
 @cache
@@ -76,7 +93,7 @@ def fuse_as_grids(images: Sequence[ImagePredictions], method: str) -> Cells:
     return fused.boxes, binarise(fused.soft_masks, fused.boxes, fused.size, MASK_THRESHOLD)
 
 
-def fuse_by_bitmaps(method: str, images: Sequence[ImagePredictions]) -> Cells:
+def fuse_by_bitmaps(method: str, run: Callable[..., tuple], images: Sequence[ImagePredictions]) -> Cells:
     """ensemble-boxes, members by IoU, and the mean of pasted full-size masks."""
     height, width = images[0].size
     scale = np.array([width, height, width, height])
@@ -86,13 +103,9 @@ def fuse_by_bitmaps(method: str, images: Sequence[ImagePredictions]) -> Cells:
         [image.labels for image in images],
     )
     iou_threshold = METHODS[method]().iou_threshold
-    run = {
-        'wbf': partial(ensemble_boxes.weighted_boxes_fusion, conf_type='box_and_model_avg', iou_thr=iou_threshold),
-        'nmw': partial(ensemble_boxes.non_maximum_weighted, iou_thr=iou_threshold),
-        'nms': partial(ensemble_boxes.nms, iou_thr=iou_threshold),
-        'soft-nms': ensemble_boxes.soft_nms,
-    }[method]
-    fused = (run(*inputs)[0] * scale).astype(np.float32)
+    # ensemble-boxes gives the linear decay of soft-NMS the threshold; the Gaussian one, its default, has none.
+    options = {} if method == 'soft-nms' else {'iou_thr': iou_threshold}
+    fused = (run(*inputs, **options)[0] * scale).astype(np.float32)
     models, indices, iou = _overlaps_with(fused, images)
     if method in ('nms', 'soft-nms'):
         members = [[place] for place in iou.argmax(axis=0)]

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, name_of, resolve_method
+from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, resolve_method
 from sartorius.fusion.recipe import DEFAULT_SCORE, Member, Recipe, load_recipe
 from sartorius.fusion.sets import fuse
 from sartorius.predictions.coco_results import read_coco_results
@@ -16,13 +16,13 @@ from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import display_path
 
 DEFAULT_BOXES = DEFAULT_FUSED.with_name('boxes.npz')
-# What only a config says where there is one.
+# Options that a config replaces.
 CONFIG_OPTIONS = ('method', 'weights', 'iou', 'score', 'class_agnostic', 'average_masks')
 DROPPED = {
     'low_score': 'cells under the score threshold',
     'unusable': 'cells without area inside the image or without score',
-    'rejected': 'cells that the method drops',
-    'without_mask': 'fused boxes of which no model has a mask',
+    'rejected': 'cells that the method rejected',
+    'without_mask': 'fused boxes without a mask from any model',
 }
 
 
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     save_predictions(out, fused)
     cells = 'boxes' if recipe.boxes_only else 'cells'
-    print(f'fused by {name_of(recipe.method)}: {len(fused.images)} images, {sum(map(len, fused.images))} {cells}')
+    print(f'fused by {recipe.method.name}: {len(fused.images)} images, {sum(map(len, fused.images))} {cells}')
     for name, count in fused.source['dropped'].items():
         if count:
-            print(f'left out: {count} {DROPPED[name]}')
+            print(f'dropped: {count} {DROPPED[name]}')
     print(f'wrote {display_path(out)}')
     follow = f'{MAKE_COMMAND} --boxes' if recipe.boxes_only else 'python tools/make_submission.py'
     print(f'next: {follow} {display_path(out)}')
@@ -75,26 +75,33 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     )
     parser.add_argument('--config', type=Path, help='file of configs/ensemble/, in place of the options that follow')
     parser.add_argument('--method', choices=tuple(SET_METHODS), help=f'how cells are fused ({DEFAULT_METHOD})')
-    parser.add_argument('--weights', nargs='+', type=float, metavar='W', help='one a file, above 0; equal if not given')
-    own = ', '.join(f'{name} {method().iou_threshold}' for name, method in METHODS.items() if name != 'soft-nms')
-    parser.add_argument('--iou', type=float, help=f'cells that overlap by more are one; if not given: {own}')
-    parser.add_argument('--score', type=float, help=f'leave out cells that their model scored lower ({DEFAULT_SCORE})')
+    parser.add_argument('--weights', nargs='+', type=float, metavar='W', help='one per file, above 0 (equal)')
+    defaults = {name: method() for name, method in SET_METHODS.items()}
+    own = ', '.join(f'{name} {method.iou_threshold}' for name, method in defaults.items() if method.has_iou_threshold)
+    parser.add_argument('--iou', type=float, help=f'cells that overlap by more are one ({own})')
+    parser.add_argument('--score', type=float, help=f'drop cells that their model scored lower ({DEFAULT_SCORE})')
     parser.add_argument('--class-agnostic', action='store_true', help='fuse cells of different classes too')
-    parser.add_argument('--average-masks', action='store_true', help="nms: average the dropped cells' masks too")
-    parser.add_argument('--boxes-only', action='store_true', help='fuse boxes alone, for a model to draw the masks')
+    averaging = ', '.join(name for name, method in defaults.items() if method.can_average_masks)
+    parser.add_argument(
+        '--average-masks', action='store_true', help=f"{averaging}: average the dropped cells' masks too"
+    )
+    parser.add_argument('--boxes-only', action='store_true', help='fuse boxes alone, for a model to predict the masks')
     parser.add_argument('--annotations', type=Path, metavar='JSON', help='COCO JSON whose ids COCO results use')
     parser.add_argument('--out', type=Path, help=f'predictions file to write ({display_path(DEFAULT_FUSED)})')
     options = parser.parse_args(argv)
     given = [name for name in CONFIG_OPTIONS if getattr(options, name) not in (None, False)]
     if options.config and given:
         parser.error(f'--{given[0].replace("_", "-")} and --config: write it into {display_path(options.config)}')
-    if options.average_masks and options.method != 'nms':
-        parser.error(f'--average-masks is for --method nms; {options.method or DEFAULT_METHOD} has its own way')
-    if options.iou is not None and options.method == 'soft-nms':
-        parser.error('--iou is not for the Gaussian soft-nms; for the linear one see configs/ensemble/soft_nms.py')
-    for name in ('weights', 'iou', 'class_agnostic', 'boxes_only'):
+    method = defaults[options.method or DEFAULT_METHOD]
+    if options.average_masks and not method.can_average_masks:
+        parser.error(f'--average-masks has no meaning with {method.name}; leave it out (it is for {averaging})')
+    if options.iou is not None and not method.has_iou_threshold:
+        parser.error(f'--iou has no meaning with {method.name}, whose defaults have no IoU threshold; leave it out')
+    for name in ('weights', 'class_agnostic', 'boxes_only'):
         if options.method == 'specialists' and getattr(options, name) not in (None, False):
-            parser.error(f'--{name.replace("_", "-")} is not for specialists, which takes every image from one model')
+            parser.error(
+                f'--{name.replace("_", "-")} has no meaning with specialists, which fuses no cells; leave it out'
+            )
     return options
 
 
@@ -127,9 +134,9 @@ def _load(member: Member) -> PredictionSet:
 def _choose_files() -> list[Path]:
     plan = plan_fusion()
     for path, reason in plan.dropped:
-        print(f'left out: {display_path(path)}: {reason}')
+        print(f'not fused: {display_path(path)}: {reason}')
     if len(plan.chosen) == 1:
-        print(f'only {display_path(plan.chosen[0].path)} covers these images; no other model joins it')
+        print(f'only {display_path(plan.chosen[0].path)} covers these images: nothing to fuse it with')
     return [found.path for found in plan.chosen]
 
 
@@ -137,14 +144,14 @@ def _check_paths(paths: Sequence[Path], out: Path) -> None:
     seen: set[Path] = set()
     for path in paths:
         if path.resolve() in seen:
-            raise UsageError(f'{display_path(path)} is named twice; give it a greater weight instead')
+            raise UsageError(f'{display_path(path)} is given twice; give it a larger weight instead')
         seen.add(path.resolve())
     if out.resolve() in seen:
         raise UsageError(f'--out {display_path(out)} is one of the files to fuse; choose another name')
 
 
 def _origin(predictions: PredictionSet) -> str:
-    """What made a file, in a word or two."""
+    """Config or fusion method that a file came from."""
     source = predictions.source
     if source.get('kind') == 'fused':
         return f'fused ({source["method"]})'

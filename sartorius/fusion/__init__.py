@@ -1,4 +1,4 @@
-"""Several models' predictions become one, masks included."""
+"""Fusion of several models' predictions into one set, masks included."""
 
 from sartorius.fusion.boxes import FusedBoxes, fuse_boxes
 from sartorius.fusion.image import fuse_image

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.fusion.candidates import Candidates, Fusion
+from sartorius.fusion.base import Candidates, Fusion, Method
 from sartorius.fusion.checks import check_weights
-from sartorius.fusion.methods import DEFAULT_METHOD, Method, resolve_method
+from sartorius.fusion.methods import DEFAULT_METHOD, resolve_method
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.paste import binarise

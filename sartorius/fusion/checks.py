@@ -1,7 +1,9 @@
 """Checks of images, weights and the fusion methods' parameters."""
 
-from collections.abc import Collection, Sequence
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,11 @@ from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 
 MAX_WEIGHT_RATIO = 1e6
+_COMPARISONS = {'at least': operator.ge, 'at most': operator.le, 'above': operator.gt, 'below': operator.lt}
 
 
 def check_weights(weights: Sequence[float] | None, models: int) -> NDArray[np.float64]:
-    """Weights of ``models`` models, the largest scaled to 1; equal if None.
+    """Weights of ``models`` models, scaled so that the largest is 1; equal if None.
 
     Raises:
         InputError: No model, another number of weights, a weight that is not above 0, or weights too far apart.
@@ -32,47 +35,37 @@ def check_weights(weights: Sequence[float] | None, models: int) -> NDArray[np.fl
     return values / values.max()
 
 
-def check_iou(value: object) -> None:
-    """Refuses an IoU threshold outside (0, 1).
+def check_number(name: str, value: object, limits: Mapping[str, float] = MappingProxyType({})) -> None:
+    """Refuses a value that is no number of a range, NaN included.
 
-    Raises:
-        InputError: It is no number, or lies outside.
-    """
-    if not (_is_number(value) and 0 < value < 1):
-        raise InputError(f'the IoU threshold is {_show(value)}; it must lie between 0 and 1')
-
-
-def check_number(
-    name: str, value: object, lowest: float | None = None, highest: float | None = None, above: float | None = None
-) -> None:
-    """Refuses what is no number of a range, NaN included.
+    Args:
+        name: What the message calls the value.
+        value: Any value.
+        limits: Of the range: any of ``at least``, ``at most``, ``above`` and ``below``.
 
     Raises:
         InputError: Naming the parameter, the value and the range.
     """
-    limits = {'at least': lowest, 'at most': highest, 'above': above}
-    within = _is_number(value) and (
-        (lowest is None or value >= lowest)
-        and (highest is None or value <= highest)
-        and (above is None or value > above)
-    )
-    if not within:
-        wanted = ' and'.join(f' {words} {limit:g}' for words, limit in limits.items() if limit is not None)
+    if not (_is_number(value) and all(_COMPARISONS[words](value, limit) for words, limit in limits.items())):
+        wanted = ' and'.join(f' {words} {limit:g}' for words, limit in limits.items())
         raise InputError(f'{name} is {_show(value)}; it must be a number{wanted}')
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
-    """Refuses what is none of the choices.
+    """Refuses a value that is not among the choices.
 
     Raises:
-        InputError: Naming them.
+        InputError: Naming the parameter, the value and the choices.
     """
     if value not in choices:
         raise InputError(f'{name} is {value!r}; choose from {", ".join(choices)}')
 
 
 def check_images(images: Sequence[ImagePredictions]) -> None:
-    """Whether several models' predictions of one image go together.
+    """Refuses predictions of one image that cannot be fused.
+
+    Args:
+        images: Predictions of one image, one per model.
 
     Raises:
         InputError: No model, sizes that differ, cells that are post-processed already, or bad values.
@@ -88,7 +81,9 @@ def check_images(images: Sequence[ImagePredictions]) -> None:
                 'predict on the same files'
             )
         if image.crops is not None:
-            raise InputError(f'image {image_id}: already post-processed; fuse predictions as the models gave them')
+            raise InputError(
+                f'image {image_id}: already post-processed; fuse the predictions that tools/test.py writes'
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.fusion.base import DROPPED, Method
 from sartorius.fusion.boxes import FusedBoxes, fuse_boxes
-from sartorius.fusion.candidates import DROPPED
 from sartorius.fusion.checks import check_images, check_weights
-from sartorius.fusion.methods import DEFAULT_METHOD, Method
+from sartorius.fusion.methods import DEFAULT_METHOD
 from sartorius.fusion.soft_masks import agreement, fingerprints, resample_soft_masks, weighted_mean
 from sartorius.predictions.store import quantise
 from sartorius.predictions.structures import ImagePredictions

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod, name_of
-from sartorius.fusion.nms import NMS
+from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import REPO_ROOT
 from sartorius.utils.settings import Flag, Number, Settings, Text, build, build_by_type, load_settings
@@ -50,8 +49,8 @@ class Recipe(Settings):
 
     @model_validator(mode='after')
     def _check_method(self) -> 'Recipe':
-        if self.average_masks and not isinstance(self.method, NMS):
-            raise InputError(f'average_masks is for nms; it has no meaning with {name_of(self.method)}')
+        if self.average_masks and not self.method.can_average_masks:
+            raise InputError(f'average_masks has no meaning with {self.method.name}; leave it out')
         return self
 
     def with_files(

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.fusion.candidates import DROPPED
+from sartorius.fusion.base import DROPPED
 from sartorius.fusion.checks import check_number, check_weights
-from sartorius.fusion.consensus import Consensus
 from sartorius.fusion.image import fuse_image_and_count
-from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, name_of, resolve_method
+from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, resolve_method
 from sartorius.fusion.specialists import Specialists, find_roles, join_images, trained_for
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -106,7 +105,7 @@ def fuse(
         dropped.update(counts)
     source = {
         'kind': 'fused',
-        'method': name_of(method),
+        'method': method.name,
         **asdict(method),
         'class_agnostic': class_agnostic,
         'average_masks': average_masks,
@@ -180,7 +179,7 @@ def _thresholds_of(
         )
     for value in given:
         for number in value.values() if isinstance(value, Mapping) else [value]:
-            check_number('the score threshold', number, lowest=0, highest=1)
+            check_number('the score threshold', number, {'at least': 0, 'at most': 1})
     return [dict(value) if isinstance(value, Mapping) else float(value) for value in given]
 
 
@@ -242,8 +241,10 @@ def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: Se
     without = [name for name, has_masks in with_masks.items() if not has_masks]
     if without and isinstance(method, Specialists):
         raise InputError(f'{without[0]} has boxes without masks, and specialists takes cells as they are')
-    if without and isinstance(method, Consensus):
-        raise InputError(f'{without[0]} has boxes without masks, and consensus compares masks; choose another method')
+    if without and method.needs_masks:
+        raise InputError(
+            f'{without[0]} has boxes without masks, and {method.name} compares masks; choose another method'
+        )
     if without and len(without) == len(with_masks) and not boxes_only:
         raise InputError(
             'boxes without masks in all files; fuse them with --boxes-only, and let tools/test.py draw the masks'

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.fusion.candidates import DROPPED
+from sartorius.fusion.base import DROPPED
 from sartorius.fusion.checks import check_images
 from sartorius.fusion.soft_masks import resample_soft_masks
 from sartorius.predictions.store import quantise
@@ -24,6 +24,11 @@ class Specialists:
     that no model was trained on alone stays with the general model. Cells keep box, score and mask; those of another
     type than the image's are dropped. An image in which the general model finds nothing has no cells.
     """
+
+    name: ClassVar[str] = 'specialists'
+    needs_masks: ClassVar[bool] = True
+    can_average_masks: ClassVar[bool] = False
+    has_iou_threshold: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

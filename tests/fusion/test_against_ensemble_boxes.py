@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.fusion import build_method, fuse_boxes
-from sartorius.fusion.candidates import Candidates
+from sartorius.fusion.base import Candidates
 
 SIZE = (100, 200)
 SCALE = np.array([200, 100, 200, 100])

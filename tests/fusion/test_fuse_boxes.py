@@ -10,9 +10,8 @@ from sartorius.masks.nms import box_nms
 from sartorius.utils.errors import InputError
 
 SIZE = (100, 200)
-# Consensus compares masks, which boxes alone do not have.
-BOX_METHODS = [name for name in METHODS if name != 'consensus']
-# Those that leave no cell out and no double in.
+BOX_METHODS = [name for name, method in METHODS.items() if not method.needs_masks]
+# Methods that drop no cell and keep no duplicate.
 MERGING = ['wbf', 'nms', 'nmw']
 
 
@@ -298,10 +297,10 @@ ONE = arrays((10, 10, 20, 20, 0.6, 0))
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'method': 'average'}, "fusion method: unknown type 'average'; known: consensus, nms, nmw, soft-nms, wbf"),
-        ({'iou_threshold': 1.0}, 'IoU threshold is 1'),
-        ({'iou_threshold': float('nan')}, 'IoU threshold is nan'),
-        ({'method': 'consensus'}, 'consensus compares masks, and here are boxes alone'),
+        ({'method': 'average'}, "fusion method: unknown type 'average'; known: "),
+        ({'iou_threshold': 1.0}, 'iou_threshold is 1; it must be a number above 0 and below 1'),
+        ({'iou_threshold': float('nan')}, 'iou_threshold is nan'),
+        ({'method': 'consensus'}, 'consensus compares masks, and these are boxes without masks'),
         ({'weights': [1]}, '1 weights for 2 sets'),
         ({'weights': [1, 0]}, 'weight 0 is not above 0'),
         ({'weights': [1, -2]}, 'weight -2 is not above 0'),
@@ -347,7 +346,7 @@ def test_selecting_keeps_members_and_boxes_together():
         ({'type': 'wbf', 'iou_treshold': 0.5}, "wbf: unknown key 'iou_treshold'; did you mean 'iou_threshold'"),
         ({'type': 'nms', 'conf_type': 'max'}, "nms: unknown key 'conf_type'; known: iou_threshold"),
         ({'type': 'wbf', 'conf_type': 'mean'}, "conf_type is 'mean'; choose from box_and_model_avg, avg, max"),
-        ({'type': 'wbf', 'iou_threshold': '0.5'}, "IoU threshold is '0.5'"),
+        ({'type': 'wbf', 'iou_threshold': '0.5'}, "iou_threshold is '0.5'"),
         ({'type': 'soft-nms', 'decay': 'cubic'}, "decay is 'cubic'; choose from gaussian, linear"),
         ({'type': 'soft-nms', 'sigma': 0}, 'sigma is 0; it must be a number above 0'),
         ({'type': 'soft-nms', 'sigma': float('nan')}, 'sigma is nan'),

@@ -18,8 +18,8 @@ from sartorius.utils.errors import InputError
 
 SIZE = (90, 120)
 GRID = 12
-# Soft-NMS lets doubles stand.
-MERGING = [name for name in METHODS if name != 'soft-nms']
+# Methods that make one cell of duplicates.
+MERGING = ['wbf', 'nms', 'nmw', 'consensus']
 
 
 def make_image(boxes, scores, soft_masks, labels=None, image_id='a', size=SIZE) -> ImagePredictions:
@@ -360,7 +360,7 @@ def test_post_processed_cells_are_refused():
         ({'weights': [1, 2, 3]}, '3 weights for 2 sets'),
         ({'weights': [0, 1]}, 'weight 0 is not above 0'),
         ({'method': 'mean'}, "fusion method: unknown type 'mean'"),
-        ({'iou_threshold': 0}, 'IoU threshold is 0'),
+        ({'iou_threshold': 0}, 'iou_threshold is 0'),
         ({'score_thresholds': -1}, 'score threshold is -1'),
         ({'score_thresholds': float('nan')}, 'score threshold is nan'),
         ({'score_thresholds': [0.1]}, '1 score thresholds for 2 prediction sets'),

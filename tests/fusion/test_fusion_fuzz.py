@@ -7,6 +7,7 @@ A hundred examples a method run with the suite. To run 10,000 a method (a few mi
 
 import os
 from collections import Counter
+from dataclasses import Field, fields
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.fusion import METHODS, build_method, fuse, fuse_boxes
+from sartorius.fusion.base import DROPPED, Method
 from sartorius.fusion.boxes import MIN_SCORE, MIN_SIDE
-from sartorius.fusion.candidates import DROPPED
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.store import quantise
 from sartorius.utils.classes import CELL_TYPES
@@ -37,6 +38,31 @@ ODD_BOXES = [
 BAD_BOXES = [(NAN, 0, 9, 9), (0, 0, INF, 9)]
 SCORES = [0.0, 1e-7, 0.05, 0.2, 0.35, 0.5, 0.5, 0.5, 0.9, 1.0]
 BAD_SCORES = [NAN, INF, -0.1, 1.1]
+
+
+SHARES = np.array([0.1, 0.3, 0.5, 0.6, 0.9])
+
+
+def rejects_none(method: Method, cells: int, part: int, rejected: int) -> None:
+    assert rejected == 0
+
+
+def keeps_all(method: Method, cells: int, part: int, rejected: int) -> None:
+    assert cells == part - rejected
+
+
+def rejects_what_few_models_find(method: Method, cells: int, part: int, rejected: int) -> None:
+    assert rejected == 0 or method.min_models > 1
+
+
+ORACLES = {
+    'wbf': rejects_none,
+    'nms': rejects_none,
+    'nmw': rejects_none,
+    'soft-nms': keeps_all,
+    'consensus': rejects_what_few_models_find,
+}
+"""What some methods promise beyond what holds for all; a new method needs no entry."""
 
 
 def pick(rng: np.random.Generator, values: list):
@@ -95,18 +121,23 @@ def any_sets(rng: np.random.Generator) -> list[PredictionSet]:
     return sets
 
 
+def any_value(rng: np.random.Generator, one: Field, models: int) -> object:
+    """A valid value of a method's parameter, often near its limits."""
+    if one.metadata['choices']:
+        return pick(rng, one.metadata['choices'])
+    limits = one.metadata['limits']
+    low, high = limits.get('at least', limits.get('above', -1e6)), limits.get('at most', limits.get('below', 1e6))
+    if isinstance(one.default, int):
+        return int(rng.integers(low, min(high, max(low, models)) + 1))
+    inner = 1e-9 * max(1, abs(high))
+    near = [low if 'at least' in limits else low + inner, high if 'at most' in limits else high - inner]
+    return float(pick(rng, [one.default, one.default, *near, rng.uniform(low, high), *(low + (high - low) * SHARES)]))
+
+
 def any_settings(rng: np.random.Generator, name: str, models: int) -> dict:
     """A method's parameters, weights and thresholds; a bad one now and then."""
-    config = {'type': name}
-    if rng.random() < 0.7:
-        config['iou_threshold'] = float(pick(rng, [1e-9, 0.1, 0.3, 0.5, 0.6, 0.9, 1 - 1e-9]))
-    if name in ('wbf', 'consensus') and rng.random() < 0.5:
-        config['conf_type'] = pick(rng, ['avg', 'max', 'box_and_model_avg', 'absent_model_aware_avg'])
-    if name == 'consensus' and rng.random() < 0.3:
-        config['min_models'] = int(rng.integers(1, models + 1))
-    if name == 'soft-nms':
-        config |= {'decay': pick(rng, ['gaussian', 'linear']), 'sigma': float(pick(rng, [1e-6, 0.5, 1e6]))}
-        config['min_score'] = float(pick(rng, [0, 0.001, 0.3]))
+    parameters = {one.name: any_value(rng, one, models) for one in fields(METHODS[name]) if rng.random() < 0.6}
+    config = {'type': name, **parameters}
     return {
         'method': build_method(config),
         'weights': pick(rng, [None, rng.uniform(0.1, 3, models).tolist(), np.logspace(0, 6, models).tolist()])
@@ -148,8 +179,8 @@ def why_refused(sets: list[PredictionSet], options: dict) -> list[str]:
     for one in range(len(sets)):
         if any(sets[other] is sets[one] and any(map(len, sets[one].images)) for other in range(one)):
             reasons.append('copy')
-    if isinstance(options['method'], METHODS['consensus']):
-        reasons += ['consensus'] if any(not image.has_masks for image in filled) else []
+    if options['method'].needs_masks and any(not image.has_masks for image in filled):
+        reasons.append('needs masks')
     return reasons
 
 
@@ -184,11 +215,11 @@ def check_fused(fused: PredictionSet, sets: list[PredictionSet], options: dict) 
         name: expected[name] for name in ('low_score', 'unusable')
     }
     cells = sum(map(len, fused.images)) + dropped['without_mask']
-    name = fused.source['method']
-    if name == 'soft-nms':
-        assert cells == expected['part'] - dropped['rejected']
-    elif name != 'consensus' or options['method'].min_models == 1:
-        assert dropped['rejected'] == 0 and (cells > 0) == (expected['part'] > 0) and cells <= expected['part']
+    # Every cell that is not rejected is a member of one fused cell, and every fused cell has a member.
+    assert (cells > 0) == (expected['part'] > dropped['rejected']) and cells <= expected['part'] - dropped['rejected']
+    ORACLES.get(fused.source['method'], lambda *_: None)(
+        options['method'], cells, expected['part'], dropped['rejected']
+    )
 
 
 def check_members(sets: list[PredictionSet], options: dict) -> None:
@@ -263,7 +294,7 @@ def test_the_examples_reach_what_they_should():
             counts['left cells'] += sum(map(len, fused.images)) > 1
             counts.update({name: count > 0 for name, count in fused.source['dropped'].items()})
     values, files = {'box', 'score', 'soft mask', 'weight'}, {'images', 'size', 'classes', 'copy'}
-    assert reasons == values | files | {'no masks', 'consensus'}
+    assert reasons == values | files | {'no masks', 'needs masks'}
     assert counts['ran'] > 400 and counts['left cells'] > 250
     assert all(counts[name] for name in DROPPED)
 

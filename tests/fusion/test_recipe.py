@@ -1,5 +1,6 @@
 """Fusions in config form."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,12 @@ def test_every_config_is_a_recipe(path):
     assert len(recipe.with_files(files).members) == len(files)
 
 
-def test_there_is_a_config_for_every_method():
-    kinds = {type(load_recipe(path).method) for path in CONFIGS}
-    assert kinds == set(SET_METHODS.values())
+@pytest.mark.parametrize('name', SET_METHODS)
+def test_every_method_is_made_by_its_name_and_its_parameters(name):
+    defaults = SET_METHODS[name]()
+    assert build_recipe({'method': {'type': name}}).method == defaults
+    assert build_recipe({'method': {'type': name, **asdict(defaults)}}).method == defaults
+    assert defaults.name == name
 
 
 def test_what_is_not_said_keeps_its_default():
@@ -63,7 +67,7 @@ def test_a_member_has_its_own_threshold_and_annotations():
         ({'members': [{'predictions': 'a', 'weight': '2'}]}, "item 1 of members: weight is '2'; give a number$"),
         ({'members': ['a.npz']}, "item 1 of members is 'a.npz'; give a mapping"),
         ({'members': 'a.npz'}, "^members is 'a.npz'; give a list"),
-        ({'method': {'type': 'wbf'}, 'average_masks': True}, 'average_masks is for nms; it has no meaning with wbf'),
+        ({'method': {'type': 'wbf'}, 'average_masks': True}, 'average_masks has no meaning with wbf'),
         ({'class_agnostic': 'no'}, "class_agnostic is 'no'; give true or false"),
         ([], r'\[\] is not a mapping with some of method, members'),
     ],

@@ -10,10 +10,10 @@ from sartorius.masks.nms import (
     box_iou,
     box_nms,
     containment_nms,
-    gaussian_decay,
-    linear_decay,
+    gaussian_soft_nms,
+    linear_soft_nms,
     mask_nms,
-    soft_nms,
+    paired_box_iou,
 )
 
 SIZE = (20, 40)
@@ -101,31 +101,65 @@ def test_containment_counts_pixels_inside_the_image():
 
 
 @pytest.mark.parametrize(
-    ('decay', 'lowered'),
+    ('suppress', 'parameter', 'lowered'),
     [
         # The second overlaps both others by an IoU of 1/3, which do not overlap each other. It comes last:
         # .8 * 2/3 = .53 and .8 * exp(-2/9) = .64 are less than .7, and the third box lowers it once more.
-        (lambda iou, rest: linear_decay(iou, 0.3), [0.9, 0.8 * 4 / 9, 0.7]),
-        (lambda iou, rest: linear_decay(iou, 1 / 3), [0.9, 0.8, 0.7]),
-        (lambda iou, rest: linear_decay(iou, np.array([0, 0.4, 0])[rest]), [0.9, 0.8, 0.7 * 2 / 3]),
-        (lambda iou, rest: gaussian_decay(iou, 0.5), [0.9, 0.8 * np.exp(-4 / 9), 0.7]),
+        (linear_soft_nms, 0.3, [0.9, 0.8 * 4 / 9, 0.7]),
+        (linear_soft_nms, 1 / 3, [0.9, 0.8, 0.7]),
+        (linear_soft_nms, np.array([0, 0.4, 0]), [0.9, 0.8, 0.7 * 2 / 3]),
+        (gaussian_soft_nms, 0.5, [0.9, 0.8 * np.exp(-4 / 9), 0.7]),
     ],
 )
-def test_soft_nms(decay, lowered):
+def test_soft_nms(suppress, parameter, lowered):
     boxes = boxes_of((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10))
-    assert soft_nms(boxes, np.array([0.9, 0.8, 0.7]), decay).tolist() == pytest.approx(lowered)
+    assert suppress(boxes, np.array([0.9, 0.8, 0.7]), parameter).tolist() == pytest.approx(lowered)
+    # Boxes of different labels leave each other alone.
+    assert suppress(boxes, np.array([0.9, 0.8, 0.7]), parameter, np.arange(3)).tolist() == [0.9, 0.8, 0.7]
 
 
 def test_soft_nms_of_equal_boxes_with_equal_scores_leaves_the_first_as_it_is():
     boxes = boxes_of(*[(0, 0, 10, 10)] * 3)
-    assert soft_nms(boxes, np.array([0.5, 0.5, 0.5]), lambda iou, rest: linear_decay(iou, 0.5)).tolist() == [0.5, 0, 0]
+    assert linear_soft_nms(boxes, np.array([0.5, 0.5, 0.5]), 0.5).tolist() == [0.5, 0, 0]
+
+
+def slow_soft_nms(boxes, scores, factor):
+    """Bodla et al., algorithm 1: take the best box, lower the rest, and so on."""
+    lowered, rest = np.array(scores, dtype=np.float64), np.arange(len(scores))
+    while rest.size > 1:
+        first = lowered[rest].argmax()
+        best, rest = rest[first], np.delete(rest, first)
+        lowered[rest] *= factor(box_iou(boxes[[best]], boxes[rest])[0], rest)
+    return lowered
+
+
+@settings(deadline=None)
+@given(count=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_soft_nms_equals_the_slow_version(count, seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 20, (count, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 12, (count, 2))], axis=1).astype(np.float32)
+    scores, limits = rng.integers(-1, 5, count) / 4, rng.uniform(0.01, 1, count)
+    slow = slow_soft_nms(boxes, scores, lambda iou, rest: np.where(iou > limits[rest], 1 - iou, 1.0))
+    np.testing.assert_array_equal(linear_soft_nms(boxes, scores, limits), slow)
+    slow = slow_soft_nms(boxes, scores, lambda iou, rest: np.exp(-np.square(iou) / limits[rest]))
+    # numpy and numba round exp differently in the last bit of a double, which single precision does not show.
+    np.testing.assert_array_equal(gaussian_soft_nms(boxes, scores, limits).astype(np.float32), slow.astype(np.float32))
+
+
+def test_boxes_in_pairs_have_the_iou_of_the_matrix():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 9, (2, 30, 2))
+    first, second = np.concatenate([corners, corners + rng.uniform(-1, 9, (2, 30, 2))], axis=2)
+    np.testing.assert_array_equal(paired_box_iou(first, second), np.diag(box_iou(first, second)))
 
 
 def test_no_cells():
     assert box_nms(boxes_of(), np.zeros(0), 0.5).tolist() == []
     assert mask_nms([], np.zeros(0), SIZE, 0.5).tolist() == []
     assert containment_nms([], np.zeros(0), SIZE, 0.5).tolist() == []
-    assert soft_nms(boxes_of(), np.zeros(0), lambda iou, rest: iou).tolist() == []
+    assert linear_soft_nms(boxes_of(), np.zeros(0), 0.5).tolist() == []
+    assert gaussian_soft_nms(boxes_of(), np.zeros(0), 0.5).tolist() == []
 
 
 @settings(deadline=None)

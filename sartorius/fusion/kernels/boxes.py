@@ -1,8 +1,10 @@
-"""Boxes and cells that are put together one after the other, best score first."""
+"""Clustering of boxes and of cells, best score first."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from sartorius.masks.kernels.boxes import box_iou
 
 
 @njit(cache=True)
@@ -36,7 +38,7 @@ def cluster_boxes(
     for index in range(len(boxes)):
         best, best_iou = -1, threshold
         for cluster in range(count):
-            overlap = _iou(centres, cluster, boxes, index)
+            overlap = box_iou(centres, cluster, boxes, index)
             if overlap > best_iou and labels[firsts[cluster]] == labels[index]:
                 best, best_iou = cluster, overlap
         if best < 0:
@@ -52,46 +54,6 @@ def cluster_boxes(
                 centres[best, side] = np.float32(sums[best, side] / totals[best])
         owners[index] = best
     return owners, firsts[:count], centres[:count]
-
-
-@njit(cache=True)
-def decay_scores(
-    boxes: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    threshold: float,
-    sigma: float,
-) -> NDArray[np.float64]:
-    """Scores after soft-NMS: the best box lowers those of its label that it overlaps, then the best of the rest does.
-
-    Args:
-        boxes: float64 ``(N, 4)``, with an area.
-        scores: float64 ``(N,)``, weighted.
-        labels: int64 ``(N,)``.
-        threshold: For the linear decay: an IoU above it multiplies a score by 1 - IoU.
-        sigma: For the Gaussian decay, which takes its place where sigma is above 0: exp(-IoU^2 / sigma).
-    """
-    decayed = scores.copy()
-    # The boxes still to come; the best of them is found while those before are lowered.
-    waiting = np.arange(len(boxes))
-    best = 0
-    for count in range(len(boxes), 0, -1):
-        chosen = waiting[best]
-        waiting[best : count - 1] = waiting[best + 1 : count]
-        best, best_score = 0, -1.0
-        for place in range(count - 1):
-            other = waiting[place]
-            score = decayed[other]
-            overlap = _iou(boxes, chosen, boxes, other)
-            if overlap > 0 and labels[other] == labels[chosen]:
-                if sigma > 0:
-                    score *= np.exp(-overlap * overlap / sigma)
-                elif overlap > threshold:
-                    score *= 1 - overlap
-                decayed[other] = score
-            if score > best_score:
-                best, best_score = place, score
-    return decayed
 
 
 @njit(cache=True)
@@ -137,18 +99,3 @@ def cluster_by_pairs(
         owners[cell] = best
         sizes[best] += 1
     return owners
-
-
-@njit(cache=True)
-def _iou(boxes: NDArray[np.float64], index: int, others: NDArray[np.float64], other: int) -> float:
-    """IoU of a box of ``boxes`` and one of ``others``: rows of arrays, as cutting them out takes longer than this."""
-    width = min(boxes[index, 2], others[other, 2]) - max(boxes[index, 0], others[other, 0])
-    if width <= 0:
-        return 0.0
-    height = min(boxes[index, 3], others[other, 3]) - max(boxes[index, 1], others[other, 1])
-    if height <= 0:
-        return 0.0
-    shared = width * height
-    area = (boxes[index, 2] - boxes[index, 0]) * (boxes[index, 3] - boxes[index, 1])
-    other_area = (others[other, 2] - others[other, 0]) * (others[other, 3] - others[other, 1])
-    return shared / (area + other_area - shared)

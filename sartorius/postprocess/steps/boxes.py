@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sartorius.masks.nms import box_nms, gaussian_decay, linear_decay, soft_nms
+from sartorius.masks.nms import box_nms, gaussian_soft_nms, linear_soft_nms
 from sartorius.postprocess.per_class import PerClass, values_of
 from sartorius.postprocess.steps.base import Step
 from sartorius.predictions.structures import ImagePredictions
@@ -30,7 +30,7 @@ class LinearSoftNMS(Step):
     """Multiplies a cell's score by ``1 - IoU`` for each better-scored cell if their boxes' IoU is above the threshold.
 
     No cell goes before a ``ScoreThreshold`` that follows. Cells of all classes compete; the threshold is that of the
-    weaker cell (:func:`sartorius.masks.nms.soft_nms`).
+    weaker cell (:func:`sartorius.masks.nms.linear_soft_nms`).
     """
 
     iou_thresholds: PerClass
@@ -39,7 +39,7 @@ class LinearSoftNMS(Step):
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         thresholds = values_of(self.iou_thresholds, predictions.labels)
-        lowered = soft_nms(predictions.boxes, predictions.scores, lambda iou, rest: linear_decay(iou, thresholds[rest]))
+        lowered = linear_soft_nms(predictions.boxes, predictions.scores, thresholds)
         return replace(predictions, scores=lowered.astype(predictions.scores.dtype))
 
 
@@ -62,5 +62,5 @@ class GaussianSoftNMS(Step):
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         sigmas = values_of(self.sigmas, predictions.labels)
-        lowered = soft_nms(predictions.boxes, predictions.scores, lambda iou, rest: gaussian_decay(iou, sigmas[rest]))
+        lowered = gaussian_soft_nms(predictions.boxes, predictions.scores, sigmas)
         return replace(predictions, scores=lowered.astype(predictions.scores.dtype))
