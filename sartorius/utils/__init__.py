@@ -1,1 +1,1 @@
-"""What every package needs and no package is about: errors, paths, atomic files, command lines."""
+"""Helpers of all packages: errors, paths, atomic files, settings, tables, command lines, the version."""

@@ -1,4 +1,4 @@
-"""The cell types and the LIVECell lines, in the one order the project uses."""
+"""Class names of the competition's data and of LIVECell, in the order of their class indices."""
 
 CELL_TYPES: tuple[str, ...] = ('shsy5y', 'astro', 'cort')
 

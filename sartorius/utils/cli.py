@@ -1,4 +1,4 @@
-"""What all command lines share: exit codes, messages, progress bars."""
+"""Exit codes, parser, error messages and progress bars of all command lines."""
 
 import argparse
 import errno
@@ -16,14 +16,19 @@ EXIT_INTERRUPTED = 130
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults that tell something, and leaves the example its lines."""
+    """Shows defaults other than None, False and [], and keeps the line breaks of the example."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
-    """Parser whose ``--help`` shows the defaults and ends with an example command."""
+    """Parser whose ``--help`` shows the defaults and ends with an example command.
+
+    Args:
+        description: One sentence on what the tool does.
+        example: A command line that works.
+    """
     return argparse.ArgumentParser(
         description=description,
         epilog=f'example:\n  {example}',
@@ -38,8 +43,8 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
     is a defect of the project and keeps its traceback.
 
     Args:
-        main: The tool.
-        interrupted: What Ctrl-C leaves behind, or how to go on.
+        main: The tool's main function.
+        interrupted: State after Ctrl-C, or how to continue; printed behind "interrupted; ".
     """
     try:
         main()
@@ -56,7 +61,13 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
-    """Iterates with a progress bar and ETA when standard error is a terminal, silently otherwise."""
+    """Iterates with a progress bar and ETA when standard error is a terminal, silently otherwise.
+
+    Args:
+        items: What to iterate over.
+        description: Text before the bar.
+        total: Number of items, where ``items`` has no length.
+    """
     from tqdm import tqdm
 
     return tqdm(items, desc=description, total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)

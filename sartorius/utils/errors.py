@@ -1,4 +1,4 @@
-"""Errors that a user can fix: tools print them as one sentence, without a traceback."""
+"""Errors that a user can fix; tools print them as one sentence, without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,7 +9,7 @@ class InputError(ValueError):
 
 
 class UsageError(InputError):
-    """A command that cannot start as it was typed, or misses its input; the tool exits with 2."""
+    """Bad command line, or missing input; the tool exits with 2."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their hashes."""
+"""Atomic writing of files, and their hashes."""
 
 import hashlib
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` on success.
 
-    The folder is made if it is missing. When the block raises (an error, a full disk, Ctrl-C) the temporary file is
-    removed and whatever stood at ``path`` before is untouched.
+    The folder is created if it is missing. When the block raises (an error, a full disk, Ctrl-C) the temporary file is
+    removed and an earlier file at ``path`` is untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files that only their owner can read; the result gets the permissions of any new file.
+        # mkstemp creates files that only their owner can read; the result gets the permissions of any new file.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

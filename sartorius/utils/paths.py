@@ -1,4 +1,4 @@
-"""Where things stand in the checkout, whatever folder a command is started from."""
+"""Paths in the checkout, independent of the current folder."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ WORK_DIRS = REPO_ROOT / 'work_dirs'
 
 
 def display_path(path: str | Path) -> str:
-    """Path as a person would type it: relative to the current folder where it lies below it."""
+    """Path for messages: relative to the current folder where it lies below it."""
     path = Path(path)
     try:
         return str(path.resolve().relative_to(Path.cwd()))
