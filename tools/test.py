@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import add_config_options, add_data_options, make_parser, run_tool
 from sartorius.utils.paths import display_path
 
 
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'Write what a model finds in the test images (or another split), before any post-processing.',
         'python tools/test.py configs/sartorius/mrcnn_r50.py work_dirs/mrcnn_r50/iter_8000.pth --tta',
     )
-    parser.add_argument('config', type=Path, help='config file that the model was trained with')
+    add_config_options(parser, 'config file that the model was trained with')
     parser.add_argument('checkpoint', type=Path, help='checkpoint (.pth) that tools/train.py wrote')
     parser.add_argument(
         '--split', choices=('test', 'val', 'train', 'unlabelled'), default='test', help='images to predict'
@@ -37,14 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='predictions file; predictions_SPLIT.npz (with --boxes predictions_SPLIT_boxes.npz) beside the checkpoint '
         'if not given',
     )
-    parser.add_argument(
-        '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
-    )
-    parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
-    parser.add_argument('--fold', type=int, help="fold of --split val and train; the config's (0) if not given")
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')
+    add_data_options(parser, "fold of --split val and train; the config's (0) if not given")
     options = parser.parse_args(argv)
-    for name in ('data_root', 'annotations', 'boxes', 'out'):
+    for name in ('boxes', 'out'):
         if getattr(options, name) is not None:
             setattr(options, name, getattr(options, name).resolve())
 

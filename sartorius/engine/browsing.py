@@ -1,7 +1,6 @@
-"""What tools/analysis/browse_dataset.py does."""
+"""Pictures of training samples and a page that shows them: what tools/analysis/browse_dataset.py does."""
 
 import time
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from sartorius.datasets.sample_checks import boxes_of, crops_of, find_problems
 from sartorius.datasets.samplers import SeededDataset
 from sartorius.datasets.transforms import LoadCellAnnotations, LoadCellImage
-from sartorius.engine.config import load_config, parse_options, set_data, set_seed
+from sartorius.engine.config import innermost
+from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import staged_folder
@@ -29,13 +29,34 @@ PICTURES = 'sample_*.png'
 
 
 @dataclass(frozen=True)
-class Browsed:
-    """What was written.
+class BrowseOptions:
+    """What is shown, and where it is written.
 
     Attributes:
-        page: The page that shows all samples.
-        rows: What is on it.
-        seconds: What each draw took, image loading included.
+        out: Folder for page and pictures; ``work_dirs/browse/NAME`` if None.
+        samples: Number of samples.
+        repeats: Number of samples of each image.
+        boxes: Whether boxes are drawn too.
+        split: ``train``, or ``val``, which loads no cells.
+        seed: Seed of order and augmentation; the config's if None.
+    """
+
+    out: Path | None = None
+    samples: int = 24
+    repeats: int = 3
+    boxes: bool = False
+    split: str = 'train'
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Browsed:
+    """Written page.
+
+    Attributes:
+        page: Path of the page.
+        rows: Its images.
+        seconds: Time of each sample, image loading included.
     """
 
     page: Path
@@ -43,26 +64,22 @@ class Browsed:
     seconds: list[float]
 
 
-def browse(options: Namespace) -> Browsed:
+def browse(recipe: RecipeOptions, data: DataOptions, options: BrowseOptions) -> Browsed:
     """Writes a picture of each sample and a page that shows them all.
 
-    Args:
-        options: The parsed options of tools/analysis/browse_dataset.py.
-
     Raises:
+        UsageError: A number is below 1.
         InputError: Config, annotations or images are missing or broken.
     """
-    for name in ('samples', 'draws'):
+    for name in ('samples', 'repeats'):
         if getattr(options, name) < 1:
             raise UsageError(f'--{name} is {getattr(options, name)}; it must be 1 or more')
-    config = load_config(options.config, parse_options(options.cfg_options))
-    set_data(config, options.data_root, options.annotations, options.fold)
-    set_seed(config, options.seed)
+    config = build_train_config(recipe, data, TrainOptions(seed=options.seed))
     dataset = build_samples(config, options.split)
     classes = tuple(dataset.metainfo['classes'])
-    # The pipeline of validation has nothing random: every draw of an image is the same.
-    passes = options.draws if options.split == 'train' else 1
-    out = Path(options.out or WORK_DIRS / 'browse' / Path(options.config).stem)
+    # The pipeline of validation has nothing random: every sample of an image is the same.
+    passes = options.repeats if options.split == 'train' else 1
+    out = options.out or WORK_DIRS / 'browse' / Path(config.work_dir).name
     seconds: list[float] = []
     chosen = choose_samples(dataset, options.samples, passes)
     rows = [_make_row(dataset, index, draws, seconds) for index, draws in progress(chosen.items(), 'samples')]
@@ -72,7 +89,7 @@ def browse(options: Namespace) -> Browsed:
                 picture = draw_sample(sample, row.image_id, classes, options.boxes)
                 path = folder / f'sample_{sample.draw:06d}_{row.image_id}.png'
                 cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        page = sample_page(rows, classes, _source(config, options), options.boxes)
+        page = sample_page(rows, classes, _source(config, recipe, options.split), options.boxes)
         (folder / 'index.html').write_text(page, encoding='utf-8')
         written = {path.name for path in folder.iterdir()}
     # Pictures of an earlier run beside a page that does not show them would mislead.
@@ -83,7 +100,7 @@ def browse(options: Namespace) -> Browsed:
 
 
 def build_samples(config: Config, split: str) -> SeededDataset:
-    """The data set of ``train`` or ``val``, its annotations loaded, as numbered draws.
+    """The data set of ``train`` or ``val``, its annotations loaded, as numbered samples.
 
     Raises:
         InputError: The annotations are missing, or the config names a data set or transform, or an argument of one,
@@ -100,7 +117,7 @@ def build_samples(config: Config, split: str) -> SeededDataset:
         reason = str(error.args[0]).splitlines()[0]
         raise InputError(f'{config.filename}: the data set cannot be built: {reason}') from error
     if len(dataset) == 0:
-        raise InputError(f'{_innermost(settings).ann_file}: holds no image that the data set takes')
+        raise InputError(f'{innermost(settings).ann_file}: holds no image that the data set takes')
     return dataset
 
 
@@ -180,26 +197,18 @@ def _for_display(image: NDArray[Any]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _source(config: Config, options: Namespace) -> dict[str, Any]:
-    loader = config.train_dataloader if options.split == 'train' else config.val_dataloader
-    dataset = _innermost(loader.dataset)
+def _source(config: Config, recipe: RecipeOptions, split: str) -> dict[str, Any]:
+    dataset = innermost(config[f'{split}_dataloader'].dataset)
     steps = [
         f'{step["type"]}({", ".join(f"{key}={value!r}" for key, value in step.items() if key != "type")})'
         for step in dataset.pipeline
     ]
     return {
-        'config': display_path(options.config),
-        'options': ' '.join(options.cfg_options) or None,
-        'split': options.split,
+        'config': display_path(recipe.config) + (' --small' if recipe.small else ''),
+        'options': ' '.join(recipe.cfg_options) or None,
+        'split': split,
         'annotations': display_path(dataset.ann_file),
         'images': display_path(dataset.data_root),
         'seed': config.randomness.seed,
         'pipeline': '\n'.join(steps),
     }
-
-
-def _innermost(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Config of the data set inside its wrappers."""
-    while 'dataset' in settings:
-        settings = settings['dataset']
-    return settings

@@ -11,20 +11,17 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sartorius.engine.config import (
-    adapt_to_machine,
     classes_of,
-    load_config,
-    parse_options,
-    set_data,
-    set_split,
 )
 from sartorius.engine.inference_mode import read_orientations, read_scales, read_tiles, set_inference_mode
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
+from sartorius.engine.run_config import DataOptions, RecipeOptions, build_prediction_config
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.inference.load_box_prompts import read_box_prompts
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.outputs import box_limits
 from sartorius.predictions.store import SUFFIX, check_suffix, read_header
+from sartorius.utils.cli import options_as
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
@@ -44,10 +41,10 @@ def predict_split(options: Namespace) -> Path:
             draws none.
         InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
-    config = load_config(options.config, parse_options(options.cfg_options))
+    recipe, data = options_as(RecipeOptions, options), options_as(DataOptions, options)
+    config = build_prediction_config(recipe, data, options.split)
+    annotations = Path(config.test_dataloader.dataset.ann_file)
     run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
-    set_data(config, options.data_root, options.annotations, options.fold)
-    annotations = set_split(config, options.split, options.fold)
     _check_masks(config, options)
     out = _choose_output(options)
     boxes, notice, source = None, '', {**_describe_source(config, options, annotations), 'run': run}
@@ -58,7 +55,6 @@ def predict_split(options: Namespace) -> Path:
     config.work_dir = str(out.resolve().parent)
     config.load_from = str(options.checkpoint)
     set_inference_mode(config, options.tta, options.tiles, boxes)
-    adapt_to_machine(config)
     join_processes()
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():

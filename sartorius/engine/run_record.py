@@ -34,6 +34,7 @@ _NOT_THE_RECIPE = (
     'work_dir',
     'data_root',
     'annotations',
+    'fold',
     'load_from',
     'resume',
     'launcher',
@@ -177,7 +178,8 @@ def describe_run(config: Config, config_path: str | Path, weights: str | None) -
         'config': display_path(config_path),
         'config_sha256': recipe_sha256(config),
         'commands': [command_line()],
-        'fold': _fold_of(config.val_dataloader.dataset.ann_file),
+        'fold': config.get('fold'),
+        'small': bool(config.get('small', False)),
         'weights': _describe_weights(weights, config.load_from),
         'precision': 'amp' if config.optim_wrapper.type == 'AmpOptimWrapper' else 'float32',
         'versions': package_versions(),
@@ -278,11 +280,6 @@ def _describe_weights(named: str | None, local: str | None) -> dict[str, Any] | 
     run = run_of_checkpoint(local, read_checkpoint(local))
     told = None if run is None else {key: value for key, value in run.items() if key != 'commands'}
     return {'file': display_path(named), 'sha256': sha256_of(local), 'run': told}
-
-
-def _fold_of(ann_file: str) -> int | None:
-    match = re.match(r'fold(\d+)_', Path(ann_file).name)
-    return int(match[1]) if match else None
 
 
 def _without_places(value: Any, folders: list[str]) -> Any:

@@ -1,7 +1,6 @@
-"""What tools/train.py does."""
+"""Training of a config: what tools/train.py does."""
 
-import importlib.util
-from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine import dist
@@ -9,104 +8,72 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from sartorius.engine.checking import check_before_training
-from sartorius.engine.config import (
-    adapt_to_machine,
-    default_work_dir,
-    leave_out_validation,
-    load_config,
-    parse_options,
-    set_data,
-    set_iterations,
-    set_seed,
-    train_from_scratch,
-    use_mixed_precision,
-)
+from sartorius.engine.config import ALL_IMAGES
+from sartorius.engine.config_check import check_before_training
 from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint
-from sartorius.engine.launch import (
-    join_processes,
-    launcher_of_this_process,
-    plain_worker_errors,
-)
+from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
+from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
 from sartorius.models.checkpoints import fetch_weights, read_checkpoint
-from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 
 
-def train(options: Namespace) -> None:
+def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> None:
     """Trains a config.
 
-    Args:
-        options: The parsed options of tools/train.py.
-
     Raises:
+        UsageError: An option is out of range, or the work dir holds a run already.
         InputError: Data, weights or checkpoint are missing or broken, or the check of the config found errors.
     """
-    config = load_config(options.config, parse_options(options.cfg_options))
-    config.work_dir = str(Path(options.work_dir or default_work_dir(options.config, options.fold)).resolve())
-    set_data(config, options.data_root, options.annotations, options.fold)
-    config.val_evaluator.max_cells = box_limits(config).max_per_img
-    if options.iterations is not None:
-        set_iterations(config, options.iterations)
-    if options.no_validation:
-        leave_out_validation(config)
-    set_seed(config, options.seed)
-    _set_loggers(config, options)
-    adapt_to_machine(config)
-    if options.amp and not use_mixed_precision(config):
-        print_log('no GPU here: --amp is left out, training goes on in float32', level=30)
+    config = build_train_config(recipe, data, options)
+    if options.amp and config.optim_wrapper.type != 'AmpOptimWrapper':
+        print_log('no GPU here: --amp is ignored, training runs in float32', level=30)
+    if config.get('fold') == ALL_IMAGES:
+        print_log('--fold all: every annotated image trains, none validates; the last checkpoint is the result')
     join_processes()
-    weights = _set_start(config, options)
-    check_before_training(config, options.config)
-    if weights is not None:
-        config.load_from = fetch_weights(weights)
+    start = _find_start(config, recipe, data, options)
+    config.load_from, config.resume = start.checkpoint, start.resume
+    check_before_training(config, recipe.config)
+    if start.weights is not None:
+        config.load_from = fetch_weights(start.weights)
     dist.barrier()
-    _keep_record(config, options, weights)
+    # Writes run.json, whatever hooks the config lists.
+    record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights))
+    config.custom_hooks = [*config.get('custom_hooks', []), record]
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
         runner = Runner.from_cfg(config)
-        _say_misfits(runner)
+        _report_misfits(runner)
         runner.train()
 
 
-def _set_loggers(config: Config, options: Namespace) -> None:
-    backends = config.visualizer.vis_backends
-    if options.tensorboard:
-        backends.append(dict(type='TensorboardVisBackend'))
-    if options.wandb:
-        if importlib.util.find_spec('wandb') is None:
-            raise UsageError('--wandb needs its client: pip install wandb, then wandb login')
-        backends.append(
-            dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=Path(config.work_dir).name))
-        )
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins from.
+
+    Attributes:
+        checkpoint: File or URL that is loaded; None for random weights.
+        resume: Whether the run of this checkpoint goes on.
+    """
+
+    checkpoint: str | None
+    resume: bool = False
+
+    @property
+    def weights(self) -> str | None:
+        """First weights of a new run; None for random ones and a resumed run's."""
+        return None if self.resume else self.checkpoint
 
 
-def _keep_record(config: Config, options: Namespace, weights: str | None) -> None:
-    """Lets the run write ``run.json``, whatever hooks the config lists."""
-    description = describe_run(config, options.config, weights)
-    config.custom_hooks = [*config.get('custom_hooks', []), dict(type='RunRecordHook', description=description)]
+def _find_start(config: Config, recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> _Start:
+    """A resumed run's checkpoint, given weights, those of the run that the config starts from, or the config's.
 
-
-def _say_misfits(runner: Runner) -> None:
-    """Names the layers that another run's weights do not fit in one line, before MMEngine's long list."""
-    if runner.cfg.get('init_from') and not runner.cfg.resume:
-        misfits = describe_misfits(runner.model, runner.cfg.load_from)
-        random = f'; at random, because their shapes differ: {misfits}' if misfits else ''
-        runner.logger.info(f'starts from {display_path(runner.cfg.load_from)}{random}')
-
-
-def _set_start(config: Config, options: Namespace) -> str | None:
-    """Decides what the first weights are: a resumed run's, given ones, those of the run that the config starts from,
-    pre-trained ones, or random ones.
-
-    Returns:
-        File or URL of the weights; None for random or a resumed run's.
+    Raises:
+        UsageError: The work dir holds a run already, which is not to be resumed.
+        InputError: There is no such checkpoint, or it cannot be resumed from.
     """
     last = Path(config.work_dir) / 'last_checkpoint'
-    if options.from_scratch:
-        train_from_scratch(config)
     if options.resume is None:
         if last.is_file():
             raise UsageError(
@@ -114,15 +81,14 @@ def _set_start(config: Config, options: Namespace) -> str | None:
                 '--work-dir'
             )
         if options.load_from is not None:
-            config.load_from = options.load_from
-        elif (checkpoint := first_run_checkpoint(config, display_path(options.config), options.fold)) is not None:
-            config.load_from = str(checkpoint)
-        return config.load_from
+            return _Start(options.load_from)
+        checkpoint = first_run_checkpoint(config, display_path(recipe.config), data.fold)
+        return _Start(config.load_from if checkpoint is None else str(checkpoint))
     checkpoint = options.resume
     if checkpoint == 'auto':
         if not last.is_file():
             raise InputError(
-                f'{display_path(config.work_dir)}: no checkpoint to resume from; leave out --resume to start'
+                f'{display_path(config.work_dir)}: no checkpoint to resume from; start without --resume instead'
             )
         checkpoint = last.read_text(encoding='utf-8').strip()
     content = read_checkpoint(checkpoint)
@@ -130,5 +96,12 @@ def _set_start(config: Config, options: Namespace) -> str | None:
         raise InputError(
             f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from'
         )
-    config.load_from, config.resume = str(checkpoint), True
-    return None
+    return _Start(str(checkpoint), resume=True)
+
+
+def _report_misfits(runner: Runner) -> None:
+    """Names the layers that another run's weights do not fit in one line, before MMEngine's long list."""
+    if runner.cfg.get('init_from') and not runner.cfg.resume:
+        misfits = describe_misfits(runner.model, runner.cfg.load_from)
+        random = f'; at random, because their shapes differ: {misfits}' if misfits else ''
+        runner.logger.info(f'starts from {display_path(runner.cfg.load_from)}{random}')

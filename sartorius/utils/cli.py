@@ -4,6 +4,8 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
 from typing import TypeVar
 
 from sartorius.utils.errors import InputError, UsageError
@@ -19,7 +21,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
     """Shows defaults other than None, False and [], and keeps the line breaks of the example."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+        plain = action.default is True or action.default in (None, False, [])
+        return action.help if plain else super()._get_help_string(action)
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -34,6 +37,79 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         epilog=f'example:\n  {example}',
         formatter_class=_HelpFormatter,
     )
+
+
+def add_config_options(parser: argparse.ArgumentParser, what: str = 'config file') -> None:
+    """Adds ``config``, ``--small`` and ``--cfg-options``: the fields of ``engine.run_config.RecipeOptions``."""
+    parser.add_argument('config', type=Path, help=f'{what}, such as configs/sartorius/mrcnn_r50.py')
+    parser.add_argument(
+        '--small', action='store_true', help='the small variant of the config, which learns in minutes on two CPU cores'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config: train_cfg.max_iters=100'
+    )
+
+
+def add_data_options(
+    parser: argparse.ArgumentParser, fold_help: str = "fold to hold out for validation; the config's (0) if not given"
+) -> None:
+    """Adds ``--data-root``, ``--annotations`` and ``--fold``: the fields of ``engine.run_config.DataOptions``."""
+    parser.add_argument(
+        '--data-root', type=absolute_path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
+    )
+    parser.add_argument('--annotations', type=absolute_path, help='folder that tools/prepare_sartorius.py wrote')
+    parser.add_argument(
+        '--fold',
+        type=fold_number,
+        metavar='K',
+        help=f'{fold_help}; "all": every annotated image trains, none validates',
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a training that change its config: fields of ``engine.run_config.TrainOptions``."""
+    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint or URL')
+    parser.add_argument(
+        '--from-scratch',
+        action='store_true',
+        help='start without pre-trained weights, all layers learning; a config that starts from another run '
+        '(init_from) still starts from that run, which can be made from scratch too',
+    )
+    parser.add_argument(
+        '--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given"
+    )
+    parser.add_argument(
+        '--iterations', type=int, help="length of the run, schedule included; the config's if not given"
+    )
+    parser.add_argument(
+        '--no-validation',
+        dest='validation',
+        action='store_false',
+        help='only train: no scores on the way, the last checkpoint is the result',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision, where there is a GPU')
+
+
+def absolute_path(text: str) -> Path:
+    """A path typed on the command line, which is relative to the current folder."""
+    return Path(text).expanduser().resolve()
+
+
+def fold_number(text: str) -> int | str:
+    """Value of ``--fold``: a number, or ``all``.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    if text != 'all' and not text.isdigit():
+        raise argparse.ArgumentTypeError(f'must be a number from 0 on or "all", not {text!r}')
+    return text if text == 'all' else int(text)
+
+
+def options_as(kind: type[T], arguments: argparse.Namespace) -> T:
+    """A dataclass of options from a parsed command line; options that the tool does not have keep their default."""
+    given = {field.name: getattr(arguments, field.name) for field in fields(kind) if hasattr(arguments, field.name)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
 def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-written') -> None:

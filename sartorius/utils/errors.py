@@ -12,8 +12,14 @@ class UsageError(InputError):
     """Bad command line, or missing input; the tool exits with 2."""
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like an unknown one; None where none is near."""
+    near = get_close_matches(word, sorted(set(known)), n=1)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: the nearest known one, or all of them."""
     known = sorted(known)
-    near = get_close_matches(word, known, n=1)
-    return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(known) or "none"}'
+    near = closest(word, known)
+    return f'; did you mean {near!r}?' if near else f'; known: {", ".join(known) or "none"}'

@@ -4,19 +4,23 @@ from pathlib import Path
 
 import pytest
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import (
+    RUN_KEYS,
     classes_of,
     default_work_dir,
-    leave_out_validation,
     load_config,
     parse_options,
-    set_data,
-    set_iterations,
-    set_split,
-    train_from_scratch,
+)
+from sartorius.engine.run_config import (
+    DataOptions,
+    RecipeOptions,
+    TrainOptions,
+    build_prediction_config,
+    build_train_config,
 )
 from sartorius.models.outputs import box_limits
 from sartorius.postprocess.chain import build_chain
@@ -97,58 +101,121 @@ def test_weights_of_mmdetections_htc_fit_but_for_its_classes_and_its_semantic_br
     assert differing == {'fc_cls', 'conv_logits'}
 
 
+def train_config(path: Path = R50, data: DataOptions | None = None, **options: object) -> Config:
+    return build_train_config(RecipeOptions(path), data or DataOptions(), TrainOptions(**options))
+
+
 def test_without_validation_no_iteration_validates_and_none_is_the_best() -> None:
-    config = load_config(R50)
-    set_iterations(config, 7)
-    leave_out_validation(config)
+    config = train_config(iterations=7, validation=False)
     assert config.train_cfg.val_begin > config.train_cfg.max_iters == 7
     assert config.default_hooks.checkpoint.save_best is None
 
 
 def test_from_scratch_frees_every_layer() -> None:
-    config = load_config(R50)
     init_default_scope('mmdet')
-    frozen = [name for name, p in MODELS.build(config.model).named_parameters() if not p.requires_grad]
-    train_from_scratch(config)
+    frozen = [name for name, p in MODELS.build(load_config(R50).model).named_parameters() if not p.requires_grad]
+    config = train_config(from_scratch=True)
     assert config.load_from is None
     assert frozen
     assert all(p.requires_grad for p in MODELS.build(config.model).parameters())
 
 
+# Small backbones of each kind, their outputs for the neck, and what --from-scratch may set of them.
+BACKBONES = {
+    'SwinTransformer': (
+        dict(embed_dims=24, depths=(1, 1, 1, 1), num_heads=(1, 2, 3, 4), out_indices=(0, 1, 2, 3)),
+        [24, 48, 96, 192],
+        {'frozen_stages', 'init_cfg'},
+    ),
+    'HRNet': (
+        dict(
+            extra=dict(
+                stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1,), num_channels=(8,)),
+                stage2=dict(num_modules=1, num_branches=2, block='BASIC', num_blocks=(1, 1), num_channels=(8, 16)),
+                stage3=dict(
+                    num_modules=1, num_branches=3, block='BASIC', num_blocks=(1,) * 3, num_channels=(8, 16, 32)
+                ),
+                stage4=dict(
+                    num_modules=1, num_branches=4, block='BASIC', num_blocks=(1,) * 4, num_channels=(8, 16, 32, 64)
+                ),
+            )
+        ),
+        [8, 16, 32, 64],
+        {'norm_eval', 'init_cfg'},
+    ),
+    'PyramidVisionTransformerV2': (dict(embed_dims=8, num_layers=[1, 1, 1, 1]), [8, 16, 40, 64], {'init_cfg'}),
+    'MobileNetV2': (
+        dict(out_indices=(1, 2, 4, 6), widen_factor=0.25),
+        [8, 8, 24, 80],
+        {'frozen_stages', 'norm_eval', 'init_cfg'},
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', BACKBONES)
+def test_from_scratch_sets_only_what_a_backbone_takes(kind: str, tmp_path: Path) -> None:
+    settings, channels, keys = BACKBONES[kind]
+    path = tmp_path / 'own.py'
+    path.write_text(
+        f"_base_ = ['{R50}']\nbackbone = dict(_delete_=True, type={kind!r}, **{settings!r})\n"
+        f'model = dict(backbone=backbone, neck=dict(in_channels={channels}))\n'
+    )
+    config = train_config(path, from_scratch=True)
+    assert config.model.backbone.keys() - {'type', *settings} == keys
+    init_default_scope('mmdet')
+    assert all(p.requires_grad for p in MODELS.build(config.model).parameters())
+
+
 def test_data_and_fold_reach_every_data_set(tmp_path: Path) -> None:
-    config = load_config(R50)
-    set_data(config, tmp_path / 'data', tmp_path / 'ann', fold=3)
+    config = train_config(data=DataOptions(tmp_path / 'data', tmp_path / 'ann', fold=3))
     train, val = config.train_dataloader.dataset.dataset, config.val_dataloader.dataset
     assert train.ann_file == str(tmp_path / 'ann' / 'fold3_train.json')
     assert val.ann_file == config.val_evaluator.ann_file == str(tmp_path / 'ann' / 'fold3_val.json')
     assert {train.data_root, val.data_root, config.test_dataloader.dataset.data_root} == {str(tmp_path / 'data')}
+    assert config.fold == 3
+    assert train_config().fold == 0
+
+
+def test_fold_all_trains_on_every_image_and_validates_on_none(tmp_path: Path) -> None:
+    config = train_config(data=DataOptions(tmp_path, tmp_path, fold='all'))
+    assert config.train_dataloader.dataset.dataset.ann_file == str(tmp_path / 'all.json')
+    assert config.train_cfg.val_begin > config.train_cfg.max_iters
+    assert config.default_hooks.checkpoint.save_best is None
+    assert config.fold == 'all'
+    assert Path(config.work_dir).name == 'mrcnn_r50_all'
 
 
 def test_folders_of_a_config_are_relative_to_the_checkout(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.delenv('SARTORIUS_DATA', raising=False)
     monkeypatch.chdir(tmp_path)
-    config = load_config(R50)
-    set_data(config)
-    assert config.data_root == str(REPO_ROOT / 'data' / 'sartorius')
+    assert train_config().data_root == str(REPO_ROOT / 'data' / 'sartorius')
 
 
 @pytest.mark.parametrize(
     ('split', 'fold', 'name'),
-    [('test', None, 'test.json'), ('val', None, 'fold0_val.json'), ('train', 2, 'fold2_train.json')],
+    [
+        ('test', None, 'test.json'),
+        ('val', None, 'fold0_val.json'),
+        ('train', 2, 'fold2_train.json'),
+        ('train', 'all', 'all.json'),
+        ('unlabelled', None, 'unlabelled.json'),
+    ],
 )
-def test_split_picks_its_annotations(tmp_path: Path, split: str, fold: int | None, name: str) -> None:
+def test_split_picks_its_annotations(tmp_path: Path, split: str, fold: int | str | None, name: str) -> None:
     (tmp_path / name).write_text('{}')
-    config = load_config(R50)
-    set_data(config, tmp_path, tmp_path, fold)
-    assert set_split(config, split, fold) == tmp_path / name
+    config = build_prediction_config(RecipeOptions(R50), DataOptions(tmp_path, tmp_path, fold), split)
     assert config.test_dataloader.dataset.ann_file == str(tmp_path / name)
 
 
 def test_split_without_annotations_names_the_tool(tmp_path: Path) -> None:
-    config = load_config(R50)
-    set_data(config, tmp_path, tmp_path)
     with pytest.raises(InputError, match=r'test\.json: no such annotation file; tools/prepare_sartorius\.py'):
-        set_split(config, 'test')
+        build_prediction_config(RecipeOptions(R50), DataOptions(tmp_path, tmp_path), 'test')
+
+
+def test_helper_variables_of_config_files_are_dropped() -> None:
+    config = load_config(R50)
+    assert 'train_pipeline' not in config and 'max_cells' not in config
+    assert config.keys() <= RUN_KEYS
 
 
 @pytest.mark.parametrize(
@@ -186,15 +253,16 @@ def test_missing_config_suggests_one(tmp_path: Path) -> None:
 def test_work_dir_is_named_after_config_and_fold() -> None:
     assert default_work_dir(R50, None).name == 'mrcnn_r50'
     assert default_work_dir(R50, 2).name == 'mrcnn_r50_fold2'
+    assert default_work_dir(R50, 0, small=True).name == 'mrcnn_r50_small_fold0'
+    assert default_work_dir(R50, 'all').name == 'mrcnn_r50_all'
 
 
 def test_iterations_stretch_the_schedule() -> None:
-    config = load_config(R50)
-    set_iterations(config, 800)
+    config = train_config(iterations=800)
     assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == (800, 500)
     assert [(part.begin, part.end) for part in config.param_scheduler] == [(0, 50), (50, 800)]
-    set_iterations(config, 2)
+    config = train_config(iterations=2)
     assert (config.train_cfg.val_interval, config.default_hooks.checkpoint.interval) == (2, 2)
     assert all(part.begin < part.end for part in config.param_scheduler)
     with pytest.raises(UsageError, match='at least 1, not 0'):
-        set_iterations(config, 0)
+        train_config(iterations=0)

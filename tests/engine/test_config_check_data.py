@@ -1,4 +1,4 @@
-"""Anchors, limits, files and memory, held against made data whose right answers are known."""
+"""Anchors, limits and files, held against made data whose right answers are known."""
 
 import json
 import re
@@ -11,17 +11,16 @@ import pytest
 import torch
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sartorius.engine.checking import check_before_training
-from sartorius.engine.config import load_config, set_data
-from sartorius.engine.config_check import check_config
+from sartorius.engine.config import load_config
+from sartorius.engine.config_check import check_before_training, check_config
 from sartorius.engine.config_check.anchors import best_ious
 from sartorius.engine.config_check.data import max_in_window
 from sartorius.engine.config_check.geometry import shown_sizes
-from sartorius.engine.config_check.memory import estimate_memory
 from sartorius.engine.config_check.report import Report
-from sartorius.engine.config_check.shapes import KeptMemory, build_shapes
+from sartorius.engine.run_config import DataOptions, RecipeOptions, build_train_config
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
@@ -57,19 +56,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 def checked(folder: Path, **options: Any) -> Report:
-    config = load_config(CONFIG, options)
-    set_data(config, folder, folder)
-    return check_config(config, CONFIG)
+    return check_config(train_config(folder, **options), CONFIG)
+
+
+def train_config(folder: Path, **options: Any) -> Config:
+    words = tuple(f'{key}={value}'.replace(' ', '') for key, value in options.items())
+    return build_train_config(RecipeOptions(CONFIG, cfg_options=words), DataOptions(folder, folder))
 
 
 def messages(report: Report, level: str, topic: str) -> list[str]:
-    return [finding.message for finding in report.findings if (finding.level, finding.topic) == (level, topic)]
+    return [entry.text for entry in report.messages if (entry.level, entry.topic) == (level, topic)]
 
 
 def test_nothing_to_say_of_a_config_that_fits(folder: Path) -> None:
     report = checked(folder)
     assert (report.count('error'), report.count('warning')) == (0, 0), report.to_text()
-    assert {finding.topic for finding in report.findings} == {'keys', 'files', 'limits', 'anchors', 'memory'}
+    assert {entry.topic for entry in report.messages} == {'keys', 'files', 'limits', 'anchors'}
     assert 'at most 4 cells an image (a)' in messages(report, 'ok', 'limits')[0]
 
 
@@ -191,41 +193,8 @@ def test_weights_at_a_url_are_not_fetched(folder: Path) -> None:
     assert any('load_from: weights.pth will be downloaded' in text for text in found)
 
 
-def test_kept_memory_counts_what_autograd_keeps() -> None:
-    """A linear layer keeps its input, a sigmoid its output, an addition nothing; weights do not count."""
-    model = torch.nn.Linear(10, 100, bias=False, device='meta')
-    kept = KeptMemory(model)
-    with kept.counting():
-        torch.sigmoid(model(torch.empty(1000, 10, device='meta')) + 1.0)
-    assert kept.total == 1000 * 10 * 4 + 1000 * 100 * 4
-    assert kept.largest == 1000 * 100 * 4
-
-
-def test_activations_grow_with_area_and_batch() -> None:
-    config = load_config(CONFIG)
-    model = build_shapes(config.model)
-    assert all(parameter.is_meta for parameter in model.parameters())
-    one = estimate_memory(config, model, 2, (256, 256), 50)
-    wide = estimate_memory(config, model, 2, (256, 512), 50)
-    more = estimate_memory(config, model, 4, (256, 256), 50)
-    assert wide.trunk == pytest.approx(2 * one.trunk, rel=0.01)
-    assert more.trunk == pytest.approx(2 * one.trunk, rel=0.01)
-    assert more.heads == pytest.approx(2 * one.heads, rel=0.01)
-    assert wide.weights == one.weights
-    config.optim_wrapper.type = 'AmpOptimWrapper'
-    assert estimate_memory(config, model, 2, (256, 256), 50).trunk == one.trunk / 2
-
-
-def test_too_little_memory_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr('sartorius.engine.config_check.memory.free_memory', lambda: 2**20)
-    (found,) = messages(checked(folder), 'warning', 'memory')
-    assert 'lower train_dataloader.batch_size' in found
-
-
 def test_training_stops_at_errors_and_goes_on_with_warnings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = load_config(CONFIG, {'model.test_cfg.rpn.max_per_img': 7})
-    set_data(config, folder, folder)
+    config = train_config(folder, **{'model.test_cfg.rpn.max_per_img': 7})
     check_before_training(config, str(CONFIG))
     assert 'warning  limits   model.test_cfg.rpn.max_per_img' in capsys.readouterr().out
     config.model.roi_hed = config.model.pop('roi_head')
@@ -235,7 +204,7 @@ def test_training_stops_at_errors_and_goes_on_with_warnings(folder: Path, capsys
 
 def test_other_files_are_no_config_of_a_training() -> None:
     path = CONFIG_DIR / 'ensemble' / 'wbf.py'
-    with pytest.raises(InputError, match='wbf.py: has no model'):
+    with pytest.raises(InputError, match='wbf.py: has no model, so it is no training config'):
         check_config(load_config(path), path)
 
 

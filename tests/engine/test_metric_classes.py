@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
-from sartorius.engine.config import load_config, set_data
 from sartorius.engine.metrics import CompetitionMetric
+from sartorius.engine.run_config import DataOptions, RecipeOptions, build_train_config
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES, LIVECELL_LINES
@@ -64,8 +64,7 @@ def test_only_images_of_the_wanted_types_are_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize('cell_type', CELL_TYPES)
 @pytest.mark.parametrize('stem', ['sartorius/mrcnn_r50', 'demo/mrcnn_r18'])
 def test_models_of_one_class_train_and_validate_on_it_and_predict_all(stem: str, cell_type: str) -> None:
-    config = load_config(CONFIG_DIR / f'{stem}_{cell_type}.py')
-    set_data(config)
+    config = build_train_config(RecipeOptions(CONFIG_DIR / f'{stem}_{cell_type}.py'))
     assert config.train_dataloader.dataset.dataset.filter_cfg == dict(filter_empty_gt=True, cell_types=[cell_type])
     assert config.val_dataloader.dataset.filter_cfg == dict(cell_types=[cell_type])
     assert config.val_evaluator.cell_types == [cell_type]
@@ -73,10 +72,11 @@ def test_models_of_one_class_train_and_validate_on_it_and_predict_all(stem: str,
 
 
 def test_data_without_folds_have_none_to_hold_back(tmp_path: Path) -> None:
-    config = load_config(CONFIG_DIR / 'livecell' / 'mrcnn_r50.py')
-    set_data(config, tmp_path, tmp_path)
+    recipe = RecipeOptions(CONFIG_DIR / 'livecell' / 'mrcnn_r50.py')
+    config = build_train_config(recipe, DataOptions(tmp_path, tmp_path))
+    assert config.fold is None
     assert config.train_dataloader.dataset.dataset.ann_file == str(tmp_path / 'train.json')
     assert config.val_evaluator.ann_file == str(tmp_path / 'val.json')
     assert config.val_evaluator.classes == list(LIVECELL_LINES)
     with pytest.raises(UsageError, match=r'--fold 2: the data of this config have no folds'):
-        set_data(config, tmp_path, tmp_path, fold=2)
+        build_train_config(recipe, DataOptions(tmp_path, tmp_path, fold=2))

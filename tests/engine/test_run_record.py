@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sartorius.engine import run_record
-from sartorius.engine.config import load_config, set_data, set_iterations, set_seed
+from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import RunRecordHook, command_line, describe_run, recipe_sha256, run_of_checkpoint
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of
@@ -189,12 +189,9 @@ def test_other_processes_write_nothing(tmp_path: Path, clock: Clock, monkeypatch
 
 
 def demo_config(folder: Path, fold: int = 0, seed: int = 0, iterations: int = 10):  # noqa: ANN201
-    config = load_config(CONFIG)
-    config.work_dir = str(folder / 'run')
-    set_data(config, folder, folder / 'annotations', fold)
-    set_iterations(config, iterations)
-    set_seed(config, seed)
-    return config
+    data = DataOptions(folder, folder / 'annotations', fold)
+    train = TrainOptions(work_dir=folder / 'run', iterations=iterations, seed=seed)
+    return build_train_config(RecipeOptions(CONFIG), data, train)
 
 
 def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> None:

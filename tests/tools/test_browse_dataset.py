@@ -88,7 +88,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
-    code, said, _ = browse('CONFIG', '--out', 'new/page', '--samples', '6', '--draws', '2', '--cfg-options', TWICE)
+    code, said, _ = browse('CONFIG', '--out', 'new/page', '--samples', '6', '--repeats', '2', '--cfg-options', TWICE)
     assert code == 0
     assert '\n6 samples of 3 images, ' in f'\n{said}'
     assert said.endswith('wrote new/page/index.html\n')
@@ -168,7 +168,7 @@ def test_the_pipeline_of_the_docs(browse: Tool, repo_root: Path, tmp_path) -> No
 def test_options_of_the_config_and_the_fold_hold(browse: Tool, data: Path, tmp_path) -> None:
     tile = 'train_dataloader.dataset.dataset.pipeline.3.tile_size=(64,80)'
     words = ('--fold', '2', '--cfg-options', tile, TWICE)
-    assert browse('CONFIG', '--out', 'page', '--samples', '30', '--draws', '1', *words)[0] == 0
+    assert browse('CONFIG', '--out', 'page', '--samples', '30', '--repeats', '1', *words)[0] == 0
     held = json.loads((data / 'annotations/fold2_train.json').read_text())
     names = {path.stem.split('_')[2] for path in (tmp_path / 'page').glob('*.png')}
     assert names == {Path(image['file_name']).stem for image in held['images']}
@@ -192,8 +192,9 @@ def test_validation_images_are_shown_once_and_without_cells(browse: Tool, data: 
     [
         (['nothing.py'], 1, 'nothing.py: no such config'),
         (['CONFIG', '--samples', '0'], 2, '--samples is 0; it must be 1 or more'),
-        (['CONFIG', '--draws', '-1'], 2, '--draws is -1'),
+        (['CONFIG', '--repeats', '-1'], 2, '--repeats is -1'),
         (['CONFIG', '--seed', '-1'], 2, '--seed must be 0 or more, not -1'),
+        (['CONFIG', '--fold', '-1'], 2, 'must be a number from 0 on or "all"'),
         (['CONFIG', '--fold', '7'], 1, 'fold7_train.json: no such annotation file; tools/prepare_sartorius.py makes'),
         (['CONFIG', '--annotations', '.'], 1, 'fold0_train.json: no such annotation file'),
         (['CONFIG', '--data-root', '.'], 1, '.png cannot be read: No such file'),
@@ -227,7 +228,7 @@ def test_real_images(browse: Tool, real_data: Path, repo_root: Path, tmp_path) -
     prepare(['--data-root', str(real_data), '--out', 'annotations'])
     folders = ('--data-root', str(real_data), '--annotations', 'annotations')
     config = str(repo_root / 'configs/sartorius/mrcnn_r50.py')
-    code, said, _ = browse(config, '--out', 'page', '--samples', '8', '--draws', '2', *folders)
+    code, said, _ = browse(config, '--out', 'page', '--samples', '8', '--repeats', '2', *folders)
     assert code == 0
     assert '8 samples of 4 images' in said
     assert 'loss' not in said

@@ -1,10 +1,16 @@
 """Writes pictures of what a config's pipeline makes of the images, and a page that shows them beside the raw ones."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import (
+    absolute_path,
+    add_config_options,
+    add_data_options,
+    make_parser,
+    options_as,
+    run_tool,
+)
 from sartorius.utils.paths import display_path
 
 
@@ -15,15 +21,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         'Cells that should never reach a loss are pointed out.',
         'python tools/analysis/browse_dataset.py configs/sartorius/mrcnn_r50.py --fold 0 --samples 24',
     )
-    parser.add_argument('config', help='config file, such as configs/sartorius/mrcnn_r50.py')
+    add_config_options(parser)
     parser.add_argument(
         '--out',
-        type=Path,
+        type=absolute_path,
         help='folder for index.html and sample_*.png, of which earlier ones are replaced; '
-        'work_dirs/browse/CONFIG if not given',
+        'work_dirs/browse/CONFIG[_small][_foldK] if not given',
     )
-    parser.add_argument('--samples', type=int, default=24, help='samples to draw')
-    parser.add_argument('--draws', type=int, default=3, help='samples drawn of each image')
+    parser.add_argument('--samples', type=int, default=24, help='number of samples')
+    parser.add_argument('--repeats', type=int, default=3, help='samples of each image')
     parser.add_argument('--boxes', action='store_true', help='draw boxes too')
     parser.add_argument(
         '--split',
@@ -34,20 +40,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--seed', type=int, help="seed of order and augmentation, as of tools/train.py; the config's (0) if not given"
     )
-    parser.add_argument(
-        '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
+    add_data_options(parser)
+    arguments = parser.parse_args(argv)
+
+    from sartorius.engine.browsing import BrowseOptions, browse
+    from sartorius.engine.run_config import DataOptions, RecipeOptions
+
+    done = browse(
+        options_as(RecipeOptions, arguments), options_as(DataOptions, arguments), options_as(BrowseOptions, arguments)
     )
-    parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
-    parser.add_argument('--fold', type=int, help="fold to hold out for validation; the config's (0) if not given")
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config')
-    options = parser.parse_args(argv)
-    for name in ('data_root', 'annotations', 'out'):
-        if getattr(options, name) is not None:
-            setattr(options, name, getattr(options, name).resolve())
-
-    from sartorius.engine.browsing import browse
-
-    done = browse(options)
     samples = [sample for row in done.rows for sample in row.draws]
     cells = sum(len(sample.labels) for sample in samples)
     flagged = sum(bool(sample.problems) for sample in samples)

@@ -1,44 +1,40 @@
-"""Checks a config before it is trained: keys, files, limits, anchors, memory."""
+"""Checks a config before it is trained: keys, files, limits, anchors."""
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from sartorius.utils.cli import EXIT_FAILURE, make_parser, run_tool
+from sartorius.utils.cli import (
+    EXIT_FAILURE,
+    add_config_options,
+    add_data_options,
+    add_run_options,
+    make_parser,
+    options_as,
+    run_tool,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the command line and prints the report; returns the exit code."""
     parser = make_parser(
         'Check a config before it is trained: misspelt keys, missing files, limits against the data, anchors against '
-        'the cells, memory. Exits with 1 if there are errors. tools/train.py does the same first.',
+        'the cells. Exits with 1 if there are errors. tools/train.py runs the same check first.',
         'python tools/analysis/check_config.py configs/sartorius/mrcnn_r50.py --fold 0',
     )
-    parser.add_argument('config', help='config file, such as configs/sartorius/mrcnn_r50.py')
-    parser.add_argument(
-        '--data-root', type=Path, help='folder with train/ and test/; $SARTORIUS_DATA or data/sartorius'
-    )
-    parser.add_argument('--annotations', type=Path, help='folder that tools/prepare_sartorius.py wrote')
-    parser.add_argument('--fold', type=int, help="fold to hold out for validation; the config's (0) if not given")
-    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint or URL')
-    parser.add_argument('--from-scratch', action='store_true', help='start from random weights')
-    parser.add_argument(
-        '--amp', action='store_true', help='estimate the memory for mixed precision, where there is a GPU'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config: train_cfg.max_iters=100'
-    )
-    options = parser.parse_args(argv)
-    for name in ('data_root', 'annotations'):
-        if getattr(options, name) is not None:
-            setattr(options, name, getattr(options, name).resolve())
+    add_config_options(parser)
+    add_data_options(parser)
+    add_run_options(parser)
+    arguments = parser.parse_args(argv)
 
-    from sartorius.engine.checking import check
+    from sartorius.engine.config_check import check_recipe
+    from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions
 
-    report = check(options)
+    report = check_recipe(
+        options_as(RecipeOptions, arguments), options_as(DataOptions, arguments), options_as(TrainOptions, arguments)
+    )
     print(report.to_text())
     errors, warnings = report.count('error'), report.count('warning')
-    print(f'{options.config}: errors: {errors}, warnings: {warnings}')
+    print(f'{arguments.config}: errors: {errors}, warnings: {warnings}')
     return EXIT_FAILURE if errors else 0
 
 

@@ -4,6 +4,7 @@ _base_ = ['./sartorius.py']
 
 data_root = '{{$LIVECELL_DATA:data/livecell}}'
 annotations = '{{$LIVECELL_ANNOTATIONS:work_dirs/data/livecell}}'
+fold = None
 
 train_dataloader = dict(
     dataset=dict(dataset=dict(type='LIVECellDataset', data_root=data_root, ann_file=f'{annotations}/train.json'))

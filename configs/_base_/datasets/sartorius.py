@@ -2,6 +2,7 @@
 # tools/train.py and tools/test.py set folders and fold from their options (--data-root, --annotations, --fold).
 data_root = '{{$SARTORIUS_DATA:data/sartorius}}'
 annotations = '{{$SARTORIUS_ANNOTATIONS:work_dirs/data/sartorius}}'
+fold = 0
 
 # In parts, so that a recipe can change one of them.
 load_transforms = [dict(type='LoadCellImage'), dict(type='LoadCellAnnotations')]
@@ -32,7 +33,7 @@ train_dataloader = dict(
         dataset=dict(
             type='SartoriusDataset',
             data_root=data_root,
-            ann_file=f'{annotations}/fold0_train.json',
+            ann_file=f'{annotations}/fold{fold}_train.json',
             filter_cfg=dict(filter_empty_gt=True),
             pipeline=train_pipeline,
         ),
@@ -48,11 +49,11 @@ val_dataloader = dict(
     dataset=dict(
         type='SartoriusDataset',
         data_root=data_root,
-        ann_file=f'{annotations}/fold0_val.json',
+        ann_file=f'{annotations}/fold{fold}_val.json',
         test_mode=True,
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], ann_file=f'{annotations}/test.json'))
-val_evaluator = dict(type='CompetitionMetric', ann_file=f'{annotations}/fold0_val.json')
+val_evaluator = dict(type='CompetitionMetric', ann_file=f'{annotations}/fold{fold}_val.json')
 test_evaluator = dict(type='DumpPredictions')

@@ -8,7 +8,8 @@ from mmdet.registry import TASK_UTILS
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from sartorius.engine.config_check.data import SplitBoxes, innermost
+from sartorius.engine.config import innermost
+from sartorius.engine.config_check.data import SplitBoxes
 from sartorius.engine.config_check.geometry import ENDS, Shown, shown_sizes
 from sartorius.engine.config_check.report import OK, WARNING, Report
 

@@ -9,6 +9,7 @@ import numpy as np
 from mmdet.registry import DATASETS
 from numpy.typing import NDArray
 
+from sartorius.engine.config import innermost
 from sartorius.masks.crop import Size
 
 
@@ -69,13 +70,6 @@ def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
         paths=tuple(Path(sample['img_path']) for sample in samples),
         classes=tuple(dataset.metainfo['classes']),
     )
-
-
-def innermost(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Config of the data set that reads the annotations, within those that wrap it."""
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
 
 
 def max_in_window(boxes: NDArray[np.float64], size: Size, window: tuple[float, float]) -> int:

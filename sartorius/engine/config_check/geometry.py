@@ -8,7 +8,7 @@ from typing import Any
 
 import mmcv
 
-from sartorius.engine.config_check.vocabulary import targets_of
+from sartorius.engine.signatures import targets_of
 from sartorius.masks.crop import Size
 
 ENDS = ('smallest', 'middle', 'largest')

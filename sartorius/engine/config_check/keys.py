@@ -7,16 +7,16 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
+from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
-from sartorius.engine.config_check.variables import keys_read_by_code
-from sartorius.engine.config_check.vocabulary import (
+from sartorius.engine.inference_mode import TILE_KEYS
+from sartorius.engine.signatures import (
     Target,
     parameters_of,
     registered_names,
     targets_of,
     words_behind,
 )
-from sartorius.engine.inference_mode import TILE_KEYS
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.errors import InputError
 
@@ -73,7 +73,7 @@ def find_unread_keys(config: Config, classes: Iterable[str] = ()) -> list[str]:
         One message a key: its dotted path, what is wrong, and the nearest right one.
     """
     messages: list[str] = []
-    for section in sorted(config.keys() & keys_read_by_code() - {'postprocess', 'filename'}):
+    for section in sorted(config.keys() & RUN_KEYS - {'postprocess', 'filename'}):
         if isinstance(config[section], Mapping | list | tuple):
             messages += _Section(section, config[section], classes).messages()
     if config.get('postprocess') is not None:

@@ -5,9 +5,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from sartorius.engine.config_check.data import SplitBoxes, innermost, max_in_window
+from sartorius.engine.config import innermost
+from sartorius.engine.config_check.data import SplitBoxes, max_in_window
 from sartorius.engine.config_check.geometry import shown_sizes
 from sartorius.engine.config_check.report import ERROR, OK, WARNING, Report
+from sartorius.models.outputs import box_limits
 
 TOPIC = 'limits'
 # A detector proposes a cell several times over; with fewer candidates than twice the cells, some are not proposed.
@@ -37,7 +39,7 @@ def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, repo
         val: Cells held out for validation; None where the config has none.
         report: Gets the findings.
     """
-    before = len(report.findings)
+    before = len(report.messages)
     _check_classes(config.model, train, report)
     splits = [split for split in (train, val) if split is not None and len(split.boxes)]
     if not splits:
@@ -46,10 +48,10 @@ def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, repo
     fullest = max(splits, key=lambda split: int(split.counts.max()))
     whole, visible = int(fullest.counts.max()), max_training_cells(config, train)
     name = fullest.names[fullest.fullest]
-    _check_instances(config.model, whole, name, report)
+    _check_instances(config, whole, name, report)
     _check_proposals(config.model, whole, visible, name, report)
     _check_samplers(config, train, report)
-    if len(report.findings) == before:
+    if len(report.messages) == before:
         report.add(
             OK,
             TOPIC,
@@ -69,11 +71,11 @@ def _check_classes(model: Mapping[str, Any], train: SplitBoxes, report: Report) 
             )
 
 
-def _check_instances(model: Mapping[str, Any], cells: int, name: str, report: Report) -> None:
-    test = model.get('test_cfg') or {}
-    path, settings = ('model.test_cfg.rcnn', test['rcnn']) if 'rcnn' in test else ('model.test_cfg', test)
-    limit = settings.get('max_per_img')
+def _check_instances(config: Config, cells: int, name: str, report: Report) -> None:
+    limits = box_limits(config)
+    limit = limits.get('max_per_img')
     if limit is not None and 0 <= limit < cells:
+        path = 'model.test_cfg' if limits is config.model.test_cfg else 'model.test_cfg.rcnn'
         report.add(
             ERROR,
             TOPIC,

@@ -1,26 +1,18 @@
-"""Top-level names of config files that nothing reads."""
+"""Top-level names of config files that neither a run nor another file reads."""
 
 import ast
 import re
-from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import mmengine.runner.runner
-
+from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import REPO_ROOT, display_path
-
-# An attribute of `config` or `cfg`, an item, or a name given to a function beside it: `.get('...')`, `(config, '...')`.
-READ = re.compile(r"\b(?:config|cfg)(?:\.(\w+)\b(?!\()|(?:\.get\(\s*|\[|,\s*)['\"](\w+)['\"])")
-# What MMEngine's Config itself reads.
-OF_CONFIG = frozenset({'custom_imports', 'env_variables'})
+from sartorius.utils.paths import display_path
 
 
 class ConfigFile(NamedTuple):
-    """What matters of one file: names that it sets and uses, names of its bases that it uses."""
+    """Names that one config file sets and uses, and names of its bases that it uses."""
 
     path: Path
     sets: frozenset[str]
@@ -28,48 +20,34 @@ class ConfigFile(NamedTuple):
     uses_of_bases: frozenset[str]
 
 
-@cache
-def keys_read_by_code() -> frozenset[str]:
-    """Top-level keys that MMEngine's runner or a file of this project reads from a config."""
-    own = [path for folder in ('sartorius', 'tools') for path in sorted((REPO_ROOT / folder).rglob('*.py'))]
-    files = [Path(mmengine.runner.runner.__file__), *own]
-    found = {a or b for path in files for a, b in READ.findall(path.read_text(encoding='utf-8'))}
-    return frozenset(found | OF_CONFIG)
-
-
-def find_unread_names(path: str | Path, known: Iterable[str]) -> list[str]:
+def find_unread_names(path: str | Path) -> list[str]:
     """Names that a config or one of its bases sets and nothing reads.
 
-    A name is read when code reads that key (``known``), when its own file uses it, or when a file below uses it as
+    A name is read when it is one of ``RUN_KEYS``, when its own file uses it, or when a file below uses it as
     ``_base_.NAME``. A file that sets ``train_pipeline`` again without using it changes nothing: MMEngine has filled in
-    its base's one by then.
-
-    Args:
-        path: Config file.
-        known: Keys that code reads.
+    that of its base by then.
 
     Returns:
-        One message a name.
+        One message per name.
     """
-    known = frozenset(known)
     files = _chain(Path(path).resolve())
     through_bases = frozenset().union(*(file.uses_of_bases for file in files))
     messages = []
     for number, file in enumerate(files):
         below = through_bases if number else frozenset()
-        for name in sorted(file.sets - known - file.uses - below):
+        for name in sorted(file.sets - RUN_KEYS - file.uses - below):
             repeated = any(name in base.sets for base in files[number + 1 :])
             fix = (
                 '; its bases have used their own already: use it in this file as well, or change the key that it fills'
                 if repeated
-                else nearest(name, known)
+                else nearest(name, RUN_KEYS)
             )
             messages.append(f'{name}: set in {display_path(file.path)} and read by nothing{fix}')
     return messages
 
 
 def _chain(path: Path) -> list[ConfigFile]:
-    """A config and its bases within reach, the config first; MMDetection's own (``mmdet::``) are left out."""
+    """A config and its bases, the config first; MMDetection's own (``mmdet::``) are skipped."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     files = [_read(path, tree)]
     for base in _bases(tree):
