@@ -41,10 +41,10 @@ def predict_split(options: Namespace) -> Path:
             draws none.
         InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
+    run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
     recipe, data = options_as(RecipeOptions, options), options_as(DataOptions, options)
     config = build_prediction_config(recipe, data, options.split)
     annotations = Path(config.test_dataloader.dataset.ann_file)
-    run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
     _check_masks(config, options)
     out = _choose_output(options)
     boxes, notice, source = None, '', {**_describe_source(config, options, annotations), 'run': run}

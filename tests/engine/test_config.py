@@ -1,5 +1,6 @@
 """Configs are complete, pointed at data by one function, and misspelt keys are errors."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from sartorius.engine.run_config import (
 )
 from sartorius.models.outputs import box_limits
 from sartorius.postprocess.chain import build_chain
+from sartorius.utils.cli import fold_number
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
@@ -183,6 +185,13 @@ def test_fold_all_trains_on_every_image_and_validates_on_none(tmp_path: Path) ->
     assert config.default_hooks.checkpoint.save_best is None
     assert config.fold == 'all'
     assert Path(config.work_dir).name == 'mrcnn_r50_all'
+
+
+def test_fold_is_a_number_or_all() -> None:
+    assert [fold_number('0'), fold_number('12'), fold_number('all')] == [0, 12, 'all']
+    for wrong in ('-1', 'al', '1.5', ''):
+        with pytest.raises(argparse.ArgumentTypeError, match='a number from 0 on or "all"'):
+            fold_number(wrong)
 
 
 def test_folders_of_a_config_are_relative_to_the_checkout(monkeypatch, tmp_path: Path) -> None:
