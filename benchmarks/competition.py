@@ -1,4 +1,4 @@
-"""The competition's cells at full scale: 606 images with 73,585 cells, real ones as far as they are there."""
+"""Ground truth at the competition's scale: 606 images with 73,585 cells, real ones where available."""
 
 from functools import cache
 
@@ -16,12 +16,12 @@ from sartorius.utils.classes import CELL_TYPES
 IMAGES, CELLS = 606, 73_585
 REAL_TABLES = ('train.csv', 'masks_without_images.csv')
 SHIFT = 2
-"""Most pixels by which a found cell lies beside its true one, in either direction."""
+"""Maximum shift of a prediction from its ground-truth cell along each axis, in pixels."""
 
 
 @cache
 def all_images(setting: Setting) -> tuple[ImageAnnotations, ...]:
-    """True cells of 606 images; what the real tables lack is made."""
+    """Ground truth of 606 images; images that the real tables lack are synthetic."""
     if setting.quick:
         return tuple(_made(number, 20) for number in range(3))
     images = []
@@ -35,14 +35,14 @@ def all_images(setting: Setting) -> tuple[ImageAnnotations, ...]:
 
 
 def found_near(image: ImageAnnotations, seed: int = 0) -> tuple[MaskCrop, ...]:
-    """Found cells of an image: nine of ten true ones, each moved a little."""
+    """Predictions for an image: nine of ten ground-truth cells, each shifted a little."""
     rng = np.random.default_rng((seed, len(image)))
     shifts = rng.integers(-SHIFT, SHIFT + 1, size=(len(image), 2)).tolist()
-    is_found = (rng.random(len(image)) < 0.9).tolist()
+    is_kept = (rng.random(len(image)) < 0.9).tolist()
     return tuple(
         MaskCrop(crop.mask, crop.x + x, crop.y + y).clipped(image.size)
-        for crop, (x, y), pred in zip(image.crops, shifts, is_found, strict=True)
-        if pred
+        for crop, (x, y), kept in zip(image.crops, shifts, is_kept, strict=True)
+        if kept
     )
 
 

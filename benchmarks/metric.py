@@ -15,10 +15,10 @@ from sartorius.evaluation.metric import IOU_THRESHOLDS, TP_COLUMNS, score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.packed import PackedMasks
 
-# Cellpose and StarDist take an IoU that equals a threshold as a hit, the competition does not.
+# Cellpose and StarDist count an IoU that equals a threshold as a true positive, the competition does not.
 RAISED = [threshold + 1e-6 for threshold in IOU_THRESHOLDS]
 FEW_IMAGES = 3
-"""Images of each kind that the dense way is given: it takes seconds an image."""
+"""Images of each kind for the dense reference, which takes seconds per image."""
 Images = Sequence[tuple[ImageAnnotations, Sequence[MaskCrop]]]
 Labels = Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]]
 
@@ -36,12 +36,12 @@ def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
 
 
 def alone(setting: Setting) -> Benchmark:
-    """All images, cells of which overlap."""
+    """All images, with overlapping cells."""
     images = [(image, found_near(image)) for image in all_images(setting)]
     cells = sum(len(image) for image, _ in images)
     return Benchmark(
         name='metric/all',
-        work=f'score {len(images)} images with {cells:,} true cells',
+        work=f'score {len(images)} images with {cells:,} ground-truth cells',
         peer='none',
         ours=partial(count_ours, images),
         theirs=None,
@@ -76,7 +76,7 @@ def against_labels(setting: Setting, name: str, count: Callable[[Labels], NDArra
         labels.append(tuple(without_gaps(PackedMasks.from_crops(crops).to_labels(image.size)) for crops in cells))
     return Benchmark(
         name=f'metric/{name}',
-        work=f'hits on {len(labels)} pairs of label images',
+        work=f'true positives on {len(labels)} pairs of label images',
         peer=name,
         ours=partial(count_labels, labels),
         theirs=partial(count, labels),
@@ -86,18 +86,18 @@ def against_labels(setting: Setting, name: str, count: Callable[[Labels], NDArra
 
 
 def count_ours(images: Images) -> NDArray[np.int64]:
-    """Hits by the project's metric, from crops."""
+    """True positives by the project's metric, from crops."""
     gt = {image.image_id: image for image, _ in images}
     return score_images(gt, {image.image_id: pred for image, pred in images})[list(TP_COLUMNS)].to_numpy()
 
 
 def count_dense(images: Images) -> NDArray[np.int64]:
-    """Hits by the usual way: full-size masks, flattened, multiplied with each other.
+    """True positives by the usual way: full-size masks, flattened, multiplied with each other.
 
-    A row or column with a hit counts once, which is right above an IoU of .5 as long as cells do not overlap much.
+    A row or column with a match counts once, which is right above an IoU of .5 as long as cells do not overlap much.
     """
-    hits = np.zeros((len(images), len(IOU_THRESHOLDS)), dtype=np.int64)
-    for row, (image, pred) in zip(hits, images, strict=True):
+    tp = np.zeros((len(images), len(IOU_THRESHOLDS)), dtype=np.int64)
+    for row, (image, pred) in zip(tp, images, strict=True):
         gt_masks, pred_masks = (
             np.stack([crop.to_full(image.size) for crop in crops]).reshape(len(crops), -1).astype(np.float32)
             for crops in (image.crops, pred)
@@ -107,34 +107,34 @@ def count_dense(images: Images) -> NDArray[np.int64]:
         for index, threshold in enumerate(IOU_THRESHOLDS):
             pairs = iou > threshold
             row[index] = min(pairs.any(axis=0).sum(), pairs.any(axis=1).sum())
-    return hits
+    return tp
 
 
 def count_labels(labels: Labels) -> NDArray[np.int64]:
-    """Hits by the project's metric, from label images."""
+    """True positives by the project's metric, from label images."""
     images = []
     for number, pair in enumerate(labels):
-        true, pred = (tuple(PackedMasks.from_labels(image).crops) for image in pair)
-        annotations = ImageAnnotations(str(number), pair[0].shape, true, np.zeros(len(true), dtype=np.int64))
+        gt, pred = (tuple(PackedMasks.from_labels(image).crops) for image in pair)
+        annotations = ImageAnnotations(str(number), pair[0].shape, gt, np.zeros(len(gt), dtype=np.int64))
         images.append((annotations, pred))
     return count_ours(images)
 
 
 def count_cellpose(labels: Labels) -> NDArray[np.int64]:
-    """Hits by cellpose.metrics.average_precision."""
+    """True positives by cellpose.metrics.average_precision."""
     from cellpose.metrics import average_precision
 
-    true, pred = zip(*labels, strict=True)
-    return average_precision(list(true), list(pred), threshold=RAISED)[1].astype(np.int64)
+    gt, pred = zip(*labels, strict=True)
+    return average_precision(list(gt), list(pred), threshold=RAISED)[1].astype(np.int64)
 
 
 def count_stardist(labels: Labels) -> NDArray[np.int64]:
-    """Hits by stardist.matching.matching."""
+    """True positives by stardist.matching.matching."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         from stardist.matching import matching
 
-    return np.array([[result.tp for result in matching(true, pred, thresh=RAISED)] for true, pred in labels])
+    return np.array([[result.tp for result in matching(gt, pred, thresh=RAISED)] for gt, pred in labels])
 
 
 def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -143,6 +143,6 @@ def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def compare(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> str:
-    """Whether the hits are the same in all images and at all thresholds."""
+    """Whether the true positives are the same in all images and at all thresholds."""
     other = int((ours != theirs).any(axis=1).sum())
-    return 'same hits' if not other else f'other hits in {other} of {len(ours)} images'
+    return 'same TP' if not other else f'other TP in {other} of {len(ours)} images'

@@ -24,7 +24,7 @@ from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
 from sartorius.visualization.gallery import Example
 from sartorius.visualization.overlay import draw_cells, side_by_side
-from sartorius.visualization.report_data import gather
+from sartorius.visualization.report_data import collect_report_data
 
 SIZE = (312, 416)
 SEED = 20
@@ -64,7 +64,7 @@ def made_examples() -> list[Example]:
 def predicted_examples(options: Namespace) -> list[Example]:
     """Of each cell type the top left part of the image of the median score."""
     gt = load_annotations(options.annotations)
-    report = gather(load_predictions(options.predictions), load_chain(options.postprocess), gt)
+    report = collect_report_data(load_predictions(options.predictions), load_chain(options.postprocess), gt)
     examples = []
     for cell_type in CELL_TYPES:
         rows = report.table[report.table['cell_type'] == cell_type].sort_values('score')

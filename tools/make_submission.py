@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_checked_submission(options.out, images)
     print(f'\n{format_counts(images)}\n')
     print(f'wrote {display_path(options.out)}, and checked it: no rule is broken')
-    print('next: upload it, or where the true cells are known, score it:')
+    print('next: upload it, or score it against known ground truth:')
     print(f'  python tools/score_submission.py {display_path(options.out)} TRAIN_CSV')
 
 

@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.postprocess.tuning.tuner import tune
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import sha256_of, staged_folder, write_text
-    from sartorius.visualization.step_plot import plot_steps
-    from sartorius.visualization.threshold_plot import plot_thresholds
+    from sartorius.visualization.plots import plot_steps, plot_thresholds
 
     chain = load_chain(options.postprocess)
     predictions, gt = load_predictions(options.predictions), load_annotations(options.annotations)

@@ -1,25 +1,31 @@
-"""How good predictions are: the competition's mAP, and where it is lost."""
+"""Quality of predictions: the competition's mAP, matching, error analysis, average precision, confidence intervals."""
 
+from sartorius.evaluation.bootstrap import Estimate, estimate
 from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors, error_gains
+from sartorius.evaluation.matching import Matching, match
 from sartorius.evaluation.metric import (
     IOU_THRESHOLDS,
-    Summary,
-    count_matches,
-    format_summary,
+    ScoreSummary,
+    count_tp,
+    format_score_summary,
     image_score,
     score_images,
-    summarise,
+    summarise_scores,
 )
 
 __all__ = [
     'IOU_THRESHOLDS',
     'ErrorAnalysis',
-    'Summary',
+    'Estimate',
+    'Matching',
+    'ScoreSummary',
     'analyse_errors',
-    'count_matches',
+    'count_tp',
     'error_gains',
-    'format_summary',
+    'estimate',
+    'format_score_summary',
     'image_score',
+    'match',
     'score_images',
-    'summarise',
+    'summarise_scores',
 ]

@@ -1,4 +1,4 @@
-"""The trivial segmentation that any model has to beat: a threshold and connected components."""
+"""The baseline that any model has to beat: Otsu's threshold and connected components."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,10 @@ from sartorius.masks.crop import MaskCrop
 def threshold_and_components(
     image: NDArray[np.uint8], smoothing: float = 2.0, min_area: int = 50
 ) -> tuple[MaskCrop, ...]:
-    """Cells as connected regions that differ from the background.
+    """Segments cells as connected regions that differ from the background.
 
-    Phase contrast shows a cell brighter and darker than its surroundings at once, so the threshold is on the local
-    deviation from the median grey level, at the level that separates its two classes best (Otsu 1979).
+    In phase contrast a cell is both brighter and darker than its surroundings, so the threshold is on the smoothed
+    deviation from the median grey level (Otsu 1979).
 
     Args:
         image: uint8 ``(H, W)``.
@@ -34,7 +34,7 @@ def threshold_and_components(
 
 
 def _otsu(values: NDArray[np.float32], bins: int = 256) -> float:
-    """Threshold with the greatest variance between the two classes that it makes (Otsu 1979)."""
+    """Threshold with the largest variance between the two classes that it makes (Otsu 1979)."""
     counts, edges = np.histogram(values, bins)
     centres = (edges[:-1] + edges[1:]) / 2
     below = counts.cumsum()

@@ -1,5 +1,6 @@
-"""How sure a mean over images is, where images of one well are near-duplicates: errors and intervals over groups."""
+"""Uncertainty of a mean over images: bootstrap interval and standard error over groups of near-duplicate images."""
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A mean over images and its interval.
+    """A mean over images and its confidence interval.
 
     Attributes:
         mean: Of the images at hand.
@@ -23,18 +24,23 @@ class Estimate(NamedTuple):
     high: float
 
 
-def estimate(values: NDArray[np.float64], groups: NDArray[np.str_], seed: int = 0) -> Estimate:
-    """Mean over images, and its bootstrap interval over groups.
+def groups_of_images(image_ids: Iterable[str], groups: Mapping[str, str]) -> NDArray[np.str_]:
+    """Group of each image, ``(N,)``; an image that ``groups`` does not have is a group of its own."""
+    return np.array([groups.get(image_id, image_id) for image_id in image_ids], dtype=str)
 
-    As many groups as there are are drawn with replacement, each with all of its images, and the mean over the drawn
-    images is taken; the interval holds 95 % of the means of 2,000 draws (percentile bootstrap; for groups: Davison and
-    Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). With fewer than about ten groups it is too
-    narrow; with one, both ends are the mean.
+
+def estimate(values: NDArray[np.float64], groups: NDArray[np.str_], seed: int = 0) -> Estimate:
+    """Mean over images and its bootstrap interval over groups.
+
+    Each resample draws as many groups as there are, with replacement, each with all of its images, and takes the mean
+    over the drawn images; the interval holds 95 % of the means of 2,000 resamples (percentile bootstrap; for groups:
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). With fewer than about ten groups
+    it is too narrow; with one, both ends are the mean.
 
     Args:
-        values: ``(N,)``, one an image, at least one.
-        groups: ``(N,)``: group of each image.
-        seed: Of the draws; they depend on the groups' names in order and not on the order of the images.
+        values: ``(N,)``, one per image, at least one.
+        groups: ``(N,)``: group of each image (:func:`groups_of_images`).
+        seed: Of the resamples; they depend on the sorted names of the groups and not on the order of the images.
     """
     sums, sizes = _by_group(values, groups)
     draws = np.random.default_rng(seed).integers(len(sums), size=(RESAMPLES, len(sums)))
@@ -45,7 +51,7 @@ def estimate(values: NDArray[np.float64], groups: NDArray[np.str_], seed: int = 
 
 
 def standard_error(values: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
-    """Standard error of the mean over images when whole groups are drawn; NaN for a single group, which tells nothing.
+    """Standard error of the mean over images when whole groups are drawn; NaN for a single group.
 
     The sandwich estimate of a mean over clusters, with the factor G / (G - 1) for G groups (Cameron and Miller, A
     Practitioner's Guide to Cluster-Robust Inference, 2015, section II).

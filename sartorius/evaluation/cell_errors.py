@@ -1,11 +1,12 @@
-"""What is wrong with each cell of an image: every true and every found cell gets one category.
+"""Error category of each cell of an image: what is wrong with every ground-truth cell and every prediction.
 
-Cells that belong to one error form a group (a hit pair, a merged cell and the true cells it covers, ...), and a group
-has one category. To put a group right is to take away its found cells and to put its true cells in their place. Where
-the found cells do not overlap each other, as post-processing leaves them, this never lowers the image's score: a found
-cell then takes more than half of a true cell to hit it, so that the true cells that a found cell may hit are hit by no
-other, and each hit that is taken away comes back as an exact one. With all groups right, found and true cells are the
-same and the score is 1.
+Cells that belong to one error form a group (a matched pair, a prediction that merges cells and the ground-truth cells
+it covers, ...), and a group has one category. To correct a group is to remove its predictions and to put its
+ground-truth cells in their place. Where the predictions do not overlap each other, as post-processing leaves them,
+this never lowers the image's score: a prediction then has to cover more than half of a ground-truth cell to match it,
+so that the ground-truth cells that a prediction may match are matched by no other, and each true positive that is
+removed comes back as an exact one. With all groups corrected, predictions and ground truth are the same and the score
+is 1.
 
 The categories follow the field: near misses and the IoU of .1 below which cells have nothing to do with each other are
 TIDE's (Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors, ECCV 2020); a cell is covered by
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sartorius.evaluation.matching import matched_pairs
-from sartorius.evaluation.metric import IOU_THRESHOLDS, count_matches, image_score
+from sartorius.evaluation.metric import IOU_THRESHOLDS, count_tp, image_score
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import Overlaps, mask_iou, overlaps
 from sartorius.masks.packed import PackedMasks
@@ -31,34 +32,35 @@ POOR_IOU = 0.75
 EXACT_IOU = IOU_THRESHOLDS[-1]
 
 CATEGORIES: dict[str, str] = {
-    'correct': 'hit with an IoU above .95, so that it counts at every threshold',
-    'spurious': 'a found cell that stands for no true cell and for no part of one',
-    'duplicate': 'a found cell of which more than half lies on a true cell that another found cell stands for',
-    'split': 'a true cell that is not hit but divided: more than half of each of several found cells lies on it',
-    'merged': 'a found cell that covers more than half of each of several true cells',
-    'missed': 'a true cell that no found cell stands for, alone or together with others',
-    'near miss': 'a true and a found cell that meet with an IoU above .1, but not above .5',
+    'correct': 'matched with an IoU above .95: a true positive at every threshold',
+    'spurious': 'a prediction that stands for no ground-truth cell and for no part of one',
+    'duplicate': 'a prediction of which more than half lies on a ground-truth cell that another prediction stands for',
+    'split': 'an unmatched ground-truth cell that is divided: more than half of each of several predictions lies on it',
+    'merged': 'a prediction that covers more than half of each of several ground-truth cells',
+    'missed': 'a ground-truth cell that no prediction stands for, alone or together with others',
+    'near miss': 'a ground-truth cell and a prediction that meet with an IoU above .1, but not above .5',
     'wrong holes': 'a pair of which the IoU comes at least half-way to 1 when holes are filled on either side',
-    'poor outline': 'hit with an IoU above .5, but not above .75',
-    'inexact outline': 'hit with an IoU above .75, but not above .95',
-    'double label': 'a true cell that is not hit, and of which more than half lies on another true cell',
+    'poor outline': 'matched with an IoU above .5, but not above .75',
+    'inexact outline': 'matched with an IoU above .75, but not above .95',
+    'double label': 'an unmatched ground-truth cell of which more than half lies on another ground-truth cell',
 }
-"""Name and meaning of each category, in the order in which the errors are put right one after another."""
+"""Name and meaning of each category, in the order in which the errors are corrected one after another."""
 
 ERRORS: tuple[str, ...] = tuple(name for name in CATEGORIES if name != 'correct')
 
 
 @dataclass(frozen=True, eq=False)
 class ImageErrors:
-    """The cells of an image by what is wrong with them.
+    """The cells of an image by their error.
 
     Attributes:
-        gt_group: int64 ``(T,)``: group of each true cell.
-        pred_group: int64 ``(F,)``: group of each found cell.
+        gt_group: int64 ``(n_gt,)``: group of each ground-truth cell.
+        pred_group: int64 ``(n_pred,)``: group of each prediction.
         category: ``(G,)``: name in :data:`CATEGORIES` of each group.
-        iou: float64 ``(T, F)``: IoU of every true with every found cell.
-        gt_ious: float64 ``(T, T)``: IoU of the true cells with each other.
-        tp_iou: float64 ``(F,)``: IoU of each found cell with the true cell it hits, 0 where it hits none.
+        iou: float64 ``(n_gt, n_pred)``: IoU of every ground-truth cell with every prediction.
+        gt_ious: float64 ``(n_gt, n_gt)``: IoU of the ground-truth cells with each other.
+        tp_iou: float64 ``(n_pred,)``: IoU of each prediction with the ground-truth cell it is matched to, 0 without a
+            match.
     """
 
     gt_group: NDArray[np.int64]
@@ -70,66 +72,66 @@ class ImageErrors:
 
     @property
     def gt_category(self) -> NDArray[np.str_]:
-        """``(T,)``: category of each true cell."""
+        """``(n_gt,)``: category of each ground-truth cell."""
         return self.category[self.gt_group]
 
     @property
     def pred_category(self) -> NDArray[np.str_]:
-        """``(F,)``: category of each found cell."""
+        """``(n_pred,)``: category of each prediction."""
         return self.category[self.pred_group]
 
-    def score_with(self, right: NDArray[np.bool_]) -> float:
-        """The image's score if some groups were put right and all else stayed as it is.
+    def score_with(self, corrected: NDArray[np.bool_]) -> float:
+        """The image's score if some groups were corrected and all else stayed as it is.
 
         Args:
-            right: bool ``(G,)``: the groups whose found cells are replaced by their true cells.
+            corrected: bool ``(G,)``: the groups whose predictions are replaced by their ground-truth cells.
         """
-        kept = self.iou[:, ~right[self.pred_group]]
-        return image_score(np.hstack([kept, self.gt_ious[:, right[self.gt_group] & self._can_match]]))
+        kept = self.iou[:, ~corrected[self.pred_group]]
+        return image_score(np.hstack([kept, self.gt_ious[:, corrected[self.gt_group] & self._can_match]]))
 
     def losses(self) -> NDArray[np.float64]:
-        """What each group costs: by how much the image's score would rise if it alone were put right.
+        """What each group costs: by how much the image's score would rise if it alone were corrected.
 
-        Exact where the found cells do not overlap each other: at each threshold, taking away a group's found cells
-        loses its own hits and no other, and each true cell put in their place makes one.
+        Exact where the predictions do not overlap each other: at each threshold, removing a group's predictions loses
+        its own true positives and no other, and each ground-truth cell put in their place makes one.
 
         Returns:
             float64 ``(G,)``, 0 for correct groups.
         """
-        groups, true, pred = len(self.category), len(self.gt_group), len(self.pred_group)
+        groups, n_gt, n_pred = len(self.category), len(self.gt_group), len(self.pred_group)
         if not groups:
             return np.zeros(0)
         removed = np.bincount(self.pred_group, minlength=groups)
         added = np.bincount(self.gt_group[self._can_match], minlength=groups)
         losses = np.zeros(groups)
-        for threshold, hits in zip(IOU_THRESHOLDS, count_matches(self.iou).tolist(), strict=True):
+        for threshold, tp in zip(IOU_THRESHOLDS, count_tp(self.iou).tolist(), strict=True):
             lost = np.bincount(self.pred_group[self.tp_iou > threshold], minlength=groups)
-            tp_after = hits - lost + added
-            cells_after = true + pred - removed + added - tp_after
-            # An image with neither true nor found cells scores 1.
+            tp_after = tp - lost + added
+            cells_after = n_gt + n_pred - removed + added - tp_after
+            # An image with neither ground truth nor predictions scores 1.
             after = np.where(cells_after > 0, tp_after / np.maximum(cells_after, 1), 1)
-            losses += after - hits / (true + pred - hits)
+            losses += after - tp / (n_gt + n_pred - tp)
         return losses / len(IOU_THRESHOLDS)
 
     @property
     def _can_match(self) -> NDArray[np.bool_]:
-        """``(T,)``: whether a true cell has pixels; nothing hits one without, not even itself."""
+        """``(n_gt,)``: whether a ground-truth cell has pixels; nothing matches one without, not even itself."""
         return self.gt_ious.diagonal() > 0
 
 
 def classify_cells(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> ImageErrors:
     """Gives every cell of an image its group and category.
 
-    A cell without pixels inside the image is missed (a true one, which nothing can hit) or spurious. The order of the
-    cells makes no difference, except that of equal cells any may stand for the others.
+    A cell without pixels inside the image is missed (ground truth, which nothing can match) or spurious (a
+    prediction). The order of the cells makes no difference, except that of equal cells any may stand for the others.
 
     Args:
-        gt: True cells; they may overlap each other.
-        pred: Found cells, no two of which should share a pixel.
+        gt: Ground-truth cells; they may overlap each other.
+        pred: Predicted cells, no two of which should share a pixel.
         size: Image ``(height, width)``.
     """
     gt_order, pred_order = _geometric_order(gt, size), _geometric_order(pred, size)
-    scene = _measure([gt[index] for index in gt_order], [pred[index] for index in pred_order], size)
+    scene = _scene_of([gt[index] for index in gt_order], [pred[index] for index in pred_order], size)
     groups = _Groups(np.full(len(gt), -1), np.full(len(pred), -1))
     _add_merged(groups, scene)
     _add_tp(groups, scene)
@@ -156,24 +158,25 @@ def classify_cells(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size)
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """How the cells of an image lie on each other.
+    """Overlaps of the cells of an image.
 
     Attributes:
-        iou: float64 ``(T, F)``.
-        filled_iou: The best IoU of each pair as it is and with the holes of one or of both filled.
-        shared: int64 ``(T, F)``: pixels in common.
-        areas: int64 ``(T,)``.
-        pred_areas: int64 ``(F,)``.
-        gt_ious: float64 ``(T, T)``.
-        tp_gt: int64 ``(P,)``: true cell of each hit pair.
-        tp_pred: int64 ``(P,)``: its found cell.
-        doubles: bool ``(T,)``: true cells that are not hit and lie on another one.
+        iou: float64 ``(n_gt, n_pred)``.
+        filled_iou: float64 ``(n_gt, n_pred)``: the best IoU of each pair as it is and with the holes of one or of both
+            filled.
+        shared: int64 ``(n_gt, n_pred)``: pixels in common.
+        gt_areas: int64 ``(n_gt,)``, pixels.
+        pred_areas: int64 ``(n_pred,)``, pixels.
+        gt_ious: float64 ``(n_gt, n_gt)``.
+        tp_gt: int64 ``(P,)``: ground-truth cell of each matched pair.
+        tp_pred: int64 ``(P,)``: its prediction.
+        doubles: bool ``(n_gt,)``: unmatched ground-truth cells that lie on another one.
     """
 
     iou: NDArray[np.float64]
     filled_iou: NDArray[np.float64]
     shared: NDArray[np.int64]
-    areas: NDArray[np.int64]
+    gt_areas: NDArray[np.int64]
     pred_areas: NDArray[np.int64]
     gt_ious: NDArray[np.float64]
     tp_gt: NDArray[np.int64]
@@ -182,30 +185,30 @@ class _Scene:
 
     @property
     def covered(self) -> NDArray[np.bool_]:
-        """``(T, F)``: whether more than half of the true cell lies on the found one."""
-        return self.shared * 2 > self.areas[:, None]
+        """``(n_gt, n_pred)``: whether more than half of the ground-truth cell lies on the prediction."""
+        return self.shared * 2 > self.gt_areas[:, None]
 
     @property
     def wrong_holes(self) -> NDArray[np.bool_]:
-        """``(T, F)``: whether filling holes takes at least half of what the IoU lacks to 1."""
+        """``(n_gt, n_pred)``: whether filling holes closes at least half of the gap from the IoU to 1."""
         return (self.filled_iou > self.iou) & (self.filled_iou - self.iou >= 1 - self.filled_iou)
 
     @property
     def lies_on(self) -> NDArray[np.bool_]:
-        """``(T, F)``: whether more than half of the found cell lies on the true one."""
+        """``(n_gt, n_pred)``: whether more than half of the prediction lies on the ground-truth cell."""
         return self.shared * 2 > self.pred_areas
 
 
 @dataclass(eq=False)
 class _Groups:
-    """Groups as they are made; the cells that have none yet bear -1."""
+    """Groups while they are made; -1 for the cells that have none yet."""
 
     gt: NDArray[np.int64]
     pred: NDArray[np.int64]
     categories: list[str] = field(default_factory=list)
 
-    def add(self, category: str, true: Sequence[int] | int, pred: Sequence[int] | int) -> None:
-        self.gt[true] = self.pred[pred] = len(self.categories)
+    def add(self, category: str, gt: Sequence[int] | int, pred: Sequence[int] | int) -> None:
+        self.gt[gt] = self.pred[pred] = len(self.categories)
         self.categories.append(category)
 
     @property
@@ -224,7 +227,7 @@ def _geometric_order(crops: Sequence[MaskCrop], size: Size) -> NDArray[np.int64]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-def _measure(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> _Scene:
+def _scene_of(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> _Scene:
     between, among = overlaps(gt, pred, size), overlaps(gt, gt, size)
     shared, iou = _matrices(between)
     gt_shared, gt_ious = _matrices(among)
@@ -233,7 +236,7 @@ def _measure(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> _S
         iou=iou,
         filled_iou=_iou_with_holes_filled(gt, pred, iou, size),
         shared=shared,
-        areas=between.areas,
+        gt_areas=between.areas,
         pred_areas=between.other_areas,
         gt_ious=gt_ious,
         tp_gt=tp_gt,
@@ -269,32 +272,32 @@ def _iou_with_holes_filled(
     return best
 
 
-def _doubles(shared: NDArray[np.int64], areas: NDArray[np.int64], hit: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which true cells are not hit and lie for more than half on another that is no double itself.
+def _doubles(shared: NDArray[np.int64], areas: NDArray[np.int64], matched: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which ground-truth cells are unmatched and lie for more than half on another that is no double itself.
 
-    Of cells that lie on each other the hit one stands, then the larger, then the earlier one.
+    Of cells that lie on each other the matched one is kept, then the larger, then the earlier one.
     """
     lies_on = shared * 2 > areas[:, None]
     np.fill_diagonal(lies_on, False)
-    stands = ~lies_on.any(axis=1)
-    stands[hit] = True
+    kept = ~lies_on.any(axis=1)
+    kept[matched] = True
     doubles = np.zeros(len(areas), dtype=bool)
     for cell in np.lexsort((np.arange(len(areas)), -areas)).tolist():
-        if not stands[cell]:
-            doubles[cell] = (lies_on[cell] & stands).any()
-            stands[cell] = not doubles[cell]
+        if not kept[cell]:
+            doubles[cell] = (lies_on[cell] & kept).any()
+            kept[cell] = not doubles[cell]
     return doubles
 
 
 def _largest(shared: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Row of the largest number in each column; -1 where there is none above 0."""
+    """Row of the largest number in each column; -1 where none is above 0."""
     if not len(shared):
         return np.full(shared.shape[1], -1)
     return np.where(shared.any(axis=0), shared.argmax(axis=0), -1)
 
 
 def _add_merged(groups: _Groups, scene: _Scene) -> None:
-    """Found cells that cover several true cells, of which none is a double of another."""
+    """Predictions that cover several ground-truth cells, of which none is a double of another."""
     covered = scene.covered & ~scene.doubles[:, None]
     owner = _largest(np.where(covered, scene.shared, 0).T)
     owner[scene.tp_gt] = scene.tp_pred
@@ -304,7 +307,7 @@ def _add_merged(groups: _Groups, scene: _Scene) -> None:
 
 
 def _add_tp(groups: _Groups, scene: _Scene) -> None:
-    """Hit pairs that are no part of a merge, by how exact they are."""
+    """Matched pairs that are no part of a merge, by their IoU."""
     wrong_holes = scene.wrong_holes
     for pair in zip(scene.tp_gt.tolist(), scene.tp_pred.tolist(), strict=True):
         if groups.pred[pair[1]] >= 0:
@@ -320,27 +323,27 @@ def _add_tp(groups: _Groups, scene: _Scene) -> None:
 
 
 def _add_splits(groups: _Groups, scene: _Scene) -> None:
-    """True cells that several found cells lie on and that these together do not just graze."""
+    """Ground-truth cells that several predictions lie on and together cover with an IoU above :data:`NEAR_IOU`."""
     pieces = scene.lies_on & (groups.free_gt & ~scene.doubles)[:, None] & groups.free_pred
-    # Where true cells overlap, a piece belongs to the one that holds most of it.
+    # Where ground-truth cells overlap, a piece belongs to the one that holds most of it.
     owner = _largest(np.where(pieces, scene.shared, 0))
     counts = np.bincount(owner[owner >= 0], minlength=len(pieces))
     for cell in np.flatnonzero(counts > 1).tolist():
         parts = np.flatnonzero(owner == cell)
         common = scene.shared[cell, parts].sum()
-        if common > NEAR_IOU * (scene.areas[cell] + scene.pred_areas[parts].sum() - common):
+        if common > NEAR_IOU * (scene.gt_areas[cell] + scene.pred_areas[parts].sum() - common):
             groups.add('split', cell, parts)
 
 
 def _add_near_misses(groups: _Groups, scene: _Scene) -> None:
-    """Pairs of what is left, with the greatest sum of IoU; a found cell that lies on a taken true cell is in none."""
+    """Pairs of the remaining cells, with the largest sum of IoU; a prediction on a taken gt cell is in none."""
     wrong_holes = scene.wrong_holes
-    worth = np.where(wrong_holes, scene.filled_iou, scene.iou)
-    candidates = (worth > NEAR_IOU) & groups.free_gt[:, None] & groups.free_pred
+    weights = np.where(wrong_holes, scene.filled_iou, scene.iou)
+    candidates = (weights > NEAR_IOU) & groups.free_gt[:, None] & groups.free_pred
     candidates &= ~(scene.lies_on & ~groups.free_gt[:, None]).any(axis=0)
     rows, columns = np.flatnonzero(candidates.any(axis=1)), np.flatnonzero(candidates.any(axis=0))
-    worth = np.where(candidates, worth, 0)[np.ix_(rows, columns)]
-    for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
-        if worth[row, column] > 0:
+    weights = np.where(candidates, weights, 0)[np.ix_(rows, columns)]
+    for row, column in zip(*linear_sum_assignment(weights, maximize=True), strict=True):
+        if weights[row, column] > 0:
             pair = int(rows[row]), int(columns[column])
             groups.add('wrong holes' if wrong_holes[pair] else 'near miss', *pair)

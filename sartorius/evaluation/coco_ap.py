@@ -1,7 +1,7 @@
-"""COCO's average precision of boxes and of masks, with every found cell counted.
+"""COCO's average precision (AP) of boxes and of masks, without its limit on predictions per image.
 
-Source: https://cocodataset.org/#detection-eval. COCO's own stops at 100 cells an image, at which 300 perfect ones have
-an AP of .337. Classes count here, as they do not in the competition's score, and scores count only by their order.
+Source: https://cocodataset.org/#detection-eval. COCO's own evaluation stops at 100 predictions per image, at which 300
+perfect ones have an AP of .337. Unlike in the competition's score, classes count, and scores count by their order only.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 PredictedMask = tuple[CocoRLE, int, float]
-"""A found cell: mask, label, score."""
+"""A predicted cell: mask, label, score."""
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Cells by image id, with the fields that pycocotools wants but for ``id``, ``image_id`` and ``iscrowd``."""
+"""Cells by image id, with the fields that pycocotools needs except ``id``, ``image_id`` and ``iscrowd``."""
 
 
 def score_boxes(
@@ -33,19 +33,20 @@ def score_boxes(
     pred: Mapping[str, ImagePredictions],
     classes: Sequence[str] = CELL_TYPES,
 ) -> dict[str, float]:
-    """Average precision of boxes, for a detector that finds no masks. A true box is that of a cell's mask.
+    """Average precision of boxes, for a detector without masks. A ground-truth box is the bounding box of a mask.
 
     Args:
-        gt: True cells by image id.
-        pred: Found cells by image id, of which boxes, scores and labels count; images that are missing have none.
+        gt: Ground truth by image id.
+        pred: Predictions by image id, of which boxes, scores and labels count; images that are missing have none.
         classes: Class names in the order of the labels of both.
 
     Returns:
-        ``AP``: mean over the IoU thresholds .50, .55, ... .95 and over the classes that have true cells; ``AP50`` and
-        ``AP75``: that at one threshold; and by the name of each of these classes its mean over the thresholds.
+        ``AP``: mean over the IoU thresholds .50, .55, ... .95 and over the classes that have ground
+        truth; ``AP50`` and ``AP75``: that at one threshold; and by the name of each of these classes its mean over the
+        thresholds.
 
     Raises:
-        InputError: Predictions of images that have no truth, or no true cell at all.
+        InputError: Predictions of images without annotations, or no ground-truth cell at all.
     """
     gt_boxes = {
         image_id: [
@@ -67,9 +68,9 @@ def score_boxes(
 
 
 def encode_predictions(image: ImagePredictions) -> list[PredictedMask]:
-    """The cells of an image as :func:`score_masks` takes them: soft masks cut at .5, or the crops where there are some.
+    """Predictions of an image as :func:`score_masks` takes them: soft masks binarised at .5, or the crops if present.
 
-    Far smaller than the predictions, so that a whole image set can be held.
+    Far smaller than the predictions, so that a whole image set fits in memory.
     """
     crops = binarise(image.soft_masks, image.boxes, image.size) if image.crops is None else image.crops
     return [
@@ -86,15 +87,15 @@ def score_masks(
     """Average precision of masks.
 
     Args:
-        gt: True cells by image id.
-        pred: Found cells by image id (:func:`encode_predictions`); images that are missing have none.
+        gt: Ground truth by image id.
+        pred: Predictions by image id (:func:`encode_predictions`); images that are missing have none.
         classes: Class names in the order of the labels of both.
 
     Returns:
         As :func:`score_boxes`.
 
     Raises:
-        InputError: Cells of an image that has no truth, or no true cell at all.
+        InputError: Predictions of an image without annotations, or no ground-truth cell at all.
     """
     gt_masks = {
         image_id: [
@@ -111,21 +112,21 @@ def score_masks(
 
 
 def _average_precision(
-    kind: str, gt: Mapping[str, ImageAnnotations], true: Cells, pred: Cells, classes: Sequence[str]
+    kind: str, gt: Mapping[str, ImageAnnotations], gt_cells: Cells, pred_cells: Cells, classes: Sequence[str]
 ) -> dict[str, float]:
-    """Scores cells by their ``bbox`` or ``segm``."""
-    unknown = sorted(set(pred) - set(gt))
+    """Average precision by ``bbox`` or ``segm``."""
+    unknown = sorted(set(pred_cells) - set(gt))
     if unknown:
-        raise InputError(f'image {unknown[0]} was predicted, and has no annotations to score its cells against')
+        raise InputError(f'there are predictions for image {unknown[0]}, which the annotations do not have')
     if not any(map(len, gt.values())):
-        raise InputError('no true cell in any image; there is nothing to score found ones against')
+        raise InputError('no image has a ground-truth cell; there is nothing to score predictions against')
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_as_coco(gt, true, classes), _as_coco(gt, pred, classes), kind)
-        evaluation.params.maxDets = [max(map(len, pred.values()), default=0)]
+        evaluation = COCOeval(_as_coco(gt, gt_cells, classes), _as_coco(gt, pred_cells, classes), kind)
+        evaluation.params.maxDets = [max(map(len, pred_cells.values()), default=0)]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float('inf')]], ['all']
         evaluation.evaluate()
         evaluation.accumulate()
-    # Thresholds, recalls, classes; -1 where a class has no true cells.
+    # Thresholds, recalls, classes; -1 where a class has no ground truth.
     precision = evaluation.eval['precision'][:, :, :, 0, 0]
     present = np.flatnonzero((precision >= 0).all(axis=(0, 1))).tolist()
     by_threshold = precision[:, :, present].mean(axis=(1, 2))
@@ -157,9 +158,9 @@ def _as_coco(gt: Mapping[str, ImageAnnotations], cells: Cells, classes: Sequence
 
 
 def _annotations(gt: Mapping[str, ImageAnnotations], cells: Cells) -> Iterator[dict[str, Any]]:
-    # Ids start at 1: to pycocotools, what is matched to the id 0 is not matched.
+    # Ids start at 1: pycocotools takes a match with id 0 for no match.
     number = 0
-    for place, image_id in enumerate(gt):
+    for index, image_id in enumerate(gt):
         for cell in cells.get(image_id, ()):
             number += 1
-            yield {**cell, 'id': number, 'image_id': place, 'iscrowd': 0}
+            yield {**cell, 'id': number, 'image_id': index, 'iscrowd': 0}

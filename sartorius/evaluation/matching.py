@@ -1,4 +1,4 @@
-"""Which true cell each found cell hits: what pictures, counts by cell and the analysis of errors are drawn from."""
+"""Matching of ground-truth (gt) and predicted (pred) cells by IoU: true positives, false positives, false negatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import mask_iou
 
 TP_IOU = 0.5
+"""A pair is a true positive when its IoU is strictly greater: the first threshold of the competition's mAP."""
 
 
 @dataclass(frozen=True, eq=False)
-class Matches:
-    """Which cells of an image were hit, and how well every cell is met.
+class Matching:
+    """Cells of one image that were matched at an IoU threshold, and the best IoU of every cell.
 
     Attributes:
-        gt_matched: bool, one a true cell: whether a found cell hits it.
-        pred_matched: bool, one a found cell: whether it hits a true cell.
-        gt_iou: float64, one a true cell: its best IoU with any found cell.
-        pred_iou: float64, one a found cell: its best IoU with any true cell.
+        gt_matched: bool ``(n_gt,)``: whether a prediction is matched to this ground-truth cell.
+        pred_matched: bool ``(n_pred,)``: whether a ground-truth cell is matched to this prediction.
+        gt_iou: float64 ``(n_gt,)``: best IoU of each ground-truth cell with any prediction.
+        pred_iou: float64 ``(n_pred,)``: best IoU of each prediction with any ground-truth cell.
     """
 
     gt_matched: NDArray[np.bool_]
@@ -30,42 +31,82 @@ class Matches:
     pred_iou: NDArray[np.float64]
 
     @property
-    def hits(self) -> int:
-        """Number of pairs."""
+    def n_gt(self) -> int:
+        """Number of ground-truth cells."""
+        return len(self.gt_matched)
+
+    @property
+    def n_pred(self) -> int:
+        """Number of predictions."""
+        return len(self.pred_matched)
+
+    @property
+    def tp(self) -> int:
+        """True positives: matched pairs."""
         return int(np.count_nonzero(self.pred_matched))
 
+    @property
+    def fp(self) -> int:
+        """False positives: predictions without a match."""
+        return self.n_pred - self.tp
 
-def match_cells(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size) -> Matches:
-    """Pairs true and found cells as :func:`matched_pairs` does.
+    @property
+    def fn(self) -> int:
+        """False negatives: ground-truth cells without a match."""
+        return self.n_gt - self.tp
+
+
+def match(gt: Sequence[MaskCrop], pred: Sequence[MaskCrop], size: Size, threshold: float = TP_IOU) -> Matching:
+    """Matches the predictions of an image to its ground truth, one to one, as :func:`matched_pairs` does.
 
     Args:
-        gt: True cells; they may overlap each other.
-        pred: Found cells; they may overlap each other.
+        gt: Ground-truth cells; they may overlap each other.
+        pred: Predicted cells; they may overlap each other.
         size: Image ``(height, width)``.
+        threshold: IoU that a pair must exceed.
+
+    Example:
+        >>> import numpy as np
+        >>> from sartorius.evaluation.matching import match
+        >>> from sartorius.masks.crop import MaskCrop
+        >>> def cell(x, width):  # a rectangle of 4 rows
+        ...     return MaskCrop(np.ones((4, width), dtype=bool), x, 0)
+        >>> gt = [cell(0, 10), cell(12, 10)]
+        >>> pred = [cell(0, 9), cell(16, 10), cell(30, 5)]
+        >>> matching = match(gt, pred, size=(4, 40))
+        >>> matching.n_gt, matching.n_pred
+        (2, 3)
+        >>> matching.tp, matching.fp, matching.fn
+        (1, 2, 1)
+        >>> matching.gt_iou.round(2).tolist()
+        [0.9, 0.43]
+        >>> match(gt, pred, size=(4, 40), threshold=0.4).tp
+        2
     """
     iou = mask_iou(gt, pred, size)
-    rows, columns = matched_pairs(iou)
+    rows, columns = matched_pairs(iou, threshold)
     gt_matched, pred_matched = np.zeros(len(gt), dtype=bool), np.zeros(len(pred), dtype=bool)
     gt_matched[rows] = True
     pred_matched[columns] = True
-    return Matches(gt_matched, pred_matched, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
+    return Matching(gt_matched, pred_matched, iou.max(axis=1, initial=0), iou.max(axis=0, initial=0))
 
 
-def matched_pairs(iou: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of a true and a found cell whose IoU is greater than 0.5, as the competition's mAP takes at its first
-    threshold.
+def matched_pairs(iou: NDArray[np.float64], threshold: float = TP_IOU) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One-to-one pairs of a ground-truth cell and a prediction whose IoU is strictly greater than a threshold.
 
-    No cell stands in two pairs; there are as many pairs as possible (so the number of hits is that of
-    :func:`sartorius.evaluation.metric.count_matches`), and among such pairings the one with the greatest sum of IoU.
+    There are as many pairs as possible (so their number is the TP that
+    :func:`sartorius.evaluation.metric.count_tp` counts), and among such pairings this is the one with the largest sum
+    of IoU.
 
     Args:
-        iou: float64 ``(true cells, found cells)``: IoU of every pair.
+        iou: float64 ``(n_gt, n_pred)``: IoU of every pair.
+        threshold: IoU that a pair must exceed, at least 0.
 
     Returns:
-        The true and the found cell of each pair, int64 ``(P,)`` each.
+        Index of the ground-truth cell and of the prediction of each pair, int64 ``(P,)`` each.
     """
-    # A pair is worth more than all IoU together, so that one more pair always wins.
-    worth = np.where(iou > TP_IOU, min(iou.shape) + iou, 0)
-    rows, columns = linear_sum_assignment(worth, maximize=True)
-    paired = worth[rows, columns] > 0
+    # A pair weighs more than all IoU together, so that one more pair always wins.
+    weights = np.where(iou > threshold, min(iou.shape) + iou, 0)
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    paired = weights[rows, columns] > 0
     return rows[paired], columns[paired]

@@ -1,9 +1,9 @@
 """The competition's mAP.
 
 Rule: https://www.kaggle.com/competitions/sartorius-cell-instance-segmentation/overview/evaluation. At each threshold t
-a found cell hits a true cell when their IoU is strictly greater than t; each cell takes part in one pair at most, and
-P(t) = TP / (TP + FP + FN). An image's score is the mean of P over the thresholds 0.50, 0.55, ..., 0.95, and the mAP is
-the mean over the images. The class plays no part.
+a prediction is a true positive when its IoU with a ground-truth cell is strictly greater than t; each cell takes part
+in one pair at most, and P(t) = TP / (TP + FP + FN). An image's score is the mean of P over the thresholds 0.50, 0.55,
+..., 0.95, and the mAP is the mean over the images. The class plays no part. docs/metric.md works an example.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate, estimate, groups_of_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.utils.classes import CELL_TYPES
@@ -26,45 +27,56 @@ from sartorius.utils.errors import InputError
 IOU_THRESHOLDS: tuple[float, ...] = tuple(percent / 100 for percent in range(50, 100, 5))
 
 TP_COLUMNS: tuple[str, ...] = tuple(f'tp_{percent}' for percent in range(50, 100, 5))
-"""Columns of the table of images: the number of hits at each threshold."""
+"""Columns of the table of images: true positives at each threshold."""
 
 NO_CELL_TYPE = 'none'
-"""Cell type of an image without true cells."""
+"""Cell type of an image without ground-truth cells."""
+
+IMAGE_TYPES: tuple[str, ...] = (*CELL_TYPES, NO_CELL_TYPE)
+"""Cell types of images, in the project's order."""
 
 
-def count_matches(iou: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number of hits at each threshold.
+def count_tp(iou: NDArray[np.float64]) -> NDArray[np.int64]:
+    """True positives at each threshold.
 
-    At each threshold this is the largest number of pairs in which no cell stands twice. With cells that do not overlap
-    each other every cell has at most one candidate above 0.5 and there is nothing to choose; overlapping cells, as the
-    training labels have them, can have several.
+    At each threshold this is the largest number of one-to-one pairs. With cells that do not overlap each other every
+    cell has at most one candidate above 0.5 and there is nothing to choose; overlapping cells, as the training labels
+    have them, can have several.
 
     Args:
-        iou: float64 ``(true cells, found cells)``: IoU of every pair.
+        iou: float64 ``(n_gt, n_pred)``: IoU of every pair.
 
     Returns:
-        int64 ``(10,)``, one number a threshold of :data:`IOU_THRESHOLDS`.
+        int64 ``(10,)``, one number per threshold of :data:`IOU_THRESHOLDS`.
+
+    Example:
+        >>> count_tp(np.array([[0.9, 0.6], [0.8, 0.0]])).tolist()  # 2 gt cells (rows), 2 predictions (columns)
+        [2, 2, 1, 1, 1, 1, 1, 1, 0, 0]
     """
     rows, columns = np.nonzero(iou > IOU_THRESHOLDS[0])
     values = iou[rows, columns]
-    counts = np.zeros(len(IOU_THRESHOLDS), dtype=np.int64)
+    tp = np.zeros(len(IOU_THRESHOLDS), dtype=np.int64)
     for index, threshold in enumerate(IOU_THRESHOLDS):
-        hits = values > threshold
-        counts[index] = _max_pairs(rows[hits], columns[hits], iou.shape)
-    return counts
+        passed = values > threshold
+        tp[index] = _max_pairs(rows[passed], columns[passed], iou.shape)
+    return tp
 
 
 def image_score(iou: NDArray[np.float64]) -> float:
     """Score of one image: the mean of TP / (TP + FP + FN) over the thresholds.
 
     Args:
-        iou: float64 ``(true cells, found cells)``: IoU of every pair.
+        iou: float64 ``(n_gt, n_pred)``: IoU of every pair.
 
     Returns:
-        A score in [0, 1]. True cells and none found, or found cells and none true: 0. Neither: 1, as nothing was to be
-        found and nothing was (the competition has no such image, and its rule leaves the case open).
+        A score in [0, 1]. Ground truth without predictions, or predictions without ground truth: 0. Neither: 1 (the
+        competition has no such image, and its rule leaves the case open).
+
+    Example:
+        >>> image_score(np.array([[0.9, 0.0], [0.0, 0.6]]))  # P is 1 at .50 and .55, 1/3 up to .85, 0 from .90
+        0.4
     """
-    return float(_precisions(count_matches(iou), *iou.shape).mean())
+    return float(_precisions(count_tp(iou), *iou.shape).mean())
 
 
 def score_images(
@@ -72,122 +84,107 @@ def score_images(
     pred: Mapping[str, Sequence[MaskCrop]],
     classes: Sequence[str] = CELL_TYPES,
 ) -> pd.DataFrame:
-    """Scores each image of the truth.
+    """Scores each annotated image.
 
     Args:
-        gt: True cells by image id.
-        pred: Found cells by image id, in any order. An image that is missing here counts as one without found cells.
-        classes: Names that the labels of the true cells index into.
+        gt: Ground truth by image id.
+        pred: Predicted cells by image id, in any order. An image that is missing here counts as one without
+            predictions.
+        classes: Names that the labels of the ground truth index into.
 
     Returns:
-        One row an image, in the order of ``gt``: ``image_id``, ``cell_type`` (that of most of its true cells, 'none'
-        without any), ``n_gt``, ``n_pred``, ``tp_50`` ... ``tp_95`` (hits at each threshold), ``score``.
+        One row per image, in the order of ``gt``: ``image_id``, ``cell_type`` (that of most of its ground-truth cells,
+        'none' without any), ``n_gt``, ``n_pred``, ``tp_50`` ... ``tp_95`` (true positives at each threshold),
+        ``score``.
 
     Raises:
-        InputError: ``pred`` has an image that ``gt`` does not have, or the truth has no image.
+        InputError: ``pred`` has an image that ``gt`` does not have, or ``gt`` has no image.
     """
     if not gt:
         raise InputError('there is no image to score')
     unknown = sorted(set(pred) - set(gt))
     if unknown:
         raise InputError(
-            f'cells were found in image {unknown[0]!r}, which the annotations do not have ({len(unknown)} such '
+            f'there are predictions for image {unknown[0]!r}, which the annotations do not have ({len(unknown)} such '
             'images); score against the annotations of the same images'
         )
     rows = []
-    for image_id, true in gt.items():
+    for image_id, annotations in gt.items():
         cells = pred.get(image_id, ())
-        counts = count_matches(mask_iou(true.crops, cells, true.size))
-        score = _precisions(counts, len(true), len(cells)).mean()
-        rows.append((image_id, _cell_type(true, classes), len(true), len(cells), *counts.tolist(), score))
+        tp = count_tp(mask_iou(annotations.crops, cells, annotations.size))
+        score = _precisions(tp, len(annotations), len(cells)).mean()
+        cell_type = _cell_type(annotations, classes)
+        rows.append((image_id, cell_type, len(annotations), len(cells), *tp.tolist(), score))
     return pd.DataFrame(rows, columns=['image_id', 'cell_type', 'n_gt', 'n_pred', *TP_COLUMNS, 'score'])
 
 
 @dataclass(frozen=True)
-class Summary:
+class ScoreSummary:
     """The competition's mAP of an image set.
 
     Attributes:
-        score: Mean of the images' scores.
-        interval: Bootstrap interval of ``score`` over the images: low, high.
-        confidence: Share of resampled image sets whose score lies in the interval.
-        per_class: One row a cell type, in the project's order: ``cell_type``, ``images``, ``n_gt``,
-            ``n_pred``, ``score`` (mean over its images), ``low``, ``high`` (its interval).
-        per_threshold: One row a threshold: ``threshold``, ``tp``, ``fp``, ``fn`` (sums over the images), ``precision``
-            (mean over the images of TP / (TP + FP + FN), whose mean over the thresholds is ``score``).
+        score: Mean of the images' scores, with its interval over groups.
+        per_class: One row per cell type, in the project's order: ``cell_type``, ``images``, ``n_gt``, ``n_pred``,
+            ``score`` (mean over its images), ``low``, ``high`` (its interval over groups).
+        per_threshold: One row per threshold: ``threshold``, ``tp``, ``fp``, ``fn`` (sums over the images),
+            ``precision`` (mean over the images of TP / (TP + FP + FN), whose mean over the thresholds is ``score``).
     """
 
-    score: float
-    interval: tuple[float, float]
-    confidence: float
+    score: Estimate
     per_class: pd.DataFrame
     per_threshold: pd.DataFrame
 
 
-def summarise(table: pd.DataFrame, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Summary:
-    """Overall score, scores by class and by threshold, with bootstrap intervals.
-
-    The interval is the percentile bootstrap over images: as many images are drawn with replacement, and their mean is
-    taken, ``resamples`` times (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). It tells how
-    much the score depends on the images at hand. Images of one well are near-duplicates, so that the true uncertainty
-    is larger where there are several of a well. For one image both ends are its score.
+def summarise_scores(table: pd.DataFrame, groups: Mapping[str, str]) -> ScoreSummary:
+    """Overall score and scores by class and by threshold, with intervals over groups.
 
     Args:
         table: As :func:`score_images` returns it, or some of its rows.
-        confidence: Between 0 and 1.
-        resamples: Number of drawn image sets.
-        seed: Of the draws; the same table gives the same interval.
+        groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); an image
+            without one is a group of its own. See :func:`sartorius.evaluation.bootstrap.estimate`.
 
     Raises:
         InputError: The table has no row.
     """
     if table.empty:
         raise InputError('there is no image to summarise')
-    scores = table['score'].to_numpy()
+    scores, group_of = table['score'].to_numpy(), groups_of_images(table['image_id'], groups)
     classes = []
-    for name in (*CELL_TYPES, NO_CELL_TYPE):
-        chosen = table[table['cell_type'] == name]
-        if len(chosen):
-            own = chosen['score'].to_numpy()
-            low, high = _bootstrap(own, confidence, resamples, seed)
-            cells = int(chosen['n_gt'].sum()), int(chosen['n_pred'].sum())
-            classes.append((name, len(chosen), *cells, float(own.mean()), low, high))
-    hits = table[list(TP_COLUMNS)].to_numpy()
-    true, pred = table['n_gt'].to_numpy(), table['n_pred'].to_numpy()
-    precisions = np.stack([_precisions(*row) for row in zip(hits, true, pred, strict=True)])
-    tp = hits.sum(axis=0)
-    return Summary(
-        score=float(scores.mean()),
-        interval=_bootstrap(scores, confidence, resamples, seed),
-        confidence=confidence,
+    for name in IMAGE_TYPES:
+        chosen = (table['cell_type'] == name).to_numpy()
+        if chosen.any():
+            cells = table.loc[chosen, ['n_gt', 'n_pred']].sum().tolist()
+            classes.append((name, int(chosen.sum()), *cells, *estimate(scores[chosen], group_of[chosen])))
+    n_gt, n_pred, tp = table['n_gt'].to_numpy(), table['n_pred'].to_numpy(), table[list(TP_COLUMNS)].to_numpy()
+    precisions = np.stack([_precisions(*row) for row in zip(tp, n_gt, n_pred, strict=True)])
+    return ScoreSummary(
+        score=estimate(scores, group_of),
         per_class=pd.DataFrame(classes, columns=['cell_type', 'images', 'n_gt', 'n_pred', 'score', 'low', 'high']),
         per_threshold=pd.DataFrame(
             {
                 'threshold': IOU_THRESHOLDS,
-                'tp': tp,
-                'fp': pred.sum() - tp,
-                'fn': true.sum() - tp,
+                'tp': tp.sum(axis=0),
+                'fp': n_pred.sum() - tp.sum(axis=0),
+                'fn': n_gt.sum() - tp.sum(axis=0),
                 'precision': precisions.mean(axis=0),
             }
         ),
     )
 
 
-def format_summary(summary: Summary) -> str:
+def format_score_summary(summary: ScoreSummary) -> str:
     """The summary as lines of text for a terminal."""
-    classes, thresholds = summary.per_class, summary.per_threshold
-    percent = f'{summary.confidence:.0%}'
-    rows = [
-        ('all', *(int(classes[name].sum()) for name in ('images', 'n_gt', 'n_pred')), summary.score),
-        *classes[['cell_type', 'images', 'n_gt', 'n_pred', 'score']].itertuples(index=False),
-    ]
-    intervals = [summary.interval, *zip(classes['low'], classes['high'], strict=True)]
-    lines = [f'{"class":<8}{"images":>8}{"true cells":>12}{"found cells":>13}{"mAP":>8}   {percent} interval']
-    for (name, images, true, pred, score), (low, high) in zip(rows, intervals, strict=True):
-        lines.append(f'{name:<8}{images:>8}{true:>12}{pred:>13}{score:>8.4f}   {low:.4f} to {high:.4f}')
-    lines += ['', f'{"IoU >":<8}{"TP":>8}{"FP":>12}{"FN":>13}{"P":>8}']
-    for threshold, tp, fp, fn, precision in thresholds.itertuples(index=False):
-        lines.append(f'{threshold:<8.2f}{tp:>8}{fp:>12}{fn:>13}{precision:>8.4f}')
+    classes = summary.per_class
+    counts = [int(classes[name].sum()) for name in ('images', 'n_gt', 'n_pred')]
+    lines = [f'{"class":<8}{"images":>8}{"gt":>10}{"pred":>10}{"mAP":>9}   {CONFIDENCE:.0%} interval over groups']
+    for name, images, n_gt, n_pred, score, low, high in [
+        ('all', *counts, *summary.score),
+        *classes.itertuples(index=False),
+    ]:
+        lines.append(f'{name:<8}{images:>8}{n_gt:>10}{n_pred:>10}{score:>9.4f}   {low:.4f} to {high:.4f}')
+    lines += ['', f'{"IoU >":<8}{"TP":>8}{"FP":>10}{"FN":>10}{"P":>9}']
+    for threshold, tp, fp, fn, precision in summary.per_threshold.itertuples(index=False):
+        lines.append(f'{threshold:<8.2f}{tp:>8}{fp:>10}{fn:>10}{precision:>9.4f}')
     return '\n'.join(lines)
 
 
@@ -199,23 +196,14 @@ def _max_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[i
     return int(np.count_nonzero(maximum_bipartite_matching(graph, perm_type='column') >= 0))
 
 
-def _precisions(hits: NDArray[np.int64], true: int, pred: int) -> NDArray[np.float64]:
-    """TP / (TP + FP + FN) at each threshold; 1 where there is neither a true nor a found cell."""
-    # TP + FP are all found cells, TP + FN all true ones.
-    cells = true + pred - hits
-    return hits / cells if true + pred else np.ones(len(hits))
+def _precisions(tp: NDArray[np.int64], n_gt: int, n_pred: int) -> NDArray[np.float64]:
+    """TP / (TP + FP + FN) at each threshold; 1 where there is neither ground truth nor a prediction."""
+    # TP + FP are all predictions, TP + FN all ground-truth cells.
+    return tp / (n_gt + n_pred - tp) if n_gt + n_pred else np.ones(len(tp))
 
 
-def _cell_type(true: ImageAnnotations, classes: Sequence[str]) -> str:
-    """Cell type of most of an image's true cells."""
-    if not len(true):
+def _cell_type(annotations: ImageAnnotations, classes: Sequence[str]) -> str:
+    """Cell type of most of an image's ground-truth cells."""
+    if not len(annotations):
         return NO_CELL_TYPE
-    return classes[int(np.bincount(true.labels, minlength=len(classes)).argmax())]
-
-
-def _bootstrap(scores: NDArray[np.float64], confidence: float, resamples: int, seed: int) -> tuple[float, float]:
-    """Percentile interval of the mean of resampled scores."""
-    draws = np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(scores[draws].mean(axis=1), [tail, 1 - tail])
-    return float(low), float(high)
+    return classes[int(np.bincount(annotations.labels, minlength=len(classes)).argmax())]

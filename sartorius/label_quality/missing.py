@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import NEAR_IOU
-from sartorius.evaluation.errors import measure_cells
+from sartorius.evaluation.errors import cell_geometry
 from sartorius.evaluation.matching import TP_IOU
 from sartorius.evaluation.metric import NO_CELL_TYPE
 from sartorius.masks.crop import MaskCrop, Size
@@ -245,7 +245,7 @@ def _min_score(findings: Mapping[str, Sequence[Findings]]) -> float:
 def _unlabelled_rows(
     cells: ImageAnnotations, cell_type: str, candidates: Sequence[Candidate], files: int
 ) -> list[dict[str, Any]]:
-    measures = measure_cells([one.crop for one in candidates], cells.size)
+    measures = cell_geometry([one.crop for one in candidates], cells.size)
     return [
         {
             'id': cells.image_id,
@@ -265,7 +265,7 @@ def _never_found_rows(
     cells: ImageAnnotations, cell_type: str, seen: Sequence[Findings], limits: Limits
 ) -> list[dict[str, Any]]:
     best = np.max([one.label_iou for one in seen], axis=0)
-    measures = measure_cells(cells.crops, cells.size)
+    measures = cell_geometry(cells.crops, cells.size)
     return [
         {
             'id': cells.image_id,

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sartorius.evaluation.metric import Summary
+from sartorius.evaluation.bootstrap import CONFIDENCE
+from sartorius.evaluation.metric import ScoreSummary
 from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS
 from sartorius.utils.tables import markdown_table
 
@@ -31,7 +32,7 @@ class Score:
     file: str
     postprocess: str
     fold: int | None
-    summary: Summary
+    summary: ScoreSummary
 
 
 def format_card(checkpoint: str, sha256: str, run: Mapping[str, Any] | None, score: Score | None) -> str:
@@ -106,13 +107,13 @@ def _scores(score: Score | None) -> str:
     if score is None:
         return 'Not scored here; give `--predictions` and `--annotations` of images that the model was not trained on.'
     summary = score.summary
-    percent = f'{summary.confidence:.0%} interval'
-    rows = [('all', int(summary.per_class['images'].sum()), f'{summary.score:.4f}', _interval(*summary.interval))]
+    mean, low, high = summary.score
+    rows = [('all', int(summary.per_class['images'].sum()), f'{mean:.4f}', _interval(low, high))]
     for row in summary.per_class.itertuples(index=False):
         rows.append((row.cell_type, row.images, f'{row.score:.4f}', _interval(row.low, row.high)))
     images = 'Images' if score.fold is None else f'Images of fold {score.fold}, which was held out'
     about = f"{images}; the competition's mAP of `{score.file}` after `{score.postprocess}`, not tuned on them."
-    return f'{about}\n\n{markdown_table(["class", "images", "mAP", percent], rows)}'
+    return f'{about}\n\n{markdown_table(["class", "images", "mAP", f"{CONFIDENCE:.0%} interval over groups"], rows)}'
 
 
 def _limits(run: Mapping[str, Any] | None) -> str:

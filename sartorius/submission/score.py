@@ -1,4 +1,4 @@
-"""The score of a submission file."""
+"""Scores of a submission file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from sartorius.utils.errors import InputError
 
 
 def score_submission(path: str | Path, gt: Mapping[str, ImageAnnotations], all_images: bool = False) -> pd.DataFrame:
-    """Scores the images of a submission against their true cells.
+    """Scores the images of a submission against the ground truth.
 
     Args:
         path: The submission.
-        gt: True cells by image id; may have more images than the submission.
-        all_images: Whether an image of ``gt`` without a row counts, as one in which nothing was found. Otherwise
-            only images that have a row count: a submission of one fold is scored on that fold.
+        gt: Ground truth by image id; may have more images than the submission.
+        all_images: Whether an image of ``gt`` without a row counts, as one without predictions. Otherwise only images
+            that have a row count: a submission of one fold is scored on that fold.
 
     Returns:
         The table of :func:`sartorius.evaluation.metric.score_images`.

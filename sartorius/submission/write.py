@@ -1,4 +1,4 @@
-"""From predictions to the competition's submission file."""
+"""Writing of post-processed predictions as the competition's submission CSV, with its checks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ from sartorius.utils.files import atomic_path
 
 
 def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredictions]) -> None:
-    """Writes a submission CSV, which takes its place only when the checker finds no broken rule.
+    """Writes a submission CSV atomically; nothing is left if the checker finds a broken rule.
 
     Args:
-        path: The CSV.
-        images: As :func:`sartorius.postprocess.chain.postprocess_all` returns them.
+        path: CSV to write.
+        images: Post-processed predictions by image id (:func:`sartorius.postprocess.chain.postprocess_all`).
 
     Raises:
         InputError: There is no image, or the checker finds a broken rule.
@@ -29,12 +29,12 @@ def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredict
 
 
 def format_counts(images: Mapping[str, ImagePredictions]) -> str:
-    """Images and cells a class, as lines of text for a terminal."""
-    lines = [f'{"class":<8}{"images":>8}{"cells":>9}{"cells an image":>16}']
+    """Number of images and cells per class, as lines of text for a terminal."""
+    lines = [f'{"class":<8}{"images":>8}{"cells":>9}{"cells per image":>17}']
     for label, name in enumerate(CELL_TYPES):
         counts = [int((image.labels == label).sum()) for image in images.values()]
         filled, cells = sum(map(bool, counts)), sum(counts)
-        lines.append(f'{name:<8}{filled:>8}{cells:>9}{cells / max(filled, 1):>16.1f}')
+        lines.append(f'{name:<8}{filled:>8}{cells:>9}{cells / max(filled, 1):>17.1f}')
     empty = sum(not len(image) for image in images.values())
     lines.append(f'{"no cells":<8}{empty:>8}')
     return '\n'.join(lines)

@@ -1,7 +1,7 @@
-"""Cards of a page: an image, its true and its found cells, and their differences side by side.
+"""Cards of a page: an image, its ground truth, its predictions and their comparison side by side.
 
 The picture is embedded once; cells are vector outlines along the edges of their pixels. So a card of a crowded image
-weighs about 0.1 MB, stays sharp at any zoom, and the viewer of the page can tell the cells apart.
+weighs about 0.1 MB, stays sharp at any zoom, and the page's viewer can address single cells.
 """
 
 import base64
@@ -13,19 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.evaluation.matching import Matches, match_cells
+from sartorius.evaluation.matching import Matching, match
 from sartorius.images.display import stretched
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
+from sartorius.visualization.html import chip
 from sartorius.visualization.outlines import neighbour_colors, svg_path
 from sartorius.visualization.overlay import CELL_COLORS
 
 IMAGE_QUALITY = 80
-LARGEST_SIDE = 1600
+MAX_SIDE = 1600
 """Larger pictures are embedded at this size; the outlines stay in full resolution."""
 
-
-# Hits, missed and extra cells have their colours of the comparison; the others lie between or apart.
+# True positives, false negatives and false positives have the colours of the comparison; the others lie between or
+# apart.
 ERROR_COLORS: dict[str, str] = {
     'correct': '#35d982',
     'spurious': '#ff4d4d',
@@ -47,16 +48,16 @@ class Example:
     """One image of a page with its cells.
 
     Attributes:
-        title: Heading of its card, as a rule the image id.
+        title: Heading of its card, usually the image id.
         image: uint8 ``(height, width)``.
-        pred: Found cells.
-        gt: True cells, or None where they are not known.
-        pred_scores: Scores in [0, 1] of the found cells, or None.
+        pred: Predicted cells.
+        gt: Ground-truth cells, or None without annotations.
+        pred_scores: Scores in [0, 1] of the predictions, or None.
         cell_type: Name of the class, or an empty string.
         score: The image's competition score, or None.
         note: Why the image is shown, for example 'best', or an empty string.
-        gt_errors: Category of each true cell (:data:`sartorius.evaluation.cell_errors.CATEGORIES`), or None.
-        pred_errors: Category of each found cell, or None.
+        gt_errors: Category of each ground-truth cell (:data:`sartorius.evaluation.cell_errors.CATEGORIES`), or None.
+        pred_errors: Category of each prediction, or None.
     """
 
     title: str
@@ -74,12 +75,7 @@ class Example:
         if self.image.ndim != 2 or self.image.dtype != np.uint8:
             raise InputError(f'{self.title}: the picture must be uint8 (height, width), not {self.image.dtype}')
         if self.pred_scores is not None and len(self.pred_scores) != len(self.pred):
-            raise InputError(f'{self.title}: {len(self.pred_scores)} scores for {len(self.pred)} found cells')
-
-
-def class_key(cell_type: str, classes: Sequence[str]) -> str:
-    """CSS class that gives a cell type its colour, the same in charts and chips."""
-    return f'k{classes.index(cell_type) % 6}' if cell_type in classes else 'all'
+            raise InputError(f'{self.title}: {len(self.pred_scores)} scores for {len(self.pred)} predictions')
 
 
 def error_key(category: str) -> str:
@@ -88,7 +84,7 @@ def error_key(category: str) -> str:
 
 
 def swatch(category: str) -> str:
-    """A spot of the category's colour, for use inside ``.errors``."""
+    """A square in the category's colour, for use inside ``.errors``."""
     return f'<i class="swatch" style="--own: var(--{error_key(category)})"></i>'
 
 
@@ -98,10 +94,10 @@ def swatches(categories: Iterable[str]) -> str:
 
 
 def open_button(image_id: str, numbers: Mapping[str, int]) -> str:
-    """An image's id, as a button that opens its card in the viewer where it has one.
+    """An image id; a button that opens the image's card in the viewer if it has one.
 
     Args:
-        image_id: As it is; it is escaped here.
+        image_id: Plain text.
         numbers: Number of the card of each image that is shown.
     """
     name = escape(image_id)
@@ -112,7 +108,7 @@ def open_button(image_id: str, numbers: Mapping[str, int]) -> str:
 
 def color_rules() -> str:
     """CSS rules of :data:`CELL_COLORS` and :data:`ERROR_COLORS`."""
-    # Outside .errors the variables are not set, so that the cells keep the colours of the other pictures.
+    # Outside .errors these variables are not set, so that the cells keep the colours of the other pictures.
     errors = ' '.join(f'--{error_key(name)}: {color};' for name, color in ERROR_COLORS.items())
     return '\n'.join(
         (
@@ -126,11 +122,15 @@ def color_rules() -> str:
 def legend(with_gt: bool, with_errors: bool = False) -> str:
     """What the colours of the pictures mean, as HTML."""
     if not with_gt:
-        return '<p class="legend">Colours tell neighbouring cells apart and have no other meaning.</p>'
-    entries = (('hits', 'hit: IoU with a true cell above .5'), ('missed', 'missed true cell'), ('extra', 'extra cell'))
+        return '<p class="legend">Colours distinguish neighbouring cells and have no other meaning.</p>'
+    entries = (
+        ('tp', 'true positive: IoU with a ground-truth cell above .5'),
+        ('fn', 'false negative: missed ground-truth cell'),
+        ('fp', 'false positive: prediction without a match'),
+    )
     spans = ''.join(f'<span><i style="--own: var(--{name})"></i>{text}</span>' for name, text in entries)
     errors = f'<p class="legend errors"><span>Errors:</span>{swatches(ERROR_COLORS)}</p>' if with_errors else ''
-    compared = f'<span>Compared:</span>{spans}<span>Elsewhere colours only tell cells apart.</span>'
+    compared = f'<span>Comparison:</span>{spans}<span>Elsewhere colours only distinguish cells.</span>'
     return f'<p class="legend">{compared}</p>{errors}'
 
 
@@ -143,16 +143,15 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
         classes: All class names of the page, for the colours.
     """
     height, width = example.image.shape
-    matches = None if example.gt is None else match_cells(example.gt, example.pred, (height, width))
+    matching = None if example.gt is None else match(example.gt, example.pred, (height, width))
     panels = [('image', 'Image', f'{width} × {height} px', ())]
-    if matches is not None:
-        panels.append(('truth', 'Truth', _cells(len(example.gt)), ('t',)))
-    panels.append(('found', 'Found', _cells(len(example.pred)), ('f',)))
-    if matches is not None:
-        missed, extra = len(example.gt) - matches.hits, len(example.pred) - matches.hits
-        panels.append(('compare', 'Compared', _swatches(matches.hits, missed, extra), ('t', 'f')))
+    if matching is not None:
+        panels.append(('gt', 'Ground truth', _cells(matching.n_gt), ('g',)))
+    panels.append(('pred', 'Predictions', _cells(len(example.pred)), ('p',)))
+    if matching is not None:
+        panels.append(('compare', 'Comparison', _counts(matching), ('g', 'p')))
     if example.gt_errors is not None:
-        panels.append(('errors', 'Errors', 'by kind; true cells dashed', ('t', 'f')))
+        panels.append(('errors', 'Errors', 'by kind; ground truth dashed', ('g', 'p')))
     view_box = f'0 0 {width} {height}'
     buttons = ''.join(
         f'<button type="button" class="panel" data-view="{view}" title="Enlarge">'
@@ -167,7 +166,7 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
         f'{_head(example, classes)}'
         f'<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
         f'<image id="b{number}" width="{width}" height="{height}" href="{embedded(stretched(example.image))}"/>'
-        f'{_cell_groups(example, number, matches)}</defs></svg>'
+        f'{_cell_groups(example, number, matching)}</defs></svg>'
         f'<div class="panels">{buttons}</div></article>'
     )
 
@@ -179,7 +178,7 @@ def embedded(image: NDArray[np.uint8]) -> str:
     """
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    scale = LARGEST_SIDE / max(image.shape)
+    scale = MAX_SIDE / max(image.shape)
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, code = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, IMAGE_QUALITY])
@@ -189,8 +188,7 @@ def embedded(image: NDArray[np.uint8]) -> str:
 def _head(example: Example, classes: Sequence[str]) -> str:
     parts = [f'<h3>{escape(example.title)}</h3>']
     if example.cell_type:
-        key = class_key(example.cell_type, classes)
-        parts.append(f'<span class="chip {key}">{escape(example.cell_type)}</span>')
+        parts.append(chip(example.cell_type, classes))
     if example.score is not None:
         parts.append(f'<span class="score">score {example.score:.3f}</span>')
     if example.note:
@@ -203,38 +201,41 @@ def _note(example: Example) -> str:
     return ' · '.join(part for part in (example.cell_type, score, example.note) if part)
 
 
-def _swatches(hits: int, missed: int, extra: int) -> str:
-    counts = (('hits', f'{hits} hit'), ('missed', f'{missed} missed'), ('extra', f'{extra} extra'))
-    return ' '.join(f'<span class="count"><i style="--own: var(--{name})"></i>{text}</span>' for name, text in counts)
+def _counts(matching: Matching) -> str:
+    counts = (('tp', matching.tp), ('fn', matching.fn), ('fp', matching.fp))
+    return ' '.join(
+        f'<span class="count"><i style="--own: var(--{name})"></i>{count} {name.upper()}</span>'
+        for name, count in counts
+    )
 
 
 def _cells(count: int) -> str:
     return f'{count} cell' if count == 1 else f'{count} cells'
 
 
-def _cell_groups(example: Example, number: int, matches: Matches | None) -> str:
-    """The outlines: group ``f`` holds the found cells, ``t`` the true ones, and within it ``m`` the missed ones."""
+def _cell_groups(example: Example, number: int, matching: Matching | None) -> str:
+    """The outlines: group ``p`` holds the predictions, ``g`` the ground truth."""
     scores = None if example.pred_scores is None else [f'{score:.2f}' for score in example.pred_scores]
-    if matches is None:
-        return f'<g id="f{number}" class="cells">{_paths("found", example.pred, scores)}</g>'
-    states = np.where(matches.pred_matched, 'hit', 'extra')
-    pred = _paths('found', example.pred, scores, matches.pred_iou, states, example.pred_errors)
-    states = np.where(matches.gt_matched, 'hit', 'miss')
-    gt = _paths('truth', example.gt, None, matches.gt_iou, states, example.gt_errors)
-    return f'<g id="f{number}" class="cells">{pred}</g><g id="t{number}" class="cells">{gt}</g>'
+    if matching is None:
+        return f'<g id="p{number}" class="cells">{_paths("pred", example.pred, scores)}</g>'
+    states = np.where(matching.pred_matched, 'tp', 'fp')
+    pred = _paths('pred', example.pred, scores, matching.pred_iou, states, example.pred_errors)
+    states = np.where(matching.gt_matched, 'tp', 'fn')
+    gt = _paths('gt', example.gt, None, matching.gt_iou, states, example.gt_errors)
+    return f'<g id="p{number}" class="cells">{pred}</g><g id="g{number}" class="cells">{gt}</g>'
 
 
 def _paths(
-    kind: str,
+    side: str,
     crops: Sequence[MaskCrop],
     scores: Sequence[str] | None = None,
     iou: NDArray[np.float64] | None = None,
     states: NDArray[np.str_] | None = None,
     errors: Sequence[str] | None = None,
 ) -> str:
-    """Cells as one SVG path a colour, state and kind of error.
+    """Cells as one SVG path per colour, state and kind of error.
 
-    ``data-cells`` has number, area, score and best IoU of each cell, and where it is known its kind of error.
+    ``data-cells`` has number, area, score and best IoU of each cell, and its kind of error if known.
     """
     outlines: dict[str, list[str]] = {}
     values: dict[str, list[str]] = {}
@@ -252,6 +253,6 @@ def _paths(
         outlines.setdefault(name, []).append(outline)
         values.setdefault(name, []).append(entry)
     return ''.join(
-        f'<path class="{name}" data-set="{kind}" data-cells="{" ".join(values[name])}" d="{"".join(outlines[name])}"/>'
+        f'<path class="{name}" data-set="{side}" data-cells="{" ".join(values[name])}" d="{"".join(outlines[name])}"/>'
         for name in sorted(outlines)
     )

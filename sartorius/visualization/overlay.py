@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
 
-from sartorius.evaluation.matching import match_cells
+from sartorius.evaluation.matching import match
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import neighbour_colors
@@ -99,13 +99,13 @@ def compare(
     """
     pictures = [('Image', _as_rgb(image)), (f'Found: {len(pred)} cells', draw_cells(image, pred))]
     if gt is not None:
-        matches = match_cells(gt, pred, image.shape[:2])
+        matches = match(gt, pred, image.shape[:2])
         missed = [crop for crop, hit in zip(gt, matches.gt_matched, strict=True) if not hit]
         colors = [TP_COLOR if hit else EXTRA_COLOR for hit in matches.pred_matched] + [MISSED_COLOR] * len(missed)
         differences = draw_cells(image, [*pred, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
         pictures.insert(1, (f'Truth: {len(gt)} cells', draw_cells(image, gt)))
-        extra = len(pred) - matches.hits
-        pictures.append((f'{matches.hits} hit, {len(missed)} missed, {extra} extra', differences))
+        extra = len(pred) - matches.tp
+        pictures.append((f'{matches.tp} hit, {len(missed)} missed, {extra} extra', differences))
     return side_by_side([picture for _, picture in pictures], [title for title, _ in pictures])
 
 

@@ -67,12 +67,12 @@ def test_the_mean_is_over_the_classes_that_have_cells() -> None:
 
 
 @pytest.mark.parametrize('given', [{}, {'a': pred([], [])}], ids=['no image', 'no box'])
-def test_nothing_found(given: dict[str, ImagePredictions]) -> None:
+def test_no_predictions(given: dict[str, ImagePredictions]) -> None:
     assert score_boxes({'a': gt([(0, 0, 10, 10)])}, given)['AP'] == 0
 
 
-def test_truth_that_is_missing_is_refused() -> None:
-    with pytest.raises(InputError, match='image b was predicted, and has no annotations'):
+def test_missing_ground_truth_is_refused() -> None:
+    with pytest.raises(InputError, match='predictions for image b, which the annotations do not have'):
         score_boxes({'a': gt([(0, 0, 10, 10)])}, {'b': pred([], [])})
-    with pytest.raises(InputError, match='no true cell in any image'):
+    with pytest.raises(InputError, match='no image has a ground-truth cell'):
         score_boxes({'a': gt([])}, {'a': pred([], [])})

@@ -41,17 +41,17 @@ def test_planted_defects_are_on_the_page(report: Tool, data: Path, tmp_path) -> 
     code, said, _ = report(f'{data}/data/train.csv', '--out', 'new/page', '--max-examples', '2')
     assert code == 0
     assert 'wrote new/page/index.html and new/page/findings.csv\n' in said
-    found = rows_of(tmp_path / 'new/page/findings.csv')
+    findings = rows_of(tmp_path / 'new/page/findings.csv')
     planted = rows_of(data / 'data/defects.csv')
     for name, defect in (('hollow', 'hollow'), ('duplicated', 'double')):
         rows = {row['row'] for row in planted if row['defect'] == name}
         assert rows
-        assert rows <= {row['row'] for row in found if row['defect'] == defect}
-    assert {row['fixed'] for row in found} == {'False'}
-    assert f'{len(found)} findings in 6 images' in said
+        assert rows <= {row['row'] for row in findings if row['defect'] == defect}
+    assert {row['fixed'] for row in findings} == {'False'}
+    assert f'{len(findings)} findings in 6 images' in said
     page = (tmp_path / 'new/page/index.html').read_text()
     # The images lie beside the CSV.
-    assert '6 of them looked at' in page
+    assert '6 of them available' in page
     assert page.count('aria-label="hollow, row ') == 2 * 2
     assert '>double <small>' in page
     assert '5 folds, seed 0' not in page
@@ -65,7 +65,7 @@ def test_folds_and_images_that_are_named(report: Tool, data: Path, tmp_path) -> 
     assert report(f'{data}/data/train.csv', '--out', 'page', '--images', 'few', *folds)[0] == 0
     page = (tmp_path / 'page/index.html').read_text()
     assert 'folds.csv has them' in page
-    assert '1 of them looked at' in page
+    assert '1 of them available' in page
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     report: Tool, data: Path, tmp_path, words: list[str], code: int, message: str
 ) -> None:
     words = [f'{data}/data/train.csv' if word == 'DATA' else word for word in words]
-    found, said, problem = report(*words, '--out', 'page')
-    assert found == code
+    returned, said, problem = report(*words, '--out', 'page')
+    assert returned == code
     assert said == ''
     assert problem == f'error: {message}\n'
     assert not (tmp_path / 'page').exists()

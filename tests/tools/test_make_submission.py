@@ -54,7 +54,7 @@ def test_bare_command_takes_the_only_file_there_is(submit, tmp_path):
     assert areas(tmp_path / 'submission.csv', 'b') == []
     assert 'predictions:     model/predictions_test.npz\n' in output
     assert 'configs/_base_/postprocess.py\n' in output
-    assert 'cort           1        2             2.0\n' in output
+    assert 'cort           1        2              2.0\n' in output
     assert 'no cells       1\n' in output
     assert 'python tools/score_submission.py submission.csv TRAIN_CSV' in output
 

@@ -14,7 +14,7 @@ from sartorius.label_quality.missing import Limits
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.visualization.missing_page import DEFAULT_MAX_PICTURES
+from sartorius.visualization.missing_cells_page import DEFAULT_MAX_PICTURES
 
 SIZE = (60, 100)
 LABELS = {'one': [(5, 5), (70, 30)], 'two': [(5, 5), (40, 0)]}

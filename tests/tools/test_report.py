@@ -17,7 +17,7 @@ SIZE = (50, 80)
 
 @pytest.fixture
 def report(repo_root, tmp_path, monkeypatch, in_process):
-    """Runs the command in a folder with predictions.npz, train.csv and images/one.png; one cort cell, found."""
+    """Runs the command in a folder with predictions.npz, train.csv and images/one.png; one cort cell, predicted."""
     box = np.array([[5, 5, 25, 25]], dtype=np.float32)
     cells = ImagePredictions(
         'one', SIZE, box, np.array([0.9], np.float32), np.array([2]), np.ones((1, 8, 8), np.float32)
@@ -38,7 +38,7 @@ def test_a_scored_report(report, tmp_path) -> None:
     done = report('predictions.npz', '--images', 'images', '--annotations', 'train.csv', '--out', 'new/page')
     assert done == (0, 'wrote new/page/index.html\n', '')
     text = (tmp_path / 'new/page/index.html').read_text()
-    for words in ('<dd>1.000<small>', 'small.py', 'configs/_base_/postprocess.py', 'train.csv', '1 hit'):
+    for words in ('<dd>1.000<small>', 'small.py', 'configs/_base_/postprocess.py', 'train.csv', '1 TP'):
         assert words in text
     assert [path.name for path in (tmp_path / 'new/page').iterdir()] == ['index.html']
 
@@ -47,11 +47,11 @@ def test_errors_as_a_table(report, tmp_path) -> None:
     given = ('predictions.npz', '--images', 'images', '--annotations', 'train.csv', '--out', 'page')
     code, output, _ = report(*given, '--errors', 'new/cells.csv')
     assert (code, output) == (0, 'wrote page/index.html\nwrote new/cells.csv\n')
-    # A square of pixels 5 to 24; the found one lacks the corners, where the pasted probability falls below .5.
+    # A square of pixels 5 to 24; the prediction lacks the corners, where the pasted probability falls below .5.
     assert (tmp_path / 'new/cells.csv').read_text().splitlines() == [
         'image_id,cell_type,side,number,category,group,iou,area,x,y,border,loss',
-        'one,cort,true,1,correct,1,0.99,400,14.5,14.5,False,0',
-        'one,cort,found,1,correct,1,0.99,396,14.5,14.5,False,0',
+        'one,cort,gt,1,correct,1,0.99,400,14.5,14.5,False,0',
+        'one,cort,pred,1,correct,1,0.99,396,14.5,14.5,False,0',
     ]
 
 

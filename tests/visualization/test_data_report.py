@@ -24,8 +24,8 @@ from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.charts import Group, bin_shares, histogram_chart, log_ticks, point_chart, spaced_ticks
-from sartorius.visualization.data_defects import clearest
-from sartorius.visualization.data_report import write_data_report
+from sartorius.visualization.data_report_page import write_data_report
+from sartorius.visualization.data_report_page_defects import clearest
 
 from .html_page import Page, check
 
@@ -141,10 +141,10 @@ def test_outliers_stand_out_of_their_own_class() -> None:
         columns=['image_id', 'cell_type', 'grey'],
     )
     # 90 is usual for astro, and four images of cort are too few.
-    found = outliers(images, 'grey')
-    assert found['image_id'].tolist() == ['shsy5y5']
+    unusual = outliers(images, 'grey')
+    assert unusual['image_id'].tolist() == ['shsy5y5']
     # Deviations of 2.5, 1.5, .5, .5, 1.5 and 37.5 about 52.5 have the median 1.5.
-    assert found['deviation'].iloc[0] == pytest.approx(0.6745 * 37.5 / 1.5)
+    assert unusual['deviation'].iloc[0] == pytest.approx(0.6745 * 37.5 / 1.5)
     images['grey'] = 1000 + images['grey'] / 100
     assert outliers(images, 'grey').empty
 
@@ -191,14 +191,14 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     cv2.imwrite(str(folder / 'other.png'), np.zeros((3, 3), dtype=np.uint8))
     page = report(tmp_path / 'out', path, images=folder)
     assert '9 annotated cells in 7 images of train.csv' in page.text
-    assert '1 of the images were at hand' in page.text
-    assert 'Images 7 1 of them looked at' in page.text
-    assert 'Cells 9 1.3 an image' in page.text
+    assert '1 of the images were available' in page.text
+    assert 'Images 7 1 of them available' in page.text
+    assert 'Cells 9 1.3 per image' in page.text
     assert 'Cells with a finding 22.2% 2 cells' in page.text
     assert 'hollow background enclosed by the cell fills it 2 22.22% 0 2 25.00%' in page.text
     assert '<b>0' in page.text
     assert 'split image by image' in page.text
-    # Both hollow cells are of the image at hand: the image, before and after.
+    # Both hollow cells are of the available image: the image, before and after.
     assert {'image around row 6', 'hollow, row 6: before', 'hollow, row 6: after'} <= set(page.values('aria-label'))
     assert 'Before, 128 px' in page.text
     assert 'After, 144 px' in page.text
@@ -210,16 +210,16 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_mends_are_told_and_the_images_are_shown_as_they_were(tmp_path: Path) -> None:
+def test_fixes_are_marked_and_images_shown_as_before_them(tmp_path: Path) -> None:
     path = write_csv(tmp_path / 'train.csv', [('a', hollow(5, 5), 'cort'), ('a', hollow(5, 5), 'cort')])
     page = report(tmp_path / 'out', path, fix=('hollow', 'double'), images=None)
-    assert 'Cells 2 2.0 an image' in page.text
+    assert 'Cells 2 2.0 per image' in page.text
     assert 'Fixed 3 of the findings' in page.text
     assert 'Annotated twice as a whole, or nearly so: a (1 doubles in 2 cells).' in page.text
     # Without the image there is none to see, and the row that goes leaves nothing but the other cell.
     assert 'image around row 1' not in page.values('aria-label')
-    assert 'After, row goes' in page.text
-    assert 'No image is at hand' in page.text
+    assert 'After, row removed' in page.text
+    assert 'No image is available' in page.text
 
 
 def test_no_findings_and_one_class(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_examples_are_of_all_classes_and_images_and_of_images_at_hand_first() ->
         (0, 'a', 11, 'cort', 400, 400, 0.55),
         (1, 'b', 12, 'cort', 100, 100, 0.5),
         (2, 'c', 13, 'astro', 100, 100, 0.5),
-        # The largest change of all, but its image is not at hand.
+        # The largest change of all, but its image is not available.
         (3, 'd', 14, 'cort', 900, 900, 0.1),
         # Less than half as clear as the best of its class.
         (4, 'e', 15, 'cort', 400, 400, 0.95),
@@ -285,7 +285,7 @@ def test_examples_are_of_all_classes_and_images_and_of_images_at_hand_first() ->
     with_file = {'a', 'c', 'f'}
     assert findings.loc[clearest(findings, with_file, set(), 2), 'row'].tolist() == [16, 13]
     assert findings.loc[clearest(findings, with_file, {16}, 99), 'row'].tolist()[:4] == [10, 13, 11, 16]
-    # A mask that stays as it is is told by its class alone; the larger cell comes first.
+    # Masks that are kept differ by their class alone; the larger cell comes first.
     same = findings.iloc[[2, 0]].assign(iou=1.0)
     assert clearest(same, set(), set(), 1) == [100]
 

@@ -19,7 +19,7 @@ def make_images(repo_root):
     return runpy.run_path(str(repo_root / 'docs/make_images.py'))['main']
 
 
-def test_made_images_and_their_truth(make_images, tmp_path) -> None:
+def test_made_images_and_their_ground_truth(make_images, tmp_path) -> None:
     make_images(['--out', str(tmp_path / 'a.png')])
     picture = cv2.imread(str(tmp_path / 'a.png'))
     # Three columns of 416 pixels; two rows of 312 and a title.
@@ -31,10 +31,10 @@ def test_made_images_and_their_truth(make_images, tmp_path) -> None:
 
 def test_predictions_add_a_row(make_images, tmp_path) -> None:
     size, box = (40, 60), np.array([[5, 5, 25, 25]], dtype=np.float32)
-    found = ImagePredictions(
+    pred = ImagePredictions(
         'one', size, box, np.array([0.9], np.float32), np.array([2]), np.ones((1, 8, 8), np.float32)
     )
-    save_predictions(tmp_path / 'p.npz', PredictionSet((found,)))
+    save_predictions(tmp_path / 'p.npz', PredictionSet((pred,)))
     gt = ImageAnnotations('one', size, (MaskCrop(np.ones((20, 20), bool), 5, 5),), np.array([2]))
     write_train_csv(tmp_path / 'train.csv', [TrainImage(gt, 'cort')])
     cv2.imwrite(str(tmp_path / 'one.png'), np.full(size, 99, np.uint8))

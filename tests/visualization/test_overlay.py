@@ -84,21 +84,21 @@ def test_colours_must_fit_the_cells() -> None:
         draw_cells(np.zeros((9, 9), np.uint8), [square(0, 0), square(1, 1)], RED)
 
 
-def test_compare_shows_hits_missed_and_extra_cells() -> None:
-    hit, missed, extra = square(2, 2), square(12, 2), square(22, 2)
-    panel = compare(np.full((10, 30), 90, np.uint8), [hit, missed], [hit, extra])
+def test_compare_shows_true_positives_false_negatives_and_false_positives() -> None:
+    matched, missed, spurious = square(2, 2), square(12, 2), square(22, 2)
+    panel = compare(np.full((10, 30), 90, np.uint8), [matched, missed], [matched, spurious])
     assert panel.shape == (10 + TITLE_HEIGHT, 4 * 30 + 3 * GUTTER, 3)
     first = panel[TITLE_HEIGHT:, :30]
     last = panel[TITLE_HEIGHT:, -30:]
     assert (first == 90).all()
     assert [tuple(last[2, x].tolist()) for x in (2, 12, 22)] == [TP_COLOR, MISSED_COLOR, EXTRA_COLOR]
     # Truth shows the first two cells, the prediction the first and the third.
-    gt, found = panel[TITLE_HEIGHT:, 38:68], panel[TITLE_HEIGHT:, 76:106]
+    gt, pred = panel[TITLE_HEIGHT:, 38:68], panel[TITLE_HEIGHT:, 76:106]
     assert [(gt[2, x] != 90).any() for x in (2, 12, 22)] == [True, True, False]
-    assert [(found[2, x] != 90).any() for x in (2, 12, 22)] == [True, False, True]
+    assert [(pred[2, x] != 90).any() for x in (2, 12, 22)] == [True, False, True]
 
 
-def test_compare_without_truth_has_two_pictures() -> None:
+def test_compare_without_ground_truth_has_two_pictures() -> None:
     panel = compare(np.full((10, 30), 90, np.uint8), None, [square(2, 2)])
     assert panel.shape == (10 + TITLE_HEIGHT, 2 * 30 + GUTTER, 3)
 

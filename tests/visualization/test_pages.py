@@ -19,8 +19,8 @@ from sartorius.visualization.charts import Group, axis_ticks, line_chart, scatte
 from sartorius.visualization.demo import Stage, write_demo_page
 from sartorius.visualization.gallery import Example, card
 from sartorius.visualization.page import source_list
-from sartorius.visualization.report import write_report
-from sartorius.visualization.report_data import choose_images, gather
+from sartorius.visualization.report_data import choose_images, collect_report_data
+from sartorius.visualization.report_page import write_report
 
 from .html_page import Page, check
 
@@ -48,7 +48,7 @@ def predicted(image_id: str, label: int, boxes: list[tuple[int, int]], scores: l
 
 @pytest.fixture
 def predictions() -> PredictionSet:
-    """Image a: two hits and a weak cell; b: one hit, one extra; c: nothing."""
+    """Image a: two true positives and a weak cell; b: TP 1, FP 1; c: no predictions."""
     images = (
         predicted('a', 0, [(0, 0), (20, 0), (40, 20)], [0.9, 0.8, 0.2]),
         predicted('b', 1, [(0, 0), (45, 25)], [0.7, 0.6]),
@@ -76,20 +76,20 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_report_with_truth(tmp_path, predictions, gt, images) -> None:
-    page = check(write_report(tmp_path / 'out', predictions, images, CHAIN, gt, {'images': 'x/<y>'}))
-    # a scores 1; b hits one of three cells that are annotated or found, at every threshold; c scores 0.
+def test_report_with_ground_truth(tmp_path, predictions, gt, images) -> None:
+    page = check(write_report(tmp_path / 'out', predictions, images, CHAIN, gt, source={'images': 'x/<y>'}))
+    # a scores 1; b: TP 1, FP 1, FN 1 at every threshold; c scores 0.
     assert 'Score (mAP) 0.444' in page.text
-    assert '4 cells in 3 images' in page.text
+    assert '4 cells predicted in 3 images' in page.text
     assert '5 annotated cells' in page.text
     assert '1 annotated images are not among the predictions' in page.text
-    assert 'nothing found' in page.text
+    assert 'no predictions' in page.text
     assert 'x/<y>' in page.text
     assert 'a&b.py' in page.text
     assert 'ScoreThreshold thresholds: 0.5' in page.text
     assert len(page.with_class('card')) == 3
     assert page.values('data-view').count('compare') == 3
-    # Missed cells of b and c, and an extra one in b; each error kind and type is pictured once.
+    # False negatives of b and c, and a false positive in b; each error kind and type is pictured once.
     assert page.values('data-view').count('errors') == 3
     assert len([tag for tag, _ in page.elements if tag == 'figure']) == 3
 
@@ -101,11 +101,11 @@ def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, gt, image
     assert Page(text).values('aria-sort') == ['ascending']
 
 
-def test_report_without_truth(tmp_path, predictions, images) -> None:
+def test_report_without_ground_truth(tmp_path, predictions, images) -> None:
     page = check(write_report(tmp_path, predictions, images, CHAIN))
-    assert 'nothing is scored' in page.text
+    assert 'no scores' in page.text
     assert 'mAP' not in page.text
-    assert set(page.values('data-view')) == {'image', 'found'}
+    assert set(page.values('data-view')) == {'image', 'pred'}
 
 
 def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, gt, images) -> None:
@@ -131,25 +131,25 @@ def test_an_image_of_another_size_is_refused(tmp_path, predictions, images) -> N
 
 
 def test_annotations_of_other_images_are_refused(predictions, gt) -> None:
-    with pytest.raises(InputError, match="cells were found in image 'b'"):
-        gather(predictions, CHAIN, {'a': gt['a'], 'c': gt['c']})
+    with pytest.raises(InputError, match="predictions for image 'b'"):
+        collect_report_data(predictions, CHAIN, {'a': gt['a'], 'c': gt['c']})
     other = ImageAnnotations('b', (50, 60), (), np.zeros(0, dtype=np.int64))
     with pytest.raises(InputError, match='image b: 60x40 px in the predictions, 60x50 px in the annotations'):
-        gather(predictions, CHAIN, {**gt, 'b': other})
+        collect_report_data(predictions, CHAIN, {**gt, 'b': other})
 
 
-def test_errors_without_truth_are_refused(tmp_path, predictions, images) -> None:
+def test_errors_without_ground_truth_are_refused(tmp_path, predictions, images) -> None:
     with pytest.raises(InputError, match='give the annotations too'):
         write_report(tmp_path, predictions, images, CHAIN, errors_csv=tmp_path / 'errors.csv')
 
 
 def test_predictions_without_images_are_refused(predictions) -> None:
     with pytest.raises(InputError, match='hold no image'):
-        gather(PredictionSet(()), CHAIN)
+        collect_report_data(PredictionSet(()), CHAIN)
 
 
 def test_images_are_chosen_from_every_type_low_typical_and_high(predictions, gt) -> None:
-    table = gather(predictions, CHAIN, gt).table
+    table = collect_report_data(predictions, CHAIN, gt).table
     rows = [
         table.iloc[[0]].assign(image_id=f'{kind}{n}', cell_type=kind, score=n / 10)
         for kind in CLASSES
@@ -184,13 +184,13 @@ def test_a_card_embeds_its_picture_and_every_cell_once() -> None:
     assert all(len(path['data-cells'].split()) == path['d'].count('M') for path in paths)
     cells = {(path['data-set'], entry) for path in paths for entry in path['data-cells'].split()}
     assert cells == {
-        ('found', '1,100,0.91,1.00'),
-        ('found', '2,84,0.50,0.00'),
-        ('truth', '1,100,,1.00'),
-        ('truth', '2,100,,0.00'),
+        ('pred', '1,100,0.91,1.00'),
+        ('pred', '2,84,0.50,0.00'),
+        ('gt', '1,100,,1.00'),
+        ('gt', '2,100,,0.00'),
     }
-    assert sorted(path['class'].split()[1] for path in paths) == ['extra', 'hit', 'hit', 'miss']
-    assert '1 hit 1 missed 1 extra' in page.text
+    assert sorted(path['class'].split()[1] for path in paths) == ['fn', 'fp', 'tp', 'tp']
+    assert '1 TP 1 FN 1 FP' in page.text
 
 
 def test_a_large_picture_is_embedded_smaller() -> None:
@@ -203,7 +203,7 @@ def test_a_large_picture_is_embedded_smaller() -> None:
 def test_examples_are_checked() -> None:
     with pytest.raises(InputError, match='cell: the picture must be uint8'):
         Example('cell', np.zeros(SIZE, np.uint16), [])
-    with pytest.raises(InputError, match='cell: 1 scores for 0 found cells'):
+    with pytest.raises(InputError, match='cell: 1 scores for 0 predictions'):
         Example('cell', np.zeros(SIZE, np.uint8), [], pred_scores=np.ones(1))
 
 
@@ -259,7 +259,7 @@ def test_charts_are_well_formed_and_within_their_frame() -> None:
     for svg in (
         strip_chart([group], 'score'),
         line_chart([group, group], [0.5, 0.7, 0.9], 'precision', 'IoU'),
-        scatter_chart([(group, np.array([0.0, 800.0, 3.0]))], 'counts', 'true', 'found'),
+        scatter_chart([(group, np.array([0.0, 800.0, 3.0]))], 'counts', 'gt', 'pred'),
         strip_chart([], 'nothing'),
     ):
         page = Page(svg)

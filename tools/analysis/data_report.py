@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.label_quality import Rules, clean, read_label_table
     from sartorius.label_quality.statistics import images_beside
-    from sartorius.visualization.data_report import write_data_report
+    from sartorius.visualization.data_report_page import write_data_report
 
     images = options.images or images_beside(options.train_csv)
     rules = Rules()

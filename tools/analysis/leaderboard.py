@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.leaderboard.scores import score_rows
     from sartorius.postprocess.chain import load_chain
     from sartorius.utils.files import sha256_of, write_text
-    from sartorius.visualization.leaderboard_plot import plot_differences
+    from sartorius.visualization.plots import plot_differences
 
     rows = group_rows(find_files(options.places))
     chosen = choose_baseline(rows, options.baseline)

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.postprocess.chain import load_chain
     from sartorius.postprocess.missing_cells import check_sources, collect, format_counts, read_labels
     from sartorius.predictions.store import read_header
-    from sartorius.visualization.missing_page import write_missing
+    from sartorius.visualization.missing_cells_page import write_missing_cells_page
 
     for sentence in check_sources(options.predictions):
         print(f'warning: {sentence}', file=sys.stderr)
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'post-processing': chain.to_config(),
         'predictions': {display_path(path): dict(read_header(path).source) for path in options.predictions},
     }
-    written = write_missing(
+    written = write_missing_cells_page(
         options.out, missing, findings, labels, limits, options.images, source, options.max_pictures
     )
     print(format_counts(missing.counts))

@@ -55,8 +55,8 @@ def _score(options: Namespace, sha256: str) -> 'Score':
     Raises:
         InputError: They are another checkpoint's, or of images that it was trained on.
     """
-    from sartorius.annotations.reading import load_annotations
-    from sartorius.evaluation.metric import summarise
+    from sartorius.annotations.reading import load_annotations, load_groups
+    from sartorius.evaluation.metric import summarise_scores
     from sartorius.leaderboard.model_card import Score
     from sartorius.leaderboard.origins import fold_of
     from sartorius.postprocess.chain import load_chain
@@ -75,7 +75,8 @@ def _score(options: Namespace, sha256: str) -> 'Score':
     images, gt = annotated_images(predictions, load_annotations(options.annotations))
     chain = load_chain(options.postprocess)
     table = score_chains(images, gt, [chain] * len(images), 'scoring')
-    return Score(name, display_path(options.postprocess), fold_of(predictions.source, name), summarise(table))
+    summary = summarise_scores(table, load_groups(options.annotations))
+    return Score(name, display_path(options.postprocess), fold_of(predictions.source, name), summary)
 
 
 if __name__ == '__main__':

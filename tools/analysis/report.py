@@ -33,21 +33,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not options.images.is_dir():
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
-    from sartorius.annotations.reading import load_annotations
+    from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.postprocess.chain import load_chain
     from sartorius.predictions.store import load_predictions
-    from sartorius.visualization.report import write_report
+    from sartorius.visualization.report_page import write_report
 
     chain = load_chain(options.postprocess)
     predictions = load_predictions(options.predictions)
     gt = load_annotations(options.annotations) if options.annotations else None
+    groups = load_groups(options.annotations) if options.annotations else None
     source = {
         'predictions': display_path(options.predictions),
         'images': display_path(options.images),
         'annotations': display_path(options.annotations) if options.annotations else None,
         'post-processing file': display_path(options.postprocess),
     }
-    page = write_report(options.out, predictions, options.images, chain, gt, source, options.max_images, options.errors)
+    page = write_report(
+        options.out, predictions, options.images, chain, gt, groups, source, options.max_images, options.errors
+    )
     print(f'wrote {display_path(page)}')
     if options.errors:
         print(f'wrote {display_path(options.errors)}')

@@ -94,7 +94,7 @@ def _clean(options: argparse.Namespace) -> None:
         write_text(options.out, edited_text(table, edits))
         print(f'\nwrote {display_path(options.out)}, and {len(edits):,} edits to {display_path(log)}')
     if options.report:
-        from sartorius.visualization.data_report import write_data_report
+        from sartorius.visualization.data_report_page import write_data_report
         from sartorius.label_quality.statistics import images_beside
 
         images = options.images or images_beside(options.train_csv)

@@ -63,24 +63,24 @@ const cellLine = document.querySelector('#viewer-cell');
 const cards = [...document.querySelectorAll('.card')];
 const SVG = 'http://www.w3.org/2000/svg';
 let card = null;
-let view = 'found';
+let view = 'pred';
 let frame = { x: 0, y: 0, width: 1, height: 1 };
 let full = {};
 
 function describe(set, number, values) {
   const [area, score, iou, error] = values.split(',');
-  const names = { truth: 'True cell', found: 'Found cell' };
+  const names = { gt: 'Ground-truth cell', pred: 'Prediction' };
   const parts = [`${names[set] ?? set} ${number}`, `${area} px`];
   if (score) parts.push(`score ${score}`);
   if (iou) {
-    const other = set === 'truth' ? 'found' : 'true';
-    parts.push(Number(iou) > 0 ? `IoU ${iou} with the nearest ${other} cell` : `meets no ${other} cell`);
+    const other = set === 'gt' ? 'prediction' : 'ground-truth cell';
+    parts.push(Number(iou) > 0 ? `best IoU ${iou} with a ${other}` : `overlaps no ${other}`);
   }
   if (error) parts.push(error.replaceAll('-', ' '));
   return parts.join(' · ');
 }
 
-// In the page one path holds all cells of a colour; here each becomes its own, so that the pointer can ask about it.
+// In the page one path holds all cells of a colour; here each becomes its own, so that the pointer can address it.
 function cellsOf(use) {
   const group = document.querySelector(use.getAttribute('href')).cloneNode(true);
   group.removeAttribute('id');
@@ -124,7 +124,7 @@ function show() {
   });
   document.querySelector('.viewer-tabs').replaceChildren(...tabs);
   const picture = panel.querySelector('svg');
-  // Panels of one picture keep the place that is looked at; one of another size starts whole.
+  // Panels of the same size keep the visible part; one of another size starts whole.
   const [x, y, width, height] = picture.getAttribute('viewBox').split(' ').map(Number);
   if (width !== full.width || height !== full.height) {
     full = { x, y, width, height };
@@ -178,7 +178,7 @@ for (const panel of document.querySelectorAll('.panel')) {
   panel.addEventListener('click', () => open(panel.closest('.card'), panel.dataset.view));
 }
 for (const button of document.querySelectorAll('.open')) {
-  button.addEventListener('click', () => open(document.querySelector(button.dataset.card), 'found'));
+  button.addEventListener('click', () => open(document.querySelector(button.dataset.card), 'pred'));
 }
 
 viewer.addEventListener('close', () => document.querySelector('.bar').append(controls));
@@ -210,18 +210,18 @@ stage.addEventListener('wheel', (event) => {
   event.preventDefault();
   zoom(Math.exp(-event.deltaY / 400), place(event));
 }, { passive: false });
-function tell(event) {
+function showCell(event) {
   const text = event.target.dataset?.text;
   if (text) cellLine.textContent = text;
 }
 const fingers = new Map();
 stage.addEventListener('pointerdown', (event) => {
-  tell(event);
+  showCell(event);
   fingers.set(event.pointerId, event);
   stage.setPointerCapture(event.pointerId);
 });
 stage.addEventListener('pointermove', (event) => {
-  tell(event);
+  showCell(event);
   const before = fingers.get(event.pointerId);
   if (!before) return;
   if (fingers.size === 2) {

@@ -1,4 +1,4 @@
-"""The page of cells without a label and of labels that are never found: a picture of each, most telling first."""
+"""The HTML page of unlabelled cells and of labels that are never predicted: a picture of each, clearest first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,52 +11,51 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.images.display import find_image, read_for_display, stretched
-from sartorius.label_quality.missing import CLASSES, Findings, Limits, MissingCells
+from sartorius.label_quality.missing import Findings, Limits, MissingCells
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.missing_cells import Labels, rows_of_never_found, write_tables
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import staged_folder
 from sartorius.utils.tables import size_text
-from sartorius.visualization.error_section import view_around
-from sartorius.visualization.gallery import class_key, embedded
-from sartorius.visualization.outlines import svg_path
+from sartorius.visualization.cell_figures import cell_figure, window_around
+from sartorius.visualization.html import chip, html_table
 from sartorius.visualization.page import figures, render_page, source_list
 
 DEFAULT_MAX_PICTURES = 48
 MARGIN = 30
-SMALLEST_VIEW = 130
-"""More than an error of the report shows: whether a spot is a cell, the cells around it tell."""
+MIN_WINDOW = 130
+"""Pixels; larger than for the errors of the report: the surrounding cells help to see whether a spot is a cell."""
 
 LEGEND = (
-    '<p class="legend"><span><i style="--own: var(--found-line)"></i>{found}</span>'
-    '<span><i style="--own: var(--true-line)"></i>{true}</span>'
-    '<span>The pointer over a picture hides the outlines.</span></p>'
+    '<p class="legend"><span><i style="--own: var(--pred-line)"></i>{pred}</span>'
+    '<span><i style="--own: var(--gt-line)"></i>{gt}</span>'
+    '<span>Hover over a picture to hide the outlines.</span></p>'
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """What a picture shows.
+class CellPicture:
+    """One cell to show.
 
     Attributes:
-        key: List and row that it belongs to: 'unlabelled' or 'never_found', and the row's number.
+        key: Its list, 'unlabelled' or 'never_found', and the row's number.
         image_id: Its image.
-        cell: The cell it is about.
-        kind: 'found' or 'true': the side of the cell, for its colour.
+        cell: The cell.
+        side: 'gt' or 'pred', for its colour.
         caption: HTML.
-        neighbours: Other cells by their side, drawn faint where the picture shows them.
+        neighbours: Other cells by their side, drawn faint if they are in the picture.
     """
 
     key: tuple[str, int]
     image_id: str
     cell: MaskCrop
-    kind: str
+    side: str
     caption: str
     neighbours: Mapping[str, Sequence[MaskCrop]]
 
 
-def write_missing(
+def write_missing_cells_page(
     out: Path,
     missing: MissingCells,
     findings: Mapping[str, Sequence[Findings]],
@@ -66,29 +65,29 @@ def write_missing(
     source: Mapping[str, Any],
     max_pictures: int = DEFAULT_MAX_PICTURES,
 ) -> list[Path]:
-    """Writes ``index.html``, one file that needs no other, and the two lists as CSV; all three or none.
+    """Writes ``index.html``, one file without external resources, and the two lists as CSV; all three or none.
 
     Args:
-        out: Folder to write them in; made if it is missing.
+        out: Folder to write them in; created if missing.
         missing: The lists.
-        findings: What they were made from, by image id.
+        findings: What the lists were made from, by image id.
         labels: The annotations.
-        limits: What the lists were made with.
+        limits: Limits of the lists.
         images: Folder with the images, named by their ids.
         source: Where the page comes from, JSON types.
-        max_pictures: Most pictures of a list and cell type.
+        max_pictures: Maximum number of pictures of each list and cell type.
 
     Returns:
         Paths of the files.
 
     Raises:
-        InputError: An image that is shown is missing, cannot be read or is of another size than its labels.
+        InputError: An image to show is missing, cannot be read or is of another size than its labels.
     """
     unlabelled, never_found = (
         table.groupby('cell_type', sort=False).head(max_pictures) for table in (missing.unlabelled, missing.never_found)
     )
     # By image, so that each is read once.
-    pictures: dict[str, list[Picture]] = {}
+    pictures: dict[str, list[CellPicture]] = {}
     for picture in (
         *_unlabelled_pictures(unlabelled, labels),
         *_never_found_pictures(never_found, labels, findings),
@@ -115,21 +114,20 @@ def _page(
 ) -> str:
     counts = missing.counts
     lead = (
-        f'{len(missing.unlabelled)} confident cells without a label and {len(missing.never_found)} labels that are '
-        f'never found, in {counts["images"].sum()} images. Which of them are mistakes of the annotations, and which of '
-        'the models, is for you to say.'
+        f'{len(missing.unlabelled)} confident predictions without a label and {len(missing.never_found)} labels '
+        f'that are never predicted, in {counts["images"].sum()} images. Please judge which of them are mistakes of the '
+        'annotations and which of the models.'
     )
     if dropped:
-        lead += f' {dropped} annotated images are in none of the predictions files and were not looked at.'
+        lead += f' {dropped} annotated images are in none of the predictions files and were not compared.'
     unlabelled_note = (
-        f'Found cells whose IoU with every label is below {limits.iou:g}, and of whose pixels labels cover less than '
-        f'{limits.covered:.0%}. The score is the mean over the files that predict the image, 0 for one that has not '
-        'found the cell. Lines are those of unlabelled.csv, the header being line 1.'
+        f'Predictions whose IoU with every label is below {limits.iou:g}, and of whose pixels labels cover less than '
+        f'{limits.covered:.0%}. The score is the mean over the files that predict the image, 0 for a file without the '
+        'cell. Lines are those of unlabelled.csv, the header being line 1.'
     )
     never_note = (
-        f'Labels whose IoU is not above {limits.iou:g} with any candidate of any file, however low its score. Those '
-        'that lie wholly inside the image come first, and large ones before small ones. Lines are those of '
-        'never_found.csv.'
+        f'Labels whose IoU is not above {limits.iou:g} with any prediction of any file, however low its score. Labels '
+        'entirely inside the image come first, and large before small ones. Lines are those of never_found.csv.'
     )
     sections = [
         ('summary', 'Summary', _summary(counts)),
@@ -140,7 +138,7 @@ def _page(
         ),
         (
             'never-found',
-            'Labels never found',
+            'Labels never predicted',
             _pictures(missing.never_found, 'never_found', never_note, drawn, counts),
         ),
         ('source', 'Source', source_list(source)),
@@ -150,89 +148,99 @@ def _page(
 
 def _summary(counts: pd.DataFrame) -> str:
     total = counts.sum(numeric_only=True)
-    labels, found = int(total['labels']), int(total['found'])
+    labels, n_pred = int(total['labels']), int(total['found'])
     entries = [
         ('Images', str(int(total['images'])), ''),
         ('Labels', str(labels), ''),
-        ('Never found', str(int(total['never_found'])), f'{total["never_found"] / max(labels, 1):.1%} of the labels'),
-        ('Found cells', str(found), 'of all files, after post-processing'),
-        ('Without a label', str(int(total['unlabelled'])), 'each once, however many files found it'),
+        (
+            'Never predicted',
+            str(int(total['never_found'])),
+            f'{total["never_found"] / max(labels, 1):.1%} of the labels',
+        ),
+        ('Predictions', str(n_pred), 'of all files, after post-processing'),
+        ('Without a label', str(int(total['unlabelled'])), 'each once, however many files predict it'),
     ]
-    rows = ''.join(
-        f'<tr><td class="text">{_chip(row.cell_type)}</td><td>{row.images}</td><td>{row.labels}</td>'
-        f'<td>{row.never_found}</td><td>{row.found}</td><td>{row.unlabelled}</td><td>{row.min_score:.3f}</td></tr>'
+    heads = [
+        ('Cell type', 'text'), ('Images', ''), ('Labels', ''), ('Never predicted', ''), ('Predictions', ''),
+        ('Without a label', ''), ('Min. score', ''),
+    ]  # fmt: skip
+    rows = [
+        (
+            chip(row.cell_type),
+            str(row.images),
+            str(row.labels),
+            str(row.never_found),
+            str(row.found),
+            str(row.unlabelled),
+            f'{row.min_score:.3f}',
+        )
         for row in counts.itertuples()
-    )
-    return (
-        f'{figures(entries)}<div class="scroll classes"><table><thead><tr><th scope="col" class="text">Cell type</th>'
-        '<th scope="col">Images</th><th scope="col">Labels</th><th scope="col">Never found</th>'
-        '<th scope="col">Found cells</th><th scope="col">Without a label</th><th scope="col">Least score</th></tr>'
-        f'</thead><tbody>{rows}</tbody></table></div>'
-    )
+    ]
+    return figures(entries) + html_table(heads, rows)
 
 
 def _pictures(
     table: pd.DataFrame, name: str, note: str, drawn: Mapping[tuple[str, int], str], counts: pd.DataFrame
 ) -> str:
-    """Pictures of one list, a heading a cell type."""
+    """Pictures of one list, with one heading per cell type."""
     words = {
-        'unlabelled': {'found': 'found cell without a label', 'true': 'labels around it'},
-        'never_found': {'found': 'found cells around it', 'true': 'label; faint: other labels'},
+        'unlabelled': {'pred': 'prediction without a label', 'gt': 'labels around it'},
+        'never_found': {'pred': 'predictions around it', 'gt': 'label; faint: other labels'},
     }[name]
     parts = [f'<p class="note">{escape(note)}</p>', LEGEND.format(**words)]
     for row in counts.itertuples():
         own = table.index[table['cell_type'] == row.cell_type]
         shown = [drawn[name, index] for index in own if (name, index) in drawn]
         remark = {
-            'unlabelled': f'of {row.found} found cells; score from {row.min_score:.3f}',
+            'unlabelled': f'of {row.found} predictions; score from {row.min_score:.3f}',
             'never_found': f'of {row.labels} labels',
         }[name]
         hidden = len(own) - len(shown)
         verb = 'is' if hidden == 1 else 'are'
         more = f'<p class="note">{hidden} more {verb} not shown; {name}.csv lists all.</p>' if hidden else ''
         parts.append(
-            f'<h3>{_chip(row.cell_type)} {len(own)} <small>{remark}</small></h3>'
-            f'<div class="crops look">{"".join(shown)}</div>{more}'
+            f'<h3>{chip(row.cell_type)} {len(own)} <small>{remark}</small></h3>'
+            f'<div class="crops hover-hides">{"".join(shown)}</div>{more}'
         )
     return f'<div class="errors">{"".join(parts)}</div>'
 
 
-def _unlabelled_pictures(shown: pd.DataFrame, labels: Labels) -> Iterator[Picture]:
+def _unlabelled_pictures(shown: pd.DataFrame, labels: Labels) -> Iterator[CellPicture]:
     for row in shown.itertuples():
         support = f' {row.support} of {row.files} files' if row.files > 1 else ''
-        yield Picture(
+        yield CellPicture(
             key=('unlabelled', row.Index),
             image_id=row.id,
             cell=row.crop,
-            kind='found',
+            side='pred',
             caption=f'<b>score {row.score:.2f}</b>{support}{_place(row)}',
-            neighbours={'true': labels.images[row.id].crops},
+            neighbours={'gt': labels.images[row.id].crops},
         )
 
 
 def _never_found_pictures(
     shown: pd.DataFrame, labels: Labels, findings: Mapping[str, Sequence[Findings]]
-) -> Iterator[Picture]:
+) -> Iterator[CellPicture]:
     rows = rows_of_never_found(shown, labels)
     for row, csv_row in zip(shown.itertuples(), rows, strict=True):
         crops = labels.images[row.id].crops
         where = ' at the border' if row.border else ''
         in_csv = '' if pd.isna(csv_row) else f'<small>row {csv_row} of {escape(labels.path.name)}</small>'
-        yield Picture(
+        yield CellPicture(
             key=('never_found', row.Index),
             image_id=row.id,
             cell=crops[row.number - 1],
-            kind='true',
+            side='gt',
             caption=f'<b>IoU {row.best_iou:.2f}</b>{where}{_place(row)}{in_csv}',
             neighbours={
-                'true': [crop for number, crop in enumerate(crops, start=1) if number != row.number],
-                'found': [crop for one in findings[row.id] for crop in one.pred.crops],
+                'gt': [crop for number, crop in enumerate(crops, start=1) if number != row.number],
+                'pred': [crop for one in findings[row.id] for crop in one.pred.crops],
             },
         )
 
 
 def _place(row: Any) -> str:
-    """Where a cell of either list is to be looked up: line of the CSV, centroid, image."""
+    """Where to find a cell of either list: line of the CSV, centroid, image."""
     return (
         f'<small>line {row.Index + 2}: {row.area} px at {row.x:.0f}, {row.y:.0f}</small>'
         f'<small class="place">{escape(row.id)}</small>'
@@ -250,24 +258,7 @@ def _read(folder: Path, image_id: str, size: tuple[int, int]) -> NDArray[np.uint
     return stretched(image)
 
 
-def _figure(picture: Picture, image: NDArray[np.uint8]) -> str:
-    """A part of the image with the cell's outline, and in faint lines its neighbours."""
-    x1, y1, x2, y2 = view_around([picture.cell.tight()], image.shape, MARGIN, SMALLEST_VIEW)
-    lines = []
-    for side, crops in picture.neighbours.items():
-        for crop in crops:
-            left, top, right, bottom = crop.window
-            if left < x2 and right > x1 and top < y2 and bottom > y1:
-                lines.append(f'<path class="{side}-line faint" d="{svg_path(crop.clipped(image.shape))}"/>')
-    # On top of the others.
-    lines.append(f'<path class="{picture.kind}-line" d="{svg_path(picture.cell.clipped(image.shape))}"/>')
-    place = f'x="{x1}" y="{y1}" width="{x2 - x1}" height="{y2 - y1}"'
-    return (
-        f'<figure><svg viewBox="{x1} {y1} {x2 - x1} {y2 - y1}" role="img" aria-label="{picture.kind} cell">'
-        f'<image {place} href="{embedded(image[y1:y2, x1:x2])}"/>{"".join(lines)}</svg>'
-        f'<figcaption>{picture.caption}</figcaption></figure>'
-    )
-
-
-def _chip(name: str) -> str:
-    return f'<span class="chip {class_key(name, CLASSES)}">{escape(name)}</span>'
+def _figure(picture: CellPicture, image: NDArray[np.uint8]) -> str:
+    window = window_around([picture.cell.tight()], image.shape, MARGIN, MIN_WINDOW)
+    cell, label = {picture.side: [picture.cell]}, f'{picture.side} cell'
+    return cell_figure(image, window, cell, picture.neighbours, label, picture.caption)

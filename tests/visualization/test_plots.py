@@ -13,8 +13,7 @@ from sartorius.postprocess.tuning.grid import SearchGrid
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult, tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.visualization.step_plot import plot_steps
-from sartorius.visualization.threshold_plot import CLASS_COLOURS, plot_thresholds
+from sartorius.visualization.plots import CLASS_COLORS, plot_steps, plot_thresholds
 
 SIZE = (20, 80)
 GREEN, RED, GREY = '#0b7f63', '#b3261e', '#55645e'
@@ -52,7 +51,7 @@ AXES = {'mask': (0.4, 0.5, 0.6), 'score': (0.1, 0.25, 0.4, 0.6), 'area': (0.0, 5
 @pytest.mark.parametrize('names', [['shsy5y', 'cort'], ['astro'], []])
 def test_a_curve_for_each_class_that_has_images(tmp_path, names):
     plot_thresholds(tmp_path / 'own.png', tuned(names, load_chain(), SearchGrid(AXES)))
-    drawn = {name for name, colour in CLASS_COLOURS.items() if pixels_of(tmp_path / 'own.png', colour) > 200}
+    drawn = {name for name, colour in CLASS_COLORS.items() if pixels_of(tmp_path / 'own.png', colour) > 200}
     assert drawn == set(names)
 
 

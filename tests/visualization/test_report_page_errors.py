@@ -12,16 +12,10 @@ from sartorius.evaluation.errors import analyse_errors
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.visualization.error_section import (
-    MARGIN,
-    SMALLEST_VIEW,
-    costliest,
-    error_section,
-    main_errors,
-    view_around,
-)
+from sartorius.visualization.cell_figures import MARGIN, MIN_WINDOW, window_around
 from sartorius.visualization.gallery import ERROR_COLORS, Example, card, color_rules
-from sartorius.visualization.report_data import Report, gather
+from sartorius.visualization.report_data import ReportData, collect_report_data
+from sartorius.visualization.report_page_errors import costliest, error_section, main_errors
 
 CLASSES = ('shsy5y', 'astro', 'cort')
 SIZE = (100, 160)
@@ -44,7 +38,7 @@ GT = {
 
 
 @pytest.fixture
-def report() -> Report:
+def report() -> ReportData:
     """Image a: one correct, two missed, one spurious cell; b: one correct, one missed."""
     corners = {'a': (0, [(10, 10), (100, 80)]), 'b': (2, [(5, 5)])}
     images = [
@@ -58,7 +52,7 @@ def report() -> Report:
         )
         for image_id, (label, places) in corners.items()
     ]
-    return gather(PredictionSet(tuple(images)), CHAIN, GT)
+    return collect_report_data(PredictionSet(tuple(images)), CHAIN, GT)
 
 
 def picture(image_id: str, seen: list[str]) -> np.ndarray:
@@ -89,8 +83,8 @@ def test_table_of_gains(report) -> None:
     text = error_section(report, {}, None)
     rows = re.findall(r'<tr><td class="text wrap">(.*?)</tr>', text)
     assert len(rows) == len(ERRORS) + 1
-    cells = [re.sub('<[^>]*>', ' ', cell).strip() for cell in rows[ERRORS.index('missed')].split('<td>')]
-    # Two cells missed in a: 3 hits of 4 cells. One in b. So .5 each, all and by class.
+    cells = [re.sub('<[^>]*>', ' ', cell).strip() for cell in rows[ERRORS.index('missed')].split('</td>')][:-1]
+    # Two cells missed in a: 3 TP of 4 cells. One in b. So .5 each, all and by class.
     assert cells == [f'missed {CATEGORIES["missed"]}', '3', '0', '+0.500', '+0.500', '+0.500']
     # No error is at the border.
     assert re.sub('<[^>]*>', ' ', rows[-1]).split()[-5:] == ['0'] * 5
@@ -110,8 +104,8 @@ def test_costliest_of_each_kind_and_type(report) -> None:
 def test_the_larger_loss_is_shown() -> None:
     # One spurious cell beside one true, and one beside two.
     gt = {'many': annotated('many', 1, (10, 10), (40, 40)), 'few': annotated('few', 1, (10, 10))}
-    found = {name: [*cells.crops, square(100, 50)] for name, cells in gt.items()}
-    worst = costliest(analyse_errors(gt, found))
+    pred = {name: [*cells.crops, square(100, 50)] for name, cells in gt.items()}
+    worst = costliest(analyse_errors(gt, pred))
     assert worst[['image_id', 'category']].to_numpy().tolist() == [['few', 'spurious']]
 
 
@@ -122,11 +116,11 @@ def test_pictures_of_the_costliest(report) -> None:
     assert seen == ['a', 'a', 'b']
     assert len(figures) == 3
     spurious, _, missed = figures
-    assert spurious.count('class="found-line"') == 1
-    assert 'true-line"' not in spurious
-    # The window around the found square at (100, 80) lies within the image.
-    assert f'viewBox="77 44 {SMALLEST_VIEW} {SMALLEST_VIEW}"' in spurious
-    assert missed.count('class="true-line"') == 1
+    assert spurious.count('class="pred-line"') == 1
+    assert 'gt-line"' not in spurious
+    # The window around the predicted square at (100, 80) lies within the image.
+    assert f'viewBox="77 44 {MIN_WINDOW} {MIN_WINDOW}"' in spurious
+    assert missed.count('class="gt-line"') == 1
     assert 'data-card="#i7">b</button>' in missed
     assert 'data-card' not in spurious
     assert 'loss 0.5000' in missed
@@ -134,23 +128,23 @@ def test_pictures_of_the_costliest(report) -> None:
 
 def test_neighbours_are_faint(report) -> None:
     near = {'a': annotated('a', 0, (10, 10), (25, 10))}
-    found = {'a': report.pred['a'].select([0])}
+    pred = {'a': report.pred['a'].select([0])}
     table = report.table[report.table['image_id'] == 'a']
-    errors = analyse_errors(near, {'a': found['a'].crops})
-    text = error_section(Report(table, found, near, None, errors), {}, partial(picture, seen=[]))
+    errors = analyse_errors(near, {'a': pred['a'].crops})
+    text = error_section(ReportData(table, pred, near, None, errors), {}, partial(picture, seen=[]))
     (figure,) = re.findall('<figure>.*?</figure>', text)
     classes = re.findall('<path class="([^"]*)"', figure)
-    assert classes == ['true-line faint', 'found-line faint', 'true-line']
+    assert classes == ['gt-line faint', 'pred-line faint', 'gt-line']
 
 
 @pytest.mark.parametrize(
-    ('crops', 'view'),
+    ('crops', 'window'),
     [
         # Small: the least window, around its middle.
-        ([square(70, 40)], (47, 17, 47 + SMALLEST_VIEW, 17 + SMALLEST_VIEW)),
+        ([square(70, 40)], (47, 17, 47 + MIN_WINDOW, 17 + MIN_WINDOW)),
         # In two corners: moved into the image.
-        ([square(0, 0)], (0, 0, SMALLEST_VIEW, SMALLEST_VIEW)),
-        ([square(150, 90)], (160 - SMALLEST_VIEW, 100 - SMALLEST_VIEW, 160, 100)),
+        ([square(0, 0)], (0, 0, MIN_WINDOW, MIN_WINDOW)),
+        ([square(150, 90)], (160 - MIN_WINDOW, 100 - MIN_WINDOW, 160, 100)),
         # Two cells: their window of 60 x 40 and a margin; it would reach above the image.
         ([square(20, 20, 5), square(70, 50)], (20 - MARGIN, 0, 80 + MARGIN, 60 + 2 * MARGIN)),
         # Larger than the image is high: cut there.
@@ -159,8 +153,8 @@ def test_neighbours_are_faint(report) -> None:
         ([square(5, 5, 0)], (0, 0, 160, 100)),
     ],
 )
-def test_view_around_cells(crops, view) -> None:
-    assert view_around(crops, SIZE) == view
+def test_window_around_cells(crops, window) -> None:
+    assert window_around(crops, SIZE) == window
 
 
 def test_main_error_of_each_image(report) -> None:
@@ -187,5 +181,5 @@ def test_a_card_tells_the_kind_of_error() -> None:
     text = card(example, 0, CLASSES)
     assert 'data-view="errors"' in text
     assert 'data-cells="1,100,,1.00,poor-outline"' in text
-    assert re.search(r'<path class="c\d miss x-missed" data-set="truth" data-cells="2,100,,0.00,missed"', text)
+    assert re.search(r'<path class="c\d fn x-missed" data-set="gt" data-cells="2,100,,0.00,missed"', text)
     assert 'data-view="errors"' not in card(Example('one', np.zeros(SIZE, np.uint8), [], []), 0, CLASSES)

@@ -1,4 +1,4 @@
-"""The part of the data report on defects: how many of each, and the clearest of each as pictures."""
+"""The data report's section on defects: counts by class, and the clearest examples of each as pictures."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from sartorius.label_quality.rules import Rules
 from sartorius.label_quality.statistics import DataStatistics
 from sartorius.label_quality.structures import AnnotatedImage, Finding
 from sartorius.masks.crop import MaskCrop
-from sartorius.visualization.data_report_sections import chip, html_table
-from sartorius.visualization.error_section import view_around
+from sartorius.visualization.cell_figures import Window, intersects, place, view_box, window_around
 from sartorius.visualization.gallery import embedded
+from sartorius.visualization.html import chip, html_table
 from sartorius.visualization.outlines import svg_path
 
-LARGEST_AREA = 2500
-"""Larger cells are no clearer on a picture than this one, in pixels."""
+MAX_AREA = 2500
+"""Area in pixels above which a larger cell makes no clearer picture."""
 
-NAMED_IMAGES = 24
+MAX_NAMED_IMAGES = 24
 
 LEGEND = (
     '<p class="legend"><span><i style="--own: var(--cell-line)"></i>the cell</span>'
-    '<span><i style="--own: var(--other-line)"></i>dashed: other cells that it is about; thin: neighbours</span>'
-    '<span><i style="--own: var(--cut)"></i>pixels that go</span>'
-    '<span><i style="--own: var(--added)"></i>pixels that come</span></p>'
+    '<span><i style="--own: var(--other-line)"></i>dashed: other cells that it concerns; thin: neighbours</span>'
+    '<span><i style="--own: var(--cut)"></i>removed pixels</span>'
+    '<span><i style="--own: var(--added)"></i>added pixels</span></p>'
 )
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
-    """A finding to be shown: its place among all pictures of the page, its image, and what was measured of it."""
+class _Example:
+    """A finding to show: its number among all pictures of the page, its image, and its measures."""
 
     number: int
     finding: Finding
@@ -51,65 +51,65 @@ def defect_section(
 
     Args:
         data: Measured on the cleaning.
-        cleaning: What was found.
-        rules: What it was found with.
-        files: Image files by image id; of the others masks alone are shown.
-        max_examples: Most examples of each defect.
+        cleaning: The findings.
+        rules: Limits that they were found with.
+        files: Image files by image id; of other images only masks are shown.
+        max_examples: Maximum number of examples of each defect.
     """
     parts = [
-        '<p class="note">Findings by defect, with the share of the cells of the class. Defects are looked for in this '
-        'order, each in what fixes of those before it have left. findings.csv has every finding.</p>',
+        '<p class="note">Findings by defect, with the share of the cells of the class. Defects are searched for '
+        'in this order, each after the fixes of those before it. findings.csv has every finding.</p>',
         _defect_table(data, max_examples),
         _doubled(cleaning, rules),
     ]
     pictures = _pictures(data, cleaning, files, max_examples)
     if pictures:
         parts.append(
-            '<p class="note">The clearest of each: where most of a large cell changes, from all classes and as many '
-            'images as there are. After is what fixing makes of the cell, whether it was fixed or only found.</p>'
+            '<p class="note">The clearest examples of each: most of a large cell changes; from all classes and as many '
+            'images as possible. "After" is the result of the fix, whether it was applied or not.</p>'
             + LEGEND
             + pictures
         )
     return f'<div class="defects">{"".join(parts)}</div>'
 
 
-def clearest(findings: pd.DataFrame, with_file: Collection[str], gone: Collection[int], limit: int) -> list[int]:
-    """The findings of one defect that show best what it is.
+def clearest(findings: pd.DataFrame, with_file: Collection[str], removed: Collection[int], limit: int) -> list[int]:
+    """Chooses the findings of one defect that show it best.
 
-    Those whose image is at hand come first. Of these the classes take turns, and within a class the images: each gives
-    its clearest first. A finding is the clearer the more of its cell changes (1 - IoU, or the whole where the mask
-    stays) and the larger the cell is. Those less than half as clear as the best of their class wait until all others
-    are shown, and so do cells that an earlier defect shows better.
+    Those whose image is available come first. Among these the classes alternate, and within a class the images: each
+    gives its clearest first. A finding is the clearer the more of its cell changes (1 - IoU, or the whole where the
+    mask is kept) and the larger the cell is. Those less than half as clear as the best of their class come after all
+    others, and so do cells that an earlier defect shows better.
 
     Args:
         findings: Of :func:`sartorius.label_quality.statistics.findings_table`.
-        with_file: Ids of the images that are at hand.
-        gone: Rows that the fix of an earlier defect would take away.
-        limit: How many.
+        with_file: Ids of the available images.
+        removed: Rows that the fix of an earlier defect would remove.
+        limit: Maximum number.
 
     Returns:
         Labels of the index of ``findings``.
     """
     change = np.where(findings['iou'] < 1, 1 - findings['iou'], 1)
-    area = findings[['area_before', 'area_after']].max(axis=1).clip(upper=LARGEST_AREA)
-    clearness = change * np.sqrt(area) * ~findings['row'].isin(gone)
-    order = findings.assign(blind=~findings['id'].isin(with_file), clearness=clearness)
-    best = order.groupby(['blind', 'cell_type'])['clearness'].transform('max')
+    area = findings[['area_before', 'area_after']].max(axis=1).clip(upper=MAX_AREA)
+    clearness = change * np.sqrt(area) * ~findings['row'].isin(removed)
+    order = findings.assign(no_file=~findings['id'].isin(with_file), clearness=clearness)
+    best = order.groupby(['no_file', 'cell_type'])['clearness'].transform('max')
     order['weak'] = order['clearness'] < best / 2
     order = order.sort_values('clearness', ascending=False, kind='stable')
     order['turn'] = order.groupby('image').cumcount()
     order = order.sort_values(
-        ['blind', 'weak', 'turn', 'clearness'], ascending=[True, True, True, False], kind='stable'
+        ['no_file', 'weak', 'turn', 'clearness'], ascending=[True, True, True, False], kind='stable'
     )
-    order['round'] = order.groupby(['blind', 'weak', 'cell_type']).cumcount()
-    return order.sort_values(['blind', 'weak', 'round'], kind='stable').index[:limit].tolist()
+    order['round'] = order.groupby(['no_file', 'weak', 'cell_type']).cumcount()
+    return order.sort_values(['no_file', 'weak', 'round'], kind='stable').index[:limit].tolist()
 
 
 def _defect_table(data: DataStatistics, max_examples: int) -> str:
     totals = {name: int((data.cells['cell_type'] == name).sum()) for name in data.classes}
     counts = data.findings.groupby(['defect', 'cell_type']).size()
     fixed = data.findings[data.findings['fixed']].groupby('defect').size()
-    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Found', ''), *((chip(name), '') for name in data.classes)]
+    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Findings', ''), *((chip(name), '') for name in data.classes)]
     if len(fixed):
         heads.append(('Fixed', ''))
     shown = set(data.findings['defect']) if max_examples else set()
@@ -129,27 +129,27 @@ def _share(count: int, cells: int) -> str:
 
 
 def _doubled(cleaning: Cleaning, rules: Rules) -> str:
-    """Images annotated twice, as a sentence; empty where there are none."""
+    """Images annotated twice, as a sentence; empty without any."""
     doubled = doubled_images(cleaning.before, cleaning.findings, rules.doubled_share)
     if not doubled:
         return ''
     names = [
         f'<span class="id">{escape(image_id)}</span> ({doubles:,} doubles in {cells:,} cells)'
-        for image_id, (doubles, cells) in list(doubled.items())[:NAMED_IMAGES]
+        for image_id, (doubles, cells) in list(doubled.items())[:MAX_NAMED_IMAGES]
     ]
-    more = f' and {len(doubled) - NAMED_IMAGES} more' if len(doubled) > NAMED_IMAGES else ''
+    more = f' and {len(doubled) - MAX_NAMED_IMAGES} more' if len(doubled) > MAX_NAMED_IMAGES else ''
     return f'<p class="note">Annotated twice as a whole, or nearly so: {", ".join(names)}{more}.</p>'
 
 
 def _pictures(data: DataStatistics, cleaning: Cleaning, files: Mapping[str, Path], max_examples: int) -> str:
     """The examples of all defects."""
     parts = []
-    gone: set[int] = set()
+    removed: set[int] = set()
     for name in DEFECTS if max_examples else ():
         own = data.findings[data.findings['defect'] == name]
         if len(own):
-            parts.append(_examples(own, cleaning, files, clearest(own, files.keys(), gone, max_examples)))
-        gone.update(own.loc[own['area_after'] == 0, 'row'])
+            parts.append(_examples(own, cleaning, files, clearest(own, files.keys(), removed, max_examples)))
+        removed.update(own.loc[own['area_after'] == 0, 'row'])
     return ''.join(parts)
 
 
@@ -158,7 +158,7 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
     defect = DEFECTS[own['defect'].iloc[0]]
     figures = ''.join(
         _pair(
-            _Pair(
+            _Example(
                 number,
                 cleaning.findings[number],
                 cleaning.before[own.loc[number, 'image']],
@@ -171,39 +171,38 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
     )
     return (
         f'<h3 id="defect-{defect.name}">{defect.name} <small>{escape(defect.meaning)}; fixing {escape(defect.fix)}. '
-        f'{len(own):,} found</small></h3><div class="pairs">{figures}</div>'
+        f'{len(own):,} findings</small></h3><div class="pairs">{figures}</div>'
     )
 
 
-def _pair(pair: _Pair, files: Mapping[str, Path]) -> str:
+def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
     """The image, the cell before and after, side by side over one caption."""
     finding, size = pair.finding, pair.image.size
     before, after = finding.before.crop, None if finding.after is None else finding.after.crop
-    x1, y1, x2, y2 = window = view_around([before.tight()], size)
-    place = f'x="{x1}" y="{y1}" width="{x2 - x1}" height="{y2 - y1}"'
+    x1, y1, x2, y2 = window = window_around([before.tight()], size)
     path = files.get(pair.image.image_id)
     if path is None:
-        below = f'<rect id="p{pair.number}" {place} class="blank"/>'
+        below = f'<rect id="p{pair.number}" {place(window)} class="blank"/>'
     else:
         part = embedded(stretched(read_for_display(path))[y1:y2, x1:x2])
-        below = f'<image id="p{pair.number}" {place} href="{part}"/>'
+        below = f'<image id="p{pair.number}" {place(window)} href="{part}"/>'
     neighbours = ''.join(
         _path('near', label.crop)
         for label in pair.image.labels
-        if label.row != finding.row and label.row not in finding.others and _meets(label.crop, window)
+        if label.row != finding.row and label.row not in finding.others and intersects(label.crop, window)
     )
-    # Dashed, over the cell, so that both are seen where they agree.
+    # Dashed, over the cell, so that both are visible where they agree.
     others = ''.join(_path('other', label.crop) for label in pair.image.labels if label.row in finding.others)
-    views = [('Before', f'{before.area:,} px', _path('cut', _without(before, after)) + _path('cell', before))]
+    panels = [('Before', f'{before.area:,} px', _path('cut', _without(before, after)) + _path('cell', before))]
     if after is None:
-        views.append(('After', 'row goes', ''))
+        panels.append(('After', 'row removed', ''))
     else:
-        views.append(('After', f'{after.area:,} px', _path('added', _without(after, before)) + _path('cell', after)))
+        panels.append(('After', f'{after.area:,} px', _path('added', _without(after, before)) + _path('cell', after)))
     plain = ' plain' if path is None else ''
-    svgs = '' if path is None else _view('Image', f'image around row {finding.row}', window, _use('p', pair))
-    for name, detail, lines in views:
+    svgs = '' if path is None else _panel('Image', f'image around row {finding.row}', window, _use('p', pair))
+    for name, detail, lines in panels:
         content = f'{_use("p", pair)}{_use("n", pair)}<g class="lines">{lines}</g>{_use("o", pair)}'
-        svgs += _view(f'{name}, {detail}', f'{finding.defect}, row {finding.row}: {name.lower()}', window, content)
+        svgs += _panel(f'{name}, {detail}', f'{finding.defect}, row {finding.row}: {name.lower()}', window, content)
     return (
         f'<figure class="sheet"><svg width="0" height="0" class="defs" aria-hidden="true"><defs>{below}'
         f'<g id="n{pair.number}" class="lines">{neighbours}</g><g id="o{pair.number}" class="lines">{others}</g></defs>'
@@ -211,20 +210,16 @@ def _pair(pair: _Pair, files: Mapping[str, Path]) -> str:
     )
 
 
-def _use(part: str, pair: _Pair) -> str:
-    """A part of a picture that several views share."""
+def _use(part: str, pair: _Example) -> str:
+    """A part of a picture that several panels share."""
     return f'<use href="#{part}{pair.number}"/>'
 
 
-def _view(title: str, label: str, window: tuple[int, int, int, int], content: str) -> str:
-    x1, y1, x2, y2 = window
-    return (
-        f'<div><b>{title}</b><svg viewBox="{x1} {y1} {x2 - x1} {y2 - y1}" role="img" aria-label="{escape(label)}">'
-        f'{content}</svg></div>'
-    )
+def _panel(title: str, label: str, window: Window, content: str) -> str:
+    return f'<div><b>{title}</b><svg {view_box(window)} role="img" aria-label="{escape(label)}">{content}</svg></div>'
 
 
-def _caption(pair: _Pair) -> str:
+def _caption(pair: _Example) -> str:
     finding = pair.finding
     facts = [
         f'<b class="id">{escape(finding.image_id)}</b> {chip(pair.cell_type)} row {finding.row}',
@@ -243,14 +238,8 @@ def _path(kind: str, crop: MaskCrop) -> str:
 
 
 def _without(crop: MaskCrop, other: MaskCrop | None) -> MaskCrop:
-    """The pixels of a cell that another version of it lacks; none where there is no other."""
+    """The pixels of a cell that another version of it lacks; none without another version."""
     if other is None:
         return MaskCrop(np.zeros_like(crop.mask), crop.x, crop.y)
     moved = MaskCrop(other.mask, other.x - crop.x, other.y - crop.y)
     return MaskCrop(crop.mask & ~moved.to_full(crop.mask.shape), crop.x, crop.y)
-
-
-def _meets(crop: MaskCrop, window: tuple[int, int, int, int]) -> bool:
-    left, top, right, bottom = crop.window
-    x1, y1, x2, y2 = window
-    return left < x2 and right > x1 and top < y2 and bottom > y1

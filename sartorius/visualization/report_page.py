@@ -1,0 +1,284 @@
+"""The HTML page of one predictions file: scores, charts, a table of the images, errors, and pictures."""
+
+from collections.abc import Mapping
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, summarise_scores
+from sartorius.images.display import find_image, read_for_display
+from sartorius.postprocess.chain import Chain
+from sartorius.predictions.structures import PredictionSet
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import atomic_path, write_text
+from sartorius.utils.tables import size_text
+from sartorius.visualization.charts import Group, line_chart, scatter_chart, strip_chart
+from sartorius.visualization.gallery import Example, card, legend, open_button
+from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, sortable_table
+from sartorius.visualization.page import chart, figures, render_page, source_list
+from sartorius.visualization.report_data import ReportData, choose_images, collect_report_data
+from sartorius.visualization.report_page_errors import error_section, main_errors
+
+DEFAULT_MAX_IMAGES = 24
+
+
+def write_report(
+    out: str | Path,
+    predictions: PredictionSet,
+    images: str | Path,
+    chain: Chain,
+    gt: Mapping[str, ImageAnnotations] | None = None,
+    groups: Mapping[str, str] | None = None,
+    source: Mapping[str, Any] | None = None,
+    max_images: int = DEFAULT_MAX_IMAGES,
+    errors_csv: str | Path | None = None,
+) -> Path:
+    """Writes ``index.html``, one file without external resources.
+
+    Args:
+        out: Folder to write it in; created if missing.
+        predictions: Before post-processing.
+        images: Folder with the images, named by their ids.
+        chain: Post-processing, whose output is shown and scored.
+        gt: Ground truth by image id, without or with more images than the predictions have.
+        groups: Group of near-duplicates by image id, over which the intervals are; an image without one is a group of
+            its own.
+        source: More entries for the list of where the page came from, JSON types.
+        max_images: Maximum number of images to show; the table lists all.
+        errors_csv: File to write with one row per cell, as :attr:`sartorius.evaluation.errors.ErrorAnalysis.cells`.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        InputError: No image in the predictions, an image that is missing, cannot be read or is of another size than
+            its predictions, or that the annotations do not have; ``errors_csv`` without ``gt``.
+    """
+    if errors_csv is not None and gt is None:
+        raise InputError('errors can be classified only against ground truth; give the annotations too')
+    report = collect_report_data(predictions, chain, gt, groups)
+    chosen = choose_images(report.table, 'confidence' if gt is None else 'score', max_images)
+    examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
+    numbers = {image_id: number for number, image_id in enumerate(chosen)}
+    cards = '\n'.join(card(example, number, IMAGE_TYPES) for number, example in enumerate(examples))
+    steps = '\n'.join(_step_text(step) for step in chain.to_config())
+    origin = {**(source or {}), 'post-processing': steps, **predictions.source}
+    sections = [
+        ('summary', 'Summary', _summary(report)),
+        ('table', 'Table', _image_table(report, numbers)),
+        ('images', 'Pictures', legend(gt is not None, gt is not None) + cards),
+        ('source', 'Source', source_list(origin)),
+    ]
+    if gt is not None:
+        read = partial(_picture, report, folder=Path(images)) if max_images else None
+        sections.insert(1, ('errors', 'Errors', error_section(report, numbers, read)))
+    path = Path(out) / 'index.html'
+    write_text(path, render_page('Predictions', _lead(report), sections))
+    if errors_csv is not None:
+        with atomic_path(errors_csv) as temporary:
+            report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
+    return path
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    """A step of the post-processing in one line."""
+    words = [step['type']]
+    for name, value in step.items():
+        if isinstance(value, Mapping):
+            words.append(f'{name}: ' + ', '.join(f'{cell_type} {number:g}' for cell_type, number in value.items()))
+        elif name != 'type':
+            words.append(f'{name}: {value}')
+    return '  '.join(words)
+
+
+def _picture(report: ReportData, image_id: str, folder: Path) -> NDArray[np.uint8]:
+    pred = report.pred[image_id]
+    path = find_image(folder, image_id)
+    picture = read_for_display(path)
+    if picture.shape != pred.size:
+        raise InputError(
+            f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(pred.size)}; '
+            'name the folder with the images that were predicted'
+        )
+    return picture
+
+
+def _example(report: ReportData, image_id: str, note: str, folder: Path) -> Example:
+    pred = report.pred[image_id]
+    row = report.table.set_index('image_id').loc[image_id]
+    common = {
+        'title': image_id,
+        'image': _picture(report, image_id, folder),
+        'pred': pred.crops,
+        'pred_scores': pred.scores,
+        'cell_type': row['cell_type'],
+        'note': note,
+    }
+    if report.gt is None:
+        return Example(**common)
+    cells = report.errors.cells
+    own = cells[cells['image_id'] == image_id]
+    return Example(
+        **common,
+        gt=report.gt[image_id].crops,
+        score=float(row['score']),
+        gt_errors=own.loc[own['side'] == 'gt', 'category'].tolist(),
+        pred_errors=own.loc[own['side'] == 'pred', 'category'].tolist(),
+    )
+
+
+def _lead(report: ReportData) -> str:
+    n_pred = int(report.table['n_pred'].sum())
+    images = len(report.table)
+    if report.summary is None:
+        return f'{n_pred} cells predicted in {images} images, after post-processing. Without annotations, no scores.'
+    n_gt = int(report.table['n_gt'].sum())
+    text = (
+        f'{n_pred} cells predicted in {images} images, after post-processing, compared with {n_gt} annotated cells '
+        '(ground truth). The score is the competition mAP: TP / (TP + FP + FN), averaged over IoU thresholds from .50 '
+        'to .95 and over images.'
+    )
+    if report.dropped:
+        text += f' {report.dropped} annotated images are not among the predictions and do not count.'
+    return text
+
+
+def _summary(report: ReportData) -> str:
+    table = report.table
+    entries = [('Images', str(len(table)), ''), ('Predictions', str(int(table['n_pred'].sum())), 'cells')]
+    if report.summary is None:
+        return figures(entries) + _charts_without_gt(table)
+    score = report.summary.score
+    half = report.summary.per_threshold.iloc[0]
+    n_gt, tp, fp, fn = int(table['n_gt'].sum()), int(half['tp']), int(half['fp']), int(half['fn'])
+    entries = [
+        ('Score (mAP)', f'{score.mean:.3f}', f'{score.low:.3f} to {score.high:.3f} (95 %)'),
+        *entries,
+        ('Ground truth', str(n_gt), 'cells'),
+        ('TP at IoU .5', str(tp), f'{tp / max(n_gt, 1):.0%} of the ground truth'),
+        ('FN at IoU .5', str(fn), 'missed'),
+        ('FP at IoU .5', str(fp), 'without a match'),
+    ]
+    return figures(entries) + _class_table(report) + _charts_with_gt(report)
+
+
+def _class_table(report: ReportData) -> str:
+    heads = [('Cell type', 'text'), ('Score', ''), ('95 % interval', ''), ('Images', ''), ('gt', ''), ('pred', '')]
+    rows = [
+        (
+            chip(row.cell_type),
+            f'{row.score:.3f}',
+            f'{row.low:.3f} to {row.high:.3f}',
+            str(row.images),
+            str(row.n_gt),
+            str(row.n_pred),
+        )
+        for row in report.summary.per_class.itertuples()
+    ]
+    return html_table(heads, rows)
+
+
+def _charts_with_gt(report: ReportData) -> str:
+    table, per_class = report.table, report.summary.per_class
+    scores, curves, counts = [], [], []
+    for row in per_class.itertuples():
+        own = table[table['cell_type'] == row.cell_type]
+        key = class_key(row.cell_type)
+        titles = [f'{image.image_id}: {image.score:.3f}' for image in own.itertuples()]
+        scores.append(Group(row.cell_type, key, own['score'].to_numpy(), titles, (row.low, row.high)))
+        steps = summarise_scores(own, {}).per_threshold
+        titles = [f'{row.cell_type}, IoU > {step.threshold:.2f}: {step.precision:.3f}' for step in steps.itertuples()]
+        curves.append(Group(row.cell_type, key, steps['precision'].to_numpy(), titles))
+        titles = [f'{image.image_id}: gt {image.n_gt}, pred {image.n_pred}' for image in own.itertuples()]
+        counts.append((Group(row.cell_type, key, own['n_pred'].to_numpy(), titles), own['n_gt'].to_numpy()))
+    thresholds = report.summary.per_threshold['threshold'].tolist()
+    charts = (
+        chart(
+            'Score by cell type',
+            'One dot per image, the mean, and its 95 % interval over groups of near-duplicate images.',
+            strip_chart(scores, 'competition mAP', digits=3),
+        ),
+        chart(
+            'Accuracy of the outlines',
+            'TP / (TP + FP + FN) by the IoU that a true positive needs.',
+            line_chart(curves, thresholds, 'precision by IoU threshold', 'IoU above'),
+        ),
+        chart(
+            'Cell counts',
+            'One dot per image; on the dashed line both counts agree.',
+            scatter_chart(counts, 'predictions against ground truth', 'ground truth', 'predictions'),
+        ),
+    )
+    return f'<div class="charts">{"".join(charts)}</div>'
+
+
+def _charts_without_gt(table: pd.DataFrame) -> str:
+    charts = (
+        ('Predictions', 'One dot per image, and the mean.', 'n_pred', 'cells per image', 1),
+        ('Cell area', 'Median of each image, and the mean.', 'area', 'pixels', 0),
+        ('Confidence', 'Mean score of the predictions of each image, and the mean.', 'confidence', 'score', 2),
+    )
+    parts = []
+    for title, remark, column, label, digits in charts:
+        groups = []
+        known = table.dropna(subset=[column])
+        for name in IMAGE_TYPES:
+            own = known[known['cell_type'] == name]
+            if len(own):
+                titles = [
+                    f'{image_id}: {value:.{digits}f}'
+                    for image_id, value in zip(own['image_id'], own[column], strict=True)
+                ]
+                groups.append(Group(name, class_key(name), own[column].to_numpy(), titles))
+        parts.append(chart(title, remark, strip_chart(groups, label, digits)))
+    return f'<div class="charts">{"".join(parts)}</div>'
+
+
+def _image_table(report: ReportData, numbers: Mapping[str, int]) -> str:
+    """All images as a table that sorts and filters in the browser.
+
+    Args:
+        report: What to list.
+        numbers: Number of the card of each image that is shown.
+    """
+    image: Column = ('Image', 'text', lambda row: f'<td class="text id">{open_button(row.image_id, numbers)}</td>')
+    cell_type: Column = ('Type', 'text', lambda row: _type_cell(row.cell_type, row.detected_as))
+    n_pred: Column = ('pred', '', lambda row: number_cell(row.n_pred, '{}'))
+    columns: list[Column] = [
+        ('Median area', '', lambda row: number_cell(row.area, '{:.0f} px')),
+        ('Confidence', '', lambda row: number_cell(row.confidence, '{:.2f}')),
+    ]
+    if report.gt is None:
+        columns = [image, cell_type, n_pred, *columns]
+        sorted_by, heading = 'confidence', 'Confidence'
+    else:
+        main_error = main_errors(report.errors)
+        columns = [
+            image,
+            ('Score', '', lambda row: number_cell(row.score, '{:.3f}', bar=True)),
+            cell_type,
+            ('gt', '', lambda row: number_cell(row.n_gt, '{}')),
+            n_pred,
+            ('TP', '', lambda row: number_cell(row.tp_50, '{}')),
+            ('FN', '', lambda row: number_cell(row.n_gt - row.tp_50, '{}')),
+            ('FP', '', lambda row: number_cell(row.n_pred - row.tp_50, '{}')),
+            *columns,
+            ('Costliest error', 'text', lambda row: f'<td class="text errors">{main_error[row.image_id]}</td>'),
+        ]
+        sorted_by, heading = 'score', 'Score'
+    ordered = report.table.sort_values(sorted_by, kind='stable', na_position='first')
+    return sortable_table(columns, ordered, heading)
+
+
+def _type_cell(cell_type: str, detected_as: str) -> str:
+    if detected_as == NO_CELL_TYPE and cell_type != NO_CELL_TYPE:
+        return f'<td class="text">{chip(cell_type)} no predictions</td>'
+    other = '' if detected_as == cell_type else f' predicted as {escape(detected_as)}'
+    return f'<td class="text">{chip(cell_type)}{other}</td>'
