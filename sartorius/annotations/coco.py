@@ -1,59 +1,28 @@
-"""True cells in COCO JSON."""
+"""Ground-truth cells in COCO JSON: written for training, and read by the data set and by scoring alike."""
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
-from sartorius.annotations.structures import ImageAnnotations
-from sartorius.masks import coco_rle
+from sartorius.annotations.coco_index import CocoIndex, naming, read_coco_index
+from sartorius.annotations.segmentation import compressed_counts, is_short, polygons_of
+from sartorius.annotations.structures import CocoCell, CocoImage, ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
-from sartorius.masks.packed_rle import decode_coco, encode_coco
+from sartorius.masks.packed_rle import CodeError, decode_coco, encode_coco
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
-
-@dataclass(frozen=True, slots=True)
-class CocoCell:
-    """One annotation.
-
-    Attributes:
-        label: Index into the classes of the JSON.
-        segmentation: The mask.
-        area: Its pixels.
-        bbox: ``x, y, width, height`` in pixels, tight to the mask.
-    """
-
-    label: int
-    segmentation: CocoRLE
-    area: int
-    bbox: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class CocoImage:
-    """One image with its annotations.
-
-    Attributes:
-        file_name: Path relative to the data root, with forward slashes.
-        size: Image ``(height, width)`` in pixels.
-        cells: Its annotations; may be empty.
-        details: Further entries of the image in the JSON, such as ``cell_type`` and ``group``.
-    """
-
-    file_name: str
-    size: Size
-    cells: Sequence[CocoCell] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+logger = logging.getLogger(__name__)
 
 
 def cells_from_crops(
@@ -61,37 +30,22 @@ def cells_from_crops(
 ) -> list[CocoCell]:
     """Annotations of the parts of crops that lie in an image of ``(height, width)``; none may be empty there.
 
-    ``labels`` is one for all cells, or one a cell.
+    ``labels`` is one for all cells, or one per cell.
     """
-    cells = PackedMasks.from_crops(crops).clipped(size).tight()
-    boxes = zip(*cells.windows[:, :2].T.tolist(), cells.widths.tolist(), cells.heights.tolist(), strict=True)
-    height, width = int(size[0]), int(size[1])
-    each = np.broadcast_to(labels, len(cells)).tolist()
-    return [
-        CocoCell(label, CocoRLE(size=[height, width], counts=counts), area, box)
-        for label, counts, area, box in zip(each, encode_coco(cells, size), cells.areas.tolist(), boxes, strict=True)
-    ]
+    masks = PackedMasks.from_crops(crops).clipped(size).tight()
+    return _cells(masks, encode_coco(masks, size), np.broadcast_to(labels, len(masks)).tolist(), size)
 
 
-def cell_from_polygons(polygons: Sequence[Sequence[float]], label: int, size: Size) -> CocoCell:
-    """Annotation of the union of polygons ``[x1, y1, x2, y2, ...]``, rasterised as COCO's own tools do.
+def cells_from_counts(
+    counts: Sequence[str], labels: Sequence[int], size: Size, iscrowd: Sequence[bool] = ()
+) -> tuple[list[CocoCell], PackedMasks]:
+    """Annotations, with their decoded masks, of compressed codes of one image; an empty mask has area 0.
 
     Raises:
-        InputError: No polygon, one with fewer than three points or an odd number of values, or a point that is not a
-            number or lies more than ten times the image's size away.
+        CodeError: A code that does not fit the image.
     """
-    if not polygons:
-        raise InputError('no polygon')
-    for polygon in polygons:
-        # pycocotools would take four values for a box, and memory for every pixel along an edge to a far point.
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise InputError(f'a polygon of {len(polygon)} values; it must be x y pairs of three points or more')
-        if not np.abs(polygon).max() <= 10 * max(size):
-            raise InputError('a polygon with a point that is no number or lies far outside the image')
-    rle = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], *size))
-    x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
-    segmentation = CocoRLE(size=[int(size[0]), int(size[1])], counts=rle['counts'].decode('ascii'))
-    return CocoCell(label, segmentation, int(coco_mask.area(rle)), (x, y, width, height))
+    masks = decode_coco(counts, size)
+    return _cells(masks, counts, labels, size, iscrowd), masks
 
 
 def write_coco(path: str | Path, images: Iterable[CocoImage], classes: Sequence[str], info: Mapping[str, Any]) -> None:
@@ -112,142 +66,188 @@ def write_coco(path: str | Path, images: Iterable[CocoImage], classes: Sequence[
         file.write('\n]}\n')
 
 
+@dataclass
+class CocoReader:
+    """Cells of a COCO JSON, image by image: the one reader of training and scoring.
+
+    Masks may have any form of :func:`sartorius.annotations.segmentation.compressed_counts`; areas and boxes are those
+    of the masks, whatever the file says. An annotation without pixels is dropped. A region with ``iscrowd`` 1 is no
+    cell: training and scoring ignore it and what is predicted in it. A category that is not among the classes is
+    ignored where no annotation uses it (Roboflow writes one above all others). :meth:`notes` tells what was dropped or
+    ignored.
+
+    Attributes:
+        path: The file.
+        classes: Names that the categories may have; labels index into it.
+        annotated: Whether the file must have a list of annotations; one of images to predict on may lack it.
+        counts: How many annotations were read, and what was dropped or ignored.
+    """
+
+    path: Path
+    classes: Sequence[str]
+    annotated: bool = True
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[tuple[CocoImage, PackedMasks]]:
+        """Each image with its annotations and their decoded masks, in file order; crowd regions are among them.
+
+        The ``details`` of each image have its ``cell_type`` as :meth:`CocoIndex.cell_types` tells it.
+
+        Raises:
+            InputError: The file is missing or is no sound COCO JSON (see
+                :func:`sartorius.annotations.coco_index.index_coco`); an annotation has a category that is not among the
+                classes, or a mask that is malformed or of another size than its image; all annotations are crowd
+                regions.
+        """
+        index = read_coco_index(self.path, self.annotated)
+        self.counts.clear()
+        with naming(self.path):
+            labels = self._labels(index)
+            cell_types = index.cell_types()
+            for number, image in index.images.items():
+                cells, masks = self._read_cells(image.size, index.annotations.get(number, ()), labels)
+                yield replace(image, cells=cells, details={**image.details, 'cell_type': cell_types[number]}), masks
+            if self.counts['crowd'] and self.counts['crowd'] == self.counts['annotations'] - self.counts['empty']:
+                raise InputError(
+                    f'all {self.counts["crowd"]} annotations are crowd regions (iscrowd 1), none is a cell; write '
+                    'iscrowd 0 where an annotation is one cell'
+                )
+
+    def notes(self) -> list[str]:
+        """One sentence for each kind of oddity that was met."""
+        counts = self.counts
+        sentences = {
+            'empty': 'annotations have no pixels (such as an empty segmentation); they are dropped',
+            'short': 'polygons have fewer than three points and cover no pixel; they are dropped',
+            'crowd': 'annotations are crowd regions (iscrowd 1); training and scoring ignore them',
+            'unused': 'categories are not among the classes and no annotation uses them; they are ignored',
+        }
+        totals = {'empty': counts['annotations'], 'crowd': counts['annotations']}
+        return [
+            f'{self.path}: {counts[key]:,} {f"of {totals[key]:,} " if key in totals else ""}{sentence}'
+            for key, sentence in sentences.items()
+            if counts[key]
+        ]
+
+    def _labels(self, index: CocoIndex) -> dict[int | str, int]:
+        """Labels by category id."""
+        used = {annotation['category_id'] for own in index.annotations.values() for annotation in own}
+        labels = {}
+        for number, name in index.categories.items():
+            if name in self.classes:
+                labels[number] = self.classes.index(name)
+            elif number in used:
+                raise InputError(f'unknown category {name!r}; the classes are {", ".join(self.classes)}')
+            else:
+                self.counts['unused'] += 1
+        return labels
+
+    def _read_cells(
+        self, size: Size, annotations: Sequence[Mapping[str, Any]], labels: Mapping[int | str, int]
+    ) -> tuple[list[CocoCell], PackedMasks]:
+        """Cells and crowd regions of one image that have pixels."""
+        counts, crowd = [], []
+        for annotation in annotations:
+            try:
+                counts.append(compressed_counts(annotation['segmentation'], size))
+                crowd.append(_is_crowd(annotation))
+            except InputError as error:
+                raise InputError(f'{_where(annotation)}: {error}') from None
+        own_labels = [labels[annotation['category_id']] for annotation in annotations]
+        try:
+            cells, masks = cells_from_counts(counts, own_labels, size, crowd)
+        except CodeError as error:
+            raise InputError(f'{_where(annotations[error.number])}: {error.reason}') from None
+        self.counts['annotations'] += len(cells)
+        self.counts['short'] += sum(_short_polygons(annotation['segmentation']) for annotation in annotations)
+        kept = np.flatnonzero(masks.areas)
+        if len(kept) < len(cells):
+            self.counts['empty'] += len(cells) - len(kept)
+            cells, masks = [cells[number] for number in kept.tolist()], masks.select(kept)
+        self.counts['crowd'] += sum(cell.iscrowd for cell in cells)
+        return cells, masks
+
+
 def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
-    """Reads the cells of a COCO JSON, in the order of its images.
+    """Reads the cells of a COCO JSON, in the order of its images; what is dropped is logged as a warning.
 
     Args:
-        path: COCO JSON whose masks are compressed RLE with a str or polygons; images without annotations are kept.
+        path: COCO JSON; images without annotations are kept.
         classes: Names that the categories may have; labels index into it.
 
     Returns:
         Annotations by image id (the file name without folder and suffix).
 
     Raises:
-        InputError: The file is missing or no COCO JSON; two images have the same id; an annotation names an image or
-            category that is not there; a mask is malformed or has another size than its image.
+        InputError: As iterating over :class:`CocoReader`.
     """
-    path = Path(path)
-    content = _read_json(path)
-    labels = {}
-    for category in content['categories']:
-        if category['name'] not in classes:
-            raise InputError(f'{path}: unknown category {category["name"]!r}; the classes are {", ".join(classes)}')
-        labels[category['id']] = classes.index(category['name'])
-    images: dict[Any, tuple[str, Size]] = {
-        image['id']: (Path(image['file_name']).stem, (image['height'], image['width'])) for image in content['images']
-    }
-    found: dict[Any, list[tuple[dict[str, Any], str]]] = {number: [] for number in images}
-    for annotation in content['annotations']:
-        where = _where(path, annotation)
-        if annotation['image_id'] not in images:
-            raise InputError(f'{where}: its image {annotation["image_id"]!r} is not among the images')
-        if annotation['category_id'] not in labels:
-            raise InputError(f'{where}: its category {annotation["category_id"]!r} is not among the categories')
-        try:
-            counts = _counts_of(annotation['segmentation'], images[annotation['image_id']][1])
-        except InputError as error:
-            raise InputError(f'{where}: {error}') from None
-        found[annotation['image_id']].append((annotation, counts))
-    annotated: dict[str, ImageAnnotations] = {}
-    for number, (image_id, size) in images.items():
-        if image_id in annotated:
-            raise InputError(f'{path}: two images are called {image_id}; file names must differ by more than folder')
-        crops = _decode(path, found[number], size)
-        image_labels = np.array([labels[annotation['category_id']] for annotation, _ in found[number]], dtype=np.int64)
-        annotated[image_id] = ImageAnnotations(image_id, size, crops, image_labels)
+    reader = CocoReader(Path(path), classes)
+    annotated = {image.image_id: _annotations_of(image, masks) for image, masks in reader}
+    for sentence in reader.notes():
+        logger.warning(sentence)
     return annotated
 
 
-def read_image_details(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Entries of a COCO JSON's images by image id, such as ``cell_type`` and ``group``.
+def read_image_details(path: str | Path) -> dict[str, Mapping[str, Any]]:
+    """Further entries of a COCO JSON's images by image id, such as ``cell_type`` and ``group``.
 
     Raises:
         InputError: The file is missing or no COCO JSON.
     """
-    return {Path(image['file_name']).stem: image for image in _read_json(Path(path))['images']}
+    return {image.image_id: image.details for image in read_coco_index(path).images.values()}
 
 
 def read_cell_types(path: str | Path) -> dict[str, str]:
-    """Cell types of a COCO JSON's images by image id, as :func:`cell_types_of` tells them.
+    """Cell types of a COCO JSON's images by image id, see :meth:`CocoIndex.cell_types`.
 
     Raises:
         InputError: The file is missing or no COCO JSON.
     """
-    content = _read_json(Path(path))
-    cell_types = cell_types_of(content)
-    return {Path(image['file_name']).stem: cell_types[image['id']] for image in content['images']}
+    index = read_coco_index(path)
+    return {index.images[number].image_id: name for number, name in index.cell_types().items()}
 
 
-def cell_types_of(content: Mapping[str, Any]) -> dict[Any, str]:
-    """Which cell type each image of a COCO JSON shows, by the image's number in it.
-
-    That is what its entry says under ``cell_type``, else the category of most of its annotations (the first of equally
-    many), and empty text where neither says it.
-    """
-    names = {category['id']: category['name'] for category in content['categories']}
-    counts: dict[Any, Counter[str]] = {image['id']: Counter() for image in content['images']}
-    for annotation in content.get('annotations', ()):
-        if annotation['image_id'] in counts:
-            counts[annotation['image_id']][names.get(annotation['category_id'], '')] += 1
-    voted = {number: max(count, key=count.get, default='') for number, count in counts.items()}
-    return {image['id']: str(image.get('cell_type') or voted[image['id']]) for image in content['images']}
+def _annotations_of(image: CocoImage, masks: PackedMasks) -> ImageAnnotations:
+    crops = masks.crops
+    cells = [number for number, cell in enumerate(image.cells) if not cell.iscrowd]
+    return ImageAnnotations(
+        image_id=image.image_id,
+        size=image.size,
+        crops=tuple(crops[number] for number in cells),
+        labels=np.array([image.cells[number].label for number in cells], dtype=np.int64),
+        crowd=tuple(crop for crop, cell in zip(crops, image.cells, strict=True) if cell.iscrowd),
+    )
 
 
-REQUIRED_KEYS = {
-    'images': ('id', 'file_name', 'height', 'width'),
-    'categories': ('id', 'name'),
-    'annotations': ('id', 'image_id', 'category_id', 'segmentation'),
-}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A COCO JSON whose lists and entries have all keys that are read."""
-    if not path.is_file():
-        raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: not JSON ({error}); make it anew with tools/prepare_sartorius.py') from None
-    if not isinstance(content, dict):
-        raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
-    for name, keys in REQUIRED_KEYS.items():
-        if not isinstance(content.get(name), list):
-            raise InputError(f'{path}: not a COCO JSON of true cells, the list {name!r} is missing')
-        for index, entry in enumerate(content[name]):
-            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-            if missing:
-                raise InputError(f'{path}: entry {index} of {name!r} has no {missing[0]!r}')
-    return content
-
-
-def _where(path: Path, annotation: Mapping[str, Any]) -> str:
-    return f'{path}: annotation {annotation["id"]}'
-
-
-def _decode(path: Path, found: Sequence[tuple[dict[str, Any], str]], size: Size) -> tuple[MaskCrop, ...]:
-    """Crops of the counts of one image; a malformed one is named by its annotation."""
-    try:
-        return tuple(decode_coco([counts for _, counts in found], size).crops)
-    except InputError:
-        for annotation, counts in found:
-            try:
-                coco_rle.decode(CocoRLE(size=list(size), counts=counts))
-            except InputError as error:
-                raise InputError(f'{_where(path, annotation)}: {error}') from None
-        raise
-
-
-def _counts_of(segmentation: Any, size: Size) -> str:
-    """Compressed COCO counts of any form of mask."""
-    if isinstance(segmentation, list):
-        return cell_from_polygons(segmentation, 0, size).segmentation['counts']
-    if not isinstance(segmentation, dict) or not {'size', 'counts'} <= segmentation.keys():
-        raise InputError('its segmentation is neither a list of polygons nor an RLE of size and counts')
-    if tuple(segmentation['size']) != tuple(size):
-        raise InputError(
-            f'its mask is {segmentation["size"][1]}x{segmentation["size"][0]}, its image {size[1]}x{size[0]}'
+def _cells(
+    masks: PackedMasks, counts: Sequence[str], labels: Sequence[int], size: Size, iscrowd: Sequence[bool] = ()
+) -> list[CocoCell]:
+    """Annotations of tight masks whose codes are known."""
+    height, width = int(size[0]), int(size[1])
+    boxes = zip(*masks.windows[:, :2].T.tolist(), masks.widths.tolist(), masks.heights.tolist(), strict=True)
+    return [
+        CocoCell(label, CocoRLE(size=[height, width], counts=code), area, box, crowd)
+        for label, code, area, box, crowd in zip(
+            labels, counts, masks.areas.tolist(), boxes, iscrowd or [False] * len(masks), strict=True
         )
-    return segmentation['counts']
+    ]
+
+
+def _where(annotation: Mapping[str, Any]) -> str:
+    return f'annotation {annotation["id"]}'
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    value = annotation.get('iscrowd') or 0
+    if value not in (0, 1):
+        raise InputError(f'its iscrowd is {value!r}, neither 0 nor 1')
+    return bool(value)
+
+
+def _short_polygons(segmentation: Any) -> int:
+    if isinstance(segmentation, Mapping):
+        return 0
+    return sum(len(polygon) > 0 and is_short(polygon) for polygon in polygons_of(segmentation))
 
 
 def _image_entry(number: int, image: CocoImage) -> dict[str, Any]:
@@ -262,6 +262,6 @@ def _cell_entry(number: int, image_number: int, cell: CocoCell) -> dict[str, Any
         'category_id': cell.label + 1,
         'bbox': cell.bbox,
         'area': cell.area,
-        'iscrowd': 0,
+        'iscrowd': int(cell.iscrowd),
         'segmentation': cell.segmentation,
     }

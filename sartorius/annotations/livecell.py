@@ -4,8 +4,6 @@ Source: https://github.com/sartorius-research/LIVECell (layout in its README; kn
 30). The data are CC BY-NC 4.0.
 """
 
-import json
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +13,14 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sartorius.annotations.coco import CocoCell, CocoImage, cell_from_polygons, write_coco
+from sartorius.annotations.coco import cells_from_counts, write_coco
+from sartorius.annotations.coco_index import IMAGE_KEYS, coco_entries, index_images, naming, read_coco_json
 from sartorius.annotations.info import LIVECELL, origin_of_folder
+from sartorius.annotations.segmentation import compressed_counts
+from sartorius.annotations.structures import CocoCell, CocoImage
 from sartorius.annotations.summary import class_table, note
 from sartorius.images.files import image_size
+from sartorius.masks.crop import Size
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
@@ -34,6 +36,7 @@ COMPLETE_FROM = 10
 # Neighbours in a monolayer never overlap this much; two outlines of one cell do (issue 30).
 DUPLICATE_IOU = 0.7
 
+CROWD = 'crowd regions (iscrowd 1) dropped'
 UNLISTED = 'annotations of images that are not listed dropped'
 TWICE = 'second annotations of an image dropped (the one with fewer cells)'
 OTHER_LINE = 'images of an unknown cell line left out'
@@ -71,11 +74,11 @@ class LivecellSettings:
 
 @dataclass
 class _Entry:
-    """One image of the official JSON: ``polygons`` has an entry a cell."""
+    """One image of the official JSON: ``masks`` has the ``segmentation`` of each cell."""
 
     name: str
-    size: tuple[int, int]
-    polygons: list[list[array]] = field(default_factory=list)
+    size: Size
+    masks: list[Any] = field(default_factory=list)
 
     @property
     def line(self) -> str:
@@ -160,61 +163,30 @@ def _find_images(root: Path) -> dict[str, str]:
 
 
 def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
-    """Images of a split with their polygons, each image once."""
+    """Images of a split with their masks, each image once."""
     best: dict[str, _Entry] = {}
     for path in paths:
-        content = _read_json(path)
-        entries = {
-            image['id']: _Entry(Path(image['file_name']).stem, (image['height'], image['width']))
-            for image in _checked(path, content, 'images', ('id', 'file_name', 'height', 'width'))
-        }
-        for annotation in _checked(path, content, 'annotations', ('image_id', 'segmentation')):
+        content = read_coco_json(path)
+        with naming(path):
+            images = index_images(coco_entries(content, 'images', IMAGE_KEYS))
+            annotations = coco_entries(content, 'annotations', ('image_id', 'segmentation'))
+        entries = {number: _Entry(image.image_id, image.size) for number, image in images.items()}
+        for annotation in annotations:
             entry = entries.get(annotation['image_id'])
             if entry is None:
                 report.counts[UNLISTED] += 1
+            elif annotation.get('iscrowd'):
+                report.counts[CROWD] += 1
             else:
-                entry.polygons.append(annotation['segmentation'])
+                entry.masks.append(annotation['segmentation'])
         for entry in entries.values():
             # Some images were annotated twice under two ids (issues 14 and 26).
             other = best.get(entry.name)
             if other is not None:
                 report.leave_out(TWICE, entry)
-            if other is None or len(entry.polygons) > len(other.polygons):
+            if other is None or len(entry.masks) > len(other.masks):
                 best[entry.name] = entry
     return list(best.values())
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file, object_hook=_compact)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: not JSON ({error}); get the file anew') from None
-    except TypeError:
-        raise InputError(f'{path}: holds a segmentation that is no list of polygons; get the official file') from None
-    if not isinstance(content, dict):
-        raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
-    return content
-
-
-def _compact(entry: dict[str, Any]) -> dict[str, Any]:
-    """Turns polygons into arrays while the JSON is being read: as lists the training split would need gigabytes."""
-    if 'segmentation' in entry:
-        entry['segmentation'] = [array('d', polygon) for polygon in entry['segmentation']]
-    return entry
-
-
-def _checked(path: Path, content: Mapping[str, Any], name: str, keys: Iterable[str]) -> list[dict[str, Any]]:
-    """Entries of one part of the JSON; in the single-line JSONs ``annotations`` is a dict, not a list."""
-    part = content.get(name)
-    if not isinstance(part, list | dict):
-        raise InputError(f'{path}: not a COCO JSON, {name!r} is missing')
-    entries = list(part.values() if isinstance(part, dict) else part)
-    for index, entry in enumerate(entries):
-        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-        if missing:
-            raise InputError(f'{path}: entry {index} of {name!r} has no {missing[0]!r}')
-    return entries
 
 
 def _choose(
@@ -231,7 +203,7 @@ def _choose(
             report.leave_out(OTHER_LINE, entry)
         elif entry.name in taken:
             report.leave_out(OTHER_SPLIT, entry)
-        elif len(entry.polygons) < COMPLETE_FROM and not settings.keep_incomplete:
+        elif len(entry.masks) < COMPLETE_FROM and not settings.keep_incomplete:
             report.leave_out(INCOMPLETE, entry)
         elif entry.name not in files:
             report.leave_out(NO_FILE, entry)
@@ -248,24 +220,23 @@ def _choose(
 
 
 def _convert(entry: _Entry, file_name: str, settings: LivecellSettings, report: _Report) -> CocoImage:
-    found = image_size(settings.data_root / file_name)
-    if found != entry.size:
+    size = image_size(settings.data_root / file_name)
+    if size != entry.size:
         raise InputError(
-            f'{settings.data_root / file_name}: the image is {found[1]}x{found[0]} pixels, '
+            f'{settings.data_root / file_name}: the image is {size[1]}x{size[0]} pixels, '
             f'its JSON says {entry.size[1]}x{entry.size[0]}'
         )
-    label = 0 if settings.single_class else LIVECELL_LINES.index(entry.line)
-    cells = []
-    for polygons in entry.polygons:
+    counts = []
+    for segmentation in entry.masks:
         try:
-            cell = cell_from_polygons(polygons, label, entry.size)
+            counts.append(compressed_counts(segmentation, entry.size))
         except InputError:
             report.counts[MALFORMED] += 1
-            continue
-        if cell.area < max(settings.min_area, 1):
-            report.counts[SLIVERS] += 1
-            continue
-        cells.append(cell)
+    label = 0 if settings.single_class else LIVECELL_LINES.index(entry.line)
+    with naming(f'image {entry.name}'):
+        found, _ = cells_from_counts(counts, [label] * len(counts), entry.size)
+    cells = [cell for cell in found if cell.area >= max(settings.min_area, 1)]
+    report.counts[SLIVERS] += len(found) - len(cells)
     distinct = _distinct(cells)
     report.counts[DUPLICATES] += len(cells) - len(distinct)
     return CocoImage(file_name, entry.size, distinct, {'cell_type': entry.line, 'group': entry.well})
@@ -305,7 +276,7 @@ def _summary(statistics: Mapping[str, list[tuple[str, list[int]]]], reports: Map
     for split in splits:
         others = sorted({line for line, _ in statistics[split]} - set(LIVECELL_LINES))
         parts += [f'## {split}', class_table(statistics[split], (*LIVECELL_LINES, *others))]
-    fixes = [UNLISTED, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
+    fixes = [UNLISTED, CROWD, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
     rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in fixes]
     parts += ['## Dropped and fixed', markdown_table(['what', *splits], rows)]
     named = [note(f'{split}, {what}', names) for split in splits for what, names in reports[split].names.items()]

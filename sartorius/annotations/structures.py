@@ -1,10 +1,14 @@
-"""The true cells of one image, in memory."""
+"""Ground-truth cells of one image: decoded in memory, and as entries of a COCO file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.utils.errors import InputError
 
@@ -16,18 +20,68 @@ class ImageAnnotations:
     Attributes:
         image_id: File name of the image without its suffix.
         size: Image ``(height, width)`` in pixels.
-        crops: Binary masks, one a cell; may be empty.
-        labels: int64 ``(N,)``: index into :data:`sartorius.utils.classes.CELL_TYPES`.
+        crops: Binary masks, one per cell; may be empty.
+        labels: int64 ``(N,)``: index into the data set's classes.
+        crowd: Regions of cells that were not annotated one by one (COCO's ``iscrowd``): no cells, and what is predicted
+            there does not count (:func:`sartorius.evaluation.matching.outside_crowd`).
     """
 
     image_id: str
     size: Size
     crops: tuple[MaskCrop, ...]
     labels: NDArray[np.int64]
+    crowd: tuple[MaskCrop, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.crops),):
             raise InputError(f'image {self.image_id}: {len(self.crops)} cells with labels of shape {self.labels.shape}')
 
     def __len__(self) -> int:
+        """Number of cells, crowd regions not counted."""
         return len(self.crops)
+
+
+@dataclass(frozen=True, slots=True)
+class CocoCell:
+    """One annotation.
+
+    Attributes:
+        label: Index into the classes.
+        segmentation: The mask.
+        area: Its pixels.
+        bbox: ``x, y, width, height`` in pixels, tight to the mask.
+        iscrowd: Whether it is a region of cells that were not annotated one by one (COCO's ``iscrowd`` 1).
+    """
+
+    label: int
+    segmentation: CocoRLE
+    area: int
+    bbox: tuple[int, int, int, int]
+    iscrowd: bool = False
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """One image with its annotations.
+
+    Attributes:
+        file_name: Path relative to the data root, with forward slashes.
+        size: Image ``(height, width)`` in pixels.
+        cells: Its annotations; may be empty.
+        details: Further entries of the image in the JSON, such as ``cell_type`` and ``group``.
+    """
+
+    file_name: str
+    size: Size
+    cells: Sequence[CocoCell] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def image_id(self) -> str:
+        """File name without folder and suffix."""
+        return image_id_of(self.file_name)
+
+
+def image_id_of(file_name: str) -> str:
+    """File name without folder and suffix; folders may be separated as Windows does."""
+    return PurePosixPath(file_name.replace('\\', '/')).stem

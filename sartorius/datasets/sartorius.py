@@ -1,32 +1,34 @@
 """Cell images annotated in COCO JSON, as tools/prepare_sartorius.py writes it."""
 
-import json
+import logging
 import weakref
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 
-from sartorius.annotations.coco import cell_types_of
+from sartorius.annotations.coco import CocoReader
+from sartorius.annotations.structures import CocoCell
 from sartorius.utils.classes import CELL_TYPES, LIVECELL_LINES
 from sartorius.utils.errors import InputError, did_you_mean
 
 
 @DATASETS.register_module()
 class SartoriusDataset(BaseDetDataset):
-    """The competition's cells.
+    """Images of cells from a COCO JSON; the classes are the competition's unless the config sets others.
 
     MMDetection's ``CocoDataset`` numbers the classes in the order of the JSON's categories and drops, without a word,
-    what it does not understand. Here classes go by name, and a JSON that does not fit is an error.
+    what it does not understand. Here classes are matched by name, a JSON that does not fit is an error, and what is
+    dropped or ignored is logged (:class:`sartorius.annotations.coco.CocoReader`).
 
     Each sample has ``img_id`` (file name without suffix), ``img_path``, ``height``, ``width``, ``cell_type`` (see
-    :func:`sartorius.annotations.coco.cell_types_of`) and ``instances``: dicts of ``bbox`` (x1, y1, x2, y2 in pixels),
-    ``bbox_label``, ``mask`` (COCO RLE or polygons) and ``ignore_flag``.
+    :meth:`sartorius.annotations.coco_index.CocoIndex.cell_types`) and ``instances``: dicts of ``bbox`` (x1, y1, x2, y2
+    in pixels, tight to the mask), ``bbox_label``, ``mask`` (COCO RLE) and ``ignore_flag`` (1 for a crowd region).
 
-    ``filter_cfg`` may have ``filter_empty_gt`` (leave out images without cells; in training alone) and ``cell_types``
-    (names; leave out images of all others, in validation too).
+    ``filter_cfg`` may have ``filter_empty_gt`` (drop images without cells; in training only) and ``cell_types`` (names;
+    drop images of all others, in validation too).
     """
 
     MADE_BY = 'tools/prepare_sartorius.py'
@@ -40,37 +42,29 @@ class SartoriusDataset(BaseDetDataset):
         """Reads ``ann_file``.
 
         Raises:
-            InputError: The file is missing or no COCO JSON, or has a category that is not among the classes.
+            InputError: The file is missing, or as iterating over :class:`sartorius.annotations.coco.CocoReader`.
         """
-        content = _read_json(Path(self.ann_file), self.MADE_BY)
-        cell_types = cell_types_of(content)
-        labels = self._labels_by_category(content['categories'])
-        instances = defaultdict(list)
-        for annotation in content.get('annotations', ()):
-            x, y, width, height = annotation['bbox']
-            instances[annotation['image_id']].append(
-                {
-                    'bbox': [x, y, x + width, y + height],
-                    'bbox_label': labels[annotation['category_id']],
-                    'mask': annotation['segmentation'],
-                    'ignore_flag': int(annotation.get('iscrowd', 0)),
-                }
-            )
-        root = Path(self.data_root or '')
-        return [
+        path, root = Path(self.ann_file), Path(self.data_root or '')
+        if not path.is_file():
+            raise InputError(f'{path}: no such annotation file; {self.MADE_BY} makes it')
+        reader = CocoReader(path, self.metainfo['classes'], annotated=not self.test_mode)
+        samples = [
             {
-                'img_id': Path(image['file_name']).stem,
-                'img_path': str(root / image['file_name']),
-                'height': image['height'],
-                'width': image['width'],
-                'cell_type': cell_types[image['id']],
-                'instances': instances[image['id']],
+                'img_id': image.image_id,
+                'img_path': str(root / image.file_name),
+                'height': image.size[0],
+                'width': image.size[1],
+                'cell_type': image.details['cell_type'],
+                'instances': [_instance(cell) for cell in image.cells],
             }
-            for image in content['images']
+            for image, _ in reader
         ]
+        for sentence in reader.notes():
+            print_log(sentence, logger='current', level=logging.WARNING)
+        return samples
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """The images that ``filter_cfg`` leaves.
+        """Images that ``filter_cfg`` keeps.
 
         Raises:
             InputError: An unknown cell type, or no image of those wanted.
@@ -80,7 +74,9 @@ class SartoriusDataset(BaseDetDataset):
         if wanted.get('cell_types') is not None:
             samples = self._of_cell_types(wanted['cell_types'])
         if wanted.get('filter_empty_gt', False) and not self.test_mode:
-            samples = [sample for sample in samples if sample['instances']]
+            samples = [
+                sample for sample in samples if any(not instance['ignore_flag'] for instance in sample['instances'])
+            ]
         return samples
 
     def prepare_data(self, idx: int) -> Any:
@@ -112,13 +108,6 @@ class SartoriusDataset(BaseDetDataset):
             )
         return samples
 
-    def _labels_by_category(self, categories: list[dict[str, Any]]) -> dict[int, int]:
-        classes = list(self.metainfo['classes'])
-        unknown = [category['name'] for category in categories if category['name'] not in classes]
-        if unknown:
-            raise InputError(f'{self.ann_file}: unknown category {unknown[0]!r}; the classes are {", ".join(classes)}')
-        return {category['id']: classes.index(category['name']) for category in categories}
-
 
 @DATASETS.register_module()
 class LIVECellDataset(SartoriusDataset):
@@ -140,14 +129,11 @@ class LIVECellDataset(SartoriusDataset):
     MADE_BY = 'tools/data/prepare_livecell.py'
 
 
-def _read_json(path: Path, made_by: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f'{path}: no such annotation file; {made_by} makes it')
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise InputError(f'{path}: not JSON ({error}); make it anew with {made_by}') from None
-    missing = [key for key in ('images', 'categories') if key not in content]
-    if missing:
-        raise InputError(f'{path}: not a COCO JSON, {missing[0]!r} is missing')
-    return content
+def _instance(cell: CocoCell) -> dict[str, Any]:
+    x, y, width, height = cell.bbox
+    return {
+        'bbox': [x, y, x + width, y + height],
+        'bbox_label': cell.label,
+        'mask': cell.segmentation,
+        'ignore_flag': int(cell.iscrowd),
+    }

@@ -17,6 +17,20 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError
 
 
+class CodeError(InputError):
+    """A code among several that cannot be decoded.
+
+    Attributes:
+        number: Which one, counted from 0.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f'cell {number}: {reason}')
+        self.number = number
+        self.reason = reason
+
+
 def decode_coco(counts: Sequence[str], size: Size) -> PackedMasks:
     """Tight crops of the compressed ``counts`` of COCO codes of one image.
 
@@ -28,8 +42,7 @@ def decode_coco(counts: Sequence[str], size: Size) -> PackedMasks:
         The cells; one without pixels is a 0x0 crop at 0, 0.
 
     Raises:
-        InputError: As :func:`sartorius.masks.coco_rle.decode`; the message begins with the number of the cell, counted
-            from 0.
+        CodeError: As :func:`sartorius.masks.coco_rle.decode`, with the number of the cell.
     """
     from sartorius.masks.kernels import coding
 
@@ -43,8 +56,7 @@ def decode_kaggle(codes: Sequence[str], size: Size) -> PackedMasks:
     """Tight crops of competition codes of one image of ``(height, width)``.
 
     Raises:
-        InputError: As :func:`sartorius.masks.kaggle_rle.decode`; the message begins with the number of the cell,
-            counted from 0.
+        CodeError: As :func:`sartorius.masks.kaggle_rle.decode`, with the number of the cell.
     """
     from sartorius.masks.kernels import coding
 
@@ -85,7 +97,7 @@ def _decode(
         try:
             crops[number] = decode_one(codes[number])
         except InputError as error:
-            raise InputError(f'cell {number}: {error}') from None
+            raise CodeError(number, str(error)) from None
     return PackedMasks.from_crops(crops)
 
 

@@ -1,13 +1,14 @@
-"""To and from COCO results JSON, so that any other detector can join.
+"""Reading and writing COCO results JSON, so that predictions of any other detector can be fused and scored.
 
-A results list has one dict a cell: ``image_id``, ``category_id``, ``score``, ``bbox`` (``x, y, width, height``) and
-``segmentation`` (COCO RLE with ``counts`` a str), which a detector of boxes leaves out. What the ids mean stands in a
-COCO dataset dict with ``images`` (``id``, ``file_name``, ``height``, ``width``) and ``categories`` (``id``, ``name``),
-as in any COCO annotation file.
+A results list has one dict per cell: ``image_id``, ``category_id``, ``score``, ``bbox`` (``x, y, width, height``) and
+``segmentation`` (RLE or polygons), which a detector of boxes omits. The meaning of the ids is in a COCO dataset dict
+with ``images`` (``id``, ``file_name``, ``height``, ``width``) and ``categories`` (``id``, ``name``), as in any COCO
+annotation file.
 Format: https://cocodataset.org/#format-results.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.masks.coco_rle import decode, encode
-from sartorius.masks.crop import MaskCrop
+from sartorius.annotations.coco_index import CocoIndex, index_coco, naming, read_coco_index
+from sartorius.annotations.segmentation import compressed_counts
+from sartorius.annotations.structures import CocoImage, image_id_of
+from sartorius.masks.coco_rle import CocoRLE, decode, encode
+from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.paste import binarise
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -25,6 +29,11 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, write_text
 from sartorius.utils.paths import display_path
 
+logger = logging.getLogger(__name__)
+
+_Cell = tuple[list[float], float, NDArray[np.float32], int]
+"""Box ``x1, y1, x2, y2``, score, soft mask and label."""
+
 
 def read_coco_results(
     path: str | Path, dataset_path: str | Path, classes: Sequence[str] = CELL_TYPES, grid: int | None = None
@@ -32,15 +41,13 @@ def read_coco_results(
     """Reads another detector's results file and the COCO JSON whose images and categories it names.
 
     Raises:
-        InputError: As :func:`from_coco_results`, with the file named; or a file that is no JSON.
+        InputError: As :func:`from_coco_results`, with the file named; or a file that is not JSON.
         OSError: A file cannot be opened.
     """
-    results, dataset = _read_json(path), _read_json(dataset_path)
+    results, index = _read_json(path), read_coco_index(dataset_path, annotated=False)
     source = {'kind': 'coco_results', 'results': str(path), 'sha256': sha256_of(path), 'dataset': str(dataset_path)}
-    try:
-        return from_coco_results(results, dataset, classes, grid, source)
-    except InputError as error:
-        raise InputError(f'{display_path(path)}: {error}') from None
+    with naming(display_path(path)):
+        return _to_predictions(results, index, classes, grid, source)
 
 
 def write_coco_results(path: str | Path, predictions: PredictionSet, dataset: Mapping[str, Any] | None = None) -> None:
@@ -62,7 +69,7 @@ def dataset_of(predictions: PredictionSet) -> dict[str, Any]:
 
 
 def to_coco_results(predictions: PredictionSet, dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """COCO results, one dict a cell, in the order of the predictions.
+    """COCO results, one dict per cell, in the order of the predictions.
 
     Masks are the binary ``crops`` where the predictions have them, else the soft masks cut at 0.5. Boxes are the
     predictions' own, unrounded.
@@ -70,8 +77,9 @@ def to_coco_results(predictions: PredictionSet, dataset: Mapping[str, Any]) -> l
     Raises:
         InputError: An image or class that ``dataset`` does not have.
     """
-    image_ids = {Path(image['file_name']).stem: image['id'] for image in _entries(dataset, 'images')}
-    category_ids = {category['name']: category['id'] for category in _entries(dataset, 'categories')}
+    index = index_coco(dataset, annotated=False)
+    image_ids = index.id_by_name
+    category_ids = {name: number for number, name in index.categories.items()}
     for name in predictions.classes:
         if name not in category_ids:
             raise InputError(f'the COCO categories lack the class {name}; they have {", ".join(category_ids)}')
@@ -105,43 +113,57 @@ def from_coco_results(
 
     A mask is brought to the grid of its box by :func:`area_average`; what lies outside the box is lost. A result
     without ``bbox`` gets the box of its mask. Results of which none has a ``segmentation`` become boxes without masks;
-    where only some have one, the others are refused: any mask made up for them would spoil the real ones.
+    where only some have one, the others are refused: any mask made up for them would spoil the real ones. A result
+    whose mask has no pixels is dropped, and logged as a warning.
+
+    Which image a result is of: the one of its ``file_name`` if it has one (Ultralytics' YOLO writes it, beside an
+    ``image_id`` that is the number in the name, and no id of the dataset); else the one whose id is its ``image_id``;
+    else the one whose file name without suffix is its ``image_id``, as text or as a number. A number that is the id of
+    one image and the name of another is refused once any other result's number was taken for a name.
 
     Args:
-        results: Dicts as the module describes. ``image_id`` may also be the file name without suffix, as YOLO writes.
+        results: Dicts as the module describes.
         dataset: COCO dict; all its ``images`` are in the result, those without results as empty ones.
         classes: Names that the labels of the result index; every category used must be among them.
-        grid: Side of the soft masks' grid; 0 leaves the masks out. If None 28, or 0 where no result has a mask.
+        grid: Side of the soft masks' grid; 0 for boxes without masks. If None 28, or 0 where no result has a mask.
         source: Where the results came from.
 
     Raises:
         InputError: Naming the result (counted from 0), the key and the value: a missing key, an unknown image or
-            category, a size that is not the image's, a box without area, a score outside 0 to 1, a broken RLE.
+            category, a size that is not the image's, a box without area, a score outside 0 to 1, a broken mask.
     """
+    return _to_predictions(results, index_coco(dataset, annotated=False), classes, grid, source)
+
+
+def _to_predictions(
+    results: Any, index: CocoIndex, classes: Sequence[str], grid: int | None, source: Mapping[str, Any] | None
+) -> PredictionSet:
+    """See :func:`from_coco_results`."""
     if not isinstance(results, Sequence) or isinstance(results, str):
         raise InputError('not COCO results: the JSON must be a list of dicts')
-    images = {image['id']: image for image in _entries(dataset, 'images')}
-    names = {category['id']: category['name'] for category in _entries(dataset, 'categories')}
-    by_name = {Path(image['file_name']).stem: key for key, image in images.items()}
     if grid is None:
         grid = DEFAULT_GRID if not results or any(map(_has_mask, results)) else 0
-    cells: dict[Any, list[tuple[list[float], float, int, NDArray[np.float32]]]] = {key: [] for key in images}
-    for number, result in enumerate(results):
+    numbers = _image_numbers(results, index)
+    cells: dict[int | str, list[_Cell]] = {key: [] for key in index.images}
+    empty = 0
+    for place, (result, number) in enumerate(zip(results, numbers, strict=True)):
         try:
-            image_id = _known(result, 'image_id', images, by_name)
-            name = names[_known(result, 'category_id', names)]
+            cell = _read_cell(result, index.images[number].size, grid)
+            if cell is None:
+                empty += 1
+                continue
+            name = index.categories[_known(result, 'category_id', index.categories)]
             if name not in classes:
                 raise InputError(f'category {name} is not among the classes {", ".join(classes)}')
-            size = (int(images[image_id]['height']), int(images[image_id]['width']))
-            box, score, crop = _read_cell(result, size, with_mask=grid > 0)
-            soft_mask = area_average(crop, box, grid) if grid else np.zeros((0, 0), np.float32)
-            cells[image_id].append((box, score, list(classes).index(name), soft_mask))
+            cells[number].append((*cell, list(classes).index(name)))
         except InputError as error:
-            raise InputError(f'result {number}: {error}') from None
+            raise InputError(f'result {place}: {error}') from None
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f'result {number} is not as COCO writes it ({type(error).__name__}: {error})') from None
+            raise InputError(f'result {place} is not as COCO writes it ({type(error).__name__}: {error})') from None
+    if empty:
+        logger.warning(f'{empty:,} of {len(results):,} COCO results have a mask without pixels; they are dropped')
     return PredictionSet(
-        images=tuple(_collect(images[key], found, grid) for key, found in cells.items()),
+        images=tuple(_collect(index.images[key], found, grid) for key, found in cells.items()),
         classes=tuple(classes),
         source={'kind': 'coco_results'} if source is None else source,
     )
@@ -172,45 +194,96 @@ def _overlaps(edges: NDArray[np.float64], pixels: NDArray[np.integer]) -> NDArra
     return np.clip(high - low, 0, None) / np.diff(edges)[:, None]
 
 
+def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
+    """Id in the dataset of each result's image: see :func:`from_coco_results`."""
+    by_name = index.id_by_name
+    by_number = _ids_by_number(index)
+    numbers: list[int | str] = []
+    ids_that_are_names: list[int] = []
+    names = 0
+    for place, result in enumerate(results):
+        if not isinstance(result, Mapping) or not {'image_id', 'file_name'} & result.keys():
+            raise InputError(f'result {place} is not as COCO writes it: it has no image_id')
+        if result.get('file_name') is not None:
+            name = image_id_of(str(result['file_name']))
+            if name not in by_name:
+                raise InputError(f'result {place}: file_name {result["file_name"]!r} is not among the COCO images')
+            numbers.append(by_name[name])
+            continue
+        value = result['image_id']
+        if not isinstance(value, int | str):
+            raise InputError(f'result {place} is not as COCO writes it: its image_id is {value!r}')
+        named = by_number.get(value, []) if isinstance(value, int) else [by_name[value]] if value in by_name else []
+        if value in index.images:
+            numbers.append(value)
+            if named not in ([], [value]):
+                ids_that_are_names.append(place)
+        elif len(named) == 1:
+            numbers.append(named[0])
+            names += isinstance(value, int)
+        elif named:
+            files = ' and '.join(index.images[number].file_name for number in named)
+            raise InputError(f'result {place}: image_id {value!r} may be {files}; write the file_name beside it')
+        else:
+            raise InputError(
+                f'result {place}: image_id {value!r} is not in the COCO dataset; use the JSON that the detector ran on'
+            )
+    if names and ids_that_are_names:
+        place = ids_that_are_names[0]
+        value = results[place]['image_id']
+        file = index.images[by_number[value][0]].file_name if isinstance(value, int) else value
+        raise InputError(
+            f'result {place}: image_id {value!r} is the id of {index.images[value].file_name} and the name of {file}, '
+            'and other results are named by the number of their file; write the file_name beside each image_id'
+        )
+    return numbers
+
+
+def _ids_by_number(index: CocoIndex) -> dict[int, list[int | str]]:
+    """Ids of the images whose file name is a number, by that number: ``0001.png`` and ``1.png`` have the same."""
+    numbers: dict[int, list[int | str]] = {}
+    for name, number in index.id_by_name.items():
+        if name.isascii() and name.isdecimal():
+            numbers.setdefault(int(name), []).append(number)
+    return numbers
+
+
 def _read_cell(
-    result: Mapping[str, Any], size: tuple[int, int], with_mask: bool
-) -> tuple[list[float], float, MaskCrop | None]:
-    """Box ``x1, y1, x2, y2``, score and mask (None unless ``with_mask``) of one result."""
+    result: Mapping[str, Any], size: Size, grid: int
+) -> tuple[list[float], float, NDArray[np.float32]] | None:
+    """Box ``x1, y1, x2, y2``, score and soft mask of one result; None if its mask has no pixels."""
     score = float(result['score'])
     if not 0 <= score <= 1:
         raise InputError(f'score {score} lies outside 0 to 1')
-    crop = _read_mask(result, size) if with_mask else None
+    crop = _read_mask(result, size) if grid else None
+    if crop is not None and not crop.mask.size:
+        return None
     if result.get('bbox') is None and crop is not None:
         box = [float(edge) for edge in crop.window]
     else:
         x, y, width, height = (float(value) for value in result['bbox'])
         box = [x, y, x + width, y + height]
     if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
-        raise InputError(f'box {box} (x1, y1, x2, y2) has no area; leave the result out')
-    return box, score, crop
+        raise InputError(f'box {box} (x1, y1, x2, y2) has no area; remove the result')
+    return box, score, np.zeros((0, 0), np.float32) if crop is None else area_average(crop, box, grid)
 
 
-def _read_mask(result: Mapping[str, Any], size: tuple[int, int]) -> MaskCrop:
-    if not _has_mask(result):
-        raise InputError('no segmentation; boxes without masks cannot join results that have some, give them apart')
-    rle = result['segmentation']
-    if not isinstance(rle, Mapping):
-        raise InputError('segmentation is a polygon; convert it to RLE with pycocotools.mask.frPyObjects and merge')
-    if list(rle['size']) != list(size):
-        raise InputError(f'segmentation has size {list(rle["size"])}, its image is {list(size)} (height, width)')
-    return decode(rle)
+def _read_mask(result: Mapping[str, Any], size: Size) -> MaskCrop:
+    if result.get('segmentation') is None:
+        raise InputError(
+            'no segmentation; boxes without masks cannot be mixed with results that have masks, give them in a file of '
+            'their own'
+        )
+    return decode(CocoRLE(size=list(size), counts=compressed_counts(result['segmentation'], size)))
 
 
-def _collect(
-    image: Mapping[str, Any], cells: Sequence[tuple[list[float], float, int, NDArray[np.float32]]], grid: int
-) -> ImagePredictions:
-    image_id, size = Path(image['file_name']).stem, (int(image['height']), int(image['width']))
+def _collect(image: CocoImage, cells: Sequence[_Cell], grid: int) -> ImagePredictions:
     if not cells:
-        return ImagePredictions.empty(image_id, size, grid)
-    boxes, scores, labels, soft_masks = zip(*cells, strict=True)
+        return ImagePredictions.empty(image.image_id, image.size, grid)
+    boxes, scores, soft_masks, labels = zip(*cells, strict=True)
     return ImagePredictions(
-        image_id=image_id,
-        size=size,
+        image_id=image.image_id,
+        size=image.size,
         boxes=np.array(boxes, dtype=np.float32),
         scores=np.array(scores, dtype=np.float32),
         labels=np.array(labels, dtype=np.int64),
@@ -222,28 +295,11 @@ def _has_mask(result: object) -> bool:
     return isinstance(result, Mapping) and bool(result.get('segmentation'))
 
 
-def _known(
-    result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any], by_name: Mapping[str, Any] | None = None
-) -> Any:
+def _known(result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any]) -> Any:
     value = result[key]
-    if value not in lookup and by_name and value in by_name:
-        return by_name[value]
     if value not in lookup:
         raise InputError(f'{key} {value!r} is not in the COCO dataset; use the JSON that the detector ran on')
     return value
-
-
-def _entries(dataset: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
-    """``images`` or ``categories`` of a COCO dict, checked for what is used of them."""
-    needed = {'images': ('id', 'file_name', 'height', 'width'), 'categories': ('id', 'name')}[key]
-    entries = dataset.get(key) if isinstance(dataset, Mapping) else None
-    if not isinstance(entries, Sequence):
-        raise InputError(f'the COCO dataset has no list of {key}')
-    for number, entry in enumerate(entries):
-        for name in needed:
-            if name not in entry:
-                raise InputError(f'entry {number} of the COCO {key} lacks {name}')
-    return entries
 
 
 def _read_json(path: str | Path) -> Any:

@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from sartorius.annotations.coco import CocoImage, cell_from_polygons, cells_from_crops, read_coco, write_coco
+from sartorius.annotations.coco import CocoImage, cells_from_counts, cells_from_crops, read_coco, write_coco
 from sartorius.annotations.reading import load_annotations
+from sartorius.annotations.segmentation import compressed_counts
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -99,21 +100,54 @@ def test_area_and_box_are_those_of_the_pixels_inside_the_image():
     assert coco_mask.area(cell.segmentation) == 3
 
 
-def test_polygons_become_pixels():
-    # A square of 2x3 pixels and a triangle beside it, as one cell.
-    cell = cell_from_polygons([[1, 1, 3, 1, 3, 4, 1, 4]], 1, (6, 8))
-    assert (cell.area, cell.bbox, cell.label) == (6, (1, 1, 2, 3), 1)
-    both = cell_from_polygons([[1, 1, 3, 1, 3, 4, 1, 4], [5, 0, 7, 0, 7, 2, 5, 2]], 1, (6, 8))
-    assert (both.area, both.bbox) == (10, (1, 0, 6, 4))
+SQUARE, TRIANGLE = [1, 1, 3, 1, 3, 4, 1, 4], [5, 0, 7, 0, 7, 2, 5, 2]
+RUNS = [7, 3, 3, 3, 32]  # the square of 2x3 pixels, column by column
 
 
 @pytest.mark.parametrize(
-    'polygons',
-    [[], [[]], [[1, 1, 3, 3]], [[1, 1, 3, 1, 3, 4, 1]], [[1, 1, 3, float('nan'), 3, 4]], [[1, 1, 3, 1, 3, 1e12]]],
+    ('segmentation', 'area', 'bbox'),
+    [
+        ([SQUARE], 6, (1, 1, 2, 3)),
+        (SQUARE, 6, (1, 1, 2, 3)),  # flat
+        ([SQUARE, TRIANGLE], 10, (1, 0, 6, 4)),  # a union
+        ([SQUARE, [5, 5, 6, 6], []], 6, (1, 1, 2, 3)),  # a line and nothing beside the square
+        ({'size': [6, 8], 'counts': RUNS}, 6, (1, 1, 2, 3)),
+        (coco_mask.frPyObjects({'size': [6, 8], 'counts': RUNS}, 6, 8), 6, (1, 1, 2, 3)),  # counts are bytes
+        ([], 0, (0, 0, 0, 0)),
+        ([[]], 0, (0, 0, 0, 0)),
+        ([[1, 1, 3, 3]], 0, (0, 0, 0, 0)),
+        ([1, 1, 3, 3], 0, (0, 0, 0, 0)),
+        (None, 0, (0, 0, 0, 0)),
+    ],
 )
-def test_refuses_what_is_no_polygon(polygons):
-    with pytest.raises(InputError, match='polygon'):
-        cell_from_polygons(polygons, 0, SIZE)
+def test_masks_of_any_form_become_pixels(segmentation, area, bbox):
+    (cell,), masks = cells_from_counts([compressed_counts(segmentation, (6, 8))], [1], (6, 8))
+    assert (cell.area, cell.bbox, cell.label, cell.iscrowd) == (area, bbox, 1, False)
+    assert masks.areas.tolist() == [area]
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'message'),
+    [
+        ([[1, 1, 3, 1, 3, 4, 1]], 'a polygon of 7 values'),
+        ([1, 1, 3, 1, 3, 4, 1], 'a polygon of 7 values'),
+        ([[1, 1, 3, float('nan'), 3, 4]], 'a point that is no number'),
+        ([[1, 1, 3, 1, 3, 1e12]], 'far outside'),
+        ([['a', 'b']], 'no list of numbers'),
+        ([7, [1, 2]], '1 values|no list of numbers'),
+        ('text', 'neither a list of polygons nor an RLE'),
+        (7, 'neither a list of polygons nor an RLE'),
+        ({'counts': RUNS}, 'neither a list of polygons nor an RLE'),
+        ({'size': [8, 6], 'counts': RUNS}, 'its mask is 6x8 pixels, its image 8x6'),
+        ({'size': 48, 'counts': RUNS}, 'its RLE has the size 48'),
+        ({'size': [6, 8], 'counts': [7, 3]}, 'covers 10 pixels, its image of 8x6 has 48'),
+        ({'size': [6, 8], 'counts': [50, -2]}, 'neither text nor a list of run lengths'),
+        ({'size': [6, 8], 'counts': None}, 'neither text nor a list of run lengths'),
+    ],
+)
+def test_refuses_what_is_no_mask(segmentation, message):
+    with pytest.raises(InputError, match=message):
+        compressed_counts(segmentation, (6, 8))
 
 
 def test_reads_other_classes_when_told(tmp_path):
@@ -121,7 +155,7 @@ def test_reads_other_classes_when_told(tmp_path):
         tmp_path / 'x.json', [CocoImage('a.tif', SIZE, cells_from_crops([L_SHAPE], 1, SIZE))], ('A172', 'BV2'), {}
     )
     assert read_coco(tmp_path / 'x.json', ('BV2', 'A172', 'Huh7'))['a'].labels.tolist() == [0]
-    with pytest.raises(InputError, match="unknown category 'A172'; the classes are shsy5y, astro, cort"):
+    with pytest.raises(InputError, match="unknown category 'BV2'; the classes are shsy5y, astro, cort"):
         read_coco(tmp_path / 'x.json')
 
 
@@ -136,22 +170,28 @@ def broken(content, name, index, **changes):
         (lambda content: content.pop('images'), "the list 'images' is missing"),
         (lambda content: content.pop('annotations'), "the list 'annotations' is missing"),
         (lambda content: content['images'][1].pop('height'), "entry 1 of 'images' has no 'height'"),
-        (lambda content: content['annotations'].append(7), "entry 3 of 'annotations' has no 'id'"),
+        (lambda content: content['annotations'].append(7), "entry 3 of 'annotations' has no 'image_id'"),
         (lambda content: broken(content, 'annotations', 1, image_id=9), 'annotation 2: its image 9 is not among'),
         (lambda content: broken(content, 'annotations', 1, category_id=9), 'annotation 2: its category 9 is not among'),
         (lambda content: broken(content, 'images', 1, file_name='x/b.png'), 'two images are called b'),
-        (lambda content: broken(content, 'images', 0, width=7), 'annotation 1: its mask is 6x4, its image 7x4'),
+        (lambda content: broken(content, 'images', 0, width=7), 'annotation 1: its mask is 6x4 pixels, its image 7x4'),
         (
-            lambda content: broken(content, 'annotations', 0, segmentation=None),
+            lambda content: broken(content, 'annotations', 0, segmentation='no mask'),
             'annotation 1: its segmentation is neither',
         ),
         (
-            lambda content: broken(content, 'annotations', 0, segmentation={'size': [4, 6], 'counts': [24]}),
-            'annotation 1: COCO RLE counts must be a str',
+            lambda content: broken(content, 'annotations', 0, segmentation={'size': [4, 6], 'counts': [23]}),
+            'annotation 1: its RLE covers 23 pixels',
         ),
         (
-            lambda content: broken(content, 'annotations', 0, segmentation=[[1, 2]]),
-            'annotation 1: a polygon of 2 values',
+            lambda content: broken(content, 'annotations', 1, segmentation={'size': [4, 6], 'counts': '0'}),
+            'annotation 2: COCO RLE covers 0 pixels',
+        ),
+        (lambda content: broken(content, 'annotations', 0, segmentation=[[1]]), 'annotation 1: its segmentation has a'),
+        (lambda content: broken(content, 'annotations', 0, iscrowd=2), 'annotation 1: its iscrowd is 2'),
+        (
+            lambda content: (broken(content, 'annotations', 0, segmentation=7), content['annotations'][0].pop('id')),
+            'annotation at place 0 (counted from 0): its segmentation is neither',
         ),
     ],
 )

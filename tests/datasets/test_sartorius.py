@@ -8,7 +8,9 @@ import pytest
 from sartorius.datasets.sartorius import LIVECellDataset, SartoriusDataset
 from sartorius.utils.errors import InputError
 
-CELL = {'image_id': 1, 'bbox': [2, 3, 4, 5], 'area': 9, 'iscrowd': 0, 'segmentation': {'size': [8, 9], 'counts': '0'}}
+# The bbox is wrong on purpose: the mask is believed.
+RUNS = [8 * 2 + 3, 5, 3, 5, 3, 5, 3, 5, 72 - 8 * 5 - 8]
+CELL = {'image_id': 1, 'bbox': [0, 0, 1, 1], 'area': 9, 'iscrowd': 0, 'segmentation': {'size': [8, 9], 'counts': RUNS}}
 
 
 def write(folder: Path, **changes: object) -> str:
@@ -45,7 +47,7 @@ def test_images_without_cells_stay_unless_filtered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'categories': [{'id': 7, 'name': 'neuron'}]}, "unknown category 'neuron'"),
+        ({'categories': [{'id': 7, 'name': 'neuron'}, {'id': 8, 'name': 'cort'}]}, "unknown category 'neuron'"),
         ({'images': None}, 'images'),
     ],
 )

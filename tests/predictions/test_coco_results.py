@@ -184,11 +184,13 @@ def without(key: str) -> dict:
         (one_result(bbox=[10, 5, 0, 4]), 'has no area'),
         (one_result(bbox=[10, 5, float('inf'), 4]), 'has no area'),
         (one_result(bbox=[10, 5, 4]), 'result 1 is not as COCO writes it'),
-        (one_result(segmentation=[[1, 1, 5, 1, 5, 5]]), 'is a polygon'),
-        (one_result(segmentation=None), 'no segmentation; boxes without masks cannot join'),
-        (one_result(segmentation={'size': [30, 20], 'counts': ''}), r'has size \[30, 20\], its image is \[20, 30\]'),
+        (one_result(segmentation=[[1, 1, 5, 1, 5]]), 'result 1: its segmentation has a polygon of 5 values'),
+        (one_result(segmentation=None), 'no segmentation; boxes without masks cannot be mixed'),
+        (one_result(segmentation={'size': [30, 20], 'counts': ''}), 'its mask is 20x30 pixels, its image 30x20'),
         (one_result(segmentation={'size': [20, 30], 'counts': '11'}), 'COCO RLE covers'),
-        (one_result(segmentation={'size': [20, 30], 'counts': b'11'}), 'must be a str'),
+        (one_result(segmentation={'size': [20, 30], 'counts': [2, 2]}), 'its RLE covers 4 pixels'),
+        (one_result(image_id=[1]), 'result 1 is not as COCO writes it'),
+        (one_result(file_name='z.png'), "result 1: file_name 'z.png' is not among the COCO images"),
         (without('score'), 'result 1 is not as COCO writes it'),
         (without('segmentation'), 'no segmentation'),
         (3, 'result 1 is not as COCO writes it'),
@@ -222,6 +224,84 @@ def test_an_image_may_be_named_by_its_file_as_yolo_does():
     assert [len(image) for image in from_coco_results([one_result(image_id='a')], DATASET).images] == [1, 0]
 
 
+RECTANGLE = [10, 5, 16, 5, 16, 9, 10, 9]  # of the example's cell
+RUNS = [205, 4, *[16, 4] * 5, 600 - 209 - 5 * 20]
+
+
+@pytest.mark.parametrize('mask', [[RECTANGLE], RECTANGLE, {'size': [20, 30], 'counts': RUNS}])
+def test_a_mask_may_have_any_form(mask):
+    expected = from_coco_results([one_result()], DATASET).by_id()['a']
+    image = from_coco_results([one_result(segmentation=mask)], DATASET).by_id()['a']
+    np.testing.assert_array_equal(image.soft_masks, expected.soft_masks)
+    assert expected.soft_masks.min() == 1
+    # Without a box, that of the mask.
+    boxless = from_coco_results([one_result(segmentation=mask, bbox=None)], DATASET).by_id()['a']
+    np.testing.assert_array_equal(boxless.boxes, [[10, 5, 16, 9]])
+
+
+def test_results_with_a_mask_without_pixels_are_dropped_and_counted(caplog):
+    results = [one_result(), one_result(segmentation=[], score=0.4)]
+    assert from_coco_results(results, DATASET).by_id()['a'].scores.tolist() == [np.float32(one_result()['score'])]
+    assert caplog.messages == ['1 of 2 COCO results have a mask without pixels; they are dropped']
+
+
+def numbered(*names: str) -> dict:
+    images = [{'id': number, 'file_name': name, 'height': 20, 'width': 30} for number, name in enumerate(names, 1)]
+    return {**DATASET, 'images': images}
+
+
+def found_in(results: list[dict], dataset: dict) -> list[str]:
+    return [image.image_id for image in from_coco_results(results, dataset).images for _ in range(len(image))]
+
+
+@pytest.mark.parametrize(
+    ('result', 'image'),
+    [
+        # YOLO's number is the id of the other image: the file name decides.
+        ({'image_id': 1, 'file_name': '0001.png'}, '0001'),
+        ({'image_id': 1, 'file_name': 'images\\0001.png'}, '0001'),
+        # As COCO has it: ids count, whatever the names are.
+        ({'image_id': 1}, '0002'),
+        ({'image_id': 2}, '0001'),
+        ({'image_id': '0001'}, '0001'),
+        # No id, but one file's number.
+        ({'image_id': 7}, '0007'),
+    ],
+)
+def test_numbers_in_file_names(result, image):
+    assert found_in([one_result(**result)], numbered('0002.png', '0001.png', 'x/0007.png')) == [image]
+
+
+@pytest.mark.parametrize(
+    ('ids', 'names', 'message'),
+    [
+        ([7], ('0007.png', '7.png'), r'image_id 7 may be 0007\.png and 7\.png; write the file_name'),
+        # 0 is no id, so that 1 may be the id of 0000.png, or 0001.png.
+        ([0, 1], ('0000.png', '0001.png'), r'result 1: image_id 1 is the id of 0000\.png and the name of 0001\.png'),
+        ([9], ('0000.png', '0001.png'), 'image_id 9 is not in the COCO dataset'),
+    ],
+)
+def test_numbers_that_may_be_two_images_are_refused(ids, names, message):
+    with pytest.raises(InputError, match=message):
+        from_coco_results([one_result(image_id=number) for number in ids], numbered(*names))
+
+
+def test_two_images_or_categories_under_one_id_are_refused(tmp_path):
+    merged = numbered('a.png', 'b.png')
+    merged['images'][1]['id'] = 1
+    with pytest.raises(InputError, match=r'two images have the id 1: a\.png and b\.png'):
+        from_coco_results([one_result()], merged)
+    (tmp_path / 'dataset.json').write_text(json.dumps(merged))
+    (tmp_path / 'results.json').write_text('[]')
+    with pytest.raises(InputError, match=r'dataset\.json: two images have the id 1'):
+        read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')
+    merged = copy.deepcopy(DATASET)
+    for category in merged['categories']:
+        category['id'] = 4
+    with pytest.raises(InputError, match='two categories have the id 4'):
+        from_coco_results([one_result()], merged)
+
+
 def test_a_category_that_is_no_class_is_refused():
     dataset = copy.deepcopy(DATASET)
     dataset['categories'][1]['name'] = 'person'
@@ -229,9 +309,16 @@ def test_a_category_that_is_no_class_is_refused():
         from_coco_results([one_result()], dataset)
 
 
-@pytest.mark.parametrize('dataset', [{}, [], {'images': [{'id': 1}], 'categories': []}])
-def test_a_dataset_without_what_is_needed_is_refused(dataset):
-    with pytest.raises(InputError, match='COCO'):
+@pytest.mark.parametrize(
+    ('dataset', 'message'),
+    [
+        ({}, 'not a COCO JSON'),
+        ([], 'not a COCO JSON'),
+        ({'images': [{'id': 1}], 'categories': []}, "entry 0 of 'images' has no 'file_name'"),
+    ],
+)
+def test_a_dataset_without_what_is_needed_is_refused(dataset, message):
+    with pytest.raises(InputError, match=message):
         from_coco_results([], dataset)
 
 

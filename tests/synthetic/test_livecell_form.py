@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sartorius.annotations.coco import cell_from_polygons, read_coco
+from sartorius.annotations.coco import cells_from_counts, read_coco
 from sartorius.annotations.livecell import LivecellSettings, prepare_livecell
+from sartorius.annotations.segmentation import compressed_counts
 from sartorius.masks.coco_rle import decode
 from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic import LivecellPlan, make_livecell
@@ -46,7 +47,7 @@ def test_there_is_a_made_type_a_line():
 )
 def test_a_polygon_is_rasterised_to_its_mask(rows):
     mask = np.array([[letter == '#' for letter in row] for row in rows])
-    cell = cell_from_polygons([_polygon(MaskCrop(mask, 3, 2))], 0, (9, 12))
+    (cell,), _ = cells_from_counts([compressed_counts([_polygon(MaskCrop(mask, 3, 2))], (9, 12))], [0], (9, 12))
     expected = np.zeros((9, 12), dtype=bool)
     expected[2 : 2 + mask.shape[0], 3 : 3 + mask.shape[1]] = mask
     back = np.zeros((9, 12), dtype=bool)

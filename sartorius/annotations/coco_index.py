@@ -1,0 +1,205 @@
+"""Images, categories and annotations of a COCO file by their ids: what every reader of COCO JSON begins with."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sartorius.annotations.structures import CocoImage, image_id_of
+from sartorius.utils.errors import InputError
+
+IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
+CATEGORY_KEYS = ('id', 'name')
+ANNOTATION_KEYS = ('image_id', 'category_id', 'segmentation')
+
+
+@dataclass(frozen=True)
+class CocoIndex:
+    """A COCO file whose ids are sound; masks and classes are not looked at.
+
+    Attributes:
+        images: Images without their cells, by the id in the file, in file order; no two have one ``image_id``.
+        categories: Names of the categories by their id.
+        annotations: Entries of the annotations by their image's id, in file order; each has an ``id`` for messages.
+    """
+
+    images: Mapping[int | str, CocoImage]
+    categories: Mapping[int | str, str]
+    annotations: Mapping[int | str, Sequence[Mapping[str, Any]]]
+
+    def cell_types(self) -> dict[int | str, str]:
+        """Which cell type each image shows, by its id in the file.
+
+        That is what its entry says under ``cell_type``, else the category of most of its annotations (the first of
+        equally many), and empty text where neither says it.
+        """
+        cell_types = {}
+        for number, image in self.images.items():
+            own = self.annotations.get(number, ())
+            count = Counter(self.categories[annotation['category_id']] for annotation in own)
+            cell_types[number] = str(image.details.get('cell_type') or max(count, key=count.get, default=''))
+        return cell_types
+
+    @property
+    def id_by_name(self) -> dict[str, int | str]:
+        """Id in the file by :attr:`CocoImage.image_id`."""
+        return {image.image_id: number for number, image in self.images.items()}
+
+
+def read_coco_index(path: str | Path, annotated: bool = True) -> CocoIndex:
+    """Reads a COCO JSON as :func:`index_coco` says; messages name the file."""
+    content = read_coco_json(path)
+    with naming(path):
+        return index_coco(content, annotated)
+
+
+def index_coco(content: Any, annotated: bool = True) -> CocoIndex:
+    """Checks and indexes the content of a COCO file.
+
+    Args:
+        content: The JSON's dict.
+        annotated: Whether the list ``annotations`` must be there.
+
+    Raises:
+        InputError: A list or a key is missing; two images or two categories have one id; two images have one name; an
+            image's name is no text or its size no whole numbers above 0; an annotation names an image or a category
+            that is not there.
+    """
+    categories: dict[int | str, str] = {}
+    for entry in coco_entries(content, 'categories', CATEGORY_KEYS):
+        name = categories.setdefault(_id_of(entry, 'categories'), entry['name'])
+        if name != entry['name']:
+            raise InputError(_twice('categories', entry['id'], name, entry['name']))
+    images = index_images(coco_entries(content, 'images', IMAGE_KEYS))
+    by_name: dict[str, CocoImage] = {}
+    for image in images.values():
+        other = by_name.setdefault(image.image_id, image)
+        if other is not image:
+            raise InputError(
+                f'two images are called {image.image_id} ({other.file_name} and {image.file_name}); file names must '
+                'differ by more than folder and suffix'
+            )
+    annotations: dict[int | str, list[Mapping[str, Any]]] = {}
+    if annotated or 'annotations' in content:
+        for number, entry in enumerate(coco_entries(content, 'annotations', ANNOTATION_KEYS)):
+            if 'id' not in entry:
+                entry = {**entry, 'id': f'at place {number} (counted from 0)'}
+            where = f'annotation {entry["id"]}'
+            if not _is_id(entry['image_id']) or entry['image_id'] not in images:
+                raise InputError(f'{where}: its image {entry["image_id"]!r} is not among the images')
+            if not _is_id(entry['category_id']) or entry['category_id'] not in categories:
+                raise InputError(f'{where}: its category {entry["category_id"]!r} is not among the categories')
+            annotations.setdefault(entry['image_id'], []).append(entry)
+    return CocoIndex(images, categories, annotations)
+
+
+def index_images(entries: Iterable[Mapping[str, Any]]) -> dict[int | str, CocoImage]:
+    """Images by their id in the file.
+
+    Raises:
+        InputError: Two images have one id; a name is no text, or a size no whole numbers above 0.
+    """
+    images: dict[int | str, CocoImage] = {}
+    for entry in entries:
+        image = _image_of(entry)
+        other = images.setdefault(_id_of(entry, 'images'), image)
+        if other is not image:
+            raise InputError(_twice('images', entry['id'], other.file_name, image.file_name))
+    return images
+
+
+def read_coco_json(path: str | Path) -> dict[str, Any]:
+    """The dict of a COCO JSON, whose polygons are arrays: as lists they need ten times the memory.
+
+    Raises:
+        InputError: No such file, no JSON, or a JSON of something else than a dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            content = json.load(file, object_hook=_compact)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: not JSON ({error}); make or download the file again') from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
+    return content
+
+
+def coco_entries(content: Any, name: str, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """One list of a COCO file whose entries have the given keys; a dict of entries, as LIVECell has, will do.
+
+    Raises:
+        InputError: The list or a key is missing.
+    """
+    part = content.get(name) if isinstance(content, Mapping) else None
+    if not isinstance(part, list | tuple | dict):
+        raise InputError(f'not a COCO JSON of annotated images, the list {name!r} is missing')
+    entries = list(part.values() if isinstance(part, dict) else part)
+    for index, entry in enumerate(entries):
+        missing = [key for key in keys if not isinstance(entry, Mapping) or key not in entry]
+        if missing:
+            raise InputError(f'entry {index} of {name!r} has no {missing[0]!r}')
+    return entries
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Puts the file in front of the messages of :class:`InputError`."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+
+
+def _compact(entry: dict[str, Any]) -> dict[str, Any]:
+    """Turns the polygons of an annotation into arrays while the JSON is being read."""
+    polygons = entry.get('segmentation')
+    if isinstance(polygons, list) and polygons:
+        try:
+            flat = not isinstance(polygons[0], list)
+            entry['segmentation'] = array('d', polygons) if flat else [array('d', polygon) for polygon in polygons]
+        except (TypeError, OverflowError):
+            # Left as it is, so that whoever reads the mask can name its annotation.
+            pass
+    return entry
+
+
+def _image_of(entry: Mapping[str, Any]) -> CocoImage:
+    file_name = entry['file_name']
+    if not isinstance(file_name, str) or not image_id_of(file_name):
+        raise InputError(f'image {entry["id"]!r}: its file_name is {file_name!r}, not the name of a file')
+    height, width = entry['height'], entry['width']
+    if not (_is_length(height) and _is_length(width)):
+        raise InputError(
+            f'image {file_name}: its height is {height!r} and its width {width!r}; write the size of the image file '
+            'in pixels'
+        )
+    details = {key: value for key, value in entry.items() if key not in IMAGE_KEYS}
+    return CocoImage(file_name.replace('\\', '/'), (int(height), int(width)), details=details)
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0 and float(value).is_integer()
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str)
+
+
+def _id_of(entry: Mapping[str, Any], part: str) -> int | str:
+    if not _is_id(entry['id']):
+        raise InputError(f'an entry of {part!r} has the id {entry["id"]!r}, neither a whole number nor text')
+    return entry['id']
+
+
+def _twice(part: str, number: int | str, first: str, second: str) -> str:
+    return (
+        f'two {part} have the id {number!r}: {first} and {second}; give each its own id (files that are merged must be '
+        'numbered anew)'
+    )
