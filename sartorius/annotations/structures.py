@@ -23,7 +23,7 @@ class ImageAnnotations:
         crops: Binary masks, one per cell; may be empty.
         labels: int64 ``(N,)``: index into the data set's classes.
         crowd: Regions of cells that were not annotated one by one (COCO's ``iscrowd``): no cells, and what is predicted
-            there does not count (:func:`sartorius.evaluation.matching.outside_crowd`).
+            there does not count (:func:`sartorius.evaluation.matching.counted_predictions`).
     """
 
     image_id: str

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE, encode
+from sartorius.masks.crop import MaskCrop
 from sartorius.masks.paste import binarise
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
@@ -25,7 +26,7 @@ PredictedMask = tuple[CocoRLE, int, float]
 """A predicted cell: mask, label, score."""
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Cells by image id, with the fields that pycocotools needs except ``id``, ``image_id`` and ``iscrowd``."""
+"""Cells by image id, with the fields that pycocotools needs except ``id`` and ``image_id``."""
 
 
 def score_boxes(
@@ -50,8 +51,8 @@ def score_boxes(
     """
     gt_boxes = {
         image_id: [
-            _with_box(crop.tight().window, label)
-            for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
+            {**_with_box(crop.tight().window, label), 'iscrowd': crowd}
+            for crop, label, crowd in _regions(image, classes)
         ]
         for image_id, image in gt.items()
     }
@@ -99,8 +100,8 @@ def score_masks(
     """
     gt_masks = {
         image_id: [
-            _with_mask(encode(crop, image.size), label)
-            for crop, label in zip(image.crops, image.labels.tolist(), strict=True)
+            {**_with_mask(encode(crop, image.size), label), 'iscrowd': crowd}
+            for crop, label, crowd in _regions(image, classes)
         ]
         for image_id, image in gt.items()
     }
@@ -135,6 +136,15 @@ def _average_precision(
     return {name: float(score) for name, score in scores.items()}
 
 
+def _regions(image: ImageAnnotations, classes: Sequence[str]) -> Iterator[tuple[MaskCrop, int, int]]:
+    """Mask, label and ``iscrowd`` of each cell, and of each crowd region once per class: it ignores them all."""
+    for crop, label in zip(image.crops, image.labels.tolist(), strict=True):
+        yield crop, label, 0
+    for crop in image.crowd:
+        for label in range(len(classes)):
+            yield crop, label, 1
+
+
 def _with_box(box: Sequence[float], label: int) -> dict[str, Any]:
     x1, y1, x2, y2 = box
     return {'category_id': label, 'bbox': [x1, y1, x2 - x1, y2 - y1], 'area': (x2 - x1) * (y2 - y1)}
@@ -163,4 +173,4 @@ def _annotations(gt: Mapping[str, ImageAnnotations], cells: Cells) -> Iterator[d
     for index, image_id in enumerate(gt):
         for cell in cells.get(image_id, ()):
             number += 1
-            yield {**cell, 'id': number, 'image_id': index, 'iscrowd': 0}
+            yield {'iscrowd': 0, **cell, 'id': number, 'image_id': index}

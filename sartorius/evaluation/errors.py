@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import ERRORS, ImageErrors, classify_cells
+from sartorius.evaluation.matching import outside_crowd
 from sartorius.evaluation.metric import IMAGE_TYPES, score_images
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
@@ -77,7 +78,7 @@ def analyse_errors(gt: Mapping[str, ImageAnnotations], pred: Mapping[str, Sequen
     cells, alone, cumulative = [], [], []
     for image_id, cell_type, score in scores[['image_id', 'cell_type', 'score']].itertuples(index=False):
         annotations = gt[image_id]
-        sides = (annotations.crops, pred.get(image_id, ()))
+        sides = (annotations.crops, outside_crowd(pred.get(image_id, ()), annotations))
         errors = classify_cells(*sides, annotations.size)
         measures = [cell_geometry(crops, annotations.size) for crops in sides]
         at_border = np.zeros(len(errors.category), dtype=bool)

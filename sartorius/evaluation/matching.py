@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.iou import mask_iou
 
 TP_IOU = 0.5
 """A pair is a true positive when its IoU is strictly greater: the first threshold of the competition's mAP."""
+
+CROWD_SHARE = 0.5
+"""A prediction of which a larger share lies in crowd regions is ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +114,38 @@ def matched_pairs(iou: NDArray[np.float64], threshold: float = TP_IOU) -> tuple[
     rows, columns = linear_sum_assignment(weights, maximize=True)
     paired = weights[rows, columns] > 0
     return rows[paired], columns[paired]
+
+
+def outside_crowd(pred: Sequence[MaskCrop], gt: ImageAnnotations) -> Sequence[MaskCrop]:
+    """The predictions of one image that count: see :func:`counted_predictions`."""
+    if not gt.crowd:
+        return pred
+    return [crop for crop, counted in zip(pred, counted_predictions(pred, gt), strict=True) if counted]
+
+
+def counted_predictions(pred: Sequence[MaskCrop], gt: ImageAnnotations) -> NDArray[np.bool_]:
+    """Which predictions count; the others lie in a crowd region, and are neither true nor false positives.
+
+    Ignored is what COCO ignores: a prediction of which more than half lies in crowd regions (intersection over its own
+    area, :data:`CROWD_SHARE`), unless it may be a true positive, with an IoU above 0.5 with a gt cell.
+
+    Args:
+        pred: Predicted cells of one image.
+        gt: Its gt cells and crowd regions.
+
+    Returns:
+        bool, one per prediction; all True for an image without crowd regions.
+    """
+    if not gt.crowd:
+        return np.ones(len(pred), dtype=bool)
+    crowd = np.zeros(gt.size, dtype=bool)
+    for crop in gt.crowd:
+        inside = crop.clipped(gt.size)
+        x1, y1, x2, y2 = inside.window
+        crowd[y1:y2, x1:x2] |= inside.mask
+    counts = np.ones(len(pred), dtype=bool)
+    for number, crop in enumerate(pred):
+        inside = crop.clipped(gt.size)
+        x1, y1, x2, y2 = inside.window
+        counts[number] = np.count_nonzero(crowd[y1:y2, x1:x2] & inside.mask) <= CROWD_SHARE * crop.area
+    return counts | (mask_iou(gt.crops, pred, gt.size).max(axis=0, initial=0) > TP_IOU)

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate, estimate, groups_of_images
+from sartorius.evaluation.matching import outside_crowd
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.utils.classes import CELL_TYPES
@@ -89,7 +90,8 @@ def score_images(
     Args:
         gt: Ground truth by image id.
         pred: Predicted cells by image id, in any order. An image that is missing here counts as one without
-            predictions.
+            predictions. What lies in a crowd region does not count
+            (:func:`sartorius.evaluation.matching.outside_crowd`).
         classes: Names that the labels of the ground truth index into.
 
     Returns:
@@ -110,7 +112,7 @@ def score_images(
         )
     rows = []
     for image_id, annotations in gt.items():
-        cells = pred.get(image_id, ())
+        cells = outside_crowd(pred.get(image_id, ()), annotations)
         tp = count_tp(mask_iou(annotations.crops, cells, annotations.size))
         score = _precisions(tp, len(annotations), len(cells)).mean()
         cell_type = _cell_type(annotations, classes)

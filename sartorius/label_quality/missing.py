@@ -135,7 +135,8 @@ def look(gt: ImageAnnotations, pred: ImagePredictions, candidates: Sequence[Mask
 
 def _covered(pred: PackedMasks, gt: ImageAnnotations) -> NDArray[np.float64]:
     """Part of each found cell's pixels, all inside the image, that the labels cover together."""
-    labelled = PackedMasks.from_crops(gt.crops).to_labels(gt.size) > 0
+    # Cells of a crowd region are labelled, if not one by one.
+    labelled = PackedMasks.from_crops((*gt.crops, *gt.crowd)).to_labels(gt.size) > 0
     shared = np.zeros(len(pred))
     for index, (crop, (x1, y1, x2, y2)) in enumerate(zip(pred.crops, pred.windows.tolist(), strict=True)):
         shared[index] = np.count_nonzero(labelled[y1:y2, x1:x2] & crop.mask)

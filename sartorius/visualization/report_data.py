@@ -8,6 +8,7 @@ import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
+from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
@@ -73,6 +74,11 @@ def collect_report_data(
                 f'image {image_id}: {size_text(pred[image_id].size)} in the predictions, '
                 f'{size_text(annotations.size)} in the annotations; take the annotations of the same images'
             )
+    for image_id, annotations in covered.items():
+        if annotations.crowd:
+            # What lies in a crowd region is not shown, as it does not count.
+            counted = counted_predictions(pred[image_id].crops, annotations)
+            pred[image_id] = pred[image_id].select(counted)
     crops = {image_id: image.crops for image_id, image in pred.items()}
     scores = score_images(covered, crops)
     table = scores.merge(table.drop(columns='n_pred'), on='image_id')

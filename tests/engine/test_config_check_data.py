@@ -38,8 +38,8 @@ def write_split(folder: Path, name: str, cells: list[list[float]], image: str = 
         'images': [{'id': 1, 'file_name': image, 'height': 200, 'width': 300}],
         'categories': [{'id': number, 'name': name} for number, name in enumerate(('shsy5y', 'astro', 'cort'))],
         'annotations': [
-            {'id': number, 'image_id': 1, 'category_id': 0, 'bbox': box, 'segmentation': [[0, 0, 9, 0, 9, 9]]}
-            for number, box in enumerate(cells)
+            {'id': number, 'image_id': 1, 'category_id': 0, 'segmentation': [x, y, x + w, y, x + w, y + h, x, y + h]}
+            for number, (x, y, w, h) in enumerate(cells)
         ],
     }
     (folder / name).write_text(json.dumps(content))

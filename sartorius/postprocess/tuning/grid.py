@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import IOU_THRESHOLDS
 from sartorius.masks.iou import overlaps
 from sartorius.postprocess.chain import Chain
@@ -196,6 +197,8 @@ def score_all_settings(image: ImagePredictions, gt: ImageAnnotations, chain: Cha
     for index, found in _results(drop_unusable(image), chain.steps, branches):
         if len(found):
             label = int(found.labels[0])
+        if gt.crowd:
+            found = found.select(counted_predictions(found.crops, gt))
         pairs = overlaps(found.crops, gt.crops, gt.size)
         best_iou = np.zeros(len(found))
         np.maximum.at(best_iou, pairs.rows, pairs.iou)
