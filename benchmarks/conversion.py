@@ -17,7 +17,7 @@ from sartorius.annotations.train_csv import TrainImage, read_train_csv, write_tr
 from sartorius.utils.classes import CELL_TYPES
 
 SOME_IMAGES = 60
-"""Images that both ways are given; the project's way alone is also given all."""
+"""Number of images for both ways; the project's way alone is also measured on all."""
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
@@ -51,7 +51,7 @@ def alone(setting: Setting) -> Benchmark:
         ours=partial(convert_ours, table, setting.folder / 'ours'),
         theirs=None,
         same=compare,
-        dropped='it would take minutes a run',
+        skipped='it would take minutes a run',
     )
 
 
@@ -63,7 +63,7 @@ def make_table(setting: Setting, images: tuple, name: str) -> Path:
 
 
 def count_rows(table: Path) -> int:
-    """Rows below the header."""
+    """Number of rows below the header."""
     with open(table, encoding='utf-8') as file:
         return sum(1 for _ in file) - 1
 
@@ -88,7 +88,7 @@ def convert_ours(table: Path, out: Path) -> tuple[Path, Path]:
 
 
 def convert_usual(table: Path, out: Path) -> tuple[Path, Path]:
-    """The same as converters for this competition do it: a full-size mask a row."""
+    """The same as converters for this competition do it: a full-size mask per row."""
     out.mkdir(exist_ok=True)
     json_path, csv_path = out / 'cells.json', out / 'cells.csv'
     images: dict[str, dict] = {}

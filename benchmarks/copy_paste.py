@@ -16,13 +16,13 @@ from pipelines import LOAD_IMAGE, LOAD_OUR_CELLS, LOAD_STOCK_CELLS, Sample, buil
 from sartorius.datasets import SartoriusDataset
 
 RESIZE, *FLIP_AND_PACK = AUGMENT_AND_PACK
-# All cells of the image that it is given: drawn by itself, their number would be random.
+# All cells of the given image: sampled by the transform, their number would be random.
 PASTE_STOCK = dict(type='CopyPaste', selected=False)
 GOAL = '30x in time'
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """The step alone, and the pipeline that it stands in."""
+    """The transform alone, and a whole pipeline with it."""
     cells, pasted = (20, 5) if setting.quick else (800, 100)
     return [partial(kind, setting, cells, pasted) for kind in (step_alone, whole_pipeline)]
 
@@ -84,7 +84,7 @@ def data_set_of(setting: Setting, sample: Sample) -> SartoriusDataset:
 
 
 def paste_step(pasted: int) -> dict[str, Any]:
-    """The project's step, with blended rims, turns and flips as by default; on top of other cells, as the peer's."""
+    """The project's step, with blended rims, turns and flips as by default; on top of other cells, like the peer's."""
     return dict(type='CellCopyPaste', cells=(pasted, pasted), placement='anywhere', prob=1.0)
 
 
@@ -95,7 +95,7 @@ def shallow_copy(sample: Sample) -> Sample:
 
 
 def compare_steps(ours: Sample, theirs: Sample) -> str:
-    """What differs by design: places are random, and each drops hidden cells by a rule of its own."""
+    """How the results differ by design: places are random, and each drops hidden cells by its own rule."""
     return _differences(ours['img'].dtype, len(ours['gt_masks']), theirs['img'].dtype, len(theirs['gt_masks']))
 
 

@@ -47,7 +47,7 @@ def against_bitmaps(method: str, cells: int) -> Benchmark:
         theirs=None if theirs is None else partial(theirs, images),
         same=compare_cells,
         goal='50 ms' if cells == 500 else '',
-        dropped='' if theirs else 'no other implementation',
+        skipped='' if theirs else 'no other implementation',
         point=dict(cells=cells),
     )
 

@@ -28,16 +28,16 @@ CELLS = (100, 200, 400, 800, 1600)
 AREAS = (1, 4, 16)
 """Times the area of a competition image."""
 MAX_MEMORY = 6e9
-"""Bytes above which the stock way is left out."""
+"""Bytes above which the peer is skipped."""
 LOAD, CODES = 'load', 'codes'
 TITLES = {LOAD: 'load and augment', CODES: 'head outputs to RLE'}
 COLOURS = {LOAD: 'tab:blue', CODES: 'tab:orange'}
 HEIGHTS = {LOAD: 0.96, CODES: 0.89}
-"""Where in a panel the cross for what was left out stands."""
+"""Height in a panel of the cross that stands for a skipped peer."""
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """More cells on one area; one number of cells on more area; more cells on as much more area."""
+    """Three series: more cells on one area; one number of cells on more area; more cells on as much more area."""
     cells, areas = ((5, 10), AREAS[:2]) if setting.quick else (CELLS, AREAS)
     points = dict.fromkeys([(count, 1) for count in cells])
     points |= dict.fromkeys([(cells[0], area) for area in areas] + [(cells[0] * area, area) for area in areas])
@@ -57,7 +57,7 @@ def loading(setting: Setting, cells: int, area: int) -> Benchmark:
         work=f'load, resize, flip and pack {cells} cells, {size[1]}x{size[0]} px',
         peer='MMDetection',
         ours=build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *after]),
-        # Two copies of the enlarged masks are the most that it holds at a time.
+        # It holds two copies of the enlarged masks at most.
         **within_memory(
             lambda: build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *after]), 2 * enlarged * cells * size[0] * size[1]
         ),
@@ -83,22 +83,22 @@ def codes(setting: Setting, cells: int, area: int) -> Benchmark:
 
 
 def size_of(area: int) -> Size:
-    """A competition image of so many times its area."""
+    """Size of a competition image enlarged to ``area`` times its area."""
     side = round(area**0.5)
     return FULL_SIZE[0] * side, FULL_SIZE[1] * side
 
 
 def within_memory(make: Callable[[], Callable], needed: float) -> dict[str, object]:
-    """The stock way, or why it is left out."""
+    """The peer, or why it is skipped."""
     if needed < min(MAX_MEMORY, available_memory() / 2):
         return {'theirs': make()}
-    return {'theirs': None, 'dropped': f'needs {needed / 1e9:.0f} GB'}
+    return {'theirs': None, 'skipped': f'needs {needed / 1e9:.0f} GB'}
 
 
 def draw(measurements: Sequence[Measurement], path: Path) -> None:
-    """Draws time and memory against cells and area, with both axes logarithmic, as a PNG; other themes are passed over.
+    """Draws time and memory against cells and area, with both axes logarithmic, as a PNG; other themes are ignored.
 
-    A cross at the top of a panel stands for what was left out.
+    A cross at the top of a panel stands for a skipped peer.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -134,7 +134,7 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
         below.set_xlabel(label)
     panels[0, 0].set_ylabel('seconds')
     panels[1, 0].set_ylabel('peak memory, MB')
-    panels[0, 0].plot([], [], 'x', color='0.4', label='left out: needs too much memory')
+    panels[0, 0].plot([], [], 'x', color='0.4', label='skipped: needs too much memory')
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc='outside upper center', ncols=3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=90)
@@ -143,7 +143,7 @@ def draw(measurements: Sequence[Measurement], path: Path) -> None:
 def _lines(
     items: Sequence[Measurement], axis: str, value: Callable
 ) -> Iterator[tuple[list[float], list[float], dict[str, object]]]:
-    """x and y values and looks of a line for each kind of work and side."""
+    """x and y values and style of the line of each kind of work and side."""
     for kind, title in TITLES.items():
         for side, name, style in (('ours', 'ours', 'o-'), ('theirs', 'usual', 's--')):
             pairs = [(item.point[axis], value(getattr(item, side))) for item in items if _kind(item) == kind]

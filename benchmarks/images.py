@@ -1,4 +1,4 @@
-"""Images of cells for benchmarks: made ones, and the real one with the most cells."""
+"""Images of cells for benchmarks: synthetic ones, and the real one with the most cells."""
 
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,12 @@ from sartorius.utils.errors import InputError
 
 @cache
 def synthetic_image(cells: int, size: Size = FULL_SIZE) -> SyntheticImage:
-    """Made image with exactly so many touching cells of the smallest type; the same at every call."""
+    """Synthetic image with exactly ``cells`` touching cells of the smallest type; the same at every call."""
     return make_image('shsy5y', size, np.random.default_rng(cells), cells=cells)
 
 
 def synthetic_cells(cells: int, size: Size = FULL_SIZE) -> ImageAnnotations:
-    """True cells of :func:`synthetic_image`."""
+    """Ground-truth cells of :func:`synthetic_image`."""
     made = synthetic_image(cells, size)
     labels = np.full(cells, CELL_TYPES.index(made.cell_type), dtype=np.int64)
     return ImageAnnotations(f'synthetic-{cells}', size, made.crops, labels)
@@ -49,7 +49,7 @@ def real_images(data_root: Path) -> tuple[TrainImage, ...]:
 
 
 def synthetic_sample(setting: Setting, cells: int, size: Size = FULL_SIZE) -> dict[str, Any]:
-    """Made image as the data set hands it to a pipeline; its file lies in the run's folder."""
+    """Synthetic image as the data set passes it to a pipeline; its file is in the run's folder."""
     path = setting.folder / f'synthetic-{cells}-{size[1]}x{size[0]}.png'
     if not path.is_file():
         cv2.imwrite(str(path), synthetic_image(cells, size).image)
@@ -57,7 +57,7 @@ def synthetic_sample(setting: Setting, cells: int, size: Size = FULL_SIZE) -> di
 
 
 def real_samples(setting: Setting, count: int) -> list[dict[str, Any]]:
-    """The real images with the most cells as the data set hands them to a pipeline."""
+    """The real images with the most cells as the data set passes them to a pipeline."""
     chosen = real_images(setting.data_root)[:count]
     paths = [setting.data_root / 'train' / f'{image.cells.image_id}.png' for image in chosen]
     return [load_sample(setting, path, image.cells) for path, image in zip(paths, chosen, strict=True)]

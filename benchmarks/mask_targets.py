@@ -12,7 +12,7 @@ from mmdet.structures.mask import BitmapMasks
 from sartorius.datasets.cropped_masks import CroppedMasks
 
 IMAGE_SIZE = (800, 1083)
-"""What a 704x520 image becomes when it is resized to fit 1333x800."""
+"""Size of a 704x520 image resized to fit 1333x800."""
 GRID = (28, 28)
 
 
@@ -29,7 +29,7 @@ def make_benchmark(cells: int, regions: int) -> Benchmark:
     bitmaps = masks.to_bitmap()
     rng = np.random.default_rng(regions)
     chosen = rng.integers(cells, size=regions)
-    # Boxes about as far off as those that count as hits in training.
+    # Boxes about as far off as those that count as positive in training.
     boxes = masks.windows[chosen] + rng.normal(0, 3, (regions, 4))
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
     arguments = (torch.from_numpy(boxes.astype(np.float32)), GRID, torch.from_numpy(chosen))
@@ -45,6 +45,6 @@ def make_benchmark(cells: int, regions: int) -> Benchmark:
 
 
 def compare_targets(ours: BitmapMasks, theirs: BitmapMasks) -> str:
-    """How many points of the grids differ."""
+    """Number of grid points that differ."""
     different = int(np.count_nonzero(ours.masks != theirs.masks))
     return 'same targets' if not different else f'{different} of {theirs.masks.size} grid points differ'

@@ -1,8 +1,8 @@
-"""Does the same work in two ways, in turns, and measures time and peak memory of both.
+"""Time and peak memory of the same work done in two ways, which run in turns.
 
 A benchmark is a :class:`Benchmark`; a theme is a module beside this one with a function
 ``benchmarks(setting) -> list[Callable[[], Benchmark]]``, listed in ``run.py``. Each entry makes its input when it is
-called, so that the inputs of one benchmark do not lie in memory while another is measured.
+called, so that the inputs of one benchmark are not in memory while another is measured.
 """
 
 import ctypes
@@ -21,28 +21,28 @@ THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'
 MIN_ROUNDS = 3
 MAX_ROUNDS = 30
 MAX_RUNS = 10
-"""Runs a round of the faster side, whose single runs scatter more."""
+"""Maximum number of runs per round of the faster side, whose single runs scatter more."""
 SLOW = 3.0
-"""Seconds from which on a peer's first run is not thrown away."""
-FORGOTTEN = 16 << 20
-"""Bytes that the peak may lie above the present level right after it was reset."""
+"""Seconds above which a peer's first run is used, not discarded as warm-up."""
+PEAK_RESET_SLACK = 16 << 20
+"""Bytes by which the peak may exceed the present memory right after it was reset."""
 STATUS = Path('/proc/self/status')
 RESET_PEAK = Path('/proc/self/clear_refs')
 
 
 def no_arguments() -> tuple[()]:
-    """What a benchmark whose sides take no arguments is given."""
+    """Arguments of benchmarks whose sides take none."""
     return ()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all benchmarks of a run share.
+    """Settings of a whole run.
 
     Attributes:
-        folder: Empty at first, removed after the run; for files that benchmarks read.
+        folder: For files that benchmarks read; empty at first, removed after the run.
         data_root: Folder with train/ and train.csv of the competition, or None.
-        quick: Whether tiny inputs will do: only to see that everything runs.
+        quick: Whether to use tiny inputs, only to see that everything runs.
         notes: What is missing from the results, in a sentence each; benchmarks add to it.
     """
 
@@ -58,15 +58,15 @@ class Benchmark:
 
     Attributes:
         name: ``theme/what``, unique.
-        work: What is done, in a sentence without a full stop.
-        peer: What the other side is.
-        ours: This project's way; its result is compared, and freed outside the clock.
-        theirs: The other way; None where it is left out.
-        same: Takes both results and says whether they are the same or how they differ, in a few words.
-        goal: What this project has set out to reach; empty for none.
-        fresh: Makes the arguments of one run of a side, outside the clock; for sides that change their input.
-        dropped: Why ``theirs`` is None.
-        point: Numbers that place the benchmark in a series.
+        work: The work, in a sentence without a full stop.
+        peer: Name of the other side.
+        ours: This project's way; its result is compared, and freed outside the measured time.
+        theirs: The peer's way; None where it is skipped.
+        same: Takes both results and returns whether they are the same or how they differ, in a few words.
+        goal: Ratio that this project aims at; empty for none.
+        fresh: Makes the arguments of one run of a side, outside the measured time; for sides that change their input.
+        skipped: Why ``theirs`` is None.
+        point: Coordinates of the benchmark in a series, such as the number of cells.
     """
 
     name: str
@@ -77,13 +77,13 @@ class Benchmark:
     same: Callable[[Any, Any], str]
     goal: str = ''
     fresh: Callable[[], tuple] = no_arguments
-    dropped: str = ''
+    skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class WatchedRun:
-    """What a run gave back, how long it took, and its peak memory as in :class:`Side`."""
+    """Result of a run, its duration, and its peak memory as in :class:`Side`."""
 
     result: Any
     seconds: float
@@ -92,12 +92,12 @@ class WatchedRun:
 
 @dataclass(frozen=True)
 class Side:
-    """What was measured of one side.
+    """Measurements of one side.
 
     Attributes:
         rounds: Seconds of each run, in the order of the rounds.
-        peak_bytes: Most resident memory during a run above that before it, to about 1 MB; None where the system does
-            not tell.
+        peak_bytes: Maximum resident memory during a run minus that before it, to about 1 MB; None where the system
+            does not report it.
     """
 
     rounds: tuple[tuple[float, ...], ...]
@@ -111,7 +111,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What came out of one benchmark; ``check`` is what ``same`` said, other names as in :class:`Benchmark`."""
+    """Result of one benchmark; ``check`` is the answer of ``same``, other names as in :class:`Benchmark`."""
 
     name: str
     work: str
@@ -120,12 +120,12 @@ class Measurement:
     ours: Side
     theirs: Side | None
     check: str
-    dropped: str = ''
+    skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def time_ratio(self) -> float | None:
-        """How many times as long as ours the peer takes: ratio of the medians."""
+        """Median time of the peer over ours."""
         return None if self.theirs is None else self.theirs.seconds / self.ours.seconds
 
     @property
@@ -141,14 +141,14 @@ class Measurement:
 
     @property
     def memory_ratio(self) -> float | None:
-        """How many times our peak memory the peer needs; peaks below 1 MB, the resolution, count as 1 MB."""
+        """Peak memory of the peer over ours; peaks below 1 MB, the resolution, count as 1 MB."""
         if self.theirs is None or self.theirs.peak_bytes is None or self.ours.peak_bytes is None:
             return None
         return max(self.theirs.peak_bytes, 1 << 20) / max(self.ours.peak_bytes, 1 << 20)
 
 
 def available_memory() -> float:
-    """Bytes that can be used without pushing anything else out of memory; infinite where the system does not tell."""
+    """Bytes that can be used without pushing anything else out of memory; infinite where the system does not report it."""
     try:
         return 1024.0 * _field(Path('/proc/meminfo'), 'MemAvailable')
     except OSError:
@@ -156,7 +156,7 @@ def available_memory() -> float:
 
 
 def use_one_thread() -> None:
-    """Makes numerical libraries that are imported from now on work in one thread; those imported already, too."""
+    """Limits numerical libraries to one thread, those already imported and those imported later."""
     for name in THREAD_VARIABLES:
         os.environ[name] = '1'
     if 'cv2' in sys.modules:
@@ -170,7 +170,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
 
     The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
     theirs), until the time is used up but at least ``min_rounds`` times; a side that is many times faster runs
-    several times a round. Memory is measured last, in runs of its own. Of a peer whose first run takes more than
+    several times per round. Memory is measured last, in runs of its own. Of a peer whose first run takes more than
     :data:`SLOW` seconds, the first run counts: as its part of the first round, and for its memory. Ours never does: it
     may have compiled.
 
@@ -187,7 +187,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
     kept = {side: first for side, first in firsts.items() if side == 'theirs' and first.seconds > SLOW}
     rounds = {side: [(kept[side].seconds,)] if side in kept else [] for side in sides}
     peaks = {side: first.peak_bytes for side, first in kept.items()}
-    # The results go now: they may be large.
+    # Free the results: they may be large.
     firsts.clear()
     kept.clear()
     _run_in_turns(sides, benchmark.fresh, seconds, min_rounds, rounds)
@@ -203,16 +203,16 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
         ours=measured['ours'],
         theirs=measured.get('theirs'),
         check=check,
-        dropped=benchmark.dropped,
+        skipped=benchmark.skipped,
         point=benchmark.point,
     )
 
 
 def run_watched(work: Callable[..., Any], arguments: tuple = ()) -> WatchedRun:
-    """Runs once and takes time and peak memory.
+    """Runs once and measures time and peak memory.
 
-    Linux forgets the peak (VmHWM in /proc/self/status) of a process that writes 5 to its own clear_refs. What the C
-    library keeps of freed memory is given back first, for otherwise the run could use it again without a trace.
+    Linux resets the peak (VmHWM in /proc/self/status) of a process that writes 5 to its own clear_refs. Freed memory
+    that the C library keeps is returned to the system first, as the run could otherwise use it unnoticed.
     """
     gc.collect()
     before = _reset_peak()
@@ -224,14 +224,14 @@ def run_watched(work: Callable[..., Any], arguments: tuple = ()) -> WatchedRun:
 
 
 def _reset_peak() -> int | None:
-    """Makes the system forget the peak; bytes of resident memory now, or None where it does not forget."""
+    """Resets the peak; returns bytes of resident memory now, or None where the system cannot reset it."""
     try:
         ctypes.CDLL('libc.so.6').malloc_trim(0)
         RESET_PEAK.write_text('5', encoding='ascii')
         resident, peak = _status_bytes('VmRSS'), _status_bytes('VmHWM')
     except (OSError, AttributeError, StopIteration):
         return None
-    return resident if peak - resident < FORGOTTEN else None
+    return resident if peak - resident < PEAK_RESET_SLACK else None
 
 
 def _status_bytes(name: str) -> int:
@@ -251,7 +251,7 @@ def _run_in_turns(
     min_rounds: int,
     rounds: dict[str, list[tuple[float, ...]]],
 ) -> None:
-    """Adds the seconds of each run to ``rounds``, one tuple a round, until all sides have the same number of them."""
+    """Adds the seconds of each run to ``rounds``, one tuple per round, until all sides have the same number of them."""
     runs = dict.fromkeys(sides, 1)
     started = perf_counter()
     done = 0

@@ -8,7 +8,7 @@ import numpy as np
 from mmdet.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
-# Registers the project's transforms, the engine first: it keeps MMDetection's advice quiet.
+# Registers the project's transforms, the engine first: it silences MMDetection's advice.
 import sartorius.engine  # isort: skip
 import sartorius.datasets  # noqa: F401
 
@@ -41,7 +41,7 @@ def build_pipeline(steps: Sequence[dict[str, Any]]) -> Callable[[Sample], Sample
 
 
 def copies_of(*samples: Sample) -> Callable[[], tuple[Sample, ...]]:
-    """Makes copies of samples, as a data set does, for transforms that write into what they are given."""
+    """Makes copies of samples, as a data set does, for transforms that modify their input."""
     data = pickle.dumps(samples)
     return lambda: pickle.loads(data)
 
@@ -63,7 +63,7 @@ def compare_cells(ours: Sample, theirs: Sample) -> str:
 
 
 def compare_bitmaps(ours: Any, theirs: Any) -> str:
-    """How many pixels two masks of the same cells differ in; one bitmap is made at a time."""
+    """Number of pixels in which two sets of masks differ; decodes one bitmap at a time."""
     pixels = different = 0
     for bitmap, peer_bitmap in zip(ours, theirs, strict=True):
         pixels += int(np.count_nonzero(peer_bitmap))

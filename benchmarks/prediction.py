@@ -1,4 +1,4 @@
-"""From what the network's heads put out to disjoint, hole-filled run-length codes."""
+"""From the outputs of the network's heads to disjoint, hole-filled run-length codes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ MIN_REMAINING = 0.7
 MIN_AREA = 75
 MASK_THRESHOLD = 0.5
 FOUND_TWICE = 0.25
-"""Share of the cells that are found a second time, as non-maximum suppression by boxes leaves them."""
+"""Fraction of the cells that are predicted twice, as non-maximum suppression by boxes keeps them."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadOutputs:
-    """What the heads put out for one image.
+    """Outputs of the heads for one image.
 
     Attributes:
         size: Image ``(height, width)`` in pixels.
@@ -58,7 +58,7 @@ class HeadOutputs:
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """Made images with 500 and 800 cells, and the real image with the most cells."""
+    """Synthetic images with 500 and 800 cells, and the real image with the most cells."""
     counts = (20,) if setting.quick else (500, 800)
     plans = [
         partial(make_benchmark, f'prediction/synthetic-{cells}', partial(synthetic_cells, cells)) for cells in counts
@@ -84,7 +84,7 @@ def make_benchmark(name: str, make: Callable[[], ImageAnnotations]) -> Benchmark
 
 
 def outputs_for(annotations: ImageAnnotations, magnification: float = MAGNIFICATION) -> HeadOutputs:
-    """What heads that work well would put out for true cells: all of them, and some a second time, moved a little."""
+    """Outputs of good heads for ground-truth cells: all of them, and some a second time, moved a little."""
     rng = np.random.default_rng(0)
     again = rng.choice(len(annotations), int(FOUND_TWICE * len(annotations)), replace=False)
     chosen = np.concatenate([np.arange(len(annotations)), again])
@@ -152,7 +152,7 @@ def codes_of_bitmaps(masks: NDArray[np.bool_], scores: NDArray[np.float32]) -> l
 
 
 def compare_codes(size: Size, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str:
-    """How many pixels two lists of disjoint cells give to different cells.
+    """Number of pixels that two lists of disjoint cells assign to different cells.
 
     Each of our cells stands for the peer's that it shares most pixels with, so that their order does not matter.
     """
@@ -160,7 +160,7 @@ def compare_codes(size: Size, ours: list[dict[str, Any]], theirs: list[dict[str,
     columns = len(theirs) + 1
     shared = np.bincount((labels * columns + peer_labels).ravel(), minlength=(len(ours) + 1) * columns)
     shared = shared.reshape(-1, columns)
-    # Background is nobody's partner: a cell that meets no cell differs wholly.
+    # Background matches no cell: a cell that overlaps none differs with all its pixels.
     shared[:, 0] = 0
     partners = np.where(shared.any(axis=1), shared.argmax(axis=1), -1)
     partners[0] = 0
@@ -177,8 +177,8 @@ def _label_image(size: Size, codes: list[dict[str, Any]]) -> NDArray[np.int64]:
 
 
 def _run_head(head_type: type[FCNMaskHead], outputs: HeadOutputs) -> InstanceData:
-    """What a mask head makes of its logits for one image."""
-    # MMDetection turns the boxes back in place.
+    """Masks of a mask head from its logits for one image."""
+    # MMDetection rescales the boxes in place.
     results = InstanceData(bboxes=outputs.boxes.clone(), scores=outputs.scores, labels=outputs.labels)
     meta = {'ori_shape': outputs.size, 'scale_factor': (outputs.magnification,) * 2}
     config = ConfigDict(mask_thr_binary=MASK_THRESHOLD)
@@ -188,5 +188,5 @@ def _run_head(head_type: type[FCNMaskHead], outputs: HeadOutputs) -> InstanceDat
 
 @cache
 def _head(head_type: type[FCNMaskHead]) -> FCNMaskHead:
-    """A head as small as it goes: its layers are not run."""
+    """The smallest possible head: its layers are not run."""
     return head_type(num_convs=0, in_channels=4, conv_out_channels=4, num_classes=CLASSES)

@@ -53,7 +53,7 @@ def to_json(measurements: Sequence[Measurement], machine: Mapping[str, Any], not
             'peer': item.peer,
             'goal': item.goal,
             'outputs': item.check,
-            'dropped': item.dropped,
+            'skipped': item.skipped,
             'point': dict(item.point),
             'ours': _side_entry(item.ours),
             'theirs': item.theirs and _side_entry(item.theirs),
@@ -84,7 +84,7 @@ def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any])
     for item in measurements:
         ours, theirs, ratio, memory, peer_memory, memory_ratio = _figures(item)
         both = (f'{ours}, {theirs}', ratio, f'{memory}, {peer_memory}', memory_ratio)
-        outcome = item.check or f'peer left out: {item.dropped}'
+        outcome = item.check or f'peer skipped: {item.skipped}'
         rows.append([item.work, item.peer, *both, item.goal, outcome])
     return f'{markdown_table(header, rows, text_columns=(0, 1, 6, 7))}\n\n{_caption(machine)}\n'
 
@@ -95,7 +95,7 @@ def describe(item: Measurement) -> str:
     span = item.time_ratio_range
     lines = [f'{item.name}: {item.work}']
     if span is None:
-        lines += [f'  time     ours {ours}', f'  memory   ours {ours_memory}', f'  peer     left out: {item.dropped}']
+        lines += [f'  time     ours {ours}', f'  memory   ours {ours_memory}', f'  peer     skipped: {item.skipped}']
     else:
         rounds = len(item.ours.rounds)
         between = f'{rounds} rounds, ratio {_ratio(span[0])} to {_ratio(span[1])}'

@@ -1,4 +1,4 @@
-"""Runs this project's ways of doing things against what a user would otherwise run, side by side."""
+"""Benchmarks of this project against the software that a user would otherwise run, side by side."""
 
 import importlib
 import os
@@ -74,7 +74,7 @@ def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]
     from tqdm import tqdm
 
     plans = [plan for theme in themes for plan in importlib.import_module(theme).benchmarks(setting)]
-    # The themes have imported their libraries by now.
+    # Again, for the libraries that the themes have imported.
     use_one_thread()
     for note in setting.notes:
         print(note)

@@ -38,9 +38,9 @@ TEST_PIPELINE = [LOAD_IMAGE, resize_to_fit(SCALE), PACK]
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """One made image of 800 cells."""
+    """One synthetic image of 800 cells."""
     if available_memory() < NEEDED and not setting.quick:
-        setting.notes.append(f'training_step left out: it needs {NEEDED / 1e9:.0f} GB of memory')
+        setting.notes.append(f'training_step skipped: it needs {NEEDED / 1e9:.0f} GB of memory')
         return []
     cells, config = (20, QUICK_CONFIG) if setting.quick else (800, FULL_CONFIG)
     return [partial(training, setting, config, cells), partial(prediction, setting, config, cells)]
@@ -65,7 +65,7 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
     """Load, forward, and on to run-length codes.
 
     The weights are random; so that the last steps meet what they meet in use, the outputs of the last layers give place
-    to made ones after these layers have run.
+    to synthetic ones after these layers have run.
     """
     sample = synthetic_sample(setting, cells)
     pipeline = build_pipeline(TEST_PIPELINE)
@@ -102,7 +102,7 @@ def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
 
 
 def train_step(model: BaseDetector, pipeline: Callable[[Sample], Sample], sample: Sample) -> dict[str, float]:
-    """Losses of one step; the gradients are thrown away and the weights stay."""
+    """Losses of one step; the gradients are discarded and the weights unchanged."""
     np.random.seed(0)
     torch.manual_seed(0)
     model.train()
@@ -137,7 +137,7 @@ def codes_of_bitmap_sample(sample: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def put_out(model: BaseDetector, outputs: HeadOutputs) -> None:
-    """Makes the heads of a model run as they do and then put out something else."""
+    """Replaces the outputs of a model's heads after their layers have run."""
     bbox_head, mask_head = model.roi_head.bbox_head, model.roi_head.mask_head
     find_boxes, draw_masks = bbox_head.predict_by_feat, mask_head.forward
 

@@ -130,6 +130,6 @@ def _without_peer(name: str, images: Images, goal: str = '') -> Benchmark:
         theirs=None,
         same=compare,
         goal=goal,
-        dropped=f'the chain would run {settings * len(images):,} times',
+        skipped=f'the chain would run {settings * len(images):,} times',
         point={'images': len(images), 'settings': settings},
     )

@@ -20,7 +20,7 @@ def item(name: str, ours: float = 0.02, theirs: float | None = 1.5, peak: int | 
         ours=Side(((ours, ours), (ours,)), peak),
         theirs=peer,
         check='' if peer is None else 'same masks',
-        dropped='needs 9 GB' if peer is None else '',
+        skipped='needs 9 GB' if peer is None else '',
         point={'cells': 5},
     )
 
@@ -33,7 +33,7 @@ def test_markdown() -> None:
     assert rows[2] == [
         'work of a/one', 'stock', '20 ms, 1.5 s', '75x', '3 MB, 1.8 GB', '600x', '50x', 'same masks'
     ]  # fmt: skip
-    assert rows[3][2:] == ['20 ms, -', '-', '3 MB, -', '-', '50x', 'peer left out: needs 9 GB']
+    assert rows[3][2:] == ['20 ms, -', '-', '3 MB, -', '-', '50x', 'peer skipped: needs 9 GB']
     assert rows[4][4:6] == ['not measured, not measured', '-']
     assert caption.strip() == '2026-01-31, Abacus, one thread; numpy 2.2.6.'
 
@@ -66,13 +66,13 @@ def test_json_holds_every_run() -> None:
     first, second = content['results']
     assert first['ours'] == {'seconds': 0.02, 'peak_bytes': 3_000_000, 'rounds': [[0.02, 0.02], [0.02]]}
     assert first['time_ratio'] == pytest.approx(75) and first['memory_ratio'] == 600
-    assert second['theirs'] is None and second['dropped'] == 'needs 9 GB'
+    assert second['theirs'] is None and second['skipped'] == 'needs 9 GB'
     assert content['machine'] == MACHINE and content['notes'] == ['no real images']
 
 
 def test_describe_says_how_outputs_compare() -> None:
     assert 'same masks' in report.describe(item('a/one'))
-    assert 'left out: needs 9 GB' in report.describe(item('a/two', theirs=None))
+    assert 'skipped: needs 9 GB' in report.describe(item('a/two', theirs=None))
 
 
 PAGE = 'Before.\n<!-- bench:a -->\nold a\n<!-- /bench:a -->\nBetween.\n<!-- bench:b -->\nold b\n<!-- /bench:b -->\n'

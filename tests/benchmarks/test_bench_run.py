@@ -44,7 +44,7 @@ def test_all_themes(run: Callable[..., str], repo_root: Path, tmp_path: Path) ->
     assert {result['name'].split('/')[0] for result in found} == set(bench.THEMES)
     for result in found:
         compared = result['theirs'] is not None
-        assert bool(result['outputs']) == compared and bool(result['dropped']) != compared
+        assert bool(result['outputs']) == compared and bool(result['skipped']) != compared
         assert 'other' not in result['outputs'] or result['name'].startswith('copy_paste/'), result
     assert all(result['work'] in page.read_text(encoding='utf-8') for result in found)
     for picture in (tmp_path / 'out' / 'growth.png', tmp_path / 'images' / 'growth.png'):

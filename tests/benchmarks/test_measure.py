@@ -94,9 +94,9 @@ def test_each_run_gets_fresh_arguments() -> None:
     assert found.check == '3 and 3'
 
 
-def test_peer_may_be_left_out() -> None:
-    found = measure.measure(benchmark(lambda: 1, None, dropped='too large'), seconds=0, min_rounds=1)
-    assert found.theirs is None and found.dropped == 'too large' and found.check == ''
+def test_peer_may_be_skipped() -> None:
+    found = measure.measure(benchmark(lambda: 1, None, skipped='too large'), seconds=0, min_rounds=1)
+    assert found.theirs is None and found.skipped == 'too large' and found.check == ''
     assert found.time_ratio is None and found.time_ratio_range is None and found.memory_ratio is None
 
 
