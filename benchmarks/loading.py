@@ -67,4 +67,5 @@ def against_image(name: str, make: Callable[[], Sample]) -> Benchmark:
 
 def describe(sample: Sample) -> str:
     """What is loaded, in a few words."""
-    return f'{len(sample["instances"])} cells of {"a real" if "synthetic" not in sample["img_id"] else "a synthetic"} image'
+    kind = 'synthetic' if 'synthetic' in sample['img_id'] else 'real'
+    return f'{len(sample["instances"])} cells of a {kind} image'

@@ -148,7 +148,7 @@ class Measurement:
 
 
 def available_memory() -> float:
-    """Bytes that can be used without pushing anything else out of memory; infinite where the system does not report it."""
+    """Bytes that can be used without swapping; infinite where the system does not report it."""
     try:
         return 1024.0 * _field(Path('/proc/meminfo'), 'MemAvailable')
     except OSError:
