@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import add_config_options, add_data_options, make_parser, run_tool
+from sartorius.utils.cli import absolute_path, add_config_options, add_data_options, make_parser, options_as, run_tool
 from sartorius.utils.paths import display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and predicts."""
     parser = make_parser(
-        'Write what a model finds in the test images (or another split), before any post-processing.',
+        'Predict the test images or another split with a trained model; the predictions are not post-processed yet.',
         'python tools/test.py configs/sartorius/mrcnn_r50.py work_dirs/mrcnn_r50/iter_8000.pth --tta',
     )
     add_config_options(parser, 'config file that the model was trained with')
@@ -19,40 +19,40 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--split', choices=('test', 'val', 'train', 'unlabelled'), default='test', help='images to predict'
     )
     parser.add_argument(
-        '--tta', action='store_true', help='turn and flip every image and average (configs/_base_/tta.py)'
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: merge predictions for turned, mirrored and scaled images (configs/_base_/tta.py)',
     )
     parser.add_argument(
-        '--tiles', action='store_true', help='show images in overlapping, enlarged tiles (configs/_base_/tta.py)'
+        '--tiles', action='store_true', help='predict images in overlapping, enlarged tiles (configs/_base_/tta.py)'
     )
     parser.add_argument(
         '--boxes',
-        type=Path,
+        type=absolute_path,
         metavar='FILE',
-        help='find nothing, draw the masks of these boxes: of tools/ensemble.py --boxes-only, any predictions file, or '
-        "COCO results JSON with the annotations' ids",
+        help='predict only the masks of these boxes: of tools/ensemble.py --boxes-only, any predictions file, or COCO '
+        "results JSON with the annotations' ids",
     )
     parser.add_argument(
         '--out',
-        type=Path,
+        type=absolute_path,
         help='predictions file; predictions_SPLIT.npz (with --boxes predictions_SPLIT_boxes.npz) beside the checkpoint '
         'if not given',
     )
     add_data_options(parser, "fold of --split val and train; the config's (0) if not given")
-    options = parser.parse_args(argv)
-    for name in ('boxes', 'out'):
-        if getattr(options, name) is not None:
-            setattr(options, name, getattr(options, name).resolve())
+    arguments = parser.parse_args(argv)
 
     from mmengine.dist import is_main_process
 
-    from sartorius.engine.prediction import predict_split
+    from sartorius.engine.prediction import PredictionOptions, predict_split
+    from sartorius.engine.run_config import DataOptions, RecipeOptions
     from sartorius.predictions.store import read_header
 
-    out = predict_split(options)
+    out = predict_split(*(options_as(kind, arguments) for kind in (RecipeOptions, DataOptions, PredictionOptions)))
     if is_main_process():
         boxes_only = read_header(out).grid == 0
-        follow = 'ensemble.py --boxes-only [OTHERS ...]' if boxes_only else 'make_submission.py'
-        print(f'next: python tools/{follow} {display_path(out)}')
+        next_tool = 'ensemble.py --boxes-only [OTHERS ...]' if boxes_only else 'make_submission.py'
+        print(f'next: python tools/{next_tool} {display_path(out)}')
 
 
 if __name__ == '__main__':

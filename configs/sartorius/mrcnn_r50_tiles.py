@@ -8,4 +8,4 @@ augment_transforms = [
 ]
 train_pipeline = [*_base_.load_transforms, *_base_.clean_transforms, *augment_transforms, *_base_.pack_transforms]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
-tiles = dict(size=(260, 352), margin=64, scale=3.8)
+tiles = dict(size=(260, 352), overlap=128, scale=3.8)

@@ -2,6 +2,7 @@
 
 import logging
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,12 @@ class LIVECellDataset(SartoriusDataset):
         ],
     }
     MADE_BY = 'tools/data/prepare_livecell.py'
+
+
+def classes_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names of a data set's config, in the order of the labels: its own, or those of its type."""
+    own = dataset.get('metainfo', {}).get('classes')
+    return tuple(own or DATASETS.get(dataset['type']).METAINFO['classes'])
 
 
 def _instance(cell: CocoCell) -> dict[str, Any]:

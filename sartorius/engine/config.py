@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mmdet.registry import DATASETS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
@@ -106,12 +105,6 @@ def innermost(dataset: Mapping[str, Any]) -> Any:
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset
-
-
-def classes_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names of a data set's config, in the order of the labels: its own, or those of its type."""
-    own = dataset.get('metainfo', {}).get('classes')
-    return tuple(own or DATASETS.get(dataset['type']).METAINFO['classes'])
 
 
 def default_work_dir(config_path: str | Path, fold: Fold | None, small: bool = False) -> Path:

@@ -9,10 +9,10 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
+from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import (
     ALL_IMAGES,
     Fold,
-    classes_of,
     default_work_dir,
     innermost,
     load_config,

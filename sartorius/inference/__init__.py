@@ -1,9 +1,20 @@
-"""Everything that predicts with a trained detector: test-time augmentation, tiling, box prompts."""
+"""Prediction with a trained detector: test-time augmentation, tiling, box prompts, and one predictor for them all."""
 
-from sartorius.inference.box_prompts import BoxPromptedModel
-from sartorius.inference.load_box_prompts import LoadBoxPrompts, read_box_prompts
-from sartorius.inference.orient import Orient
-from sartorius.inference.tiled_model import TiledModel
-from sartorius.inference.tta import CellTTAModel
+from sartorius.inference.box_prompts import BoxPromptedModel, LoadBoxPrompts, read_box_prompts
+from sartorius.inference.inference_config import BoxPrompts, InferenceOptions, build_inference_config
+from sartorius.inference.predictor import Predictor
+from sartorius.inference.tiling import TiledModel
+from sartorius.inference.tta import CellTTAModel, Orient
 
-__all__ = ['BoxPromptedModel', 'CellTTAModel', 'LoadBoxPrompts', 'TiledModel', 'Orient', 'read_box_prompts']
+__all__ = [
+    'BoxPromptedModel',
+    'BoxPrompts',
+    'CellTTAModel',
+    'InferenceOptions',
+    'LoadBoxPrompts',
+    'Orient',
+    'Predictor',
+    'TiledModel',
+    'build_inference_config',
+    'read_box_prompts',
+]

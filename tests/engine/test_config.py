@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
+from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import (
     RUN_KEYS,
-    classes_of,
     default_work_dir,
     load_config,
     parse_options,

@@ -91,7 +91,7 @@ def test_no_false_alarm(path: Path) -> None:
         ('env_cfg = dict(cudnn_benchmarks=True)', 'env_cfg.cudnn_benchmarks', "'cudnn_benchmark'"),
         ('randomness = dict(seeds=1)', 'randomness.seeds', "'seed'"),
         ('auto_scale_lr = dict(enabled=True)', 'auto_scale_lr.enabled', "'enable'"),
-        ('tiles = dict(margins=1)', 'tiles.margins', "'margin'"),
+        ('tiles = dict(overlaps=1)', 'tiles.overlaps', "'overlap'"),
         ("init_from = dict(confg='x')", 'init_from.confg', "'config'"),
         ("postprocess = [dict(type='VoteClas')]", 'postprocess', "'VoteClass'"),
     ],

@@ -1,4 +1,4 @@
-"""A model whose answer is known: it finds bright blobs and draws them exactly."""
+"""A model whose answer is known: it detects bright blobs and predicts their exact masks."""
 
 from types import SimpleNamespace
 
@@ -20,12 +20,12 @@ class BlobRoIHead:
         labels, _ = ndimage.label(image)
         boxes = [[x.start, y.start, x.stop, y.stop] for y, x in ndimage.find_objects(labels)]
         scale = torch.tensor(metas[0]['scale_factor']).repeat(2) if rescale else 1
-        found = InstanceData(
+        pred = InstanceData(
             bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) / scale,
             scores=torch.full((len(boxes),), 0.9),
             labels=torch.zeros(len(boxes), dtype=torch.int64),
         )
-        return [found]
+        return [pred]
 
     def predict_mask(self, features, metas, results, rescale):
         grids = []
@@ -49,14 +49,14 @@ class BlobDetector(torch.nn.Module):
         self.rpn_head = SimpleNamespace(predict=lambda features, samples, rescale: None)
 
     def test_step(self, data):
-        """One image, seen once; boxes in pixels of the image on the disk."""
+        """One image in one pass; boxes in pixels of the image file."""
         processed = self.data_preprocessor(data, False)
         features, sample = self.extract_feat(processed['inputs']), processed['data_samples'][0]
         metas = [sample.metainfo]
-        found = self.roi_head.predict_bbox(features, metas, None, rcnn_test_cfg=None, rescale=False)
-        if len(found[0]):
-            found = self.roi_head.predict_mask(features, metas, found, rescale=True)
-        sample.pred_instances = found[0]
+        pred = self.roi_head.predict_bbox(features, metas, None, rcnn_test_cfg=None, rescale=False)
+        if len(pred[0]):
+            pred = self.roi_head.predict_mask(features, metas, pred, rescale=True)
+        sample.pred_instances = pred[0]
         return [sample]
 
     def data_preprocessor(self, data, training):

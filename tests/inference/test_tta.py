@@ -1,4 +1,4 @@
-"""Test-time augmentation on the model of conftest.py, which finds bright blobs and draws them exactly."""
+"""Orientations and their inverses, and test-time augmentation on the model of conftest.py."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,9 +16,8 @@ from mmengine.structures import InstanceData
 from scipy import ndimage
 
 from sartorius.engine.config import load_config
-from sartorius.engine.inference_mode import set_inference_mode
-from sartorius.inference.orientations import ORIENTATIONS
-from sartorius.inference.tta import CellTTAModel
+from sartorius.inference.inference_config import InferenceOptions, build_inference_config
+from sartorius.inference.tta import ORIENTATIONS, CellTTAModel, Orientation, get_orientation
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.iou import mask_iou
 from sartorius.masks.paste import binarise
@@ -27,11 +26,67 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
 SIZE = (60, 90)
+SMALL = (4, 6)
+
+
+def box_of(image: np.ndarray) -> list[int]:
+    rows, columns = np.nonzero(image)
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('none', [1, 0, 3, 1]),
+        ('horizontal', [3, 0, 5, 1]),  # 6 px wide: columns 1, 2 become 4, 3
+        ('vertical', [1, 3, 3, 4]),  # 4 px high: row 0 becomes row 3
+        ('diagonal', [3, 3, 5, 4]),
+        ('rot90', [0, 3, 1, 5]),  # counter-clockwise: the top row becomes the left column, read upwards
+        ('rot270', [3, 1, 4, 3]),  # clockwise: the top row becomes the right column
+        ('transpose', [3, 3, 4, 5]),
+        ('antitranspose', [0, 1, 1, 3]),
+    ],
+)
+def test_transformed_box_by_hand(name: str, expected: list[int]) -> None:
+    box = np.array([[1, 0, 3, 1]], dtype=np.float32)
+    assert ORIENTATIONS[name].apply_boxes(box, SMALL).tolist() == [expected]
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_box_follows_the_image(orientation: Orientation) -> None:
+    image = np.zeros(SMALL, dtype=np.uint8)
+    image[1:3, 0:2] = 1
+    turned = orientation.apply_image(image)
+    assert turned.shape == orientation.apply_size(SMALL)
+    assert orientation.apply_boxes(np.array([[0, 1, 2, 3]], np.float32), SMALL).tolist() == [box_of(turned)]
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_boxes_are_inverted(orientation: Orientation) -> None:
+    boxes = np.random.default_rng(0).uniform(0, 4, (20, 4)).astype(np.float32)
+    np.testing.assert_allclose(orientation.invert_boxes(orientation.apply_boxes(boxes, SMALL), SMALL), boxes, atol=1e-6)
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_soft_masks_are_inverted(orientation: Orientation) -> None:
+    masks = np.random.default_rng(0).random((3, 5, 5)).astype(np.float32)
+    turned = np.stack([orientation.apply_image(mask) for mask in masks])
+    np.testing.assert_array_equal(orientation.invert_soft_masks(turned), masks)
+
+
+def test_all_orientations_differ() -> None:
+    image = np.arange(9).reshape(3, 3)
+    assert len({orientation.apply_image(image).tobytes() for orientation in ORIENTATIONS.values()}) == 8
+
+
+def test_unknown_orientation_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="'rot45'.*rot90"):
+        get_orientation('rot45')
 
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """Two shapes without any symmetry, so that a wrong turn shows.
+    """Two shapes without any symmetry, so that a wrong orientation shows.
 
     Their boxes are 28 and 56 px long and all edges lie at even pixels, so that the grid can hold them exactly and a
     scale of 1.5 puts edges between pixels.
@@ -44,11 +99,11 @@ def image() -> np.ndarray:
     return image
 
 
-def view_batch(image: np.ndarray, names: Sequence[str], scales: Sequence[tuple[int, int]] = ((2, 2),)) -> dict:
-    """Every view at every scale ``(x, y)``."""
+def augmented_batch(image: np.ndarray, names: Sequence[str], scales: Sequence[tuple[int, int]] = ((2, 2),)) -> dict:
+    """Every orientation at every scale ``(x, y)``."""
     inputs, samples = [], []
     for name, (x, y) in itertools.product(names, scales):
-        shown = np.kron(ORIENTATIONS[name].image(image), np.ones((y, x), np.float32))
+        shown = np.kron(ORIENTATIONS[name].apply_image(image), np.ones((y, x), np.float32))
         meta = {
             'ori_shape': SIZE,
             'img_shape': shown.shape,
@@ -66,72 +121,74 @@ def gt(image: np.ndarray) -> list[MaskCrop]:
     return [MaskCrop.from_full(labels == number) for number in range(1, count + 1)]
 
 
-def worst_iou(image: np.ndarray, found: InstanceData) -> float:
-    """Each true blob's best IoU with a found one, the least of them; every blob must be found once."""
+def min_iou(image: np.ndarray, pred: InstanceData) -> float:
+    """Minimum over the blobs of the best IoU with a prediction; there must be one prediction per blob."""
     blobs = gt(image)
-    assert len(found) == len(blobs)
-    crops = binarise(found.masks.numpy(), found.bboxes.numpy(), SIZE)
+    assert len(pred) == len(blobs)
+    crops = binarise(pred.masks.numpy(), pred.bboxes.numpy(), SIZE)
     return mask_iou(blobs, crops, SIZE).max(axis=1).min()
 
 
 @pytest.mark.parametrize('scale', [(1, 1), (2, 2), (3, 3), (2, 3)], ids=str)
 @pytest.mark.parametrize('name', ORIENTATIONS)
-def test_masks_come_back_where_they_were(
+def test_masks_are_transformed_back(
     blob_detector: torch.nn.Module, image: np.ndarray, name: str, scale: tuple[int, int]
 ) -> None:
     """Also from a scale that is not the same in x and y, which a quarter turn exchanges."""
-    found = CellTTAModel(blob_detector).test_step(view_batch(image, [name], [scale]))[0].pred_instances
-    assert worst_iou(image, found) == 1
+    pred = CellTTAModel(blob_detector).test_step(augmented_batch(image, [name], [scale]))[0].pred_instances
+    assert min_iou(image, pred) == 1
 
 
 @pytest.mark.parametrize('scales', [[(2, 2)], [(1, 1), (2, 2), (3, 3)], [(1, 2), (3, 1)]], ids=str)
-def test_all_views_at_several_scales_agree(
+def test_all_orientations_at_several_scales_agree(
     blob_detector: torch.nn.Module, image: np.ndarray, scales: list[tuple[int, int]]
 ) -> None:
-    found = CellTTAModel(blob_detector).test_step(view_batch(image, list(ORIENTATIONS), scales))[0].pred_instances
-    assert worst_iou(image, found) == 1
+    pred = CellTTAModel(blob_detector).test_step(augmented_batch(image, list(ORIENTATIONS), scales))[0].pred_instances
+    assert min_iou(image, pred) == 1
 
 
-def test_views_and_scales_of_a_config_agree(blob_detector: torch.nn.Module, image: np.ndarray, tmp_path: Path) -> None:
-    """From the image file through the pipeline that tools/test.py --tta makes, as MMEngine's loader gathers it."""
+def test_orientations_and_scales_of_a_config_agree(
+    blob_detector: torch.nn.Module, image: np.ndarray, tmp_path: Path
+) -> None:
+    """From the image file through the pipeline that tools/test.py --tta builds, as MMEngine's loader collates it."""
     cv2.imwrite(str(tmp_path / 'blobs.png'), (image * 255).astype(np.uint8))
     config = load_config(CONFIG_DIR / 'demo' / 'htc_r18.py')
     # Larger by 2, 1 and 1.5.
     config.tta_orientations, config.tta_scales = list(ORIENTATIONS), [(180, 120), (90, 60), (135, 90)]
-    set_inference_mode(config, tta=True)
+    config = build_inference_config(config, InferenceOptions(tta=True))
     init_default_scope('mmdet')
-    views = Compose(config.test_dataloader.dataset.pipeline)({'img_path': str(tmp_path / 'blobs.png'), 'img_id': 0})
-    data = pseudo_collate([views])
+    augmented = Compose(config.test_dataloader.dataset.pipeline)({'img_path': str(tmp_path / 'blobs.png'), 'img_id': 0})
+    data = pseudo_collate([augmented])
     shapes = [tuple(shown[0].shape[1:]) for shown in data['inputs']]
     assert len(shapes) == 24 and set(shapes) == {(120, 180), (180, 120), (60, 90), (90, 60), (90, 135), (135, 90)}
-    found = CellTTAModel(blob_detector).test_step(data)[0].pred_instances
-    assert worst_iou(image, found) > 0.99
+    pred = CellTTAModel(blob_detector).test_step(data)[0].pred_instances
+    assert min_iou(image, pred) > 0.99
 
 
-def test_boxes_of_all_views_are_one(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
-    found = CellTTAModel(blob_detector).test_step(view_batch(image, list(ORIENTATIONS)))[0].pred_instances
-    boxes = sorted(found.bboxes.numpy().round(3).tolist())
+def test_boxes_of_all_passes_are_merged(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
+    pred = CellTTAModel(blob_detector).test_step(augmented_batch(image, list(ORIENTATIONS)))[0].pred_instances
+    boxes = sorted(pred.bboxes.numpy().round(3).tolist())
     assert boxes == [[10, 2, 66, 30], [60, 32, 88, 60]]
 
 
 def test_image_without_cells(blob_detector: torch.nn.Module) -> None:
-    found = CellTTAModel(blob_detector).test_step(view_batch(np.zeros(SIZE, np.float32), ['none', 'rot90']))
-    assert len(found[0].pred_instances) == 0
+    pred = CellTTAModel(blob_detector).test_step(augmented_batch(np.zeros(SIZE, np.float32), ['none', 'rot90']))
+    assert len(pred[0].pred_instances) == 0
 
 
-def test_the_fullest_view_is_told(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
-    batch = view_batch(image, ['none', 'rot90'])
-    # One of the two blobs is hidden from the second view.
+def test_the_largest_number_of_cells_in_one_pass_is_reported(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
+    batch = augmented_batch(image, ['none', 'rot90'])
+    # One of the two blobs is hidden in the second pass.
     batch['inputs'][1][0][:, :, : 2 * 35] = 0
     sample = CellTTAModel(blob_detector).test_step(batch)[0]
     assert max_cells(sample.to_dict()) == 2
     blob_detector.roi_head.test_cfg = SimpleNamespace(score_thr=0.95, max_per_img=10)
-    none_sure = CellTTAModel(blob_detector).test_step(batch)[0]
-    assert len(none_sure.pred_instances) == 0
-    assert max_cells(none_sure.to_dict()) == 2
+    none_left = CellTTAModel(blob_detector).test_step(batch)[0]
+    assert len(none_left.pred_instances) == 0
+    assert max_cells(none_left.to_dict()) == 2
 
 
-def test_one_image_a_batch(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
-    batch = view_batch(image, ['none'])
-    with pytest.raises(InputError, match='one image a batch'):
+def test_one_image_per_batch(blob_detector: torch.nn.Module, image: np.ndarray) -> None:
+    batch = augmented_batch(image, ['none'])
+    with pytest.raises(InputError, match='one image per batch'):
         CellTTAModel(blob_detector).test_step({key: [value[0] * 2] for key, value in batch.items()})

@@ -38,7 +38,7 @@ def test_folds_of_a_recipe_are_one_row(tmp_path, put):
             {'tta': True, 'tta_orientations': ['none'], 'tta_scales': [[1, 2], [3, 4]]},
             'mrcnn_r18, TTA (1 views, 2 scales)',
         ),
-        ({'tiles': {'size': [90, 120], 'margin': 20, 'scale': 2.0}}, 'mrcnn_r18, tiles of 120x90 px, 2x'),
+        ({'tiles': {'size': [90, 120], 'overlap': 40, 'scale': 2.0}}, 'mrcnn_r18, tiles of 120x90 px, 2x'),
         ({'boxes': {'file': 'w/rtmdet_fold0/p.npz', 'sha256': 'e'}}, 'mrcnn_r18, in boxes of rtmdet'),
         (
             {'boxes': {'file': 'x.npz', 'sha256': 'e', 'source': model_source('rtmdet_tiny')}},

@@ -18,8 +18,7 @@ from mmengine.structures import InstanceData
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.engine.config import load_config
 from sartorius.inference.box_prompts import BoxPromptedModel
-from sartorius.inference.orientations import ORIENTATIONS
-from sartorius.inference.tta import CellTTAModel
+from sartorius.inference.tta import ORIENTATIONS, CellTTAModel
 from sartorius.masks.paste import binarise
 from sartorius.models.mask_heads import SoftHTCRoIHead
 from sartorius.models.outputs import to_image_predictions
@@ -69,13 +68,13 @@ def image_of(size: tuple[int, int], seed: int = 0) -> torch.Tensor:
 
 
 def sample_of(size: tuple[int, int], scale: float = 1.0, **more: str) -> DetDataSample:
-    shown = tuple(round(length * scale) for length in size)
-    meta = dict(ori_shape=size, img_shape=shown, scale_factor=(scale, scale), img_id='a', **more)
+    input_size = tuple(round(length * scale) for length in size)
+    meta = dict(ori_shape=size, img_shape=input_size, scale_factor=(scale, scale), img_id='a', **more)
     return DetDataSample(metainfo=meta)
 
 
 def batch_of(*bitmaps: np.ndarray, kind: Callable[[np.ndarray], object] = CroppedMasks.from_bitmaps) -> dict:
-    """Images and their true cells, from bitmaps ``(N, height, width)`` of each image."""
+    """Images and their ground truth, from bitmaps ``(N, height, width)`` of each image."""
     samples = []
     for cells in bitmaps:
         sample = sample_of(cells.shape[1:])
@@ -144,30 +143,30 @@ def test_degenerate_cells_leave_losses_and_weights_finite(
 @pytest.mark.parametrize('class_agnostic', [True, False])
 @pytest.mark.parametrize('name', DETECTORS)
 def test_pasted_masks_are_those_of_the_stock_heads(name: str, class_agnostic: bool) -> None:
-    # The image of 32x48 px is shown at twice its size.
-    shown, size, scale = image_of(SIZE), (SIZE[0] // 2, SIZE[1] // 2), 2.0
+    # The image of 32x48 px is enlarged twice.
+    image, size, scale = image_of(SIZE), (SIZE[0] // 2, SIZE[1] // 2), 2.0
     ours = build(model_config(name, class_agnostic))
     stock = build(model_config(name, class_agnostic, stock=True))
     stock.load_state_dict(ours.state_dict())
-    found, expected = (
-        model.test_step({'inputs': [shown], 'data_samples': [sample_of(size, scale)]})[0].pred_instances
+    pred, expected = (
+        model.test_step({'inputs': [image], 'data_samples': [sample_of(size, scale)]})[0].pred_instances
         for model in (ours, stock)
     )
-    assert found.masks.shape == (LIMIT, 28, 28)
-    assert found.masks.min() >= 0 and found.masks.max() <= 1 and found.masks.std() > 0.1
-    torch.testing.assert_close(found.bboxes, expected.bboxes)
-    crops = binarise(found.masks.detach().numpy(), found.bboxes.detach().numpy(), size)
+    assert pred.masks.shape == (LIMIT, 28, 28)
+    assert pred.masks.min() >= 0 and pred.masks.max() <= 1 and pred.masks.std() > 0.1
+    torch.testing.assert_close(pred.bboxes, expected.bboxes)
+    crops = binarise(pred.masks.detach().numpy(), pred.bboxes.detach().numpy(), size)
     for crop, bitmap in zip(crops, expected.masks.numpy(), strict=True):
         assert np.count_nonzero(crop.to_full(size) != bitmap) <= 1
 
 
-def test_nothing_found(detector: torch.nn.Module) -> None:
+def test_no_predictions(detector: torch.nn.Module) -> None:
     """An image without cells, alone and beside one with cells."""
     detector = copy.deepcopy(detector)
     images = [image_of(SIZE, seed) for seed in (0, 1)]
     both = detector.test_step({'inputs': images, 'data_samples': [sample_of(SIZE), sample_of(SIZE)]})
     best = [float(sample.pred_instances.scores.max()) for sample in both]
-    # Between the best scores of the two images: one keeps a cell, the other none.
+    # Between the best scores of the two images: one keeps a prediction, the other none.
     detector.roi_head.test_cfg.score_thr = sum(best) / 2
     counts = [
         len(to_image_predictions(sample.to_dict()))
@@ -177,63 +176,63 @@ def test_nothing_found(detector: torch.nn.Module) -> None:
     empty = counts.index(0)
     alone = detector.test_step({'inputs': [images[empty]], 'data_samples': [sample_of(SIZE)]})[0]
     assert len(to_image_predictions(alone.to_dict())) == 0
-    views = CellTTAModel(detector).test_step(view_batch(images[empty]))[0]
-    assert len(to_image_predictions(views.to_dict())) == 0
+    augmented = CellTTAModel(detector).test_step(augmented_batch(images[empty]))[0]
+    assert len(to_image_predictions(augmented.to_dict())) == 0
 
 
-def view_batch(image: torch.Tensor, names: tuple[str, ...] = tuple(ORIENTATIONS)) -> dict:
-    """Views of an image ``(3, H, W)``, one image each."""
+def augmented_batch(image: torch.Tensor, names: tuple[str, ...] = tuple(ORIENTATIONS)) -> dict:
+    """An image ``(3, H, W)`` in several orientations."""
     pixels = image.permute(1, 2, 0).numpy()
-    turned = [torch.from_numpy(ORIENTATIONS[name].image(pixels)).permute(2, 0, 1) for name in names]
+    turned = [torch.from_numpy(ORIENTATIONS[name].apply_image(pixels)).permute(2, 0, 1) for name in names]
     samples = [sample_of(tuple(image.shape[1:]), tta_orientation=name) for name in names]
-    for sample, shown in zip(samples, turned, strict=True):
-        sample.set_metainfo({'img_shape': tuple(shown.shape[1:])})
-    return {'inputs': [[shown] for shown in turned], 'data_samples': [[sample] for sample in samples]}
+    for sample, pixels in zip(samples, turned, strict=True):
+        sample.set_metainfo({'img_shape': tuple(pixels.shape[1:])})
+    return {'inputs': [[pixels] for pixels in turned], 'data_samples': [[sample] for sample in samples]}
 
 
-def test_one_view_alone_is_the_plain_prediction(detector: torch.nn.Module) -> None:
+def test_one_pass_alone_is_the_plain_prediction(detector: torch.nn.Module) -> None:
     image = image_of(SIZE)
     plain = detector.test_step({'inputs': [image], 'data_samples': [sample_of(SIZE)]})[0].pred_instances
-    # Boxes that overlap by so much are one already.
+    # NMS has already removed boxes that overlap by so much.
     tta = CellTTAModel(detector, method='nms', iou_threshold=0.99)
-    found = tta.test_step(view_batch(image, ('none',)))[0].pred_instances
-    assert len(found) == len(plain) == LIMIT
+    pred = tta.test_step(augmented_batch(image, ('none',)))[0].pred_instances
+    assert len(pred) == len(plain) == LIMIT
     order = plain.scores.argsort(descending=True)
     for field in ('bboxes', 'scores', 'labels', 'masks'):
-        torch.testing.assert_close(found[field], plain[field][order], rtol=1e-4, atol=1e-4, msg=field)
+        torch.testing.assert_close(pred[field], plain[field][order], rtol=1e-4, atol=1e-4, msg=field)
 
 
 def test_masks_in_its_own_boxes_are_its_own_masks(detector: torch.nn.Module) -> None:
-    """The image of 32x48 px is shown at twice its size."""
+    """The image of 32x48 px is enlarged twice."""
     image, size, scale = image_of(SIZE), (SIZE[0] // 2, SIZE[1] // 2), 2.0
     plain = detector.test_step({'inputs': [image], 'data_samples': [sample_of(size, scale)]})[0].pred_instances
     sample = sample_of(size, scale, tta_orientation='none')
     sample.box_prompts = InstanceData(bboxes=plain.bboxes.detach(), scores=torch.rand(LIMIT), labels=plain.labels)
     batch = {'inputs': [[image]], 'data_samples': [[sample]]}
-    found = BoxPromptedModel(detector).test_step(batch)[0].pred_instances
-    torch.testing.assert_close(found.masks, plain.masks.detach(), rtol=1e-4, atol=1e-4)
+    pred = BoxPromptedModel(detector).test_step(batch)[0].pred_instances
+    torch.testing.assert_close(pred.masks, plain.masks.detach(), rtol=1e-4, atol=1e-4)
     for field in ('bboxes', 'scores', 'labels'):
-        torch.testing.assert_close(found[field], sample.box_prompts[field], rtol=0, atol=0)
+        torch.testing.assert_close(pred[field], sample.box_prompts[field], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('name', ['rot90', 'antitranspose'])
-def test_all_views_of_a_turned_image_find_the_turned_cells(detector: torch.nn.Module, name: str) -> None:
-    """The eight views of an image and of the turned image are the same eight images."""
-    view, image = ORIENTATIONS[name], image_of(SIZE)
-    turned_image = torch.from_numpy(view.image(image.permute(1, 2, 0).numpy())).permute(2, 0, 1)
-    # Soft masks of a network turn with their boxes, not with its kernels: only all views together are the same.
+def test_tta_of_a_turned_image_predicts_the_turned_cells(detector: torch.nn.Module, name: str) -> None:
+    """An image and the turned image have the same eight orientations."""
+    orientation, image = ORIENTATIONS[name], image_of(SIZE)
+    turned_image = torch.from_numpy(orientation.apply_image(image.permute(1, 2, 0).numpy())).permute(2, 0, 1)
+    # A network is not equivariant to turns: only all orientations together give the same.
     upright, turned = (
-        to_image_predictions(CellTTAModel(detector).test_step(view_batch(shown))[0].to_dict()).by_score()
-        for shown in (image, turned_image)
+        to_image_predictions(CellTTAModel(detector).test_step(augmented_batch(pixels))[0].to_dict()).by_score()
+        for pixels in (image, turned_image)
     )
     assert 1 < len(upright) == len(turned) <= LIMIT
     assert upright.soft_masks.shape[1:] == (28, 28)
     assert 0 <= upright.soft_masks.min() < upright.soft_masks.max() <= 1
     np.testing.assert_allclose(turned.scores, upright.scores, atol=1e-4)
     np.testing.assert_array_equal(turned.labels, upright.labels)
-    np.testing.assert_allclose(view.undo_boxes(turned.boxes, SIZE), upright.boxes, atol=0.05)
+    np.testing.assert_allclose(orientation.invert_boxes(turned.boxes, SIZE), upright.boxes, atol=0.05)
     # A step of the predictions file is 1/255.
-    np.testing.assert_allclose(view.undo_soft_masks(turned.soft_masks), upright.soft_masks, atol=0.02)
+    np.testing.assert_allclose(orientation.invert_soft_masks(turned.soft_masks), upright.soft_masks, atol=0.02)
 
 
 def test_htc_averages_its_stages_where_the_stock_head_takes_the_last() -> None:
@@ -246,10 +245,10 @@ def test_htc_averages_its_stages_where_the_stock_head_takes_the_last() -> None:
         last = HybridTaskCascadeRoIHead._mask_forward(head, -1, features, rois, training=False)['mask_preds']
         cells = InstanceData(bboxes=rois[:, 1:], labels=torch.zeros(2, dtype=torch.int64))
         meta = sample_of(SIZE).metainfo
-        drawn = head.predict_mask(features, [meta], [cells])[0].masks
+        pred = head.predict_mask(features, [meta], [cells])[0].masks
     assert len(last) == 1
     torch.testing.assert_close(last[0], stages[-1])
-    torch.testing.assert_close(drawn, torch.stack(stages).sigmoid().mean(dim=0)[:, 0])
+    torch.testing.assert_close(pred, torch.stack(stages).sigmoid().mean(dim=0)[:, 0])
 
 
 def test_htc_has_no_semantic_branch() -> None:

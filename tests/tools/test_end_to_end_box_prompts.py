@@ -106,7 +106,7 @@ def test_views_and_tiles_find_boxes_too(boxes: Path, data: Path, trained: Path, 
     out = data / 'views.npz'
     tool(
         'test.py', CONFIG, trained / 'iter_2.pth', '--tta', '--tiles', *folders(data), '--out', out, '--cfg-options',
-        *FEW, 'tiles.size=(90,120)', 'tiles.margin=20', 'tta_orientations=[none,rot90]',
+        *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40', 'tta_orientations=[none,rot90]',
     )  # fmt: skip
     assert read_header(out).grid == 0
     for image in load_predictions(out, boxes_allowed=True).images:

@@ -71,7 +71,7 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
     """Predictions of Mask R-CNN, and of it in views of tiles."""
     test('mrcnn_r18', out=data / 'plain.npz')
     test(
-        'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.margin=20',
+        'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40',
         'tta_orientations=[none,rot90]',
         out=data / 'views.npz',
     )  # fmt: skip
@@ -81,7 +81,7 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
 def test_views_of_tiles_are_told_and_stay_inside_the_image(plain: Path) -> None:
     views = load_predictions(plain / 'views.npz')
     assert views.source['tta_orientations'] == ['none', 'rot90'] and views.source['tta_scales'] == [2.0]
-    assert views.source['tiles'] == {'size': [90, 120], 'margin': 20, 'scale': 2.0}
+    assert views.source['tiles'] == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
     for image in views.images:
         # Of four tiles with up to 30 cells each.
         assert 30 < len(image) <= 120

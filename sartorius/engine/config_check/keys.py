@@ -9,7 +9,6 @@ from mmengine.runner import set_random_seed
 
 from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
-from sartorius.engine.inference_mode import TILE_KEYS
 from sartorius.engine.signatures import (
     Target,
     parameters_of,
@@ -17,6 +16,7 @@ from sartorius.engine.signatures import (
     targets_of,
     words_behind,
 )
+from sartorius.inference.inference_config import TILE_KEYS
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.errors import InputError
 

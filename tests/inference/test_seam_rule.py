@@ -1,4 +1,4 @@
-"""Tiles cover an image, their cores partition it, and every cell that tiles find is kept once, and whole."""
+"""The seam rule of tiles: cores partition the image, and every cell that tiles predict is kept once, and whole."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sartorius.inference.tiles import SAME_CELL_IOU, Tile, choose_cells, count_cut, cut_tiles
+from sartorius.inference.tiling import SAME_CELL_IOU, Tile, choose_cells, count_cut, cut_tiles
 from sartorius.utils.errors import InputError
 
 INFINITE = float('inf')
@@ -16,7 +16,7 @@ INFINITE = float('inf')
 @pytest.mark.parametrize(
     ('length', 'windows', 'seams'),
     [
-        # Tiles of 60 px with a margin of 10, of which each begins 32 px after the one before it.
+        # Tiles of 60 px that overlap by at least 20, of which each begins 32 px after the one before it.
         pytest.param(1, [(0, 1)], [], id='one pixel'),
         pytest.param(59, [(0, 59)], [], id='smaller than a tile'),
         pytest.param(60, [(0, 60)], [], id='one tile'),
@@ -27,20 +27,20 @@ INFINITE = float('inf')
 )
 def test_tiles_along_one_side(length: int, windows: list[tuple[int, int]], seams: list[int]) -> None:
     edges = [-INFINITE, *seams, INFINITE]
-    wide = cut_tiles((60, length), (60, 60), 10)
+    wide = cut_tiles((60, length), (60, 60), 20)
     assert [(tile.window[0], tile.window[2]) for tile in wide] == windows
     assert [(tile.core[0], tile.core[2]) for tile in wide] == list(itertools.pairwise(edges))
     assert {(tile.window[1], tile.window[3], tile.core[1], tile.core[3]) for tile in wide} == {
         (0, 60, -INFINITE, INFINITE)
     }
-    high = cut_tiles((length, 60), (60, 60), 10)
+    high = cut_tiles((length, 60), (60, 60), 20)
     assert [(tile.window[1], tile.window[3]) for tile in high] == windows
     assert [(tile.core[1], tile.core[3]) for tile in high] == list(itertools.pairwise(edges))
 
 
 def test_tiles_of_the_competition_on_a_larger_image() -> None:
     """1024x1022 px: two columns that share 256 px, three rows that share 264 px."""
-    tiles = cut_tiles((1022, 1024), (520, 704), 128)
+    tiles = cut_tiles((1022, 1024), (520, 704), 256)
     assert [tile.window for tile in tiles] == [
         (0, 0, 704, 520), (448, 0, 1024, 520),
         (0, 256, 704, 776), (448, 256, 1024, 776),
@@ -49,14 +49,14 @@ def test_tiles_of_the_competition_on_a_larger_image() -> None:
     assert tiles[2].core == (-INFINITE, 388, 576, 644)
 
 
-@pytest.mark.parametrize(('size', 'margin'), [((60, 60), 0), ((60, 60), 30), ((60, 20), 10)])
-def test_margin_that_does_not_fit(size: tuple[int, int], margin: int) -> None:
-    with pytest.raises(InputError, match=f'margin of {margin} px; it must be at least 1 and under half a tile'):
-        cut_tiles((200, 200), size, margin)
+@pytest.mark.parametrize(('size', 'overlap'), [((60, 60), 1), ((60, 60), 60), ((60, 20), 20)])
+def test_overlap_that_does_not_fit(size: tuple[int, int], overlap: int) -> None:
+    with pytest.raises(InputError, match=f'overlap of {overlap} px; it must be at least 2 and less than a side'):
+        cut_tiles((200, 200), size, overlap)
 
 
 def test_a_centre_on_a_seam_belongs_to_the_tile_after_it() -> None:
-    first, second = cut_tiles((60, 92), (60, 60), 10)
+    first, second = cut_tiles((60, 92), (60, 60), 20)
     # The seam lies at column 46.
     boxes = np.array([[36, 0, 56, 9], [36, 0, 55, 9], [37, 0, 56, 9]], dtype=np.float32)
     assert first.holds(boxes).tolist() == [False, True, False]
@@ -65,7 +65,7 @@ def test_a_centre_on_a_seam_belongs_to_the_tile_after_it() -> None:
 
 
 def test_a_border_cuts_only_inside_the_image() -> None:
-    first, second = cut_tiles((60, 92), (60, 60), 10)
+    first, second = cut_tiles((60, 92), (60, 60), 20)
     boxes = np.array([[0, 0, 9, 60], [50, 5, 59, 9], [50, 5, 57, 9], [33, 5, 50, 9]], dtype=np.float32)
     assert first.cuts(boxes).tolist() == [False, True, False, False]
     assert second.cuts(boxes).tolist() == [False, False, False, True]
@@ -73,7 +73,7 @@ def test_a_border_cuts_only_inside_the_image() -> None:
 
 def test_a_crop_is_the_window() -> None:
     image = np.arange(30 * 40 * 3).reshape(30, 40, 3)
-    tile = cut_tiles((30, 40), (20, 20), 5)[3]
+    tile = cut_tiles((30, 40), (20, 20), 10)[3]
     left, top, right, bottom = tile.window
     np.testing.assert_array_equal(tile.crop(image), image[top:bottom, left:right])
     np.testing.assert_array_equal(np.array([0, 0, right - left, bottom - top]) + tile.offset, tile.window)
@@ -81,16 +81,16 @@ def test_a_crop_is_the_window() -> None:
 
 @st.composite
 def tilings(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[Tile, ...], int]:
-    """Image size, tiles and margin."""
-    margin = draw(st.integers(1, 15))
-    tile_size = tuple(draw(st.integers(2 * margin + 10, 70)) for _ in range(2))
+    """Image size, tiles and overlap."""
+    overlap = draw(st.integers(2, 30))
+    tile_size = tuple(draw(st.integers(overlap + 10, 70)) for _ in range(2))
     size = tuple(draw(st.integers(1, 150)) for _ in range(2))
-    return size, cut_tiles(size, tile_size, margin), margin
+    return size, cut_tiles(size, tile_size, overlap), overlap
 
 
 @given(tilings(), st.data())
-def test_cores_partition_the_image_with_a_margin_around(tiling: tuple, data: st.DataObject) -> None:
-    (height, width), tiles, margin = tiling
+def test_cores_partition_the_image_with_half_the_overlap_around(tiling: tuple, data: st.DataObject) -> None:
+    (height, width), tiles, overlap = tiling
     x = data.draw(st.floats(0, width, width=32))
     y = data.draw(st.floats(0, height, width=32))
     point = np.array([[x, y, x, y]], dtype=np.float32)
@@ -99,7 +99,7 @@ def test_cores_partition_the_image_with_a_margin_around(tiling: tuple, data: st.
         left, top, right, bottom = tile.window
         assert 0 <= left < right <= width and 0 <= top < bottom <= height
         for border, edge, rim in zip(tile.window, tile.core, (0, 0, width, height), strict=True):
-            assert border == rim if np.isinf(edge) else abs(border - edge) >= margin
+            assert border == rim if np.isinf(edge) else abs(border - edge) >= overlap // 2
 
 
 def boxes_in(size: tuple[int, int], longest: int) -> st.SearchStrategy[list[tuple[int, int, int, int]]]:
@@ -117,22 +117,24 @@ def boxes_in(size: tuple[int, int], longest: int) -> st.SearchStrategy[list[tupl
     return st.lists(box(), max_size=25, unique=True)
 
 
-def look(tiles: tuple[Tile, ...], boxes: np.ndarray, jitter: float = 0.0, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """What a perfect detector finds: for each tile the boxes as far as the window shows them, moved by the jitter.
+def perfect_predictions(
+    tiles: tuple[Tile, ...], boxes: np.ndarray, jitter: float = 0.0, seed: int = 0
+) -> tuple[np.ndarray, ...]:
+    """Predictions of a perfect detector: for each tile the boxes clipped to its window, moved by the jitter.
 
     Returns:
-        Number of the tile, box, and number of the cell of everything found.
+        Index of the tile, box, and index of the cell of every prediction.
     """
     rng = np.random.default_rng(seed)
-    owners, found, cells = [], [], []
+    owners, pred, cells = [], [], []
     for number, tile in enumerate(tiles):
         low, high = np.tile(tile.window[:2], 2), np.tile(tile.window[2:], 2)
         for cell, box in enumerate(boxes):
             if (np.minimum(box[2:], high[2:]) > np.maximum(box[:2], low[:2])).all():
                 owners.append(number)
-                found.append(np.clip(box + rng.uniform(-jitter, jitter, 4), low, high))
+                pred.append(np.clip(box + rng.uniform(-jitter, jitter, 4), low, high))
                 cells.append(cell)
-    return np.array(owners, dtype=int), np.array(found, dtype=np.float32).reshape(-1, 4), np.array(cells, dtype=int)
+    return np.array(owners, dtype=int), np.array(pred, dtype=np.float32).reshape(-1, 4), np.array(cells, dtype=int)
 
 
 def ones(boxes: np.ndarray) -> np.ndarray:
@@ -149,33 +151,33 @@ def by_core_alone(tiles: tuple[Tile, ...], owners: np.ndarray, boxes: np.ndarray
 
 @given(tilings(), st.data())
 @settings(max_examples=200)
-def test_cells_within_two_margins_are_kept_once_and_whole(tiling: tuple, data: st.DataObject) -> None:
-    """Cells may overlap as they like, also by more than what makes two boxes the same cell."""
-    size, tiles, margin = tiling
-    boxes = np.array(data.draw(boxes_in(size, 2 * margin)), dtype=np.float32).reshape(-1, 4)
-    owners, found, cells = look(tiles, boxes)
-    # One class each: what is the same cell is beyond doubt. For a perfect detector the core alone would do.
-    for kept in (choose_cells(tiles, owners, found, ones(found), cells, margin), by_core_alone(tiles, owners, found)):
+def test_cells_within_the_overlap_are_kept_once_and_whole(tiling: tuple, data: st.DataObject) -> None:
+    """Cells may overlap by any amount, also by more than what makes two boxes the same cell."""
+    size, tiles, overlap = tiling
+    boxes = np.array(data.draw(boxes_in(size, overlap)), dtype=np.float32).reshape(-1, 4)
+    owners, pred, cells = perfect_predictions(tiles, boxes)
+    # One class per cell: no two cells can be taken for one. For a perfect detector the core alone would do.
+    for kept in (choose_cells(tiles, owners, pred, ones(pred), cells, overlap), by_core_alone(tiles, owners, pred)):
         assert sorted(cells[kept].tolist()) == list(range(len(boxes)))
-        np.testing.assert_array_equal(found[kept], boxes[cells[kept]])
-    # Of one class: what is kept is the same but for identical twins, and nothing else.
-    kept = choose_cells(tiles, owners, found, ones(found), labels_of(found), margin)
-    assert sorted(map(tuple, found[kept].tolist())) == sorted(map(tuple, boxes.tolist()))
+        np.testing.assert_array_equal(pred[kept], boxes[cells[kept]])
+    # Of one class: the same boxes are kept, since no two are identical.
+    kept = choose_cells(tiles, owners, pred, ones(pred), labels_of(pred), overlap)
+    assert sorted(map(tuple, pred[kept].tolist())) == sorted(map(tuple, boxes.tolist()))
 
 
-def test_tiles_that_see_a_cell_a_little_differently_keep_it_once() -> None:
+def test_tiles_that_predict_slightly_different_boxes_keep_a_cell_once() -> None:
     """Cells side by side, some with their centre on a seam; boxes are off by up to 1.5 px."""
     corners = np.array(list(itertools.product(range(5, 385, 20), repeat=2)), dtype=np.float32)
     boxes = np.concatenate([corners + 1, corners + 19], axis=1)
-    tiles = cut_tiles((400, 400), (100, 100), 24)
+    tiles = cut_tiles((400, 400), (100, 100), 48)
     by_cores = []
     for seed in range(5):
-        owners, found, cells = look(tiles, boxes, jitter=1.5, seed=seed)
-        kept = choose_cells(tiles, owners, found, ones(found), labels_of(found), 24)
+        owners, pred, cells = perfect_predictions(tiles, boxes, jitter=1.5, seed=seed)
+        kept = choose_cells(tiles, owners, pred, ones(pred), labels_of(pred), 48)
         assert sorted(cells[kept].tolist()) == list(range(361))
-        assert abs(found[kept] - boxes[cells[kept]]).max() <= 1.5
-        by_cores += np.bincount(cells[by_core_alone(tiles, owners, found)], minlength=361).tolist()
-    # What the rule is for: by the core alone cells are lost, and others are kept twice.
+        assert abs(pred[kept] - boxes[cells[kept]]).max() <= 1.5
+        by_cores += np.bincount(cells[by_core_alone(tiles, owners, pred)], minlength=361).tolist()
+    # Why the rule is needed: by the core alone some cells are lost, and others are kept twice.
     assert by_cores.count(0) > 5 and by_cores.count(2) > 5
 
 
@@ -191,55 +193,55 @@ def test_tiles_that_see_a_cell_a_little_differently_keep_it_once() -> None:
         pytest.param((0, 0, 123, 124), (0, 0, 60, 60), id='the whole image'),
     ],
 )
-def test_of_a_cell_that_no_tile_sees_whole_the_largest_piece_is_kept(cell: tuple, largest: tuple) -> None:
-    tiles = cut_tiles((124, 124), (60, 60), 10)
-    owners, found, _ = look(tiles, np.array([cell], dtype=np.float32))
-    kept = choose_cells(tiles, owners, found, ones(found), labels_of(found), 10)
-    assert found[kept].tolist() == [list(map(float, largest))]
-    assert count_cut(tiles, owners[kept], found[kept]) == 1
+def test_of_a_cell_that_no_tile_contains_the_largest_piece_is_kept(cell: tuple, largest: tuple) -> None:
+    tiles = cut_tiles((124, 124), (60, 60), 20)
+    owners, pred, _ = perfect_predictions(tiles, np.array([cell], dtype=np.float32))
+    kept = choose_cells(tiles, owners, pred, ones(pred), labels_of(pred), 20)
+    assert pred[kept].tolist() == [list(map(float, largest))]
+    assert count_cut(tiles, owners[kept], pred[kept]) == 1
 
 
-def test_a_cell_beyond_two_margins_that_a_tile_sees_whole_is_kept_whole() -> None:
-    """40 px long, two margins being 20: whole in the first tile alone."""
-    tiles = cut_tiles((60, 92), (60, 60), 10)
+def test_a_cell_longer_than_the_overlap_inside_one_tile_is_kept_whole() -> None:
+    """40 px long, with an overlap of 20: whole in the first tile alone."""
+    tiles = cut_tiles((60, 92), (60, 60), 20)
     boxes = np.array([[14, 5, 54, 15]], dtype=np.float32)
-    owners, found, _ = look(tiles, boxes)
-    kept = choose_cells(tiles, owners, found, ones(found), labels_of(found), 10)
+    owners, pred, _ = perfect_predictions(tiles, boxes)
+    kept = choose_cells(tiles, owners, pred, ones(pred), labels_of(pred), 20)
     assert len(owners) == 2
-    np.testing.assert_array_equal(found[kept], boxes)
+    np.testing.assert_array_equal(pred[kept], boxes)
 
 
-def test_two_cells_in_much_the_same_box_stay_two() -> None:
-    """Neighbours that lie obliquely; their centres are on either side of the seam at column 46."""
-    tiles = cut_tiles((60, 92), (60, 60), 10)
+def test_two_cells_in_nearly_the_same_box_stay_two() -> None:
+    """Slanted neighbours; their centres are on either side of the seam at column 46."""
+    tiles = cut_tiles((60, 92), (60, 60), 20)
     boxes = np.array([[36, 20, 54, 40], [39, 20, 56, 40]], dtype=np.float32)
     shared, union = (54 - 39) * 20, (56 - 36) * 20
     assert shared / union > SAME_CELL_IOU
     assert [tile.holds(boxes).tolist() for tile in tiles] == [[True, False], [False, True]]
-    owners, found, cells = look(tiles, boxes)
-    kept = choose_cells(tiles, owners, found, ones(found), labels_of(found), 10)
+    owners, pred, cells = perfect_predictions(tiles, boxes)
+    kept = choose_cells(tiles, owners, pred, ones(pred), labels_of(pred), 20)
     assert sorted(cells[kept].tolist()) == [0, 1]
-    # As it would be if each tile had missed the other's.
+    # As if each tile had missed the other's cell.
     alone = np.array([0, 1]), boxes
-    assert len(choose_cells(tiles, *alone, ones(boxes), labels_of(boxes), 10)) == 1
-    assert len(choose_cells(tiles, *alone, ones(boxes), np.array([0, 1]), 10)) == 2
+    assert len(choose_cells(tiles, *alone, ones(boxes), labels_of(boxes), 20)) == 1
+    assert len(choose_cells(tiles, *alone, ones(boxes), np.array([0, 1]), 20)) == 2
 
 
 def test_the_models_own_nms_holds_across_tiles_too() -> None:
-    """The same neighbours: of two boxes whose IoU is .75 the better one stays, whichever tile found it."""
-    tiles = cut_tiles((60, 92), (60, 60), 10)
+    """The same neighbours, IoU .75: the box with the better score is kept, whichever tile predicted it."""
+    tiles = cut_tiles((60, 92), (60, 60), 20)
     boxes = np.array([[36, 20, 54, 40], [39, 20, 56, 40]], dtype=np.float32)
-    owners, found, cells = look(tiles, boxes)
+    owners, pred, cells = perfect_predictions(tiles, boxes)
     for better in (0, 1):
         scores = np.where(cells == better, 0.9, 0.8).astype(np.float32)
-        kept = choose_cells(tiles, owners, found, scores, labels_of(found), 10, nms_iou=0.6)
+        kept = choose_cells(tiles, owners, pred, scores, labels_of(pred), 20, nms_iou=0.6)
         assert cells[kept].tolist() == [better]
-        assert len(choose_cells(tiles, owners, found, scores, cells, 10, nms_iou=0.6)) == 2
-        assert len(choose_cells(tiles, owners, found, scores, labels_of(found), 10, nms_iou=0.8)) == 2
+        assert len(choose_cells(tiles, owners, pred, scores, cells, 20, nms_iou=0.6)) == 2
+        assert len(choose_cells(tiles, owners, pred, scores, labels_of(pred), 20, nms_iou=0.8)) == 2
 
 
-def test_nothing_found() -> None:
-    tiles = cut_tiles((60, 100), (60, 60), 10)
+def test_no_predictions() -> None:
+    tiles = cut_tiles((60, 100), (60, 60), 20)
     none = np.zeros(0, dtype=int), np.zeros((0, 4), dtype=np.float32)
-    assert len(choose_cells(tiles, *none, np.zeros(0), np.zeros(0, dtype=int), 10, 0.5)) == 0
+    assert len(choose_cells(tiles, *none, np.zeros(0), np.zeros(0, dtype=int), 20, 0.5)) == 0
     assert count_cut(tiles, *none) == 0

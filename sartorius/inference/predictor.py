@@ -1,0 +1,187 @@
+"""One predictor for arrays, image files and data sets."""
+
+import copy
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import load_state_dict
+from numpy.typing import NDArray
+
+from sartorius.datasets.sartorius import classes_of
+from sartorius.datasets.transforms.load_cell_image import LoadCellImage
+from sartorius.inference.inference_config import InferenceOptions, build_inference_config
+from sartorius.models.checkpoints import read_checkpoint
+from sartorius.models.outputs import to_image_predictions
+from sartorius.predictions.structures import ImagePredictions
+from sartorius.utils.errors import InputError
+from sartorius.utils.paths import display_path
+
+DEFAULT_OPTIONS = InferenceOptions()
+
+
+class Predictor:
+    """A trained detector that predicts arrays, image files or a data set, in one pass, with TTA, in tiles or in boxes.
+
+    All three go through the same pipeline and the same model, so that the same pixels give the same cells. Predictions
+    are as the model makes them, before post-processing. For example::
+
+        predictor = Predictor.from_files('configs/sartorius/mrcnn_r50.py', 'work_dirs/mrcnn_r50/iter_8000.pth')
+        cells = predictor.predict_array(image)
+        names = [predictor.classes[label] for label in cells.labels]
+
+    Args:
+        config: Config that the detector was trained with; not changed.
+        checkpoint: Its weights, as tools/train.py wrote them.
+        options: How it predicts.
+        device: Where arrays and files are predicted, such as ``cpu`` or ``cuda:1``; the GPU if there is one, else the
+            CPU, if None. Data sets are predicted where MMEngine's runner puts the model.
+
+    Attributes:
+        config: The config for inference: the model around the detector, and its test pipeline.
+
+    Raises:
+        InputError: The config has no keys for what the options ask.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        checkpoint: str | Path,
+        options: InferenceOptions = DEFAULT_OPTIONS,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.config = build_inference_config(config, options)
+        self.checkpoint = Path(checkpoint)
+        self.device = torch.device(get_device() if device is None else device)
+
+    @classmethod
+    def from_files(
+        cls,
+        config: str | Path,
+        checkpoint: str | Path,
+        options: InferenceOptions = DEFAULT_OPTIONS,
+        device: str | torch.device | None = None,
+    ) -> 'Predictor':
+        """Predictor of a config file; see the class.
+
+        Raises:
+            InputError: No such config.
+        """
+        if not Path(config).is_file():
+            raise InputError(f'{display_path(config)}: no such config')
+        return cls(Config.fromfile(str(config)), checkpoint, options, device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+        return classes_of(self.config.test_dataloader.dataset)
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        """The model with its weights, in evaluation mode; built when it is first used.
+
+        Raises:
+            InputError: The checkpoint cannot be read, or is one of another model.
+        """
+        init_default_scope(self.config.get('default_scope', 'mmdet'))
+        model = MODELS.build(self.config.model)
+        content = read_checkpoint(self.checkpoint)
+        try:
+            load_state_dict(model, content.get('state_dict', content), strict=True)
+        except RuntimeError as error:
+            first = str(error).splitlines()[1]
+            raise InputError(
+                f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '
+                'model was trained with'
+            ) from None
+        return model.to(self.device).eval()
+
+    def predict_array(self, image: NDArray[np.uint8], image_id: str = 'image') -> ImagePredictions:
+        """Predicts an image in memory.
+
+        Args:
+            image: uint8 ``(H, W)``, grey, or ``(H, W, 3)``, in OpenCV's order: blue, green, red.
+            image_id: Id of the predictions, and of the image in given boxes.
+
+        Raises:
+            InputError: The array is of another type or shape, or the test pipeline does not begin with
+                ``LoadCellImage``, in whose place the array stands.
+        """
+        image = _check_array(image, image_id)
+        loading, *steps = self._pipeline.transforms
+        if not isinstance(loading, LoadCellImage):
+            raise InputError(
+                f'the test pipeline begins with {type(loading).__name__}; arrays can only stand in for LoadCellImage'
+            )
+        shape = image.shape[:2]
+        return self._predict(Compose(steps), dict(img=image, img_shape=shape, ori_shape=shape, img_id=image_id))
+
+    def predict_file(self, path: str | Path, image_id: str | None = None) -> ImagePredictions:
+        """Predicts an image file.
+
+        Args:
+            path: PNG, TIFF or JPEG, 8 or 16 bits, as :class:`LoadCellImage` reads it.
+            image_id: As in :meth:`predict_array`; the file's name without suffix if None.
+
+        Raises:
+            InputError: The file cannot be read as such an image.
+        """
+        path = Path(path)
+        return self._predict(self._pipeline, dict(img_path=str(path), img_id=image_id or path.stem))
+
+    def predict_dataset(
+        self, evaluator: Mapping[str, Any], work_dir: str | Path, launcher: str = 'none', notice: str = ''
+    ) -> dict[str, float]:
+        """Predicts the config's test data set with MMEngine's test loop, shared among the processes of a launcher.
+
+        Args:
+            evaluator: Config of the metric that takes the predictions, such as ``DumpPredictions``.
+            work_dir: Folder of the log.
+            launcher: As of MMEngine: ``none`` or ``pytorch``.
+            notice: Warning for the log, before prediction starts.
+
+        Returns:
+            What the metric reports.
+        """
+        config = copy.deepcopy(self.config)
+        config.test_evaluator = evaluator
+        config.work_dir = str(work_dir)
+        config.load_from = str(self.checkpoint)
+        config.launcher = launcher
+        runner = Runner.from_cfg(config)
+        if notice:
+            runner.logger.warning(notice)
+        return runner.test()
+
+    @cached_property
+    def _pipeline(self) -> Compose:
+        init_default_scope(self.config.get('default_scope', 'mmdet'))
+        return Compose(self.config.test_dataloader.dataset.pipeline)
+
+    @torch.no_grad()
+    def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> ImagePredictions:
+        (predicted,) = self.model.test_step(pseudo_collate([pipeline(sample)]))
+        return to_image_predictions(predicted.to_dict())
+
+
+def _check_array(image: NDArray[np.uint8], image_id: str) -> NDArray[np.uint8]:
+    """The image with three channels."""
+    if image.dtype != np.uint8:
+        raise InputError(
+            f'image {image_id}: {image.dtype} values; convert them to uint8 (16-bit values with '
+            'sartorius.datasets.transforms.load_cell_image.stretch)'
+        )
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
+        raise InputError(f'image {image_id}: an array of shape {image.shape}; it must be (H, W) or (H, W, 3)')
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else np.ascontiguousarray(image)
