@@ -108,10 +108,10 @@ def default_chain() -> Chain:
     """The steps on pixels of the project's default post-processing."""
     return build_chain(
         [
-            dict(type='MaskThreshold', thresholds=MASK_THRESHOLD),
+            dict(type='MaskThreshold', threshold=MASK_THRESHOLD),
             dict(type='FillHoles'),
             dict(type='RemoveOverlap', min_remaining=MIN_REMAINING),
-            dict(type='MinArea', areas=MIN_AREA),
+            dict(type='MinArea', min_area=MIN_AREA),
         ]
     )
 

@@ -3,9 +3,9 @@ types alone. Cells of fewer than 30 px are slivers to tools/data/prepare_livecel
 
 postprocess = [
     dict(type='VoteClass'),
-    dict(type='ScoreThreshold', thresholds=0.35),
-    dict(type='MaskThreshold', thresholds=0.5),
+    dict(type='ScoreThreshold', threshold=0.35),
+    dict(type='MaskThreshold', threshold=0.5),
     dict(type='FillHoles'),
     dict(type='RemoveOverlap', min_remaining=0.7),
-    dict(type='MinArea', areas=30),
+    dict(type='MinArea', min_area=30),
 ]

@@ -74,7 +74,7 @@ class Chain:
 
 
 def build_chain(config: Sequence[Mapping[str, Any]]) -> Chain:
-    """Chain of a config such as ``[dict(type='VoteClass'), dict(type='ScoreThreshold', thresholds=.5)]``.
+    """Chain of a config such as ``[dict(type='VoteClass'), dict(type='ScoreThreshold', threshold=.5)]``.
 
     Raises:
         InputError: Not a list of dicts, an unknown type or parameter (the nearest known one is named), a parameter that

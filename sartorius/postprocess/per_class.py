@@ -19,7 +19,7 @@ def check_per_class(value: object, name: str, highest: float = 1.0) -> PerClass:
 
     Args:
         value: A number, or a mapping with exactly one number a cell type.
-        name: What messages call it, for example ``ScoreThreshold thresholds``.
+        name: What messages call it, for example ``ScoreThreshold threshold``.
         highest: Numbers lie in ``[0, highest]``, and are finite, as a chain's JSON file holds finite ones alone.
 
     Raises:

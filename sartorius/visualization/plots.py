@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sartorius.evaluation.bootstrap import Estimate
-from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, Settings, settings_of
+from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, ParameterValues, settings_of
 from sartorius.postprocess.tuning.selection import Choice
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult
@@ -87,7 +87,7 @@ def _draw_folds(panel: Any, result: TuningResult, name: str, cell_type: str, lan
         panel.axvline(value, low, low + 0.028, color=CLASS_COLORS[cell_type], linewidth=2)
 
 
-def _shown(result: TuningResult, choice: Choice, settings: Settings) -> tuple[int, ...]:
+def _shown(result: TuningResult, choice: Choice, settings: ParameterValues) -> tuple[int, ...]:
     return choice.index if choice.is_better else result.grid.nearest(settings)
 
 

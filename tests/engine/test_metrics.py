@@ -88,7 +88,7 @@ def competition_metric(folder: Path, **more: int) -> CompetitionMetric:
 
 
 def test_validation_counts_what_the_model_found_not_what_is_left(tmp_path: Path, said: list[str]) -> None:
-    chain = build_chain([dict(type='ScoreThreshold', thresholds=0.95), dict(type='RemoveOverlap')])
+    chain = build_chain([dict(type='ScoreThreshold', threshold=0.95), dict(type='RemoveOverlap')])
     samples = [sample('a', 3), sample('b', 2)]
     for entry in samples:
         entry['cells'] = chain(to_image_predictions(entry))

@@ -16,10 +16,10 @@ from tests.leaderboard.conftest import image, model_source
 CHAIN = build_chain(
     [
         {'type': 'VoteClass'},
-        {'type': 'ScoreThreshold', 'thresholds': 0.0},
-        {'type': 'MaskThreshold', 'thresholds': 0.5},
+        {'type': 'ScoreThreshold', 'threshold': 0.0},
+        {'type': 'MaskThreshold', 'threshold': 0.5},
         {'type': 'RemoveOverlap'},
-        {'type': 'MinArea', 'areas': 0},
+        {'type': 'MinArea', 'min_area': 0},
     ]
 )
 RIGHT, HALF = [0.9, 0.8], [0.9, 0.8, 0.3, 0.2]

@@ -21,8 +21,8 @@ DEFAULT = load_chain()
 def test_default_config_is_the_baseline():
     by_type = {step['type']: step for step in load_chain().to_config()}
     assert list(by_type) == ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'FillHoles', 'RemoveOverlap', 'MinArea']
-    assert by_type['ScoreThreshold']['thresholds'] == {'shsy5y': 0.15, 'astro': 0.35, 'cort': 0.55}
-    assert by_type['MinArea']['areas'] == {'shsy5y': 75, 'astro': 150, 'cort': 75}
+    assert by_type['ScoreThreshold']['threshold'] == {'shsy5y': 0.15, 'astro': 0.35, 'cort': 0.55}
+    assert by_type['MinArea']['min_area'] == {'shsy5y': 75, 'astro': 150, 'cort': 75}
 
 
 def test_config_and_chain_are_inverse():
@@ -32,7 +32,7 @@ def test_config_and_chain_are_inverse():
 
 
 def test_steps_run_in_order():
-    chain = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'thresholds': 0.5}])
+    chain = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.5}])
     assert chain == Chain((VoteClass(), ScoreThreshold(0.5)))
     predictions = ImagePredictions(
         image_id='made',
@@ -50,26 +50,26 @@ def test_steps_run_in_order():
     ('config', 'message'),
     [
         (
-            [{'type': 'ScoreTreshold', 'thresholds': 0.5}],
+            [{'type': 'ScoreTreshold', 'threshold': 0.5}],
             "step 1: unknown type 'ScoreTreshold'; did you mean 'ScoreThr",
         ),
         (
-            [{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.5}],
-            "step 2: ScoreThreshold: unknown key 'threshold'; did you mean 'thresholds'",
+            [{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'thresholds': 0.5}],
+            "step 2: ScoreThreshold: unknown key 'thresholds'; did you mean 'threshold'",
         ),
         ([{'type': 'VoteClass', 'weights': 1}], "VoteClass: unknown key 'weights'; known: none"),
-        ([{'type': 'MinArea'}], "step 1: MinArea: the key 'areas' is missing"),
-        ([{'thresholds': 0.5}], r'step 1: .* is not a mapping with a type; write dict\(type='),
+        ([{'type': 'MinArea'}], "step 1: MinArea: the key 'min_area' is missing"),
+        ([{'threshold': 0.5}], r'step 1: .* is not a mapping with a type; write dict\(type='),
         (['VoteClass'], "step 1: 'VoteClass' is not a mapping"),
         ({'type': 'VoteClass'}, 'must be a list of dicts'),
         ('VoteClass', 'must be a list of dicts'),
         (
-            [{'type': 'FillHoles'}, {'type': 'MaskThreshold', 'thresholds': 0.4}],
+            [{'type': 'FillHoles'}, {'type': 'MaskThreshold', 'threshold': 0.4}],
             'MaskThreshold stands after FillHoles',
         ),
         (
-            [{'type': 'RemoveOverlap'}, {'type': 'BreakAstroMasks'}, {'type': 'MinArea', 'areas': 75}],
-            'BreakAstroMasks stands after RemoveOverlap and gives cells new pixels',
+            [{'type': 'RemoveOverlap'}, {'type': 'ConvexFillAstro'}, {'type': 'MinArea', 'min_area': 75}],
+            'ConvexFillAstro stands after RemoveOverlap and gives cells new pixels',
         ),
     ],
 )
@@ -115,7 +115,7 @@ def test_saved_chain_comes_back_with_its_evidence(tmp_path):
 
 def test_python_file(tmp_path):
     path = tmp_path / 'mine.py'
-    path.write_text('low = 0.2\npostprocess = [dict(type="ScoreThreshold", thresholds=low)]\n')
+    path.write_text('low = 0.2\npostprocess = [dict(type="ScoreThreshold", threshold=low)]\n')
     assert load_chain(path) == Chain((ScoreThreshold(0.2),))
 
 

@@ -9,8 +9,8 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.steps import (
     STEPS,
     BoxNMS,
-    BreakAstroMasks,
     ContainmentNMS,
+    ConvexFillAstro,
     DropFragments,
     FillHoles,
     GaussianSoftNMS,
@@ -190,10 +190,10 @@ def test_drop_fragments(step, left):
 def test_break_astro_masks_changes_astrocytes_alone():
     arch = np.ones((5, 7), dtype=bool)
     arch[2:, 2:5] = False
-    assert areas(BreakAstroMasks()(with_pixels(arch, CORT))) == [26]
+    assert areas(ConvexFillAstro()(with_pixels(arch, CORT))) == [26]
     # The bay is filled but for its last row; cut at the image's border, the arch is a convex corner.
-    assert areas(BreakAstroMasks()(with_pixels(arch, ASTRO))) == [32]
-    assert areas(BreakAstroMasks()(with_pixels(arch, ASTRO, x=SIZE[1] - 2))) == [10]
+    assert areas(ConvexFillAstro()(with_pixels(arch, ASTRO))) == [32]
+    assert areas(ConvexFillAstro()(with_pixels(arch, ASTRO, x=SIZE[1] - 2))) == [10]
 
 
 def test_broken_astrocytes_share_no_pixel_once_overlaps_are_removed():
@@ -205,7 +205,7 @@ def test_broken_astrocytes_share_no_pixel_once_overlaps_are_removed():
         crops=(MaskCrop(arch, 0, 0), MaskCrop(np.ones((3, 3), dtype=bool), 3, 3)),
     )
     assert areas(RemoveOverlap()(both)) == [34, 9]
-    assert areas(RemoveOverlap()(BreakAstroMasks()(both))) == [49, 3]
+    assert areas(RemoveOverlap()(ConvexFillAstro()(both))) == [49, 3]
 
 
 def test_greatest_area_counts_pixels_inside_the_image():
@@ -260,7 +260,7 @@ def test_remove_overlap_cuts_and_drops():
 
 @pytest.mark.parametrize('name', sorted(STEPS))
 def test_every_step_takes_an_image_without_cells_and_leaves_its_input_alone(name):
-    needs = {field.name for field in fields(STEPS[name]) if field.default is MISSING}
+    needs = {one.name for one in fields(STEPS[name]) if one.default is MISSING}
     step = STEPS[name](**dict.fromkeys(needs, 0.5))
     assert len(step(ImagePredictions.empty('none', SIZE))) == 0
     predictions = with_crops(cells((0, 0, 10, 10, 0.9, CORT), (5, 0, 15, 10, 0.2, ASTRO)))
@@ -288,18 +288,18 @@ def test_unusable_cells():
 @pytest.mark.parametrize(
     ('make', 'message'),
     [
-        (lambda: ScoreThreshold(1.5), 'ScoreThreshold thresholds is 1.5; it must lie between 0 and 1'),
+        (lambda: ScoreThreshold(1.5), 'ScoreThreshold threshold is 1.5; it must lie between 0 and 1'),
         (lambda: ScoreThreshold(float('nan')), 'must lie between'),
         (lambda: ScoreThreshold('high'), "is 'high'; give a number"),
         (lambda: ScoreThreshold(True), 'give a number'),
-        (lambda: ScoreThreshold({'shsy5y': 0.1, 'astro': 0.1, 'cort': -1}), 'thresholds, cort is -1'),
+        (lambda: ScoreThreshold({'shsy5y': 0.1, 'astro': 0.1, 'cort': -1}), 'threshold, cort is -1'),
         (lambda: MinArea({'shsy5y': 75, 'astro': 150}), 'no value for cort'),
         (lambda: MinArea({'shsy5y': 75, 'astr': 150, 'cort': 75}), "'astr'; did you mean 'astro'"),
-        (lambda: MinArea(-1), 'MinArea areas is -1; it must be finite and not below 0'),
-        (lambda: MaxArea(float('inf')), 'MaxArea areas is inf'),
-        (lambda: DropFragments(1.5), 'DropFragments min_fractions is 1.5; it must lie between 0 and 1'),
-        (lambda: GaussianSoftNMS(0), 'GaussianSoftNMS sigmas is 0; it must lie above 0'),
-        (lambda: GaussianSoftNMS({'shsy5y': 0.5, 'astro': 0, 'cort': 0.5}), 'GaussianSoftNMS sigmas is 0'),
+        (lambda: MinArea(-1), 'MinArea min_area is -1; it must be finite and not below 0'),
+        (lambda: MaxArea(float('inf')), 'MaxArea max_area is inf'),
+        (lambda: DropFragments(1.5), 'DropFragments min_fraction is 1.5; it must lie between 0 and 1'),
+        (lambda: GaussianSoftNMS(0), 'GaussianSoftNMS sigma is 0; it must lie above 0'),
+        (lambda: GaussianSoftNMS({'shsy5y': 0.5, 'astro': 0, 'cort': 0.5}), 'GaussianSoftNMS sigma is 0'),
     ],
 )
 def test_bad_parameters(make, message):

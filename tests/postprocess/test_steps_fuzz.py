@@ -6,6 +6,7 @@ A few hundred examples run with the suite. To run 10,000 (a few minutes):
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 
 import numpy as np
@@ -17,17 +18,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.masks.nms import box_iou
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.per_class import values_of
-from sartorius.postprocess.steps import (
-    STEPS,
-    MaskThreshold,
-    MaxArea,
-    RemoveOverlap,
-    RescoreByMask,
-    ScoreThreshold,
-    Step,
-    drop_unusable,
-    with_crops,
-)
+from sartorius.postprocess.steps import STEPS, RemoveOverlap, Step, drop_unusable, with_crops
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -49,12 +40,6 @@ BAD_BOXES = [
 ]
 GOOD_SCORES = [0.0, 0.05, 0.2, 0.5, 0.5, 0.5, 0.6, 0.9, 1.0]
 BAD_SCORES = [NAN, INF, -INF, -1.0, HUGE]
-DROPS = {'ScoreThreshold', 'BoxNMS', 'MaskNMS', 'ContainmentNMS', 'MinArea', 'MaxArea', 'RemoveOverlap'}
-"""Steps that may drop cells."""
-
-
-STRICT_WHEN_HIGH = {RescoreByMask, ScoreThreshold, MaskThreshold, RemoveOverlap}
-"""Steps that leave less when their parameters rise; the others leave more."""
 
 
 def pick(rng: np.random.Generator, values: list):
@@ -105,26 +90,23 @@ def any_crop(rng: np.random.Generator, size: tuple[int, int]) -> MaskCrop:
     return pick(rng, [solid, solid, solid, MaskCrop(ring, x, y), MaskCrop(ring, x, y), noise, noise, pixel, empty, far])
 
 
-def any_steps(rng: np.random.Generator) -> list[Step]:
+def any_steps(rng: np.random.Generator, rank: Callable) -> list[Step]:
     """Up to 7 steps, half of the times in an order that makes sense."""
-    names = [pick(rng, list(STEPS)) for _ in range(rng.integers(0, 8))]
+    kinds = [pick(rng, list(STEPS.values())) for _ in range(rng.integers(0, 8))]
     if rng.random() < 0.5:
-        names.sort(key=list(STEPS).index)
-    return [any_step(rng, STEPS[name]) for name in names]
+        kinds.sort(key=rank)
+    return [any_step(rng, kind) for kind in kinds]
 
 
 def any_step(rng: np.random.Generator, kind: type[Step]) -> Step:
-    def number(name: str) -> float:
-        if name in kind.unbounded:
-            return float(pick(rng, [10, 100, 1e6, 1e6] if kind is MaxArea else [0, 0, 1, 10, 10, 1e6]))
-        strict, lenient = (1, 0.05) if kind in STRICT_WHEN_HIGH else (0.01, 1)
-        return float(pick(rng, [strict, 0.2, 0.5, 0.8, lenient, lenient, lenient]))
+    def number(at_most: float) -> float:
+        return float(pick(rng, [0.01, 0.05, 0.2, 0.5, 0.8, 1] if at_most == 1 else [0, 1, 10, 100, 1e6, 1e6]))
 
     parameters = {}
-    for field in fields(kind):
-        if field.default is MISSING or rng.random() < 0.7:
-            specialists = {cell_type: number(field.name) for cell_type in CELL_TYPES}
-            parameters[field.name] = specialists if rng.random() < 0.3 else number(field.name)
+    for one in fields(kind):
+        if one.default is MISSING or rng.random() < 0.7:
+            values = [number(one.metadata['at_most']) for _ in CELL_TYPES]
+            parameters[one.name] = dict(zip(CELL_TYPES, values, strict=True)) if rng.random() < 0.3 else values[0]
     return kind(**parameters)
 
 
@@ -136,60 +118,105 @@ def full_masks(image: ImagePredictions) -> np.ndarray:
     return np.array([crop.to_full(image.size) for crop in with_crops(image).crops], dtype=bool).reshape(-1, *image.size)
 
 
-def overlap_of(name: str, image: ImagePredictions, masks: np.ndarray, one: int, two: int) -> float:
-    if name == 'BoxNMS':
-        return box_iou(image.boxes[[one]], image.boxes[[two]]).item()
-    shared = np.count_nonzero(masks[one] & masks[two])
-    areas = masks[one].sum(), masks[two].sum()
-    whole = min(areas) if name == 'ContainmentNMS' else sum(areas) - shared
-    return shared / whole if whole else 0.0
+def keeps_by_score(step: Step, before: ImagePredictions) -> list[int]:
+    limits = values_of(step.threshold, before.labels)
+    return np.flatnonzero(before.scores >= limits.astype(np.float32)).tolist()
 
 
-def who_stays(step: Step, before: ImagePredictions) -> list[int]:
-    """The slow, obvious version of every step that drops cells: indices of those that stay."""
-    name, labels = type(step).__name__, before.labels
-    masks = full_masks(before)
-    areas = masks.sum(axis=(1, 2))
-    (limits,) = (values_of(getattr(step, field.name), labels) for field in fields(step))
-    if name == 'ScoreThreshold':
-        return np.flatnonzero(before.scores >= limits.astype(np.float32)).tolist()
-    if name == 'MaxArea':
-        return np.flatnonzero(areas <= limits).tolist()
-    if name == 'MinArea':
-        return np.flatnonzero((areas >= limits) & (areas > 0)).tolist()
-    stay: list[int] = []
+def keeps_by_min_area(step: Step, before: ImagePredictions) -> list[int]:
+    areas = full_masks(before).sum(axis=(1, 2))
+    return np.flatnonzero((areas >= values_of(step.min_area, before.labels)) & (areas > 0)).tolist()
+
+
+def keeps_by_max_area(step: Step, before: ImagePredictions) -> list[int]:
+    return np.flatnonzero(full_masks(before).sum(axis=(1, 2)) <= values_of(step.max_area, before.labels)).tolist()
+
+
+def keeps_greedily(before: ImagePredictions, keeps: Callable[[int, list[int]], bool]) -> list[int]:
+    """Goes through the cells, best score first; ``keeps`` takes a cell and those kept so far."""
+    kept: list[int] = []
     for cell in sorted(range(len(before)), key=lambda cell: (-before.scores[cell], cell)):
-        if name == 'RemoveOverlap':
-            free = np.count_nonzero(masks[cell] & ~masks[stay].any(axis=0))
-            stays = free > 0 and free >= limits[cell] * areas[cell]
-        else:
-            stays = all(overlap_of(name, before, masks, cell, other) <= limits[cell] for other in stay)
-        if stays:
-            stay.append(cell)
-    return sorted(stay)
+        if keeps(cell, kept):
+            kept.append(cell)
+    return sorted(kept)
+
+
+def keeps_by_box_nms(step: Step, before: ImagePredictions) -> list[int]:
+    limits, iou = values_of(step.iou_threshold, before.labels), box_iou(before.boxes, before.boxes)
+    return keeps_greedily(before, lambda cell, kept: all(iou[cell, other] <= limits[cell] for other in kept))
+
+
+def keeps_by_mask_nms(step: Step, before: ImagePredictions) -> list[int]:
+    limits, masks = values_of(step.iou_threshold, before.labels), full_masks(before)
+
+    def iou(one: int, two: int) -> float:
+        return np.count_nonzero(masks[one] & masks[two]) / max(np.count_nonzero(masks[one] | masks[two]), 1)
+
+    return keeps_greedily(before, lambda cell, kept: all(iou(cell, other) <= limits[cell] for other in kept))
+
+
+def keeps_by_containment(step: Step, before: ImagePredictions) -> list[int]:
+    limits, masks = values_of(step.threshold, before.labels), full_masks(before)
+
+    def share(one: int, two: int) -> float:
+        return np.count_nonzero(masks[one] & masks[two]) / max(min(masks[one].sum(), masks[two].sum()), 1)
+
+    return keeps_greedily(before, lambda cell, kept: all(share(cell, other) <= limits[cell] for other in kept))
+
+
+def keeps_by_free_pixels(step: Step, before: ImagePredictions) -> list[int]:
+    limits, masks = values_of(step.min_remaining, before.labels), full_masks(before)
+
+    def keeps(cell: int, kept: list[int]) -> bool:
+        free = np.count_nonzero(masks[cell] & ~masks[kept].any(axis=0))
+        return free > 0 and free >= limits[cell] * masks[cell].sum()
+
+    return keeps_greedily(before, keeps)
+
+
+KEEPS = {
+    'ScoreThreshold': keeps_by_score,
+    'MinArea': keeps_by_min_area,
+    'MaxArea': keeps_by_max_area,
+    'BoxNMS': keeps_by_box_nms,
+    'MaskNMS': keeps_by_mask_nms,
+    'ContainmentNMS': keeps_by_containment,
+    'RemoveOverlap': keeps_by_free_pixels,
+}
+"""The slow, obvious version of steps that drop cells: indices of the kept ones. A new step needs no entry: of a step
+without one the kept cells must be some of the cells, in their order."""
 
 
 def check_step(step: Step, before: ImagePredictions, after: ImagePredictions) -> None:
     """A cell vanishes only in a step that drops cells, and only for the reason that the step states."""
     name = type(step).__name__
-    ids = ids_of(before)
-    stay = who_stays(step, before) if name in DROPS else list(range(len(before)))
-    assert ids_of(after) == [ids[cell] for cell in stay], name
-    np.testing.assert_array_equal(after.boxes, before.boxes[stay])
-    if not step.changes_scores:
-        np.testing.assert_array_equal(after.scores, before.scores[stay])
+    ids, after_ids = ids_of(before), ids_of(after)
+    if name in KEEPS:
+        kept = KEEPS[name](step, before)
+    elif step.drops_cells:
+        kept = [ids.index(own) for own in after_ids]
+        assert kept == sorted(set(kept)), f'{name} repeats cells or changes their order'
+    else:
+        kept = list(range(len(before)))
+    wrong = f'{name} drops other cells than it says; a step that may drop cells declares drops_cells = True'
+    assert after_ids == [ids[cell] for cell in kept], wrong
+    np.testing.assert_array_equal(after.boxes, before.boxes[kept], f'{name} changes boxes')
+    if step.changes_scores:
+        assert (np.abs(after.scores) <= np.abs(before.scores[kept])).all(), f'{name} raises scores'
+    else:
+        np.testing.assert_array_equal(after.scores, before.scores[kept], f'{name} does not declare changes_scores')
     if step.on_pixels:
-        old, new = full_masks(before)[stay], full_masks(after)
-        assert (new.any(axis=(1, 2)) == old.any(axis=(1, 2))).all(), name
+        old, new = full_masks(before)[kept], full_masks(after)
+        assert (new.any(axis=(1, 2)) == old.any(axis=(1, 2))).all(), f'{name} empties cells'
         if not step.grows_cells:
-            assert (new <= old).all(), name
+            assert (new <= old).all(), f'{name} does not declare grows_cells'
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_any_chain_gives_disjoint_cells_or_says_what_is_wrong_and_drops_none_in_silence(seed):
+def test_any_chain_gives_disjoint_cells_or_says_what_is_wrong_and_drops_none_in_silence(step_rank, seed):
     rng = np.random.default_rng(seed)
-    given_image, steps = any_image(rng), any_steps(rng)
+    given_image, steps = any_image(rng), any_steps(rng, step_rank)
     try:
         chain = Chain(tuple(steps))
     except InputError as error:
@@ -222,13 +249,13 @@ def test_any_chain_gives_disjoint_cells_or_says_what_is_wrong_and_drops_none_in_
     np.testing.assert_array_equal(full_masks(image), full_masks(cells))
 
 
-def test_the_examples_reach_what_they_should():
+def test_the_examples_reach_what_they_should(step_rank):
     """Most are chains that run and leave cells; every step and every way to fail occurs."""
     counts = dict.fromkeys(['ran', 'left cells', 'misplaced', 'foreign label'], 0)
     seen = set()
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        image, steps = any_image(rng), any_steps(rng)
+        image, steps = any_image(rng), any_steps(rng, step_rank)
         try:
             chain = Chain(tuple(steps))
             seen |= {type(step).__name__ for step in steps}
@@ -251,5 +278,9 @@ def test_a_cell_that_vanishes_without_a_reason_is_found(name):
     image = max(images, key=lambda image: len(step(image)))
     after = step(image)
     check_step(step, image, after)
+    assert len(after)
+    if name in KEEPS or not step.drops_cells:
+        with pytest.raises(AssertionError):
+            check_step(step, image, after.select(np.arange(len(after)) > 0))
     with pytest.raises(AssertionError):
-        check_step(step, image, after.select(np.arange(len(after)) > 0))
+        check_step(step, image, after.select(np.zeros(2, dtype=np.int64)))

@@ -1,5 +1,7 @@
 """All settings at once, against the real chain one setting at a time."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,28 +10,14 @@ from hypothesis import strategies as st
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop
+from sartorius.postprocess.base import STEPS, Step, Tunable, parameter
 from sartorius.postprocess.chain import Chain, build_chain, load_chain
-from sartorius.postprocess.steps import (
-    BoxNMS,
-    BreakAstroMasks,
-    ContainmentNMS,
-    DropFragments,
-    FillHoles,
-    GaussianSoftNMS,
-    KeepLargestComponent,
-    LinearSoftNMS,
-    MaskNMS,
-    MaskThreshold,
-    MaxArea,
-    MinArea,
-    RemoveOverlap,
-    RescoreByMask,
-    ScoreThreshold,
-    VoteClass,
-)
+from sartorius.postprocess.per_class import values_of
+from sartorius.postprocess.steps import MaskNMS, MinArea
 from sartorius.postprocess.tuning.grid import (
     TUNABLE_PARAMETERS,
     SearchGrid,
+    collect_tunable_parameters,
     score_all_settings,
     settings_of,
     tunable_parameters_of,
@@ -43,26 +31,6 @@ SIZE = (40, 50)
 AXES = {'mask': (0.3, 0.7), 'remaining': (0.0, 0.6), 'score': (0.1, 0.35, 0.6), 'area': (0.0, 20.0, 60.0)}
 GRID = SearchGrid(AXES)
 NMS_GRID = SearchGrid({**AXES, 'nms': (0.05, 0.4)})
-LONG_CHAIN = Chain(
-    (
-        VoteClass(),
-        RescoreByMask(),
-        LinearSoftNMS(0.9),
-        GaussianSoftNMS(1),
-        ScoreThreshold(0.5),
-        BoxNMS(0.6),
-        MaskThreshold(),
-        FillHoles(),
-        BreakAstroMasks(),
-        MaskNMS(0.3),
-        ContainmentNMS(0.6),
-        RemoveOverlap(0.4),
-        DropFragments(),
-        KeepLargestComponent(),
-        MaxArea(150),
-        MinArea(10),
-    )
-)
 
 
 def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
@@ -95,12 +63,11 @@ def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
     return predictions, gt
 
 
-@pytest.mark.parametrize(
-    ('chain', 'grid'), [(load_chain(), GRID), (LONG_CHAIN, NMS_GRID)], ids=['default', 'all steps']
-)
+@pytest.mark.parametrize('steps', ['default', 'all'])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_every_setting_scores_as_the_real_chain_does(chain, grid, seed):
+def test_every_setting_scores_as_the_real_chain_does(full_chain, steps, seed):
+    chain, grid = (full_chain, NMS_GRID) if steps == 'all' else (load_chain(), GRID)
     predictions, gt = random_image(seed)
     table = score_all_settings(predictions, gt, chain, grid)
     assert table.scores.shape == grid.shape
@@ -110,9 +77,9 @@ def test_every_setting_scores_as_the_real_chain_does(chain, grid, seed):
         assert table.scores[index] == pytest.approx(real, abs=1e-12), grid.at(index)
 
 
-def test_the_examples_tell_the_settings_apart():
+def test_the_examples_tell_the_settings_apart(full_chain):
     """Every parameter changes the score of some image, or the test above would prove little."""
-    tables = [score_all_settings(*random_image(seed), LONG_CHAIN, NMS_GRID).scores for seed in range(40)]
+    tables = [score_all_settings(*random_image(seed), full_chain, NMS_GRID).scores for seed in range(40)]
     for axis, name in enumerate(NMS_GRID.axes):
         assert any(np.ptp(scores, axis=axis).max() > 0 for scores in tables), name
 
@@ -135,17 +102,69 @@ def test_settings_are_read_from_a_chain_and_put_back():
     assert settings_of(with_settings(chain, changed)) == changed
 
 
-def test_knobs_are_those_that_the_chain_has():
+def test_tunable_parameters_are_those_that_the_chain_has(full_chain):
     assert tunable_parameters_of(load_chain()) == ('mask', 'remaining', 'score', 'area')
-    assert tunable_parameters_of(LONG_CHAIN) == tuple(TUNABLE_PARAMETERS)
+    assert tunable_parameters_of(full_chain) == tuple(TUNABLE_PARAMETERS)
     steps = load_chain().steps
     # Of two, which is meant?
     assert 'nms' not in tunable_parameters_of(Chain((*steps[:4], MaskNMS(0.5), MaskNMS(0.6), *steps[4:])))
 
 
-def test_the_default_grid_has_the_chains_knobs():
+def test_the_default_grid_has_the_chains_tunable_parameters(full_chain):
     assert list(SearchGrid.of(load_chain()).axes) == ['mask', 'remaining', 'score', 'area']
-    assert list(SearchGrid.of(LONG_CHAIN).axes) == list(TUNABLE_PARAMETERS)
+    assert list(SearchGrid.of(full_chain).axes) == list(TUNABLE_PARAMETERS)
+
+
+def test_a_step_declares_its_tunable_parameters_and_may_have_two():
+    @dataclass(frozen=True)
+    class Both(Step):
+        low: float = parameter(0.0, tunable=Tunable('low', 'low', (0.0, 0.1)))
+        high: float = parameter(1.0, tunable=Tunable('high', 'high', (0.8, 0.9, 1.0)))
+        fixed: float = parameter(0.5)
+
+    own = collect_tunable_parameters([MinArea, Both, MaskNMS])
+    assert list(own) == ['low', 'high', 'nms', 'area']  # filters last
+    assert own['high'] == ('high', Both, 'high', (0.8, 0.9, 1.0))
+    with pytest.raises(ValueError, match="two steps have a tunable parameter 'low'"):
+        collect_tunable_parameters([Both, Both])
+
+
+def test_two_parameters_of_one_step_make_two_axes(monkeypatch):
+    @dataclass(frozen=True)
+    class ScoreBand(Step):
+        """Drops cells outside a band of scores."""
+
+        low: float = parameter(0.0, tunable=Tunable('low', 'low', (0.0, 0.5)))
+        high: float = parameter(1.0, tunable=Tunable('high', 'high', (0.55, 0.8, 1.0)))
+
+        drops_cells = True
+
+        def __call__(self, predictions):
+            low, high = (values_of(value, predictions.labels) for value in (self.low, self.high))
+            return predictions.select((predictions.scores >= low) & (predictions.scores <= high))
+
+    parameters = collect_tunable_parameters([*STEPS.values(), ScoreBand])
+    monkeypatch.setattr('sartorius.postprocess.tuning.grid.TUNABLE_PARAMETERS', parameters)
+    steps = load_chain().steps
+    chain = Chain((*steps[:2], ScoreBand(), *steps[2:]))
+    assert tunable_parameters_of(chain) == ('mask', 'remaining', 'low', 'high', 'score', 'area')
+    grid = SearchGrid({**SearchGrid.of(chain).axes, **AXES})
+    predictions, gt = random_image(1)
+    table = score_all_settings(predictions, gt, chain, grid)
+    for index in np.ndindex(*grid.shape):
+        one = with_settings(chain, dict.fromkeys(CELL_TYPES, grid.at(index)))
+        assert table.scores[index] == pytest.approx(
+            score_images({'made': gt}, {'made': one(predictions).crops})['score'][0]
+        )
+    assert np.ptp(table.scores, axis=2).max() > 0 and np.ptp(table.scores, axis=3).max() > 0
+
+
+def test_default_values_are_those_of_docs():
+    """27,170 settings, as docs/postprocess.md counts them; the order of the axes decides between equal settings."""
+    grid = SearchGrid.of(load_chain())
+    assert grid.shape == (11, 5, 38, 13) and np.prod(grid.shape) == 27170
+    assert grid.axes['score'][:2] == (0.025, 0.05) and grid.axes['score'][-1] == 0.95
+    assert grid.axes['mask'][0] == 0.35 and grid.axes['area'][-1] == 300
 
 
 def test_grid_places():
@@ -182,7 +201,7 @@ def test_bad_grids(axes, message):
     ],
 )
 def test_chains_that_cannot_be_tuned(types):
-    parameters = {'ScoreThreshold': {'thresholds': 0.5}, 'MinArea': {'areas': 75}}
+    parameters = {'ScoreThreshold': {'threshold': 0.5}, 'MinArea': {'min_area': 75}}
     chain = build_chain([{'type': name, **parameters.get(name, {})} for name in types])
     with pytest.raises(InputError, match='cannot be tuned'):
         settings_of(chain)

@@ -25,7 +25,7 @@ from sartorius.pseudo_labels.rules import (
 from sartorius.utils.errors import InputError
 
 SIZE = (10, 100)
-CHAIN = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'thresholds': 0.2}])
+CHAIN = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.2}])
 RULES = PseudoRules(cell_scores=0.5, max_unsure=0.25, min_mean_scores=0.4, min_votes=0.8, min_cells=2)
 
 

@@ -139,7 +139,7 @@ def test_fused_boxes_become_a_submission(
         np.testing.assert_array_equal(image.boxes, asked.boxes)
         assert image.soft_masks.shape == (len(asked), 28, 28)
     lenient, submission = data / 'lenient.py', data / 'submission.csv'
-    lenient.write_text("postprocess = [dict(type='ScoreThreshold', thresholds=0.0), dict(type='RemoveOverlap')]")
+    lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     capsys.readouterr()
     tool('make_submission.py', drawn, '--postprocess', lenient, '--out', submission)
     rows = submission.read_text().splitlines()

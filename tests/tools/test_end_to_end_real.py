@@ -37,7 +37,7 @@ def test_held_out_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_p
 
     # A model of so few iterations is sure of nothing: with the usual thresholds no cell would walk the workflow's end.
     lenient = tmp_path / 'lenient.py'
-    lenient.write_text("postprocess = [dict(type='ScoreThreshold', thresholds=0.0), dict(type='RemoveOverlap')]")
+    lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     fused, submission = str(tmp_path / 'fused.npz'), str(tmp_path / 'submission.csv')
     run('tools/ensemble.py', str(predictions), '--score', '0', '--out', fused)
     run('tools/make_submission.py', fused, '--postprocess', str(lenient), '--out', submission)

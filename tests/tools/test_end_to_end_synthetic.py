@@ -190,7 +190,7 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
 def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:
     # A model of so few iterations is sure of nothing: with the usual thresholds no cell would walk the workflow's end.
     lenient = data / 'lenient.py'
-    lenient.write_text("postprocess = [dict(type='ScoreThreshold', thresholds=0.0), dict(type='RemoveOverlap')]")
+    lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     fused, submission = data / 'fused.npz', data / 'submission.csv'
     for method in ('nms', 'wbf'):
         run(

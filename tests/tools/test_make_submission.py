@@ -80,7 +80,7 @@ def test_bare_command_without_predictions_names_the_command_that_makes_them(subm
 
 def test_other_post_processing_still_shares_no_pixel(submit, tmp_path):
     save_predictions(tmp_path / 'predictions.npz', made_predictions())
-    (tmp_path / 'mine.py').write_text("postprocess = [dict(type='ScoreThreshold', thresholds=0.3)]\n")
+    (tmp_path / 'mine.py').write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.3)]\n")
     code, output, _ = submit('predictions.npz', '--postprocess', 'mine.py', '--out', 'new/mine.csv')
     assert code == 0
     assert 'post-processing: mine.py\n' in output

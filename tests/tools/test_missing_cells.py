@@ -146,7 +146,7 @@ def test_pictures_are_limited_and_lists_are_not(missing) -> None:
 
 
 def test_post_processing_and_least_score_are_those_given(missing) -> None:
-    Path('chain.py').write_text("postprocess = [dict(type='ScoreThreshold', thresholds=.93)]\n")
+    Path('chain.py').write_text("postprocess = [dict(type='ScoreThreshold', threshold=.93)]\n")
     assert missing('a.npz', 'b.npz', '--postprocess', 'chain.py')[0] == 0
     assert [row['score'] for row in rows('out/unlabelled.csv')] == ['0.495', '0.475']
     assert missing('a.npz', 'b.npz', '--min-score', '.6')[0] == 0

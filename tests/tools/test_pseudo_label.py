@@ -19,7 +19,7 @@ from sartorius.utils.cli import run_tool
 SIZE = (40, 60)
 NINE = 'id,annotation,width,height,cell_type,plate_time,sample_date,sample_id,elapsed_timedelta'
 EVERYTHING = 'pseudo_labels = dict(cell_scores=0, max_unsure=1, min_mean_scores=0, min_votes=0, min_cells=1)\n'
-POSTPROCESS = "postprocess = [dict(type='VoteClass'), dict(type='ScoreThreshold', thresholds=.2)]\n"
+POSTPROCESS = "postprocess = [dict(type='VoteClass'), dict(type='ScoreThreshold', threshold=.2)]\n"
 
 
 def found(image_id: str, width: int, cell_type: str = 'cort', scores=(0.9, 0.8)) -> ImagePredictions:
@@ -193,7 +193,7 @@ def test_rows_summary_and_balance_by_hand(label):
     ]
     assert '## Fold 3: 0.npz' in output
     assert 'Rules (shsy5y/astro/cort): cell_scores 0; max_unsure 1; ' in output
-    assert '{"type": "ScoreThreshold", "thresholds": 0.2}' in output
+    assert '{"type": "ScoreThreshold", "threshold": 0.2}' in output
     assert 'python tools/prepare_sartorius.py --csv out.csv --out FOLDER' in output
 
 

@@ -29,10 +29,10 @@ postprocess: {chain}
 # A model of three iterations is sure of nothing: with the usual thresholds no cell would reach the submission.
 CHAIN = """postprocess = [
     dict(type='VoteClass'),
-    dict(type='ScoreThreshold', thresholds=0.0),
-    dict(type='MaskThreshold', thresholds=0.5),
+    dict(type='ScoreThreshold', threshold=0.0),
+    dict(type='MaskThreshold', threshold=0.5),
     dict(type='RemoveOverlap'),
-    dict(type='MinArea', areas=0),
+    dict(type='MinArea', min_area=0),
 ]
 """
 KILLS = 5

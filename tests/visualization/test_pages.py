@@ -26,7 +26,7 @@ from .html_page import Page, check
 
 CLASSES = ('shsy5y', 'astro', 'cort')
 SIZE = (40, 60)
-CHAIN = build_chain([{'type': 'ScoreThreshold', 'thresholds': 0.5}])
+CHAIN = build_chain([{'type': 'ScoreThreshold', 'threshold': 0.5}])
 
 
 def square(x: int, y: int, side: int = 10) -> MaskCrop:
@@ -86,7 +86,7 @@ def test_report_with_ground_truth(tmp_path, predictions, gt, images) -> None:
     assert 'no predictions' in page.text
     assert 'x/<y>' in page.text
     assert 'a&b.py' in page.text
-    assert 'ScoreThreshold thresholds: 0.5' in page.text
+    assert 'ScoreThreshold threshold: 0.5' in page.text
     assert len(page.with_class('card')) == 3
     assert page.values('data-view').count('compare') == 3
     # False negatives of b and c, and a false positive in b; each error kind and type is pictured once.

@@ -19,7 +19,7 @@ from sartorius.visualization.report_page_errors import costliest, error_section,
 
 CLASSES = ('shsy5y', 'astro', 'cort')
 SIZE = (100, 160)
-CHAIN = build_chain([{'type': 'ScoreThreshold', 'thresholds': 0.5}])
+CHAIN = build_chain([{'type': 'ScoreThreshold', 'threshold': 0.5}])
 
 
 def square(x: int, y: int, side: int = 10) -> MaskCrop:

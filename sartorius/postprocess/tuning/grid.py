@@ -1,15 +1,18 @@
-"""All settings of the thresholds, scored on an image at once.
+"""Scores every setting of the tunable parameters on an image at once.
+
+A setting is one value for each tunable parameter; steps declare these (:class:`sartorius.postprocess.base.Tunable`).
 
 A kept cell's final pixels depend on better-scored cells alone (:mod:`sartorius.masks.overlap`). So the chain runs with
-the lowest score threshold and no least area, once an image and combination of the other parameters, and what two
-combinations have in common runs once for both. Score threshold and least area are filters on the cells that come out: a
-cell counts if its score and its area are high enough, and hits if its best IoU with a true cell is high enough. (The
-cells found share no pixel, so that two of them never hit the same true cell, and a cell with several true ones above .5
-is one hit all the same.)
+the lowest score threshold and the smallest minimum area, once per image and combination of the other parameters, and
+what two combinations have in common runs once for both. Score threshold and minimum area are filters on the cells that
+result: a cell counts if its score and its area are high enough, and is a true positive if its best IoU with an
+annotated cell is high enough. (The predicted cells share no pixel, so that two of them never match the same annotated
+cell, and a cell with several annotated ones above .5 is one true positive all the same.)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -19,37 +22,32 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import IOU_THRESHOLDS
 from sartorius.masks.iou import overlaps
+from sartorius.postprocess.base import STEPS, Step, areas_of, drop_unusable
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.per_class import values_of
-from sartorius.postprocess.steps import (
-    MaskNMS,
-    MaskThreshold,
-    MinArea,
-    RemoveOverlap,
-    ScoreThreshold,
-    Step,
-    VoteClass,
-    areas_of,
-    drop_unusable,
-)
+from sartorius.postprocess.steps import MaskThreshold, MinArea, RemoveOverlap, ScoreThreshold, VoteClass
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean
 
 TUNABLE_ORDER = (VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap, MinArea)
+"""Steps that a chain needs to be tuned, in this order."""
 
-Settings = Mapping[str, float]
-"""What is tuned for one class: values by names of :data:`TUNABLE_PARAMETERS`."""
+FILTERS = ('score', 'area')
+"""Parameters of ScoreThreshold and MinArea, which are applied as filters to what the chain returns."""
+
+ParameterValues = Mapping[str, float]
+"""One setting: values by names of :data:`TUNABLE_PARAMETERS`."""
 
 
 class TunableParameter(NamedTuple):
-    """A parameter of a step that can be tuned.
+    """A parameter of a step that the tuner searches.
 
     Attributes:
-        title: What people call it.
+        title: Heading in tables and plots.
         step: Type of the step.
         parameter: Its parameter.
-        values: What is tried by default, in rising order.
+        values: Values that are tried by default, ascending.
     """
 
     title: str
@@ -58,28 +56,36 @@ class TunableParameter(NamedTuple):
     values: tuple[float, ...]
 
 
-TUNABLE_PARAMETERS: dict[str, TunableParameter] = {
-    'mask': TunableParameter('mask threshold', MaskThreshold, 'thresholds', tuple(n / 100 for n in range(35, 86, 5))),
-    'nms': TunableParameter('mask NMS IoU', MaskNMS, 'iou_thresholds', (0.1, 0.2, 0.3, 0.4, 0.5)),
-    'remaining': TunableParameter('least remaining', RemoveOverlap, 'min_remaining', (0.0, 0.3, 0.5, 0.7, 0.9)),
-    'score': TunableParameter(
-        'score threshold', ScoreThreshold, 'thresholds', tuple(n / 1000 for n in range(25, 951, 25))
-    ),
-    'area': TunableParameter('least area, px', MinArea, 'areas', tuple(float(pixels) for pixels in range(0, 301, 25))),
-}
-"""Knobs by name. The order is that of a table's axes: the last two are filters, the others run steps of the chain."""
+def collect_tunable_parameters(steps: Iterable[type[Step]]) -> dict[str, TunableParameter]:
+    """The parameters that steps declare as tunable, by name: in the order of the steps, the filters last.
 
-FILTERS = ('score', 'area')
+    Raises:
+        ValueError: Two parameters of one name.
+    """
+    tunable_parameters: dict[str, TunableParameter] = {}
+    for step in steps:
+        for one in fields(step):
+            tunable = one.metadata['tunable']
+            if tunable is None:
+                continue
+            if tunable.name in tunable_parameters:
+                raise ValueError(f'two steps have a tunable parameter {tunable.name!r}')
+            tunable_parameters[tunable.name] = TunableParameter(tunable.title, step, one.name, tunable.values)
+    order = sorted(tunable_parameters, key=lambda name: name in FILTERS)
+    return {name: tunable_parameters[name] for name in order}
+
+
+TUNABLE_PARAMETERS = collect_tunable_parameters(STEPS.values())
+"""By name. The order is that of a table's axes: the last two are filters, the others run steps of the chain."""
 
 
 @dataclass(frozen=True)
 class SearchGrid:
-    """Values that are tried; every combination is one setting.
+    """Values that are tried for each parameter; every combination is one setting.
 
     Attributes:
-        axes: Values in rising order by names of :data:`TUNABLE_PARAMETERS`, in their order. Score and area must be
-        among them; a
-            parameter that is not keeps what the chain has.
+        axes: Values in ascending order by names of :data:`TUNABLE_PARAMETERS`, in their order. Score and area must be
+            among them; a parameter that is not keeps the value that the chain has.
     """
 
     axes: Mapping[str, tuple[float, ...]]
@@ -108,12 +114,12 @@ class SearchGrid:
         return tuple(len(values) for values in self.axes.values())
 
     def at(self, index: Sequence[int]) -> dict[str, float]:
-        """The setting at one index an axis."""
+        """The setting at one index per axis."""
         return {name: values[place] for (name, values), place in zip(self.axes.items(), index, strict=True)}
 
-    def nearest(self, settings: Settings) -> tuple[int, ...]:
+    def nearest(self, setting: ParameterValues) -> tuple[int, ...]:
         """Index of the values nearest to a setting, which need not be on the grid."""
-        return tuple(int(np.abs(np.array(values) - settings[name]).argmin()) for name, values in self.axes.items())
+        return tuple(int(np.abs(np.array(values) - setting[name]).argmin()) for name, values in self.axes.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +128,7 @@ class ImageTable:
 
     Attributes:
         image_id: Of the image.
-        label: Class that the chain voted for; None if no cell is left with any setting.
+        label: Class that the chain votes for; None if no setting leaves a cell.
         scores: float64, of the grid's shape: the image's score.
     """
 
@@ -132,11 +138,11 @@ class ImageTable:
 
 
 def tunable_parameters_of(chain: Chain) -> tuple[str, ...]:
-    """Names of the parameters that a chain has: those whose step stands in it once.
+    """Names of the parameters that a chain has: those whose step is in it exactly once.
 
     Raises:
         InputError: A chain that cannot be tuned: of the steps VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap
-            and MinArea one is missing, stands twice or out of this order, or MinArea is not the last step; or a
+            and MinArea one is missing, is there twice or out of this order, or MinArea is not the last step; or a
             step changes scores after ScoreThreshold, so that a cell's last score does not say whether it passed there.
     """
     types = [type(step) for step in chain.steps]
@@ -172,12 +178,12 @@ def settings_of(chain: Chain) -> dict[str, dict[str, float]]:
     return settings
 
 
-def with_settings(chain: Chain, settings: Mapping[str, Settings]) -> Chain:
+def with_settings(chain: Chain, settings: Mapping[str, ParameterValues]) -> Chain:
     """The same chain with the settings of every cell type put in; all must have the same parameters."""
     changes: dict[type[Step], dict[str, dict[str, float]]] = {}
     for name in settings[CELL_TYPES[0]]:
-        specialists = {cell_type: settings[cell_type][name] for cell_type in CELL_TYPES}
-        changes[TUNABLE_PARAMETERS[name].step] = {TUNABLE_PARAMETERS[name].parameter: specialists}
+        per_class = {cell_type: settings[cell_type][name] for cell_type in CELL_TYPES}
+        changes.setdefault(TUNABLE_PARAMETERS[name].step, {})[TUNABLE_PARAMETERS[name].parameter] = per_class
     return Chain(tuple(replace(step, **changes.get(type(step), {})) for step in chain.steps))
 
 
@@ -186,31 +192,31 @@ def score_all_settings(image: ImagePredictions, gt: ImageAnnotations, chain: Cha
 
     Args:
         image: Predictions with labels that index into the project's cell types.
-        gt: True cells of the same image.
+        gt: Annotated cells of the same image.
         chain: A chain that can be tuned, see :func:`tunable_parameters_of`.
         grid: The settings; of parameters that the chain has.
     """
     label = None
     scores = np.empty(grid.shape)
-    # The filters let everything pass that any of their values does.
+    # The filters keep every cell that any of their values keeps.
     branches = {name: values if name not in FILTERS else values[:1] for name, values in grid.axes.items()}
-    for index, found in _results(drop_unusable(image), chain.steps, branches):
-        if len(found):
-            label = int(found.labels[0])
+    for index, pred in _results(drop_unusable(image), chain.steps, branches):
+        if len(pred):
+            label = int(pred.labels[0])
         if gt.crowd:
-            found = found.select(counted_predictions(found.crops, gt))
-        pairs = overlaps(found.crops, gt.crops, gt.size)
-        best_iou = np.zeros(len(found))
+            pred = pred.select(counted_predictions(pred.crops, gt))
+        pairs = overlaps(pred.crops, gt.crops, gt.size)
+        best_iou = np.zeros(len(pred))
         np.maximum.at(best_iou, pairs.rows, pairs.iou)
         place = tuple(index[name] for name in grid.axes if name not in FILTERS)
-        scores[place] = _score_filters(found.scores, areas_of(found), best_iou, len(gt), grid)
+        scores[place] = _score_filters(pred.scores, areas_of(pred), best_iou, len(gt), grid)
     return ImageTable(image.image_id, label, scores)
 
 
 def _results(
     image: ImagePredictions, steps: Sequence[Step], branches: Mapping[str, Sequence[float]]
 ) -> Iterator[tuple[dict[str, int], ImagePredictions]]:
-    """What comes out of the steps with each combination of values, and the indices of these by parameter.
+    """The result of the steps with each combination of values, and the indices of these by parameter.
 
     A tree: steps before a parameter's step run once for all of its values.
     """
@@ -218,21 +224,20 @@ def _results(
         yield {}, image
         return
     step, *rest = steps
-    name = next((name for name in branches if isinstance(step, TUNABLE_PARAMETERS[name].step)), None)
-    if name is None:
-        yield from _results(step(image), rest, branches)
-        return
-    for place, value in enumerate(branches[name]):
-        after = replace(step, **{TUNABLE_PARAMETERS[name].parameter: value})(image)
-        for index, found in _results(after, rest, branches):
-            yield {name: place, **index}, found
+    own = [name for name in branches if isinstance(step, TUNABLE_PARAMETERS[name].step)]
+    for places in product(*(range(len(branches[name])) for name in own)):
+        here = dict(zip(own, places, strict=True))
+        changes = {TUNABLE_PARAMETERS[name].parameter: branches[name][place] for name, place in here.items()}
+        after = replace(step, **changes)(image)
+        for index, result in _results(after, rest, branches):
+            yield {**here, **index}, result
 
 
 def _score_filters(
     scores: NDArray[np.float32],
     areas: NDArray[np.int64],
     best_iou: NDArray[np.float64],
-    true: int,
+    n_gt: int,
     grid: SearchGrid,
 ) -> NDArray[np.float64]:
     """Image scores ``(S, A)`` when only the cells with a high enough score and area count."""
@@ -245,9 +250,9 @@ def _score_filters(
     )
     shape = tuple(len(values) + 1 for values in limits)
     counts = np.bincount(np.ravel_multi_index(passed, shape), minlength=np.prod(shape)).reshape(shape)
-    # Cells that pass at least so many: summed up from the last threshold, on each axis.
+    # Cells that pass at least as many: summed up from the last threshold, on each axis.
     at_least = counts[::-1, ::-1, ::-1].cumsum(axis=0).cumsum(axis=1).cumsum(axis=2)[::-1, ::-1, ::-1]
-    found, hits = at_least[1:, 1:, :1], at_least[1:, 1:, 1:]
-    # TP + FP + FN: all found cells and all true ones, the hits counted once.
-    cells = found + true - hits
-    return np.divide(hits, cells, out=np.ones(hits.shape), where=cells > 0).mean(axis=2)
+    pred, tp = at_least[1:, 1:, :1], at_least[1:, 1:, 1:]
+    # TP + FP + FN: all predicted and all annotated cells, the true positives counted once.
+    cells = pred + n_gt - tp
+    return np.divide(tp, cells, out=np.ones(tp.shape), where=cells > 0).mean(axis=2)

@@ -13,8 +13,8 @@ from sartorius.evaluation.metric import score_images
 from sartorius.postprocess.chain import Chain, in_project_classes
 from sartorius.postprocess.tuning.grid import (
     ImageTable,
+    ParameterValues,
     SearchGrid,
-    Settings,
     score_all_settings,
     settings_of,
     with_settings,
@@ -47,8 +47,8 @@ class TuningResult:
 
     chain: Chain
     grid: SearchGrid
-    before: Mapping[str, Settings]
-    settings: Mapping[str, Settings]
+    before: Mapping[str, ParameterValues]
+    settings: Mapping[str, ParameterValues]
     choices: Mapping[str, Choice]
     tables: Mapping[str, NDArray[np.float64]]
     fold_chains: tuple[Chain, ...]
@@ -187,7 +187,9 @@ def annotated_images(
     return images, {image.image_id: gt[image.image_id] for image in images}
 
 
-def _chain_with(chain: Chain, before: Mapping[str, Settings], grid: SearchGrid, choices: Mapping[str, Choice]) -> Chain:
+def _chain_with(
+    chain: Chain, before: Mapping[str, ParameterValues], grid: SearchGrid, choices: Mapping[str, Choice]
+) -> Chain:
     """The chain with the chosen settings put in, where they are better."""
     found = {name: {**before[name], **grid.at(choice.index)} for name, choice in choices.items() if choice.is_better}
     return with_settings(chain, {**before, **found})
