@@ -1,6 +1,6 @@
-"""Draws docs/images/overview.jpg: synthetic images of the three cell types, their true cells, and what a model found.
+"""Draws docs/images/overview.jpg: synthetic images of the three cell types with ground truth and predictions.
 
-No image of a data set: those may not be passed on.
+No images of a data set, since those must not be distributed.
 """
 
 from argparse import Namespace
@@ -34,14 +34,14 @@ CELLS = {'shsy5y': 95, 'astro': 26, 'cort': 16}
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and draws."""
     parser = make_parser(
-        'Draw the picture of the README: made images with their truth, or, given --predictions, --images and '
-        '--annotations of a synthetic data set, of each cell type the image of the median score.',
+        'Draw the picture of the README: synthetic images with their ground truth; with --predictions, --images and '
+        '--annotations of a synthetic data set, the image of the median score of each cell type.',
         'python docs/make_images.py --predictions work_dirs/demo/fused/predictions_test.npz '
         '--images work_dirs/demo/data/test --annotations work_dirs/demo/data/test_truth.csv',
     )
     parser.add_argument('--predictions', type=Path, help='predictions file')
     parser.add_argument('--images', type=Path, help='folder with its images')
-    parser.add_argument('--annotations', type=Path, help='their true cells')
+    parser.add_argument('--annotations', type=Path, help='their ground truth')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
     parser.add_argument('--out', type=Path, default=REPO_ROOT / 'docs/images/overview.jpg', help='picture to write')
     options = parser.parse_args(argv)
@@ -55,14 +55,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def made_examples() -> list[Example]:
-    """A made image of each cell type; what a model would find is not known."""
+    """One synthetic image of each cell type, without predictions."""
     rng = np.random.default_rng(SEED)
     scenes = [make_image(cell_type, SIZE, rng, cells=CELLS[cell_type]) for cell_type in CELL_TYPES]
     return [Example(scene.cell_type, scene.image, (), scene.crops) for scene in scenes]
 
 
 def predicted_examples(options: Namespace) -> list[Example]:
-    """Of each cell type the top left part of the image of the median score."""
+    """The top left part of the image of the median score of each cell type."""
     gt = load_annotations(options.annotations)
     report = collect_report_data(load_predictions(options.predictions), load_chain(options.postprocess), gt)
     examples = []
@@ -71,27 +71,27 @@ def predicted_examples(options: Namespace) -> list[Example]:
         if len(rows):
             image_id = rows.iloc[len(rows) // 2]['image_id']
             image = read_for_display(find_image(options.images, image_id))[: SIZE[0], : SIZE[1]]
-            found, true = report.pred[image_id].crops, report.gt[image_id].crops
-            examples.append(Example(cell_type, image, _inside(found, image.shape), _inside(true, image.shape)))
+            pred, gt_crops = report.pred[image_id].crops, report.gt[image_id].crops
+            examples.append(Example(cell_type, image, _inside(pred, image.shape), _inside(gt_crops, image.shape)))
     return examples
 
 
 def overview(examples: Sequence[Example]) -> NDArray[np.uint8]:
-    """One column a cell type; rows of images, true cells and, where a model was run, found cells."""
+    """One column per cell type; rows of images, ground truth and, if given, predictions."""
     images = [stretched(example.image) for example in examples]
     rows = [
         ([()] * len(examples), [f'{example.title}: image' for example in examples]),
-        ([example.gt for example in examples], [f'truth: {len(example.gt)} cells' for example in examples]),
+        ([example.gt for example in examples], [f'ground truth: {len(example.gt)} cells' for example in examples]),
     ]
     if any(example.pred for example in examples):
-        titles = [f'found: {len(example.pred)} cells' for example in examples]
+        titles = [f'predictions: {len(example.pred)} cells' for example in examples]
         rows.append(([example.pred for example in examples], titles))
     pictures = [[draw_cells(image, layer) for image, layer in zip(images, layers, strict=True)] for layers, _ in rows]
     return np.vstack([side_by_side(row, titles) for row, (_, titles) in zip(pictures, rows, strict=True)])
 
 
 def _inside(crops: Sequence[MaskCrop], size: Size) -> list[MaskCrop]:
-    """The cells that reach into the top left part of this size, cut to it."""
+    """The cells that overlap the top left part of this size, cut to it."""
     return [part for part in (crop.clipped(size) for crop in crops) if part.mask.any()]
 
 

@@ -26,7 +26,7 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, staged_folder
 from sartorius.utils.paths import display_path
-from sartorius.visualization.charts import Group, histogram_chart, point_chart, strip_chart
+from sartorius.visualization.charts import Series, histogram_chart, point_chart, strip_chart
 from sartorius.visualization.data_report_page_defects import defect_section
 from sartorius.visualization.html import Column, chip, class_key, html_table, meter, number_cell, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
@@ -256,7 +256,7 @@ def _cell_charts(data: DataStatistics) -> list[str]:
         ('Solidity', 'solidity', 'share of the convex hull filled', '', False),
     ):
         groups = [
-            Group(name, class_key(name), own[column].to_numpy(dtype=np.float64), ())
+            Series(name, class_key(name), own[column].to_numpy(dtype=np.float64), ())
             for name in data.classes
             if len(own := data.cells[data.cells['cell_type'] == name])
         ]
@@ -291,9 +291,9 @@ def _density_charts(data: DataStatistics) -> list[str]:
     ]
 
 
-def _image_group(own: pd.DataFrame, name: str, column: str, title: Callable[[Any], str]) -> Group:
+def _image_group(own: pd.DataFrame, name: str, column: str, title: Callable[[Any], str]) -> Series:
     titles = [title(row) for row in own.itertuples()]
-    return Group(name, class_key(name), own[column].to_numpy(dtype=np.float64), titles)
+    return Series(name, class_key(name), own[column].to_numpy(dtype=np.float64), titles)
 
 
 def _outlier_list(known: pd.DataFrame) -> str:

@@ -57,11 +57,8 @@ def sortable_table(columns: Sequence[Column], table: pd.DataFrame, sorted_by: st
         table: One row per image, in the order in which it is shown.
         sorted_by: Heading of the column that the rows are sorted by, ascending.
     """
-    head = ''.join(
-        f'<th scope="col" class="{kind}"{" aria-sort=" + chr(34) + "ascending" + chr(34) if name == sorted_by else ""}>'
-        f'{name}</th>'
-        for name, kind, _ in columns
-    )
+    order = {True: ' aria-sort="ascending"', False: ''}
+    head = ''.join(f'<th scope="col" class="{kind}"{order[name == sorted_by]}>{name}</th>' for name, kind, _ in columns)
     rows = ''.join(f'<tr>{"".join(cell(row) for _, _, cell in columns)}</tr>' for row in table.itertuples())
     return (
         '<div class="table-tools" hidden><label>Filter <input type="search" id="table-search" '

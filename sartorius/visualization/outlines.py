@@ -1,4 +1,4 @@
-"""Cells as outlines along the edges of their pixels, and the pairs of cells that need two colours."""
+"""Outlines of cells along the edges of their pixels, and colours that differ between cells that touch."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,23 @@ def outlines(crop: MaskCrop) -> list[NDArray[np.int32]]:
     """Closed polygons around a cell's parts and holes.
 
     Returns:
-        One int32 array ``(K, 2)`` of ``x, y`` a polygon, in image pixels. The points are corners of pixels and the
-        sides run along rows and columns: filling all polygons by the even-odd rule gives back exactly the mask.
+        One int32 array ``(K, 2)`` of ``x, y`` per polygon, in image pixels. The points are corners of pixels and the
+        sides run along rows and columns: filling all polygons by the even-odd rule gives exactly the mask.
     """
     if not crop.mask.any():
         return []
-    # findContours walks through the centres of pixels. On a picture of twice the size it visits the two halves of a
-    # pixel apart, and rounding up after halving puts each on the pixel's own edge.
+    # findContours passes through the centres of pixels. On a picture of twice the size it visits the two halves of a
+    # pixel separately, and rounding up after halving moves each to the pixel's own edge.
     doubled = crop.mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return [(contour[:, 0] + 1) // 2 + (crop.x, crop.y) for contour in contours]
 
 
 def svg_path(crop: MaskCrop) -> str:
-    """A cell as the ``d`` of an SVG path: one absolute ``M`` at its start, relative commands after it.
+    """Attribute ``d`` of an SVG path of a cell: one absolute ``M`` at its start, relative commands after it.
 
-    The only upper-case letter is that ``M``, so that the paths of many cells can stand in one attribute and be taken
-    apart again at it. Fill by the even-odd rule.
+    That ``M`` is the only upper-case letter, so that the paths of many cells can be joined in one attribute and split
+    again. Fill by the even-odd rule.
     """
     parts: list[str] = []
     position = np.zeros(2, dtype=np.int64)
@@ -40,7 +40,7 @@ def svg_path(crop: MaskCrop) -> str:
         # Edges of pixels run along rows or columns only.
         parts.extend(f'h{dx}' if dx else f'v{dy}' for dx, dy in np.diff(corners, axis=0).tolist())
         parts.append('z')
-        # After "z" the pen stands at the start of the polygon again.
+        # After "z" the pen is at the start of the polygon again.
         position = corners[0].astype(np.int64)
     return ''.join(parts)
 
@@ -78,8 +78,8 @@ def touching_pairs(crops: Sequence[MaskCrop], gap: int = 2) -> NDArray[np.int64]
 def neighbour_colors(crops: Sequence[MaskCrop], count: int) -> NDArray[np.int64]:
     """A colour number below ``count`` for each cell, such that cells that touch differ.
 
-    Greedy colouring, most crowded cell first (Welsh and Powell, 1967); among the free colours the one used least, so
-    that all of them are seen. Only a cell whose neighbours already bear all ``count`` colours shares one with them.
+    Greedy colouring, cells with most neighbours first (Welsh and Powell, 1967); among the free colours the least used
+    one, so that all of them occur. Only a cell whose neighbours already have all ``count`` colours shares one.
 
     Returns:
         int64 ``(N,)``.

@@ -1,22 +1,23 @@
-"""Cells drawn on their image, and image, truth and prediction side by side."""
+"""Pictures as arrays: cells drawn on their image, and image, ground truth and predictions side by side."""
 
+import importlib.util
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
-from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from sartorius.evaluation.matching import match
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import neighbour_colors
 
-# Bright enough to stand out from mid-grey, and far enough apart in hue or lightness for colour-blind eyes that
-# neighbours are told from each other.
+# Bright enough to stand out from mid-grey, and far enough apart in hue or lightness to distinguish neighbours with
+# any colour vision.
 CELL_COLORS: tuple[tuple[int, int, int], ...] = (
     (255, 214, 10),
     (64, 224, 255),
@@ -28,8 +29,8 @@ CELL_COLORS: tuple[tuple[int, int, int], ...] = (
     (58, 134, 255),
 )
 TP_COLOR = (53, 217, 130)
-MISSED_COLOR = (70, 150, 255)
-EXTRA_COLOR = (255, 77, 77)
+FN_COLOR = (70, 150, 255)
+FP_COLOR = (255, 77, 77)
 
 TITLE_HEIGHT = 32
 BELOW_BASELINE = 11
@@ -49,7 +50,7 @@ def draw_cells(
 
     Args:
         image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
-        crops: Cells; what lies outside the image is left out. Later cells are drawn over earlier ones.
+        crops: Cells; parts outside the image are dropped. Later cells are drawn over earlier ones.
         colors: uint8 RGB ``(N, 3)``, or None for :data:`CELL_COLORS` such that cells that touch differ.
         alpha: Opacity of the filling in [0, 1].
         thickness: Width of the outline in pixels; 0 for none.
@@ -70,10 +71,10 @@ def draw_cells(
         x1, y1, x2, y2 = crop.window
         window = canvas[y1:y2, x1:x2]
         window[crop.mask] = (1 - alpha) * window[crop.mask] + alpha * color + 0.5
-    # Outlines come after all fillings, so that no cell dulls its neighbour's.
+    # Outlines after all fillings, so that no filling covers the outline of a neighbour.
     for crop, color in zip(inside, colors.tolist(), strict=True):
         if thickness and crop.mask.size:
-            # OpenCV writes into the array of the given image only when its memory is contiguous: no window of it.
+            # OpenCV draws in place only if the memory is contiguous, which a window of the image is not.
             contours, _ = cv2.findContours(crop.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(canvas, contours, -1, color, thickness, offset=(crop.x, crop.y))
     return canvas
@@ -84,33 +85,31 @@ def compare(
     gt: Sequence[MaskCrop] | None,
     pred: Sequence[MaskCrop],
 ) -> NDArray[np.uint8]:
-    """Image, truth, prediction and their differences side by side, each under its title.
+    """Image, ground truth, predictions and their comparison side by side, each under its title.
 
-    In the last picture cells with an IoU above 0.5 are green, missed cells (false negatives) blue and extra ones (false
-    positives) red.
+    In the last picture true positives (IoU above 0.5) are green, false negatives blue and false positives red.
 
     Args:
         image: uint8 ``(height, width)`` or RGB ``(height, width, 3)``.
-        gt: True cells; None leaves out the second and the fourth picture.
+        gt: Ground-truth cells; None omits the second and the fourth picture.
         pred: Predicted cells.
 
     Returns:
-        uint8 RGB, as high as the image and its title, one picture's width and a gutter a picture.
+        uint8 RGB, as high as the image and its title; the pictures have a gutter between them.
     """
-    pictures = [('Image', _as_rgb(image)), (f'Found: {len(pred)} cells', draw_cells(image, pred))]
+    pictures = [('Image', _as_rgb(image)), (f'Predictions: {len(pred)} cells', draw_cells(image, pred))]
     if gt is not None:
-        matches = match(gt, pred, image.shape[:2])
-        missed = [crop for crop, hit in zip(gt, matches.gt_matched, strict=True) if not hit]
-        colors = [TP_COLOR if hit else EXTRA_COLOR for hit in matches.pred_matched] + [MISSED_COLOR] * len(missed)
-        differences = draw_cells(image, [*pred, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
-        pictures.insert(1, (f'Truth: {len(gt)} cells', draw_cells(image, gt)))
-        extra = len(pred) - matches.tp
-        pictures.append((f'{matches.tp} hit, {len(missed)} missed, {extra} extra', differences))
+        matching = match(gt, pred, image.shape[:2])
+        missed = [crop for crop, matched in zip(gt, matching.gt_matched, strict=True) if not matched]
+        colors = [TP_COLOR if matched else FP_COLOR for matched in matching.pred_matched] + [FN_COLOR] * len(missed)
+        comparison = draw_cells(image, [*pred, *missed], np.array(colors, dtype=np.uint8).reshape(-1, 3))
+        pictures.insert(1, (f'Ground truth: {len(gt)} cells', draw_cells(image, gt)))
+        pictures.append((f'{matching.tp} TP, {matching.fn} FN, {matching.fp} FP', comparison))
     return side_by_side([picture for _, picture in pictures], [title for title, _ in pictures])
 
 
 def side_by_side(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArray[np.uint8]:
-    """RGB pictures of one size in a row on white, each under its title; uint8 RGB."""
+    """RGB pictures of equal size in a row on white, each under its title; uint8 RGB."""
     height, width = pictures[0].shape[:2]
     page_width = len(pictures) * (width + GUTTER) - GUTTER
     page = np.full((height + TITLE_HEIGHT, page_width, 3), 255, dtype=np.uint8)
@@ -125,15 +124,11 @@ def side_by_side(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -
 def draw_text(text: str) -> NDArray[np.uint8]:
     """A line of dark text on white as RGB, :data:`TITLE_HEIGHT` pixels high and as wide as the text."""
     font = _font()
-    font.set_size(TEXT_SIZE, 72)
-    font.set_text(text, 0.0)
-    font.draw_glyphs_to_bitmap(antialiased=True)
-    ink = np.asarray(font.get_image(), dtype=np.float32)
-    # Lines stand on one height whether or not a letter reaches below: FreeType counts the descent in 1/64 pixels.
-    top = TITLE_HEIGHT - BELOW_BASELINE - ink.shape[0] + round(font.get_descent() / 64)
-    page = np.zeros((TITLE_HEIGHT, ink.shape[1]), dtype=np.float32)
-    page[top : top + ink.shape[0]] = ink
-    return (255 - page[..., None] * (1 - np.array(TEXT_COLOR) / 255) + 0.5).astype(np.uint8)
+    ink = Image.new('L', (math.ceil(font.getlength(text)), TITLE_HEIGHT))
+    # Anchored at the baseline, so that lines align whether or not a letter has a descender.
+    ImageDraw.Draw(ink).text((0, TITLE_HEIGHT - BELOW_BASELINE), text, fill=255, font=font, anchor='ls')
+    coverage = np.asarray(ink, dtype=np.float32)[..., None] / 255
+    return (255 - coverage * (255 - np.array(TEXT_COLOR)) + 0.5).astype(np.uint8)
 
 
 def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -147,6 +142,8 @@ def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @cache
-def _font() -> FT2Font:
-    # The file that matplotlib ships: asking its font manager would search the whole system at the first call.
-    return FT2Font(str(Path(matplotlib.get_data_path()) / 'fonts/ttf/DejaVuSans.ttf'))
+def _font() -> ImageFont.FreeTypeFont:
+    # The font that matplotlib ships: Pillow's own has Latin letters only, and image ids are file names.
+    (package,) = importlib.util.find_spec('matplotlib').submodule_search_locations
+    path = Path(package) / 'mpl-data/fonts/ttf/DejaVuSans.ttf'
+    return ImageFont.truetype(path, TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)

@@ -1,4 +1,4 @@
-"""The frame that all HTML pages of the project share: one file, no external resource."""
+"""The frame of all HTML pages of the project: one file without external resources."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]])
 
 
 def figures(entries: Sequence[tuple[str, str, str]]) -> str:
-    """Large numbers in a row: name, value and a remark of each, plain text."""
+    """Key figures in a row: name, value and remark of each, plain text."""
     items = ''.join(
         f'<div class="figure"><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>'
         for name, value, remark in entries
@@ -51,9 +51,9 @@ def chart(title: str, remark: str, svg: str) -> str:
 
 
 def source_list(source: Mapping[str, object]) -> str:
-    """Names and values (JSON types) of where something came from; nested ones are indented."""
+    """Names and values (JSON types) of the sources of a page; nested ones are indented."""
     if not source:
-        return '<p class="sheet">The predictions file does not say.</p>'
+        return '<p class="sheet">The predictions file names no source.</p>'
     items = ''.join(f'<dt>{escape(str(key))}</dt><dd>{escape(_text(value))}</dd>' for key, value in source.items())
     return f'<dl class="source sheet">{items}</dl>'
 
@@ -75,5 +75,5 @@ def _text(value: object) -> str:
 
 
 def _below(text: str) -> str:
-    """Text of several lines starts on a line of its own and is indented."""
+    """Text of several lines, on its own lines and indented; other text as it is."""
     return indent(f'\n{text}', '  ') if '\n' in text else text

@@ -19,7 +19,7 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path, write_text
 from sartorius.utils.tables import size_text
-from sartorius.visualization.charts import Group, line_chart, scatter_chart, strip_chart
+from sartorius.visualization.charts import Series, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.gallery import Example, card, legend, open_button
 from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
@@ -192,12 +192,12 @@ def _charts_with_gt(report: ReportData) -> str:
         own = table[table['cell_type'] == row.cell_type]
         key = class_key(row.cell_type)
         titles = [f'{image.image_id}: {image.score:.3f}' for image in own.itertuples()]
-        scores.append(Group(row.cell_type, key, own['score'].to_numpy(), titles, (row.low, row.high)))
+        scores.append(Series(row.cell_type, key, own['score'].to_numpy(), titles, (row.low, row.high)))
         steps = summarise_scores(own, {}).per_threshold
         titles = [f'{row.cell_type}, IoU > {step.threshold:.2f}: {step.precision:.3f}' for step in steps.itertuples()]
-        curves.append(Group(row.cell_type, key, steps['precision'].to_numpy(), titles))
+        curves.append(Series(row.cell_type, key, steps['precision'].to_numpy(), titles))
         titles = [f'{image.image_id}: gt {image.n_gt}, pred {image.n_pred}' for image in own.itertuples()]
-        counts.append((Group(row.cell_type, key, own['n_pred'].to_numpy(), titles), own['n_gt'].to_numpy()))
+        counts.append((Series(row.cell_type, key, own['n_pred'].to_numpy(), titles), own['n_gt'].to_numpy()))
     thresholds = report.summary.per_threshold['threshold'].tolist()
     charts = (
         chart(
@@ -236,7 +236,7 @@ def _charts_without_gt(table: pd.DataFrame) -> str:
                     f'{image_id}: {value:.{digits}f}'
                     for image_id, value in zip(own['image_id'], own[column], strict=True)
                 ]
-                groups.append(Group(name, class_key(name), own[column].to_numpy(), titles))
+                groups.append(Series(name, class_key(name), own[column].to_numpy(), titles))
         parts.append(chart(title, remark, strip_chart(groups, label, digits)))
     return f'<div class="charts">{"".join(parts)}</div>'
 

@@ -23,7 +23,7 @@ from sartorius.label_quality.statistics import (
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
-from sartorius.visualization.charts import Group, bin_shares, histogram_chart, log_ticks, point_chart, spaced_ticks
+from sartorius.visualization.charts import Series, bin_shares, histogram_chart, log_ticks, point_chart, spaced_ticks
 from sartorius.visualization.data_report_page import write_data_report
 from sartorius.visualization.data_report_page_defects import clearest
 
@@ -152,7 +152,7 @@ def test_outliers_stand_out_of_their_own_class() -> None:
 def test_histogram_bins() -> None:
     edges = np.array([0.0, 1, 2, 4])
     assert bin_shares(np.array([0.5, 1, 1.5, 4, 9, -3, 2, 2]), edges).tolist() == [0.25, 0.25, 0.5]
-    svg = histogram_chart([Group('a<b', 'k0', np.array([10.0, 10, 100]), ())], 'pixels', 'px', logarithmic=True)
+    svg = histogram_chart([Series('a<b', 'k0', np.array([10.0, 10, 100]), ())], 'pixels', 'px', logarithmic=True)
     bars = re.findall(r'<rect class="column k0"[^>]*><title>a&lt;b, ([\d.,]+) to ([\d.,]+) px: ([\d.]+)%', svg)
     assert [share for *_, share in bars] == ['66.7', '33.3']
     assert bars[0][0] == '10'
@@ -162,7 +162,7 @@ def test_histogram_bins() -> None:
 
 @pytest.mark.parametrize('values', [[], [3.0], [3.0, 3.0], [1.0, 1e6]])
 def test_charts_stay_in_their_frame(values: list[float]) -> None:
-    groups = [Group('a', 'k0', np.array(values), [str(value) for value in values])] if values else []
+    groups = [Series('a', 'k0', np.array(values), [str(value) for value in values])] if values else []
     for svg in (
         histogram_chart(groups, 'x'),
         histogram_chart(groups, 'x', logarithmic=True),

@@ -6,13 +6,15 @@ import pytest
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.overlay import (
-    EXTRA_COLOR,
+    BELOW_BASELINE,
+    FN_COLOR,
+    FP_COLOR,
     GUTTER,
-    MISSED_COLOR,
     TITLE_HEIGHT,
     TP_COLOR,
     compare,
     draw_cells,
+    draw_text,
     side_by_side,
 )
 
@@ -91,8 +93,8 @@ def test_compare_shows_true_positives_false_negatives_and_false_positives() -> N
     first = panel[TITLE_HEIGHT:, :30]
     last = panel[TITLE_HEIGHT:, -30:]
     assert (first == 90).all()
-    assert [tuple(last[2, x].tolist()) for x in (2, 12, 22)] == [TP_COLOR, MISSED_COLOR, EXTRA_COLOR]
-    # Truth shows the first two cells, the prediction the first and the third.
+    assert [tuple(last[2, x].tolist()) for x in (2, 12, 22)] == [TP_COLOR, FN_COLOR, FP_COLOR]
+    # The ground truth shows the first two cells, the predictions the first and the third.
     gt, pred = panel[TITLE_HEIGHT:, 38:68], panel[TITLE_HEIGHT:, 76:106]
     assert [(gt[2, x] != 90).any() for x in (2, 12, 22)] == [True, True, False]
     assert [(pred[2, x] != 90).any() for x in (2, 12, 22)] == [True, False, True]
@@ -108,3 +110,15 @@ def test_titles_are_dark_on_white_and_cut_at_the_picture() -> None:
     page = side_by_side(pictures, ['A title that is much longer than its picture', ''])
     assert page[:TITLE_HEIGHT, :60].min() < 60
     assert (page[:TITLE_HEIGHT, 60:] == 255).all()
+
+
+def test_lines_of_text_stand_on_one_baseline() -> None:
+    flat, deep = draw_text('none'), draw_text('gypsy')
+    assert flat.shape[0] == deep.shape[0] == TITLE_HEIGHT
+    lowest = [np.flatnonzero((text < 128).any(axis=(1, 2))).max() for text in (flat, deep)]
+    # The letters of 'none' end on the baseline; descenders reach below it and are not cut.
+    assert lowest[0] == TITLE_HEIGHT - BELOW_BASELINE - 1
+    assert lowest[0] + 2 < lowest[1] < TITLE_HEIGHT - 1
+    assert draw_text('').shape == (TITLE_HEIGHT, 0, 3)
+    # Image ids may hold letters beyond ASCII: other ink than that of a missing glyph.
+    assert not np.array_equal(draw_text('ж'), draw_text('\uffff'))

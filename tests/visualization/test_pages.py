@@ -15,7 +15,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
-from sartorius.visualization.charts import Group, axis_ticks, line_chart, scatter_chart, strip_chart
+from sartorius.visualization.charts import Series, axis_ticks, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.demo import Stage, write_demo_page
 from sartorius.visualization.gallery import Example, card
 from sartorius.visualization.page import source_list
@@ -255,7 +255,7 @@ def test_axis_ticks(largest: float, ticks: list[float]) -> None:
 
 
 def test_charts_are_well_formed_and_within_their_frame() -> None:
-    group = Group('a<b', 'k0', np.array([0.0, 0.5, 1.0]), ['x', 'y', 'z'], (0.2, 0.7))
+    group = Series('a<b', 'k0', np.array([0.0, 0.5, 1.0]), ['x', 'y', 'z'], (0.2, 0.7))
     for svg in (
         strip_chart([group], 'score'),
         line_chart([group, group], [0.5, 0.7, 0.9], 'precision', 'IoU'),

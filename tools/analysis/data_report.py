@@ -1,4 +1,4 @@
-"""Writes an HTML page about a training CSV: what its images and cells are like, and what is wrong with its masks."""
+"""Writes an HTML page about a training CSV: statistics of its images and cells, and defects of its masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         'Write an HTML page (one file, needs no network) about a training set: counts, areas, shapes, densities, '
         'brightness, folds, and each defect of its masks with counts and the clearest examples. Nothing is fixed; '
-        'findings.csv beside the page has a row for every finding.',
+        'findings.csv beside the page has one row per finding.',
         'python tools/analysis/data_report.py data/sartorius/train.csv --out work_dirs/data_report',
     )
     parser.add_argument('train_csv', type=Path, metavar='TRAIN_CSV', help="training CSV in the competition's form")
@@ -21,16 +21,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--images',
         type=Path,
         metavar='DIR',
-        help='folder with the images; train/ beside TRAIN_CSV if it is there. Of images that are '
-        'missing only the masks are shown',
+        help='folder with the images; by default train/ beside TRAIN_CSV if it exists. Of missing '
+        'images only the masks are shown',
     )
     parser.add_argument(
         '--folds',
         type=Path,
         metavar='CSV',
-        help='folds.csv of tools/prepare_sartorius.py; the folds that it makes if not told otherwise, if none',
+        help='folds.csv of tools/prepare_sartorius.py; without it, the default folds of that tool',
     )
-    parser.add_argument('--max-examples', type=int, default=8, help='most examples of each defect to show')
+    parser.add_argument('--max-examples', type=int, default=8, help='maximum number of examples of each defect')
     parser.add_argument('--out', type=Path, required=True, help='folder to write index.html and findings.csv in')
     options = parser.parse_args(argv)
     if options.max_examples < 0:

@@ -1,4 +1,4 @@
-"""Writes an HTML page about one predictions file: scores, a sortable table of the images, and pictures."""
+"""Writes an HTML page about one predictions file: scores, errors, a sortable table of the images, and pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,25 +11,27 @@ from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and writes the page."""
     parser = make_parser(
-        'Write an HTML page (one file, needs no network) that shows what was found, and how good it is where '
-        'annotations are given. What the annotations themselves are like, tools/analysis/data_report.py shows.',
+        'Write an HTML page (one file, needs no network) that shows the predictions, and with annotations their '
+        'scores and errors. For the annotations themselves see tools/analysis/data_report.py.',
         'python tools/analysis/report.py work_dirs/fused.npz --images data/sartorius/train --annotations '
         'data/sartorius/train.csv --out work_dirs/report',
     )
     parser.add_argument('predictions', type=Path, help='predictions file that tools/test.py or tools/ensemble.py wrote')
     parser.add_argument('--images', type=Path, required=True, help='folder with the predicted images')
-    parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the true cells')
+    parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the ground truth')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
-    parser.add_argument('--max-images', type=int, default=24, help='most images to show; the table lists all')
     parser.add_argument(
-        '--errors', type=Path, metavar='CSV', help='write a row a cell: kind of error, IoU, area, place, what it costs'
+        '--max-images', type=int, default=24, help='maximum number of images to show; the table lists all'
+    )
+    parser.add_argument(
+        '--errors', type=Path, metavar='CSV', help='write one row per cell: kind of error, IoU, area, position, cost'
     )
     parser.add_argument('--out', type=Path, required=True, help='folder to write index.html in')
     options = parser.parse_args(argv)
     if options.max_images < 0:
         raise UsageError(f'--max-images is {options.max_images}; it must be 0 or more')
     if options.errors and not options.annotations:
-        raise UsageError('--errors needs --annotations: errors are told apart where the true cells are known')
+        raise UsageError('--errors needs --annotations: errors can be classified only against ground truth')
     if not options.images.is_dir():
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
