@@ -100,7 +100,8 @@ class Predictor:
         try:
             load_state_dict(model, content.get('state_dict', content), strict=True)
         except RuntimeError as error:
-            first = str(error).splitlines()[1]
+            # After a line that says no more.
+            first = next(line for line in str(error).splitlines()[1:] if line)
             raise InputError(
                 f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '
                 'model was trained with'
