@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import REPO_ROOT
-from sartorius.utils.settings import Flag, Number, Settings, Text, build, build_by_type, load_settings
+from sartorius.utils.settings import CheckoutPath, Flag, Number, Settings, Text, build, build_by_type, load_settings
 
 CONFIG_KEY = 'fusion'
 DEFAULT_SCORE = 0.1
 
-CheckoutPath = Annotated[Path, AfterValidator(lambda path: REPO_ROOT / path.expanduser())]
 ScoreLimit = Number | dict[Text, Number]
 
 

@@ -12,10 +12,10 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError, model_validator
 
 from sartorius.utils.errors import InputError, did_you_mean
-from sartorius.utils.paths import display_path
+from sartorius.utils.paths import REPO_ROOT, display_path
 
 T = TypeVar('T')
 
@@ -24,6 +24,8 @@ Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict()]
+# A relative path in a settings file starts at the checkout, whatever folder a command is started from.
+CheckoutPath = Annotated[Path, AfterValidator(lambda path: REPO_ROOT / path.expanduser())]
 
 WANTED = {
     'bool_type': 'true or false',

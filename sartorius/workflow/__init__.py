@@ -1,6 +1,6 @@
-"""The whole workflow of a recipe, from folds to submission, as stages that are kept, resumed and run side by side.
+"""A whole workflow, from folds to submission, as stages that are kept, resumed and run side by side.
 
-A workflow file (:mod:`settings`) and its configs (:mod:`recipes`) become stages (:mod:`plan`), each one command line of
-tools/. Snakemake orders them and runs them here or on a cluster (:mod:`runner`, ``Snakefile``); every stage is started
-through :mod:`run_stage`, which knows by content what is done already (:mod:`records`).
+A workflow file (:mod:`settings`), its configs and its data (:mod:`facts`) become stages (:mod:`plan`), each one command
+line of tools/. Snakemake orders the stages and runs them here or on a cluster (:mod:`runner`, ``Snakefile``). It starts
+each stage through :mod:`run_stage`, which decides by content whether the stage is done already (:mod:`records`).
 """

@@ -3,35 +3,33 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
-from sartorius.workflow.data import DataFacts
-from sartorius.workflow.recipes import RecipeFacts
-from sartorius.workflow.settings import FUSED, PROMPTED, RecipeSettings, WorkflowSettings, make_recipe
+from sartorius.workflow.facts import DataFacts, RecipeFacts
+from sartorius.workflow.settings import FUSED, PROMPTED, RecipeSettings, WorkflowSettings
 from sartorius.workflow.stages import Plan, Stage
 
 ReadFacts = Callable[[Path, Sequence[str], bool], RecipeFacts]
 
 
 def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts: ReadFacts) -> Plan:
-    """All stages of a workflow, each after those that it needs.
+    """Plans all stages of a workflow, each after those that it needs.
 
     Args:
         settings: The workflow file.
         data: The competition's folder.
         out: Folder to write to, absolute.
-        read_facts: How configs are read: :func:`sartorius.workflow.recipes.read_facts`.
+        read_facts: Reads a config: :func:`sartorius.workflow.facts.read_recipe_facts`.
 
     Raises:
         UsageError: A split is to be predicted of which there are no images.
-        InputError: Recipes that do not go together.
+        InputError: Recipes that do not fit together.
     """
     for split in _splits(settings, 0):
         if not data.counts[split]:
-            raise UsageError(f'{data.root}: has no images for the split {split!r}; leave it out of splits')
+            raise UsageError(f'{data.root}: has no images for the split {split!r}; remove it from splits')
     planner = _Planner(settings, data, out, read_facts)
     previous = None
     for number in range(settings.pseudo_rounds + 1):
@@ -42,7 +40,13 @@ def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts
 
 @dataclass(frozen=True)
 class _Round:
-    """Where a round of the workflow leaves its files; rounds above 0 train with pseudo-labels."""
+    """Files of a round of the workflow; rounds above 0 train with pseudo-labels.
+
+    Attributes:
+        folder: Where the round's files are.
+        prefix: What the names of its stages begin with.
+        unlabelled: Predictions of the unlabelled images, one file per fold.
+    """
 
     folder: Path
     prefix: str
@@ -62,7 +66,7 @@ class _Round:
 
 @dataclass
 class _Planner:
-    """Collects stages; a method a kind of them."""
+    """Collects the stages; one method per kind."""
 
     settings: WorkflowSettings
     data: DataFacts
@@ -72,14 +76,19 @@ class _Planner:
     _facts: dict[tuple[Path, tuple[str, ...], bool], RecipeFacts] = field(default_factory=dict)
 
     def add_round(self, number: int, previous: _Round | None) -> _Round:
-        """All stages of a round; those above 0 train with pseudo-labels of the round before."""
+        """Adds all stages of a round.
+
+        Args:
+            number: Number of the round.
+            previous: The round before, whose predictions become pseudo-labels; None for the first round.
+        """
         here = _Round(self.out / f'round{number}' if number else self.out, f'round{number}/' if number else '')
         csv = self._add_pseudo_labels(number, here, previous) if previous else None
         self._add_prepare(here, csv)
         for recipe in self.settings.recipes:
-            self._check_no_circle(recipe)
+            self._check_no_cycle(recipe)
         splits = _splits(self.settings, number)
-        folds = [self._add_fold(here, fold, splits) for fold in self.settings.only_folds]
+        folds = [self._add_fold(here, fold, splits) for fold in self.settings.trained_folds]
         self._add_tune(here, self._add_join(here, [fold['val'] for fold in folds]))
         if 'test' in self.settings.splits:
             files = [fold['test'] for fold in folds]
@@ -87,6 +96,13 @@ class _Planner:
             test = self._add_fusion(f'{here.prefix}all/test', files, self.settings.fold_fusion, out)
             self._add_submission(here, test)
         return replace(here, unlabelled=tuple(fold['unlabelled'] for fold in folds if 'unlabelled' in fold))
+
+    def add_results(self) -> None:
+        """Adds the table of the scores of everything that was predicted for held-out images."""
+        files = [path for stage in self.stages.values() for path in stage.outputs if path.endswith('_val.npz')]
+        gt, out = self.out / 'annotations', self.out / 'results.md'
+        words = ('tools/analysis/leaderboard.py', str(self.out), '--annotations', str(gt), '--out', str(out))
+        self._add(Stage('results', 'all', words, (*files, str(gt / 'all.json')), (str(out),)))
 
     def _add(self, stage: Stage) -> None:
         self.stages.setdefault(stage.key, stage)
@@ -97,18 +113,18 @@ class _Planner:
             self._facts[key] = self.read_facts(*key)
         return self._facts[key]
 
-    def _check_no_circle(self, recipe: RecipeSettings) -> None:
-        """Refuses runs that start from each other.
+    def _check_no_cycle(self, recipe: RecipeSettings) -> None:
+        """Checks that no run starts from itself, directly or through others.
 
         Raises:
-            InputError: Naming the recipe's config.
+            InputError: One does; the message names the recipe's config.
         """
         seen, facts = {recipe.config.resolve()}, self._facts_of(recipe)
         while facts.init_from:
             if facts.init_from.resolve() in seen:
                 raise InputError(f'{display_path(recipe.config)} starts from itself; fix init_from')
             seen.add(facts.init_from.resolve())
-            facts = self._facts_of(make_recipe(facts.init_from, self._start_values))
+            facts = self._facts_of(self.settings.first_run(facts.init_from))
 
     def _add_prepare(self, here: _Round, csv: Path | None) -> None:
         settings, out = self.settings, here.annotations
@@ -129,42 +145,42 @@ class _Planner:
         return ['--data-root', str(self.data.root), '--annotations', str(here.annotations), '--fold', str(fold)]
 
     def _add_fold(self, here: _Round, fold: int, splits: Sequence[str]) -> dict[str, Path]:
-        """Everything of a fold; returns its one predictions file of each split."""
+        """Adds everything of a fold; returns its one predictions file of each split."""
         settings, place = self.settings, f'fold{fold}'
         recipes = {recipe.name: recipe for recipe in settings.recipes}
         checkpoints = {name: self._add_training(here, fold, recipe) for name, recipe in recipes.items()}
-        found = {}
+        predictions = {}
         for split in splits:
             files = {
                 name: self._add_prediction(here, fold, recipe, checkpoints[name], split)
                 for name, recipe in recipes.items()
             }
-            if settings.prompt_masks:
-                boxes = [files[name] for name in settings.prompt_boxes]
-                masks = recipes[settings.prompt_masks]
+            if settings.prompt:
+                boxes = [files[name] for name in settings.prompt.boxes]
+                masks = recipes[settings.prompt.masks]
                 prompt = self._add_boxes(here, place, boxes, split)
                 files[PROMPTED] = self._add_prediction(here, fold, masks, checkpoints[masks.name], split, prompt)
             members = [files[name] for name in self._members()]
             name, out = f'{here.prefix}{place}/{split}', here.predictions(f'{place}/{FUSED}', split)
-            found[split] = self._add_fusion(name, members, settings.fusion, out)
-        return found
+            predictions[split] = self._add_fusion(name, members, settings.fusion, out)
+        return predictions
 
     def _members(self) -> Sequence[str]:
-        """What is fused in each fold: recipes whose masks can be used, and what was drawn in boxes.
+        """Names of what is fused in each fold: recipes with masks, and masks predicted for the boxes of others.
 
         Raises:
-            InputError: None of them has masks.
+            InputError: No recipe has masks.
         """
         settings = self.settings
         if settings.members:
             return settings.members
         with_masks = [recipe.name for recipe in settings.recipes if not self._facts_of(recipe).boxes_only]
         if not with_masks:
-            raise InputError(f'{settings.name}: no recipe finds masks; add one, and prompt: to draw them in the boxes')
-        return [*with_masks, *([PROMPTED] if settings.prompt_masks else [])]
+            raise InputError('no recipe of the workflow has masks; add one, and prompt: to predict masks for the boxes')
+        return [*with_masks, *([PROMPTED] if settings.prompt else [])]
 
     def _add_training(self, here: _Round | None, fold: int | None, recipe: RecipeSettings) -> Path:
-        """The training of a recipe and of the one that it starts from; returns the last checkpoint.
+        """Adds the training of a recipe and of the run that it starts from; returns the last checkpoint.
 
         Args:
             here: The round; None for a run that no fold changes.
@@ -174,7 +190,8 @@ class _Planner:
         facts = self._facts_of(recipe)
         place = f'fold{fold}/{recipe.name}' if here else f'shared/{recipe.name}'
         folder = (here.folder if here else self.out) / place
-        checkpoint = folder / f'iter_{recipe.iterations or facts.iterations}.pth'
+        iterations = recipe.iterations or facts.iterations
+        checkpoint = folder / f'iter_{iterations}.pth'
         words = ['tools/train.py', str(recipe.config), '--work-dir', str(folder), '--seed', str(self.settings.seed)]
         words += ['--small'] if recipe.small else []
         words += ['--iterations', str(recipe.iterations)] if recipe.iterations else []
@@ -183,7 +200,7 @@ class _Planner:
         words += [] if recipe.validation else ['--no-validation']
         weights, inputs = recipe.load_from, []
         if facts.init_from and not weights:
-            weights = self._add_start(here, fold, facts)
+            weights = self._add_first_run(here, fold, facts)
             inputs.append(str(weights))
         words += ['--load-from', str(weights)] if weights else []
         if here:
@@ -201,26 +218,20 @@ class _Planner:
                 inputs=tuple(inputs),
                 outputs=(str(checkpoint),),
                 facts={'config': facts.sha256},
-                recipe=f'{recipe.config.parent.name}/{recipe.config.stem}',
-                amount=recipe.iterations or facts.iterations,
+                amount=f'{iterations} iterations',
                 work_dir=str(folder),
             )
         )
         return checkpoint
 
-    def _add_start(self, here: _Round | None, fold: int | None, facts: RecipeFacts) -> Path:
-        """The run that a recipe starts from: one for all folds, or one of the same fold."""
+    def _add_first_run(self, here: _Round | None, fold: int | None, facts: RecipeFacts) -> Path:
+        """Adds the run that a recipe starts from: one for all folds, or one of the same fold."""
         if here is None or not facts.same_fold:
-            return self._add_training(None, None, make_recipe(facts.init_from, self._start_values))
+            return self._add_training(None, None, self.settings.first_run(facts.init_from))
         # A recipe of the workflow that is trained in this fold anyway is not trained twice.
         own = [recipe for recipe in self.settings.recipes if recipe.config.resolve() == facts.init_from.resolve()]
-        first = own[0] if own else make_recipe(facts.init_from, self._start_values)
+        first = own[0] if own else self.settings.first_run(facts.init_from)
         return self._add_training(here, fold, first)
-
-    @property
-    def _start_values(self) -> dict[str, Any]:
-        """The workflow's values for a run that a recipe starts from; keys of one config may be unknown to another."""
-        return {**self.settings.defaults, 'cfg_options': []}
 
     def _add_prediction(
         self,
@@ -244,6 +255,7 @@ class _Planner:
         annotated = f'fold{fold}_val.json' if split == 'val' else f'{split}.json'
         inputs = [str(checkpoint), str(here.annotations / annotated), *([str(boxes)] if boxes else [])]
         count = self.data.counts[split]
+        images = -(-count // self.settings.folds) if split == 'val' else count
         self._add(
             Stage(
                 kind='predict',
@@ -252,14 +264,13 @@ class _Planner:
                 inputs=tuple(inputs),
                 outputs=(str(out),),
                 facts={'config': self._facts_of(recipe).sha256},
-                recipe=f'{recipe.config.parent.name}/{recipe.config.stem}',
-                amount=-(-count // self.settings.folds) if split == 'val' else count,
+                amount=f'{images} images',
             )
         )
         return out
 
     def _add_boxes(self, here: _Round, place: str, files: Sequence[Path], split: str) -> Path:
-        """Boxes to draw masks in: fused, or one recipe's own."""
+        """Returns the boxes to predict masks for: fused, or one recipe's own."""
         if len(files) == 1:
             return files[0]
         out = here.folder / place / PROMPTED / f'boxes_{split}.npz'
@@ -308,31 +319,23 @@ class _Planner:
         self._add(Stage('check', name, words, (str(out),), ()))
 
     def _add_pseudo_labels(self, number: int, here: _Round, previous: _Round) -> Path:
-        """Labels of the unlabelled images, for each fold by the models that were held out from it."""
+        """Labels the unlabelled images, for each fold by the models that it was held out from."""
         out, files = here.folder / 'train.csv', [str(path) for path in previous.unlabelled]
         words = ('tools/data/pseudo_label.py', *files, '--train-csv', str(self.data.root / 'train.csv'))
-        # Every round starts from the annotated images alone; its number does not follow from them.
+        # Every round starts from the annotated images alone, so that its number does not follow from them.
         words += ('--postprocess', str(previous.postprocess), '--out', str(out), '--round', str(number))
         facts = {'train.csv': self.data.train_sha256}
         inputs = (*files, str(previous.postprocess))
         self._add(Stage('pseudo', f'{here.prefix}labels', words, inputs, (str(out),), facts))
         return out
 
-    def add_results(self) -> None:
-        """The table of all that was predicted for held-out images."""
-        files = [path for stage in self.stages.values() for path in stage.outputs if path.endswith('_val.npz')]
-        gt, out = self.out / 'annotations', self.out / 'results.md'
-        words = ('tools/analysis/leaderboard.py', str(self.out), '--annotations', str(gt), '--out', str(out))
-        self._add(Stage('results', 'all', words, (*files, str(gt / 'all.json')), (str(out),)))
-
 
 def _splits(settings: WorkflowSettings, number: int) -> tuple[str, ...]:
-    """The splits that a round predicts: all but the last one label for the next."""
-    if number < settings.pseudo_rounds and 'unlabelled' not in settings.splits:
-        return (*settings.splits, 'unlabelled')
-    return settings.splits
+    """Splits that a round predicts: the unlabelled one too where a later round trains on its pseudo-labels."""
+    splits = settings.predicted_splits
+    return (*splits, 'unlabelled') if number < settings.pseudo_rounds and 'unlabelled' not in splits else splits
 
 
 def _hash_of(fusion: str) -> Mapping[str, str]:
-    """What a fusion's config says; a method's name says it all."""
+    """Hash of a fusion's config; a method's name says it all."""
     return {'fusion': sha256_of(fusion)} if fusion.endswith('.py') else {}

@@ -1,4 +1,4 @@
-"""Locks and children of a workflow: after any kill, nothing of it may go on unseen."""
+"""Locks and child processes: after a workflow is killed in any way, no part of it keeps running."""
 
 import ctypes
 import fcntl
@@ -16,15 +16,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def death_with_parent() -> Callable[[], None]:
-    """A ``preexec_fn`` that has a child killed when the process that starts it ends, however that ends.
+    """A ``preexec_fn`` that has the kernel kill a child when the process that started it ends in any way.
 
-    Linux alone can do that; elsewhere the locks still keep a second process out of the folder.
+    Only Linux can do that; elsewhere the locks still keep a second process out of the folder.
     """
-    # Loaded here: between fork and exec nothing may be imported.
+    # Loaded before the fork: nothing may be imported between fork and exec.
     prctl = ctypes.CDLL(None).prctl if sys.platform.startswith('linux') else None
     parent = os.getpid()
 
-    def ask() -> None:
+    def prepare_child() -> None:
         # A shell's background jobs ignore Ctrl-C, and so would their children.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if prctl is None:
@@ -33,17 +33,22 @@ def death_with_parent() -> Callable[[], None]:
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask
+    return prepare_child
 
 
 def die_with_parent() -> None:
-    """Has this process killed when its parent ends."""
+    """Has the kernel kill this process when its parent ends (on Linux)."""
     if sys.platform.startswith('linux'):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def try_lock(path: Path) -> IO[str] | None:
-    """The open file, locked until it and all copies that children inherited are closed; None if another has it."""
+    """Locks a file without waiting.
+
+    Returns:
+        The open file, locked until it and all copies that children inherited are closed; None if another process has
+        the lock.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open('a+', encoding='utf-8')
     try:
@@ -56,17 +61,17 @@ def try_lock(path: Path) -> IO[str] | None:
 
 @contextmanager
 def locked(paths: Sequence[Path], waiting: Callable[[], None], interval: float = 0.5) -> Iterator[tuple[int, IO[str]]]:
-    """Locks the first free one of several files, waiting until there is one.
+    """Context manager that locks the first free one of several files, waiting until there is one.
 
     Args:
         paths: Lock files.
-        waiting: Called once if it has to wait.
-        interval: Seconds between two looks.
+        waiting: Called once if all files are locked.
+        interval: Seconds between two attempts.
 
     Yields:
-        Its index and the open file, which children may inherit to keep the lock.
+        Index of the file, and the open file, which children may inherit to keep the lock.
     """
-    told = False
+    is_waiting = False
     while True:
         for index, path in enumerate(paths):
             file = try_lock(path)
@@ -74,7 +79,7 @@ def locked(paths: Sequence[Path], waiting: Callable[[], None], interval: float =
                 with file:
                     yield index, file
                 return
-        if not told:
+        if not is_waiting:
             waiting()
-            told = True
+            is_waiting = True
         time.sleep(interval)

@@ -1,9 +1,9 @@
-"""What is known of each stage, and whether it is done: by the content of what it reads, not by dates.
+"""Records of what stages did, and whether a stage is done: decided by the content of what it reads, not by dates.
 
 A stage's fingerprint covers its command line, the hashes of its configs and data, and the hashes of the files of other
-stages that it reads. A record that has the same fingerprint, and whose outputs are still there, is kept: whatever made
-the stage run again, even its predecessors if they came to the same result. Moving the workflow's folder, the data
-or the checkout changes no fingerprint.
+stages that it reads. A stage with a record of the same fingerprint and with unchanged outputs is not run again, even
+if stages before it were, as long as they came to the same result. Moving the workflow's folder, the data or the
+checkout changes no fingerprint.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ RUNNING, FAILED, DONE = 'running', 'failed', 'done'
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a stage.
+    """State and results of a stage's last run.
 
     Attributes:
         state: ``running`` (or killed while it was), ``failed`` or ``done``.
-        fingerprint: Of what it was started with.
-        started: When its last run began, in seconds since 1970.
-        seconds: How long that took; None while it runs.
+        fingerprint: :func:`fingerprint` at its start.
+        started: Start of the run, in seconds since 1970.
+        seconds: Duration of the run; None while it runs.
         outputs: Size in bytes, time of change in nanoseconds and SHA-256 of each output, by path relative to the
-        workflow.
-        code: Exit code of a failed one.
+            workflow.
+        code: Exit code, if it failed.
     """
 
     state: str
@@ -42,7 +42,7 @@ class Record:
 
 
 def read_record(plan: Plan, stage: Stage) -> Record | None:
-    """The record of a stage; None if it was never started, or its record cannot be read."""
+    """Reads the record of a stage; None if it was never started, or its record cannot be read."""
     try:
         return Record(**json.loads(plan.record(stage).read_text(encoding='utf-8')))
     except (OSError, ValueError, TypeError):
@@ -55,7 +55,7 @@ def write_record(plan: Plan, stage: Stage, record: Record) -> None:
 
 
 def fingerprint(plan: Plan, stage: Stage) -> str | None:
-    """Hash of all that decides what a stage makes; None while something that it reads is not made."""
+    """Hash of everything that decides a stage's outputs; None while a file that it reads does not exist yet."""
     made = {}
     for need in plan.needs(stage):
         record = read_record(plan, need)
@@ -84,7 +84,7 @@ def is_done(plan: Plan, stage: Stage) -> bool:
 
 
 def done_stages(plan: Plan) -> set[str]:
-    """Keys of the stages that are done, and all of whose needs are."""
+    """Keys of the stages that are done, together with all that they need."""
     done: set[str] = set()
     for stage in plan:
         if all(need.key in done for need in plan.needs(stage)) and is_done(plan, stage):
@@ -93,7 +93,7 @@ def done_stages(plan: Plan) -> set[str]:
 
 
 def describe_outputs(plan: Plan, stage: Stage) -> dict[str, dict[str, Any]]:
-    """What a record says of a stage's outputs.
+    """Size, time of change and hash of each output of a stage, as in :attr:`Record.outputs`.
 
     Raises:
         FileNotFoundError: The stage did not write one of them.
@@ -110,7 +110,7 @@ def describe_outputs(plan: Plan, stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def relative(plan: Plan, path: str | Path) -> str:
-    """Path of a file of the workflow, relative to the workflow's folder."""
+    """Path of one of the workflow's files, relative to the workflow's folder."""
     return Path(path).relative_to(plan.out).as_posix()
 
 

@@ -1,6 +1,6 @@
-"""Runs one stage of a workflow: ``python -m sartorius.workflow.run_stage ROAD_JSON STAGE``, as Snakemake does.
+"""Runs one stage of a workflow: ``python -m sartorius.workflow.run_stage WORKFLOW_JSON STAGE``, as Snakemake does.
 
-A stage that is done is left as it is; a training that was stopped goes on where it stopped.
+A stage that is done is not run again; a training that was stopped resumes.
 """
 
 import os
@@ -39,9 +39,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_stage(plan: Plan, stage: Stage) -> int:
-    """Runs a stage unless it is done, and stamps it for Snakemake.
+    """Runs a stage unless it is done, and marks it as done for Snakemake.
 
-    No two runs of a stage, nor two stages on a device, go on at once: the tool and its workers inherit the locks.
+    Locks, which the tool and its workers inherit, keep a stage from running twice at once, and a device from being used
+    by two stages.
     """
     log = plan.log(stage)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def run_stage(plan: Plan, stage: Stage) -> int:
 
 
 def _run_tool(plan: Plan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]) -> int:
-    words = [*stage.words, *_go_on(plan, stage)]
+    words = [*stage.words, *_resume_words(plan, stage)]
     print(f'$ python {shlex.join(words)}', file=output, flush=True)
     record = Record(RUNNING, fingerprint(plan, stage) or '', time.time())
     write_record(plan, stage, record)
@@ -100,13 +101,13 @@ def _run_tool(plan: Plan, stage: Stage, environment: dict[str, str], output: IO[
     return code
 
 
-def _go_on(plan: Plan, stage: Stage) -> list[str]:
-    """Words that have a stopped training go on; what it left is removed where it was started with something else."""
+def _resume_words(plan: Plan, stage: Stage) -> list[str]:
+    """Options that resume a stopped training; its folder is removed if it was started with other inputs."""
     if stage.work_dir is None:
         return []
     folder, record = Path(stage.work_dir), read_record(plan, stage)
     if record is not None and record.fingerprint == fingerprint(plan, stage):
-        # By number: a kill may come before last_checkpoint names it, and in a copied folder that names the original.
+        # By number: after a kill last_checkpoint may not name the newest, and in a copied folder it names the original.
         checkpoints = sorted(folder.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
         if checkpoints:
             return ['--resume', str(checkpoints[-1])]

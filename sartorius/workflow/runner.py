@@ -1,4 +1,4 @@
-"""Starts Snakemake on a plan, and says what goes on."""
+"""Runs a plan on Snakemake and reports its progress."""
 
 import importlib.util
 import os
@@ -6,40 +6,83 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
-from sartorius.workflow.estimate import expected_total, format_seconds
 from sartorius.workflow.processes import death_with_parent, try_lock
 from sartorius.workflow.records import DONE, FAILED, RUNNING, done_stages, read_record
 from sartorius.workflow.stages import Plan, Stage, save_plan
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_UPDATES = 0.5
 # After a kill the children of the former workflow need a moment to die.
 SECONDS_FOR_LOCK = 10.0
 SECONDS_TO_STOP = 30.0
 LOG_LINES = 12
 
 
-def check_snakemake() -> None:
-    """Refuses to start without Snakemake.
+def assign_devices(plan: Plan, jobs: int | None = None) -> Plan:
+    """Gives a plan the GPUs of this machine, or shares out its cores where there is none.
+
+    Args:
+        plan: The workflow.
+        jobs: Stages at once; if None as many as there are GPUs, else 1.
+    """
+    names = _visible_gpus()
+    jobs = jobs or max(1, len(names))
+    threads = os.environ.get('OMP_NUM_THREADS', '')
+    shared = int(threads) if threads.isdecimal() else max(1, _count_cores() // jobs)
+    return replace(plan, jobs=jobs, devices=tuple(names), threads=shared)
+
+
+def run_workflow(plan: Plan, extra: Sequence[str] = ()) -> None:
+    """Runs the stages of a workflow that are not done.
+
+    Args:
+        plan: The workflow.
+        extra: More options for Snakemake.
 
     Raises:
-        UsageError: It is not installed.
+        UsageError: Snakemake is not installed.
+        InputError: Another process works in the folder, or a stage failed; the message names it and ends with its last
+            lines.
     """
     if importlib.util.find_spec('snakemake') is None:
         raise UsageError('Snakemake is not installed: `make setup` installs it (requirements/workflow.txt)')
+    with lock_workflow(plan.out) as lock:
+        plan_file = save_plan(plan)
+        done = done_stages(plan)
+        for stage in plan:
+            if stage.key not in done:
+                plan.stamp(stage).unlink(missing_ok=True)
+        progress = _Progress(plan, done)
+        log = plan.out / 'logs' / 'snakemake.log'
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open('w', encoding='utf-8') as output:
+            process = subprocess.Popen(
+                _snakemake_words(plan, plan_file, extra),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+                preexec_fn=death_with_parent(),
+            )
+            code = _wait(process, progress.update)
+        progress.update()
+    if code:
+        raise InputError(_explain(plan, progress.failed, log))
 
 
 def lock_workflow(out: Path) -> IO[str]:
     """Makes this process the only one that works on a workflow.
 
     Returns:
-        The open lock file; closing it, in this process and its children, frees the workflow.
+        The open lock file; closing it, in this process and its children, releases the workflow.
 
     Raises:
         InputError: Another process works there.
@@ -49,9 +92,8 @@ def lock_workflow(out: Path) -> IO[str]:
         if time.monotonic() > until:
             owner = path.read_text(encoding='utf-8').strip() or 'unknown'
             raise InputError(
-                f'{display_path(out)}: another workflow is at work there (process {owner}); wait '
-                f'for it to end, end it, or '
-                'choose another --out'
+                f'{display_path(out)}: another workflow is at work there (process {owner}); wait for it to '
+                'end, end it, or choose another --out'
             )
         time.sleep(0.2)
     lock.truncate(0)
@@ -60,64 +102,49 @@ def lock_workflow(out: Path) -> IO[str]:
     return lock
 
 
-def run_workflow(
-    plan: Plan, times: Mapping[str, float | None], jobs: int, devices: int, extra: Sequence[str], lock: IO[str]
-) -> None:
-    """Runs what is left of a workflow.
-
-    Args:
-        plan: The workflow.
-        times: Expected seconds by stage.
-        jobs: Stages at once.
-        devices: Trainings and predictions at once.
-        extra: More options for Snakemake.
-        lock: Of :func:`lock_workflow`; Snakemake inherits it.
-
-    Raises:
-        InputError: A stage failed; the message names it and ends with its last lines.
-    """
-    plan_file = save_plan(plan)
-    done = done_stages(plan)
-    for stage in plan:
-        if stage.key not in done:
-            plan.stamp(stage).unlink(missing_ok=True)
-    progress = _Progress(plan, times, done, jobs, devices)
-    log = plan.out / 'logs' / 'snakemake.log'
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('w', encoding='utf-8') as output:
-        process = subprocess.Popen(
-            _snakemake_words(plan, plan_file, jobs, devices, extra),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[lock.fileno()],
-            preexec_fn=death_with_parent(),
-        )
-        code = _wait(process, progress.look)
-    progress.look()
-    if code:
-        raise InputError(_explain(plan, progress.failed, log))
+def format_seconds(seconds: float) -> str:
+    """Duration in seconds, minutes or hours, to about two digits."""
+    if seconds < 90:
+        return f'{seconds:.0f} s'
+    if seconds < 90 * 60:
+        return f'{seconds / 60:.0f} min'
+    return f'{seconds / 3600:.1f} h'
 
 
-def _snakemake_words(plan: Plan, plan_file: Path, jobs: int, devices: int, extra: Sequence[str]) -> list[str]:
-    on_cluster = plan.devices is None
-    limits = ['--jobs', str(jobs)] if on_cluster else ['--cores', str(jobs), '--resources', f'device={devices}']
+def _visible_gpus() -> list[str]:
+    """GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if name.strip()]
+    return named[:count] if named else [str(index) for index in range(count)]
+
+
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def _snakemake_words(plan: Plan, plan_file: Path, extra: Sequence[str]) -> list[str]:
+    if plan.devices is None:
+        limits = ['--jobs', str(plan.jobs)]
+    else:
+        devices = min(plan.jobs, len(plan.devices) or plan.jobs)
+        limits = ['--cores', str(plan.jobs), '--resources', f'device={devices}']
     return [
         *(sys.executable, '-m', 'snakemake', '--snakefile', str(SNAKEFILE), '--directory', str(plan.out)),
         *('--config', f'plan={plan_file}', *limits),
         # Whether a stage must run again is decided by content (sartorius.workflow.records); dates only raise the
         # question.
         *('--rerun-triggers', 'mtime', '--rerun-incomplete'),
-        # The workflow has a lock of its own, which ends with its processes; Snakemake's would stay behind after a kill.
+        # The workflow has a lock of its own, which ends with its processes; Snakemake's would remain after a kill.
         '--nolock',
         *('--keep-going', '--scheduler', 'greedy'),
         *extra,
     ]
 
 
-def _wait(process: subprocess.Popen, look: Callable[[], None]) -> int:
-    """Waits for Snakemake, looking at the stages; a signal ends it and all that it started."""
+def _wait(process: subprocess.Popen, update: Callable[[], None]) -> int:
+    """Waits for Snakemake, updating the progress; a signal ends it and everything that it started."""
 
     def stop(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -125,13 +152,13 @@ def _wait(process: subprocess.Popen, look: Callable[[], None]) -> int:
     former = signal.signal(signal.SIGTERM, stop)
     try:
         while process.poll() is None:
-            look()
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            update()
+            time.sleep(SECONDS_BETWEEN_UPDATES)
         return process.returncode
     finally:
         signal.signal(signal.SIGTERM, former)
         if process.poll() is None:
-            # Snakemake cancels the jobs of a cluster on this; stages here get it too.
+            # Snakemake cancels the jobs of a cluster on this; stages on this machine get the signal too.
             os.killpg(process.pid, signal.SIGINT)
             try:
                 process.wait(SECONDS_TO_STOP)
@@ -143,17 +170,15 @@ def _wait(process: subprocess.Popen, look: Callable[[], None]) -> int:
 class _Progress:
     """Prints a line when a stage starts and when it ends."""
 
-    def __init__(
-        self, plan: Plan, times: Mapping[str, float | None], done: Collection[str], jobs: int, devices: int
-    ) -> None:
-        self.plan, self.times, self.jobs, self.devices = plan, dict(times), jobs, devices
+    def __init__(self, plan: Plan, done: Collection[str]) -> None:
+        self.plan = plan
         self.done = set(done)
         self.failed: list[Stage] = []
         self.began = time.time()
-        self._said: dict[str, tuple[str, float]] = {}
+        self._printed: dict[str, tuple[str, float]] = {}
 
-    def look(self) -> None:
-        """Reads the records of the stages that are left."""
+    def update(self) -> None:
+        """Reads the records of the stages that are not done."""
         for stage in self.plan:
             if stage.key in self.done:
                 continue
@@ -162,39 +187,27 @@ class _Progress:
             if record is None or (record.started < self.began and not stamped):
                 continue
             if record.state == RUNNING and self._is_news(stage, RUNNING, record.started):
-                self._say(f'{stage.title}: started{self._about(self.times[stage.key])}')
+                self._print(f'{stage.title}: started')
             elif record.state == FAILED and self._is_news(stage, FAILED, record.started):
                 self.failed.append(stage)
-                self._say(f'{stage.title}: FAILED after {format_seconds(record.seconds)}')
+                self._print(f'{stage.title}: FAILED after {format_seconds(record.seconds)}')
             elif record.state == DONE and stamped:
                 self.done.add(stage.key)
                 kept = record.started < self.began
-                how = 'kept, nothing that it reads has changed' if kept else f'done in {format_seconds(record.seconds)}'
-                self._say(f'{stage.title}: {how}{self._rest()}')
+                how = 'kept, its inputs are unchanged' if kept else f'done in {format_seconds(record.seconds)}'
+                self._print(f'{stage.title}: {how}, {format_seconds(time.time() - self.began)} in all')
 
     def _is_news(self, stage: Stage, state: str, started: float) -> bool:
-        news = self._said.get(stage.key) != (state, started)
-        self._said[stage.key] = (state, started)
+        news = self._printed.get(stage.key) != (state, started)
+        self._printed[stage.key] = (state, started)
         return news
 
-    def _rest(self) -> str:
-        seconds, unknown = expected_total(self.plan, self.times, self.done, self.jobs, self.devices)
-        if len(self.done) == len(self.plan.stages):
-            return ''
-        if unknown:
-            return f'; {unknown} {"stage" if unknown == 1 else "stages"} of unknown time to come'
-        return f'; about {format_seconds(seconds)} to go'
-
-    @staticmethod
-    def _about(seconds: float | None) -> str:
-        return '' if seconds is None else f', takes about {format_seconds(seconds)}'
-
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print(f'[{len(self.done)}/{len(self.plan.stages)}] {text}', flush=True)
 
 
 def _explain(plan: Plan, failed: Sequence[Stage], snakemake_log: Path) -> str:
-    """Which stage failed, with the end of its log; Snakemake's own log where it was none of them."""
+    """Names the stage that failed, with the end of its log; shows Snakemake's own log if no stage failed."""
     what, log = 'Snakemake ended early', snakemake_log
     if failed:
         more = f' (and {len(failed) - 1} more failed)' if len(failed) > 1 else ''

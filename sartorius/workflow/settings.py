@@ -1,336 +1,222 @@
-"""Workflow files: YAML that names recipes, folds and what is done with the predictions."""
+"""Workflow files: YAML that names recipes, folds and what is done with the predictions.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Every key stands here once, with its default and its description. The table of docs/workflow.md and the schema for
+editors (configs/workflows/schema.json) follow from it; tests hold them to it.
+"""
+
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
+from pydantic import AfterValidator, Field, model_validator
 
+from sartorius.fusion.methods import SET_METHODS
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT, display_path
+from sartorius.utils.settings import CheckoutPath, Flag, Integer, Settings, Text, build, load_settings
 
+# In the order in which they are predicted.
 SPLITS = ('val', 'test', 'unlabelled')
 PROMPTED, FUSED = 'prompted', 'fused'
 
-# Keys that a recipe takes from the workflow unless it has its own.
-RECIPE_DEFAULTS: dict[str, Any] = {
-    'small': False,
-    'iterations': None,
-    'from_scratch': False,
-    'amp': False,
-    'validation': True,
-    'cfg_options': [],
-    'predict_cfg_options': [],
-    'tta': False,
-    'tiles': False,
-}
-WORKFLOW_DEFAULTS: dict[str, Any] = {
-    'recipes': [],
-    'data_root': None,
-    'folds': 5,
-    'only_folds': None,
-    'seed': 0,
-    'fill_holes': False,
-    'skip_missing_images': False,
-    'shared_data_root': None,
-    'shared_annotations': None,
-    'splits': ['val', 'test'],
-    'prompt': None,
-    'members': None,
-    'fusion': 'wbf',
-    'fold_fusion': 'wbf',
-    'postprocess': None,
-    'pseudo_rounds': 0,
-    **RECIPE_DEFAULTS,
-}
-KINDS: dict[str, tuple[type, ...]] = {
-    'recipes': (list,),
-    'data_root': (str, type(None)),
-    'folds': (int,),
-    'only_folds': (list, type(None)),
-    'seed': (int,),
-    'fill_holes': (bool,),
-    'skip_missing_images': (bool,),
-    'shared_data_root': (str, type(None)),
-    'shared_annotations': (str, type(None)),
-    'splits': (list,),
-    'prompt': (dict, type(None)),
-    'members': (list, type(None)),
-    'fusion': (str,),
-    'fold_fusion': (str,),
-    'postprocess': (str, type(None)),
-    'pseudo_rounds': (int,),
-    'iterations': (int, type(None)),
-    'small': (bool,),
-    'from_scratch': (bool,),
-    'amp': (bool,),
-    'validation': (bool,),
-    'cfg_options': (list,),
-    'predict_cfg_options': (list,),
-    'tta': (bool,),
-    'tiles': (bool,),
-    'config': (str,),
-    'name': (str,),
-    'load_from': (str, type(None)),
-}
-WORDS = {
-    list: 'a list',
-    str: 'text',
-    int: 'a whole number',
-    bool: 'true or false',
-    dict: 'a mapping',
-    type(None): 'null',
-}
+
+def _check_config(path: Path) -> Path:
+    if not path.is_file():
+        known = [file.stem for file in CONFIG_DIR.glob('*/*.py') if not file.parent.name.startswith('_')]
+        raise InputError(f'{display_path(path)}: no such config{did_you_mean(path.stem, known)}')
+    return path
 
 
-@dataclass(frozen=True)
-class RecipeSettings:
-    """One recipe of a workflow: a config, and how it is trained and predicts.
-
-    Attributes:
-        config: Config file.
-        name: Folder of its runs.
-        load_from: Checkpoint or URL to start from instead of the config's; None leaves the config its own.
-        small: Whether tools get ``--small``, which makes a model of the config that learns on a CPU.
-        iterations: Length of the training; None leaves the config its own.
-        from_scratch: Whether it starts from random weights.
-        amp: Mixed precision.
-        validation: Whether trainings are scored on the way; the last checkpoint is what predicts, scored or not.
-        cfg_options: ``KEY=VALUE`` words for training and predicting.
-        predict_cfg_options: More of them, for predicting alone.
-        tta: Test-time augmentation.
-        tiles: Prediction in tiles.
-    """
-
-    config: Path
-    name: str
-    load_from: str | None
-    small: bool
-    iterations: int | None
-    from_scratch: bool
-    amp: bool
-    validation: bool
-    cfg_options: tuple[str, ...]
-    predict_cfg_options: tuple[str, ...]
-    tta: bool
-    tiles: bool
+def _check_folder_name(name: str) -> str:
+    if '/' in name or name.startswith('.'):
+        raise InputError(f'{name!r} cannot name a folder')
+    return name
 
 
-@dataclass(frozen=True)
-class WorkflowSettings:
-    """A whole workflow; docs/workflow.md says what each key of the file means.
+def _check_fusion(value: str) -> str:
+    """A method's name, or the absolute path of a config."""
+    if not value.endswith('.py'):
+        if value not in SET_METHODS:
+            raise InputError(f'unknown method {value!r}{did_you_mean(value, SET_METHODS)}')
+        return value
+    path = REPO_ROOT / Path(value).expanduser()
+    if not path.is_file():
+        raise InputError(f'{value}: no such config; configs/ensemble/ has some')
+    return str(path)
 
-    Attributes:
-        name: Stem of the workflow file.
-        recipes: What is trained in every fold.
-        defaults: How a run that a recipe starts from is trained: the workflow's own values of the recipe's keys.
-        data_root: The competition's folder; None where neither file nor command line name it.
-        folds: Number of folds.
-        only_folds: Those of them that are trained.
-        seed: Seed of folds and trainings.
-        fill_holes: Whether the holes of hollow masks are filled.
-        skip_missing_images: Whether annotated images without a file are left out.
-        shared_data_root: Images of the runs that no fold changes; None leaves their configs their own.
-        shared_annotations: Their prepared annotations; None leaves their configs their own.
-        splits: Which images are predicted; pseudo-labels take the unlabelled ones besides.
-        prompt_boxes: Recipes whose fused boxes ``prompt_masks`` draws masks in; empty for none.
-        prompt_masks: Recipe that draws those masks; None for none.
-        members: What is fused in each fold: names of recipes, and ``prompted``.
-        fusion: Fusion of the members of a fold: a method or a config.
-        fold_fusion: Fusion of the folds' predictions of the same images: a method or a config.
-        postprocess: Chain that tuning starts from; None for the default one.
-        pseudo_rounds: How many times everything is trained again with pseudo-labels of the unlabelled images.
-    """
 
-    name: str
+FusionChoice = Annotated[Text, AfterValidator(_check_fusion)]
+
+
+class RunSettings(Settings):
+    """How a recipe is trained and predicts; the workflow's values are those of recipes that have none of their own."""
+
+    small: Flag = False
+    """Use the recipe's small variant, for a CPU (`--small` of the tools)."""
+    iterations: Annotated[Integer, Field(ge=1)] | None = None
+    """Length of the training, schedule included; the config's if not given."""
+    from_scratch: Flag = False
+    """Start from random weights."""
+    amp: Flag = False
+    """Mixed precision, where there is a GPU."""
+    validation: Flag = True
+    """Score trainings on the way; the last checkpoint predicts in any case."""
+    cfg_options: tuple[Text, ...] = ()
+    """Changes of the config, `KEY=VALUE`, for training and predicting."""
+    predict_cfg_options: tuple[Text, ...] = ()
+    """More of them, for predicting alone."""
+    tta: Flag = False
+    """Predict with test-time augmentation."""
+    tiles: Flag = False
+    """Predict in overlapping, enlarged tiles."""
+
+
+class RecipeSettings(RunSettings):
+    """One recipe of a workflow: its config alone, or a mapping of these keys."""
+
+    config: Annotated[CheckoutPath, AfterValidator(_check_config)]
+    """Config file."""
+    name: Annotated[Text, AfterValidator(_check_folder_name)] = ''
+    """Folder of its runs; the config's name if not given."""
+    load_from: Text | None = None
+    """Checkpoint or URL to start from; the config's if not given."""
+
+    @model_validator(mode='before')
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        values = _as_mapping(values)
+        if isinstance(values, Mapping) and isinstance(values.get('config'), (str, Path)):
+            return {'name': Path(values['config']).stem, **values}
+        return values
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {'anyOf': [{'type': 'string', 'description': 'Config file.'}, handler(core_schema)]}
+
+
+class PromptSettings(Settings):
+    """Masks that one recipe predicts for the boxes of others."""
+
+    boxes: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Recipes whose fused boxes are taken."""
+    masks: Text
+    """Recipe that predicts the masks."""
+
+
+class WorkflowSettings(RunSettings):
+    """A workflow file: recipes, folds, and what is done with the predictions."""
+
     recipes: tuple[RecipeSettings, ...]
-    defaults: Mapping[str, Any]
-    data_root: Path | None
-    folds: int
-    only_folds: tuple[int, ...]
-    seed: int
-    fill_holes: bool
-    skip_missing_images: bool
-    shared_data_root: Path | None
-    shared_annotations: Path | None
-    splits: tuple[str, ...]
-    prompt_boxes: tuple[str, ...]
-    prompt_masks: str | None
-    members: tuple[str, ...] | None
-    fusion: str
-    fold_fusion: str
-    postprocess: Path | None
-    pseudo_rounds: int
+    """Configs, or mappings with a `config` and keys of its own."""
+    data_root: CheckoutPath | None = None
+    """The competition's folder; `--data-root` comes first, `$SARTORIUS_DATA` last."""
+    folds: Annotated[Integer, Field(ge=2)] = 5
+    """Number of folds."""
+    only_folds: Annotated[tuple[Integer, ...], Field(min_length=1)] | None = None
+    """Folds to train; all if not given."""
+    seed: Integer = 0
+    """Seed of folds and trainings."""
+    fill_holes: Flag = False
+    """Fill the holes of hollow masks when annotations are prepared."""
+    skip_missing_images: Flag = False
+    """Skip annotated images without a file, which are an error otherwise."""
+    shared_data_root: CheckoutPath | None = None
+    """Images of the runs that no fold changes (`init_from`); their config's if not given."""
+    shared_annotations: CheckoutPath | None = None
+    """Prepared annotations of those runs; their config's if not given."""
+    splits: tuple[Literal[SPLITS], ...] = ('val', 'test')
+    """Images to predict: `val` always, `test`, `unlabelled`."""
+    prompt: PromptSettings | None = None
+    """Have one recipe predict the masks for the boxes of others, as the member `prompted`."""
+    members: tuple[Text, ...] | None = None
+    """Recipes that are fused, and `prompted`; all that have masks if not given."""
+    fusion: FusionChoice = 'wbf'
+    """How the recipes of a fold are fused: a method or a config of configs/ensemble/."""
+    fold_fusion: FusionChoice = 'wbf'
+    """How the folds' predictions of the same images are fused."""
+    postprocess: CheckoutPath | None = None
+    """Chain that tuning starts from; configs/_base_/postprocess.py if not given."""
+    pseudo_rounds: Annotated[Integer, Field(ge=0)] = 0
+    """How often everything is trained again with pseudo-labels."""
+
+    @model_validator(mode='before')
+    @classmethod
+    def _pass_on(cls, values: Any) -> Any:
+        """Gives recipes the workflow's values of the keys that they do not have."""
+        if not isinstance(values, Mapping) or not isinstance(values.get('recipes'), (list, tuple)):
+            return values
+        shared = {key: values[key] for key in RunSettings.model_fields if key in values}
+        recipes = [_as_mapping(entry) for entry in values['recipes']]
+        recipes = [{**shared, **entry} if isinstance(entry, Mapping) else entry for entry in recipes]
+        return {**values, 'recipes': recipes}
+
+    @model_validator(mode='after')
+    def _check_together(self) -> 'WorkflowSettings':
+        names = [recipe.name for recipe in self.recipes]
+        if not names:
+            raise InputError('recipes is empty; write for example recipes: [configs/sartorius/mrcnn_r50.py]')
+        twice = sorted({name for name in names if names.count(name) > 1} | ({PROMPTED, FUSED} & set(names)))
+        if twice:
+            raise InputError(f'recipes: the name {twice[0]!r} is taken; give the recipe another with name:')
+        for fold in self.only_folds or ():
+            if not 0 <= fold < self.folds:
+                raise InputError(f'only_folds: {fold} is none of the folds 0 to {self.folds - 1}')
+        if self.prompt:
+            _check_names('prompt', (*self.prompt.boxes, self.prompt.masks), names)
+            names.append(PROMPTED)
+        _check_names('members', self.members or (), names)
+        return self
+
+    @property
+    def trained_folds(self) -> tuple[int, ...]:
+        """Folds that are trained, in order."""
+        return tuple(range(self.folds)) if self.only_folds is None else tuple(sorted(set(self.only_folds)))
+
+    @property
+    def predicted_splits(self) -> tuple[str, ...]:
+        """Splits that are predicted, in order: the held-out images always, since tuning needs them."""
+        return tuple(split for split in SPLITS if split in {*self.splits, 'val'})
+
+    def first_run(self, config: Path) -> RecipeSettings:
+        """Settings of a run that a recipe starts from: the workflow's, but no changes of another config's keys."""
+        shared = {key: getattr(self, key) for key in RunSettings.model_fields}
+        return RecipeSettings(**{**shared, 'config': config, 'cfg_options': ()})
 
 
-def read_workflow(path: Path) -> WorkflowSettings:
+def read_workflow(path: Path, **changes: Any) -> WorkflowSettings:
     """Reads and checks a workflow file.
+
+    Args:
+        path: The file.
+        **changes: Values that take the place of the file's, by key.
 
     Raises:
         UsageError: No such file.
         InputError: It is no YAML mapping, has an unknown key, or a value that cannot be; the message names the key.
     """
-    where = display_path(path)
     if not path.is_file():
-        raise UsageError(f'{where}: no such workflow file; examples are in configs/workflows/')
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'{where}: is no YAML ({" ".join(str(error).split())})') from None
-    if not isinstance(content, dict):
-        raise InputError(f'{where}: holds no keys; it needs at least recipes: [CONFIG, ...]')
-    values = _checked(content, WORKFLOW_DEFAULTS, where)
-    defaults = {key: values[key] for key in RECIPE_DEFAULTS}
-    recipes = tuple(_read_recipe(entry, defaults, where) for entry in values['recipes'])
-    names = [recipe.name for recipe in recipes]
-    if not recipes:
-        raise InputError(
-            f'{where}: recipes names no config; write for example recipes: [configs/sartorius/mrcnn_r50.py]'
-        )
-    twice = sorted({name for name in names if names.count(name) > 1} | ({PROMPTED, FUSED} & set(names)))
-    if twice:
-        raise InputError(f'{where}: recipes: the name {twice[0]!r} is taken; give the recipe another with name:')
-    boxes, masks = _read_prompt(values['prompt'], names, where)
-    _check_names('members', values['members'] or [], [*names, *([PROMPTED] if masks else [])], where)
-    return WorkflowSettings(
-        name=path.stem,
-        recipes=recipes,
-        defaults=defaults,
-        data_root=_path(values['data_root']),
-        folds=values['folds'],
-        only_folds=_read_folds(values, where),
-        seed=values['seed'],
-        fill_holes=values['fill_holes'],
-        skip_missing_images=values['skip_missing_images'],
-        shared_data_root=_path(values['shared_data_root']),
-        shared_annotations=_path(values['shared_annotations']),
-        splits=_read_splits(values, where),
-        prompt_boxes=boxes,
-        prompt_masks=masks,
-        members=tuple(values['members']) if values['members'] else None,
-        fusion=_fusion(values['fusion'], 'fusion', where),
-        fold_fusion=_fusion(values['fold_fusion'], 'fold_fusion', where),
-        postprocess=_path(values['postprocess']),
-        pseudo_rounds=_at_least(values['pseudo_rounds'], 0, 'pseudo_rounds', where),
-    )
+        raise UsageError(f'{display_path(path)}: no such workflow file; examples are in configs/workflows/')
+    return load_settings(path, partial(_build, changes), 'workflow file', key=None, suffixes=['.yaml'])
 
 
-def make_recipe(
-    config: str | Path, values: Mapping[str, Any], name: str = '', load_from: str | None = None
-) -> RecipeSettings:
-    """A recipe of a config, and of the values of :data:`RECIPE_DEFAULTS`' keys."""
-    path = _path(str(config))
-    return RecipeSettings(
-        config=path,
-        name=name or path.stem,
-        load_from=load_from,
-        small=values['small'],
-        iterations=values['iterations'],
-        from_scratch=values['from_scratch'],
-        amp=values['amp'],
-        validation=values['validation'],
-        cfg_options=tuple(map(str, values['cfg_options'])),
-        predict_cfg_options=tuple(map(str, values['predict_cfg_options'])),
-        tta=values['tta'],
-        tiles=values['tiles'],
-    )
+def workflow_schema() -> dict[str, Any]:
+    """JSON schema of workflow files, for editors."""
+    return WorkflowSettings.model_json_schema()
 
 
-def _checked(content: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The defaults, overwritten by what the file says.
-
-    Raises:
-        InputError: An unknown key, or a value of another kind.
-    """
-    for key, value in content.items():
-        if key not in defaults:
-            raise InputError(f'{where}: unknown key {key!r}{did_you_mean(str(key), defaults)}')
-        kinds = KINDS[key]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            wanted = ' or '.join(WORDS[kind] for kind in kinds)
-            raise InputError(f'{where}: {key}: takes {wanted}, not {value!r}')
-    return {**defaults, **content}
+def _build(changes: Mapping[str, Any], content: object) -> WorkflowSettings:
+    if not isinstance(content, Mapping):
+        raise InputError('holds no keys; it needs at least recipes: [CONFIG, ...]')
+    return build(WorkflowSettings, {**content, **changes})
 
 
-def _read_recipe(entry: Any, defaults: Mapping[str, Any], where: str) -> RecipeSettings:
-    if isinstance(entry, str):
-        entry = {'config': entry}
-    if not isinstance(entry, dict) or 'config' not in entry:
-        raise InputError(f'{where}: recipes: {entry!r} names no config; write a path, or config: PATH and other keys')
-    values = _checked(entry, {**defaults, 'config': '', 'name': '', 'load_from': None}, f'{where}: recipes')
-    if values['iterations'] is not None:
-        _at_least(values['iterations'], 1, 'iterations', where)
-    path = _path(values['config'])
-    if not path.is_file():
-        known = {
-            file.stem: file for file in sorted((REPO_ROOT / 'configs').glob('*/*.py')) if file.parent.name[0] != '_'
-        }
-        raise InputError(f'{where}: recipes: {values["config"]}: no such config{did_you_mean(path.stem, known)}')
-    if '/' in values['name'] or values['name'].startswith('.'):
-        raise InputError(f'{where}: recipes: name: {values["name"]!r} cannot name a folder')
-    return make_recipe(path, values, values['name'], values['load_from'])
+def _as_mapping(recipe: Any) -> Any:
+    """The long form of a recipe of which a file gives the config alone."""
+    return {'config': recipe} if isinstance(recipe, str) else recipe
 
 
-def _read_prompt(prompt: dict[str, Any] | None, names: Sequence[str], where: str) -> tuple[tuple[str, ...], str | None]:
-    if prompt is None:
-        return (), None
-    boxes, masks = prompt.get('boxes'), prompt.get('masks')
-    if set(prompt) != {'boxes', 'masks'} or not isinstance(boxes, list) or not boxes or not isinstance(masks, str):
-        raise InputError(f'{where}: prompt: takes boxes: [RECIPE, ...] and masks: RECIPE, not {prompt!r}')
-    _check_names('prompt', [*boxes, masks], names, where)
-    return tuple(boxes), masks
-
-
-def _check_names(key: str, given: Sequence[Any], known: Sequence[str], where: str) -> None:
+def _check_names(key: str, given: tuple[str, ...], known: list[str]) -> None:
     for name in given:
         if name not in known:
-            raise InputError(f'{where}: {key}: no recipe {name!r}{did_you_mean(str(name), known)}')
-
-
-def _read_folds(values: Mapping[str, Any], where: str) -> tuple[int, ...]:
-    folds = _at_least(values['folds'], 2, 'folds', where)
-    if values['only_folds'] is None:
-        return tuple(range(folds))
-    for fold in values['only_folds']:
-        if isinstance(fold, bool) or not isinstance(fold, int) or not 0 <= fold < folds:
-            raise InputError(f'{where}: only_folds: {fold!r} is none of the folds 0 to {folds - 1}')
-    if not values['only_folds']:
-        raise InputError(f'{where}: only_folds: names no fold; leave the key out for all')
-    return tuple(sorted(set(values['only_folds'])))
-
-
-def _read_splits(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    for split in values['splits']:
-        if split not in SPLITS:
-            raise InputError(f'{where}: splits: unknown {split!r}{did_you_mean(str(split), SPLITS)}')
-    # What is tuned on has no choice.
-    return tuple(split for split in SPLITS if split in {*values['splits'], 'val'})
-
-
-def _fusion(value: str, key: str, where: str) -> str:
-    """A method's name, or the path of a config."""
-    if not value.endswith('.py'):
-        from sartorius.fusion.methods import SET_METHODS
-
-        if value not in SET_METHODS:
-            raise InputError(f'{where}: {key}: unknown method {value!r}{did_you_mean(value, SET_METHODS)}')
-        return value
-    path = _path(value)
-    if not path.is_file():
-        raise InputError(f'{where}: {key}: {value}: no such config; configs/ensemble/ has some')
-    return str(path)
-
-
-def _at_least(value: int, least: int, key: str, where: str) -> int:
-    if value < least:
-        raise InputError(f'{where}: {key}: must be {least} or more, not {value}')
-    return value
-
-
-def _path(text: str | None) -> Path | None:
-    """Relative paths of a workflow file are the checkout's, as in configs."""
-    if text is None:
-        return None
-    path = Path(text).expanduser()
-    return path if path.is_absolute() else REPO_ROOT / path
+            raise InputError(f'{key}: no recipe {name!r}{did_you_mean(name, known)}')

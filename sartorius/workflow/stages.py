@@ -1,4 +1,4 @@
-"""A stage of a workflow, and the plan that holds them all, in memory and on disk."""
+"""The stages of a workflow and the plan that holds them, in memory and on disk."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,7 @@ from typing import Any
 
 from sartorius.utils.files import write_text
 
-# In the order of the workflow.
-KINDS = ('prepare', 'train', 'boxes', 'predict', 'fuse', 'join', 'tune', 'submit', 'check', 'pseudo', 'results')
+# Kinds of stages in the order of the workflow, in words. Each is a rule of the Snakefile.
 TITLES = {
     'prepare': 'preparing annotations and folds',
     'train': 'training',
@@ -23,6 +22,7 @@ TITLES = {
     'pseudo': 'making pseudo-labels',
     'results': 'writing the results',
 }
+KINDS = tuple(TITLES)
 ON_DEVICE = ('train', 'predict')
 
 
@@ -32,14 +32,13 @@ class Stage:
 
     Attributes:
         kind: One of :data:`KINDS`.
-        name: Its place in the workflow, such as ``fold0/mrcnn_r50/val``; unique within the kind.
+        name: Place in the workflow, such as ``fold0/mrcnn_r50/val``; unique within the kind.
         words: The tool and its options, with absolute paths.
         inputs: Files of other stages that it reads.
         outputs: Files that it writes.
         facts: What else decides the outcome: hashes of configs and data.
-        recipe: Name of the recipe's config; empty where there is none.
-        amount: What its time grows with: iterations of a training, images of a prediction; None for other kinds.
-        work_dir: Folder of a training, which is resumed there.
+        amount: Iterations of a training or images of a prediction, in words; empty for other kinds.
+        work_dir: Folder of a training, which is resumed there; None for other kinds.
     """
 
     kind: str
@@ -48,8 +47,7 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    recipe: str = ''
-    amount: int | None = None
+    amount: str = ''
     work_dir: str | None = None
 
     @property
@@ -59,12 +57,12 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """What it does, in a few words."""
+        """Kind and name, in words."""
         return f'{TITLES[self.kind]} ({self.name})'
 
     @property
     def on_device(self) -> bool:
-        """Whether it takes a GPU, where there is one."""
+        """Whether it uses a GPU, where there is one."""
         return self.kind in ON_DEVICE
 
 
@@ -76,31 +74,33 @@ class Plan:
         out: Folder that the workflow writes to.
         data_root: The competition's folder.
         stages: By key, each after those that it needs.
-        devices: GPUs to hand out, as ``CUDA_VISIBLE_DEVICES`` names them; None leaves the choice to a cluster.
+        jobs: Stages that run at once.
+        devices: GPUs to assign, as ``CUDA_VISIBLE_DEVICES`` names them; None leaves the choice to a cluster.
         threads: Threads of each stage on the CPU; None leaves them as they are.
     """
 
     out: Path
     data_root: Path
     stages: Mapping[str, Stage]
+    jobs: int = 1
     devices: tuple[str, ...] | None = None
     threads: int | None = None
 
     def needs(self, stage: Stage) -> list[Stage]:
-        """The stages whose outputs it reads."""
+        """Stages whose outputs a stage reads."""
         wanted = set(stage.inputs)
         return [other for other in self.stages.values() if wanted & set(other.outputs)]
 
     def record(self, stage: Stage) -> Path:
-        """What is known of the stage: see :mod:`sartorius.workflow.records`."""
+        """File of the stage's :class:`sartorius.workflow.records.Record`."""
         return self.out / 'stages' / f'{stage.key}.json'
 
     def stamp(self, stage: Stage) -> Path:
-        """Empty file that tells Snakemake that the stage is done."""
+        """Empty file that marks the stage as done for Snakemake."""
         return self.out / 'stages' / f'{stage.key}.done'
 
     def log(self, stage: Stage) -> Path:
-        """Output of its last run."""
+        """File with the output of the stage's runs."""
         return self.out / 'logs' / f'{stage.key}.log'
 
     def __iter__(self) -> Iterator[Stage]:
@@ -108,11 +108,12 @@ class Plan:
 
 
 def save_plan(plan: Plan) -> Path:
-    """Writes the plan into the workflow's folder, for Snakemake and the stages to read; returns its path."""
+    """Writes the plan into the workflow's folder, where Snakemake and the stages read it; returns its path."""
     path = plan.out / 'workflow.json'
     content = {
         'out': str(plan.out),
         'data_root': str(plan.data_root),
+        'jobs': plan.jobs,
         'devices': plan.devices,
         'threads': plan.threads,
         'stages': [asdict(stage) for stage in plan],
@@ -122,7 +123,7 @@ def save_plan(plan: Plan) -> Path:
 
 
 def load_plan(path: str | Path) -> Plan:
-    """Reads what :func:`save_plan` wrote."""
+    """Reads a plan that :func:`save_plan` wrote."""
     content = json.loads(Path(path).read_text(encoding='utf-8'))
     stages = []
     for entry in content['stages']:
@@ -132,6 +133,7 @@ def load_plan(path: str | Path) -> Plan:
         out=Path(content['out']),
         data_root=Path(content['data_root']),
         stages={stage.key: stage for stage in stages},
+        jobs=content['jobs'],
         devices=None if content['devices'] is None else tuple(content['devices']),
         threads=content['threads'],
     )

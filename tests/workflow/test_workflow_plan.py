@@ -11,12 +11,11 @@ import pytest
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import REPO_ROOT
-from sartorius.workflow.data import DataFacts
-from sartorius.workflow.estimate import Measured, expected_seconds, expected_total, format_seconds, unit
+from sartorius.workflow.facts import DataFacts, RecipeFacts
 from sartorius.workflow.plan import make_plan
-from sartorius.workflow.recipes import RecipeFacts
 from sartorius.workflow.records import DONE, Record, describe_outputs, done_stages, fingerprint, write_record
 from sartorius.workflow.run_stage import run_stage
+from sartorius.workflow.runner import format_seconds
 from sartorius.workflow.settings import read_workflow
 from sartorius.workflow.stages import Plan, Stage, load_plan, save_plan
 
@@ -50,9 +49,19 @@ def keys(plan: Plan, kind: str) -> list[str]:
     return [stage.name for stage in plan if stage.kind == kind]
 
 
-def command(plan: Plan, key: str) -> str:
-    """The command line, the workflow's folder and the checkout left out."""
-    return ' '.join(plan.stages[key].words).replace(f'{plan.out}/', '').replace(f'{REPO_ROOT}/', '')
+def command(plan: Plan, key: str) -> tuple[str, list[str], dict[str, list[str]]]:
+    """Tool, arguments and options with their values; paths relative to the workflow's folder or the checkout."""
+    tool, *words = [word.replace(f'{plan.out}/', '').replace(f'{REPO_ROOT}/', '') for word in plan.stages[key].words]
+    arguments: list[str] = []
+    options: dict[str, list[str]] = {}
+    values = arguments
+    for word in words:
+        if word.startswith('--'):
+            assert word not in options, f'{word} is given twice'
+            values = options[word] = []
+        else:
+            values.append(word)
+    return tool, arguments, options
 
 
 def test_one_recipe_on_two_folds(tmp_path: Path) -> None:
@@ -61,29 +70,44 @@ def test_one_recipe_on_two_folds(tmp_path: Path) -> None:
     assert keys(plan, 'predict') == [f'fold{fold}/mrcnn_r18/{split}' for fold in (0, 1) for split in ('val', 'test')]
     assert keys(plan, 'fuse') == ['all/test'], 'a single recipe is not fused in its fold'
     assert command(plan, 'prepare/annotations') == (
-        'tools/prepare_sartorius.py --data-root /data --out annotations --folds 2 --seed 0'
+        'tools/prepare_sartorius.py',
+        [],
+        {'--data-root': ['/data'], '--out': ['annotations'], '--folds': ['2'], '--seed': ['0']},
     )
+    data = {'--data-root': ['/data'], '--annotations': ['annotations'], '--fold': ['1']}
     assert command(plan, 'train/fold1/mrcnn_r18') == (
-        f'tools/train.py {R18} --work-dir fold1/mrcnn_r18 --seed 0 --data-root /data --annotations '
-        f'{tmp_path}/out/annotations --fold 1'
-    ).replace(f'{tmp_path}/out/', '')
+        'tools/train.py',
+        [R18],
+        {'--work-dir': ['fold1/mrcnn_r18'], '--seed': ['0'], **data},
+    )
     assert command(plan, 'predict/fold1/mrcnn_r18/val') == (
-        f'tools/test.py {R18} fold1/mrcnn_r18/iter_100.pth --split val --out fold1/mrcnn_r18/predictions_val.npz '
-        '--tta --data-root /data --annotations annotations --fold 1'
+        'tools/test.py',
+        [R18, 'fold1/mrcnn_r18/iter_100.pth'],
+        {'--split': ['val'], '--out': ['fold1/mrcnn_r18/predictions_val.npz'], '--tta': [], **data},
     )
     assert command(plan, 'join/all/val') == (
-        'tools/data/concat_predictions.py fold0/mrcnn_r18/predictions_val.npz fold1/mrcnn_r18/predictions_val.npz '
-        '--out fused/predictions_val.npz'
+        'tools/data/concat_predictions.py',
+        ['fold0/mrcnn_r18/predictions_val.npz', 'fold1/mrcnn_r18/predictions_val.npz'],
+        {'--out': ['fused/predictions_val.npz']},
     )
     assert command(plan, 'tune/all') == (
-        'tools/tune.py fused/predictions_val.npz --annotations annotations/all.json --postprocess '
-        'configs/_base_/postprocess.py --out tune'
+        'tools/tune.py',
+        ['fused/predictions_val.npz'],
+        {
+            '--annotations': ['annotations/all.json'],
+            '--postprocess': ['configs/_base_/postprocess.py'],
+            '--out': ['tune'],
+        },
     )
     assert command(plan, 'submit/submission') == (
-        'tools/make_submission.py fused/predictions_test.npz --postprocess tune/postprocess.json --out submission.csv'
+        'tools/make_submission.py',
+        ['fused/predictions_test.npz'],
+        {'--postprocess': ['tune/postprocess.json'], '--out': ['submission.csv']},
     )
     assert command(plan, 'check/submission') == (
-        'tools/check_submission.py submission.csv --size 704x520 --sample /data/sample_submission.csv'
+        'tools/check_submission.py',
+        ['submission.csv'],
+        {'--size': ['704x520'], '--sample': ['/data/sample_submission.csv']},
     )
 
 
@@ -102,19 +126,21 @@ def test_two_recipes_are_fused_in_each_fold_and_then_over_the_folds(tmp_path: Pa
         tmp_path, f'recipes: [{R18}, {R50}]\nfolds: 2\nfusion: configs/ensemble/two_models.py\nfold_fusion: nms'
     )
     assert command(plan, 'fuse/fold0/val') == (
-        'tools/ensemble.py fold0/mrcnn_r18/predictions_val.npz fold0/mrcnn_r50/predictions_val.npz '
-        '--config configs/ensemble/two_models.py --out fold0/fused/predictions_val.npz'
+        'tools/ensemble.py',
+        ['fold0/mrcnn_r18/predictions_val.npz', 'fold0/mrcnn_r50/predictions_val.npz'],
+        {'--config': ['configs/ensemble/two_models.py'], '--out': ['fold0/fused/predictions_val.npz']},
     )
     assert command(plan, 'fuse/all/test') == (
-        'tools/ensemble.py fold0/fused/predictions_test.npz fold1/fused/predictions_test.npz --method nms '
-        '--out fused/predictions_test.npz'
+        'tools/ensemble.py',
+        ['fold0/fused/predictions_test.npz', 'fold1/fused/predictions_test.npz'],
+        {'--method': ['nms'], '--out': ['fused/predictions_test.npz']},
     )
 
 
 def test_only_one_fold_needs_no_fusion(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, f'recipes: [{R18}]\nonly_folds: [2]')
     assert not keys(plan, 'fuse') and not keys(plan, 'join')
-    assert command(plan, 'tune/all').startswith('tools/tune.py fold2/mrcnn_r18/predictions_val.npz ')
+    assert command(plan, 'tune/all')[1] == ['fold2/mrcnn_r18/predictions_val.npz']
 
 
 def test_a_run_to_start_from_is_a_stage_of_its_own(tmp_path: Path) -> None:
@@ -123,13 +149,16 @@ def test_a_run_to_start_from_is_a_stage_of_its_own(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, text, mrcnn_r18=start)
     assert keys(plan, 'train') == ['shared/mrcnn_r50', 'fold0/mrcnn_r18', 'fold1/mrcnn_r18']
     assert command(plan, 'train/shared/mrcnn_r50') == (
-        f'tools/train.py {R50} --work-dir shared/mrcnn_r50 --seed 7 --data-root /livecell'
+        'tools/train.py',
+        [R50],
+        {'--work-dir': ['shared/mrcnn_r50'], '--seed': ['7'], '--data-root': ['/livecell']},
     )
-    assert '--load-from shared/mrcnn_r50/iter_100.pth' in command(plan, 'train/fold0/mrcnn_r18')
+    options = command(plan, 'train/fold0/mrcnn_r18')[2]
+    assert options['--load-from'] == ['shared/mrcnn_r50/iter_100.pth'] and options['--cfg-options'] == ['a=1']
     same = replace(start, same_fold=True)
     plan = plan_of(tmp_path, text, mrcnn_r18=same)
     assert keys(plan, 'train') == [f'fold{fold}/{name}' for fold in (0, 1) for name in ('mrcnn_r50', 'mrcnn_r18')]
-    assert '--load-from fold1/mrcnn_r50/iter_100.pth' in command(plan, 'train/fold1/mrcnn_r18')
+    assert command(plan, 'train/fold1/mrcnn_r18')[2]['--load-from'] == ['fold1/mrcnn_r50/iter_100.pth']
 
 
 def test_two_recipes_that_start_from_one_run_share_it(tmp_path: Path) -> None:
@@ -149,28 +178,39 @@ def test_boxes_of_one_model_prompt_the_masks_of_another(tmp_path: Path) -> None:
     boxes = RecipeFacts(100, 'x', boxes_only=True)
     text = f'recipes: [{R18}, {R50}]\nonly_folds: [0]\nprompt: {{boxes: [mrcnn_r18, mrcnn_r50], masks: mrcnn_r50}}'
     plan = plan_of(tmp_path, text, mrcnn_r18=boxes)
-    assert command(plan, 'boxes/fold0/test').endswith('--out fold0/prompted/boxes_test.npz --boxes-only')
-    assert command(plan, 'predict/fold0/prompted/test').startswith(
-        f'tools/test.py {R50} fold0/mrcnn_r50/iter_100.pth --split test --out fold0/prompted/predictions_test.npz '
-        '--boxes fold0/prompted/boxes_test.npz'
+    assert command(plan, 'boxes/fold0/test') == (
+        'tools/ensemble.py',
+        ['fold0/mrcnn_r18/predictions_test.npz', 'fold0/mrcnn_r50/predictions_test.npz'],
+        {'--method': ['wbf'], '--out': ['fold0/prompted/boxes_test.npz'], '--boxes-only': []},
     )
-    assert command(plan, 'fuse/fold0/test').startswith(
-        'tools/ensemble.py fold0/mrcnn_r50/predictions_test.npz fold0/prompted/predictions_test.npz '
-    )
-    with pytest.raises(InputError, match='no recipe finds masks'):
+    _, arguments, options = command(plan, 'predict/fold0/prompted/test')
+    assert arguments == [R50, 'fold0/mrcnn_r50/iter_100.pth']
+    assert options['--boxes'] == ['fold0/prompted/boxes_test.npz']
+    assert options['--out'] == ['fold0/prompted/predictions_test.npz']
+    assert command(plan, 'fuse/fold0/test')[1] == [
+        'fold0/mrcnn_r50/predictions_test.npz',
+        'fold0/prompted/predictions_test.npz',
+    ]
+    with pytest.raises(InputError, match='no recipe of the workflow has masks'):
         plan_of(tmp_path, f'recipes: [{R18}]', mrcnn_r18=boxes)
 
 
 def test_pseudo_labels_start_another_round(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, f'recipes: [{R18}]\nfolds: 2\npseudo_rounds: 1')
     assert command(plan, 'pseudo/round1/labels') == (
-        'tools/data/pseudo_label.py fold0/mrcnn_r18/predictions_unlabelled.npz '
-        'fold1/mrcnn_r18/predictions_unlabelled.npz '
-        '--train-csv /data/train.csv --postprocess tune/postprocess.json --out round1/train.csv --round 1'
+        'tools/data/pseudo_label.py',
+        ['fold0/mrcnn_r18/predictions_unlabelled.npz', 'fold1/mrcnn_r18/predictions_unlabelled.npz'],
+        {
+            '--train-csv': ['/data/train.csv'],
+            '--postprocess': ['tune/postprocess.json'],
+            '--out': ['round1/train.csv'],
+            '--round': ['1'],
+        },
     )
     assert 'predict/round1/fold0/mrcnn_r18/unlabelled' not in plan.stages, 'nothing would read it'
-    assert command(plan, 'prepare/round1/annotations').endswith('--csv round1/train.csv')
-    assert '--annotations round1/annotations --fold 0' in command(plan, 'train/round1/fold0/mrcnn_r18')
+    assert command(plan, 'prepare/round1/annotations')[2]['--csv'] == ['round1/train.csv']
+    options = command(plan, 'train/round1/fold0/mrcnn_r18')[2]
+    assert (options['--annotations'], options['--fold']) == (['round1/annotations'], ['0'])
     assert plan.stages['submit/round1/submission'].outputs == (str(tmp_path / 'out/round1/submission.csv'),)
 
 
@@ -208,12 +248,12 @@ tiles: true
 
 def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
     data = replace(DATA, counts={'val': 10, 'test': 0, 'unlabelled': 0})
-    with pytest.raises(UsageError, match="/data: has no images for the split 'test'; leave it out of splits"):
+    with pytest.raises(UsageError, match="/data: has no images for the split 'test'; remove it from splits"):
         plan_of(tmp_path, f'recipes: [{R18}]', data)
 
 
 def test_a_plan_comes_back_from_disk(tmp_path: Path) -> None:
-    plan = replace(plan_of(tmp_path, f'recipes: [{R18}]'), devices=('0', '1'), threads=2)
+    plan = replace(plan_of(tmp_path, f'recipes: [{R18}]'), jobs=2, devices=('0', '1'), threads=2)
     assert load_plan(save_plan(plan)) == plan
 
 
@@ -276,7 +316,7 @@ def test_a_missing_or_foreign_output_is_made_again(chain: Plan) -> None:
     assert (chain.out / 'second.txt').read_text() == 'hello'
 
 
-def test_a_moved_road_is_still_done(chain: Plan, tmp_path: Path) -> None:
+def test_a_moved_workflow_is_still_done(chain: Plan, tmp_path: Path) -> None:
     walk(chain)
     moved = chain.out.rename(tmp_path / 'moved')
     stages = {
@@ -365,24 +405,8 @@ def test_a_record_says_what_was_written(chain: Plan) -> None:
     assert json.loads(chain.record(stage).read_text())['state'] == DONE
 
 
-def test_expected_time_on_one_and_two_devices(tmp_path: Path) -> None:
-    """Two folds: 100 iterations of 2 s, then 5 and 3 images of 1 s each; everything else was never measured."""
-    plan = plan_of(tmp_path, f'recipes: [{R18}]\nfolds: 2')
-    train, predict = plan.stages['train/fold0/mrcnn_r18'], plan.stages['predict/fold0/mrcnn_r18/val']
-    measured = Measured({unit(train): 2.0, unit(predict): 1.0})
-    times = {stage.key: expected_seconds(stage, measured) for stage in plan}
-    assert (times[train.key], times[predict.key], times['tune/all']) == (200, 5, None)
-    assert expected_total(plan, times, set(), jobs=1, devices=1) == (2 * 208, 3)
-    assert expected_total(plan, times, set(), jobs=2, devices=2) == (208, 3)
-    assert expected_total(plan, times, set(), jobs=8, devices=1) == (2 * 208, 3)
-    assert expected_total(plan, times, {train.key}, jobs=1, devices=1) == (216, 3)
-    assert expected_total(plan, times, set(plan.stages), jobs=1, devices=1) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ('seconds', 'text'), [(None, 'unknown'), (0.4, '0 s'), (89, '89 s'), (600, '10 min'), (9000, '2.5 h')]
-)
-def test_durations_as_people_say_them(seconds: float | None, text: str) -> None:
+@pytest.mark.parametrize(('seconds', 'text'), [(0.4, '0 s'), (89, '89 s'), (600, '10 min'), (9000, '2.5 h')])
+def test_durations_as_people_say_them(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 

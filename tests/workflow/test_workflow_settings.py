@@ -1,11 +1,13 @@
-"""Workflow files: what they may say, and what each mistake is answered."""
+"""Workflow files: their keys, the message for each mistake, and the docs and schema that follow from the keys."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.workflow.settings import read_workflow
+from sartorius.workflow.settings import PromptSettings, RecipeSettings, WorkflowSettings, read_workflow
 
 RECIPES = 'recipes: [configs/demo/mrcnn_r18.py]\n'
 
@@ -18,18 +20,14 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_list_of_configs_is_enough(tmp_path: Path, repo_root: Path) -> None:
     workflow = read_workflow(write(tmp_path, RECIPES))
-    assert (workflow.name, workflow.folds, workflow.only_folds, workflow.splits) == (
-        'mine',
-        5,
-        (0, 1, 2, 3, 4),
-        ('val', 'test'),
-    )
+    assert (workflow.folds, workflow.trained_folds) == (5, (0, 1, 2, 3, 4))
+    assert workflow.predicted_splits == ('val', 'test')
     (recipe,) = workflow.recipes
     assert (recipe.name, recipe.config) == ('mrcnn_r18', repo_root / 'configs/demo/mrcnn_r18.py')
     assert (recipe.iterations, recipe.tta, recipe.validation) == (None, False, True)
 
 
-def test_a_recipe_takes_the_roads_values_unless_it_has_its_own(tmp_path: Path) -> None:
+def test_a_recipe_takes_the_workflows_values_unless_it_has_its_own(tmp_path: Path) -> None:
     text = """
 iterations: 100
 tta: true
@@ -44,32 +42,33 @@ recipes:
 
 
 def test_held_out_images_are_always_predicted(tmp_path: Path) -> None:
-    assert read_workflow(write(tmp_path, f'{RECIPES}splits: [unlabelled]')).splits == ('val', 'unlabelled')
+    assert read_workflow(write(tmp_path, f'{RECIPES}splits: [unlabelled]')).predicted_splits == ('val', 'unlabelled')
 
 
-def test_every_road_of_the_checkout_can_be_read(repo_root: Path) -> None:
+def test_every_workflow_of_the_checkout_can_be_read(repo_root: Path) -> None:
     workflows = sorted((repo_root / 'configs/workflows').glob('*.yaml'))
     assert len(workflows) >= 3
     for path in workflows:
-        assert read_workflow(path).name == path.stem
+        assert read_workflow(path).recipes, path.stem
+        assert path.read_text().startswith('# yaml-language-server: $schema=schema.json\n')
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
         ('fold: 3', r"mine.yaml: unknown key 'fold'; did you mean 'folds'\?"),
-        ('folds: three', "folds: takes a whole number, not 'three'"),
-        ('folds: true', 'folds: takes a whole number, not True'),
-        ('folds: 1', 'folds: must be 2 or more, not 1'),
+        ('folds: three', r"mine.yaml: folds is 'three'; give a whole number"),
+        ('folds: true', 'folds is True; give a whole number'),
+        ('folds: 1', 'folds is 1; it must be 2 or more'),
         ('only_folds: [5]', 'only_folds: 5 is none of the folds 0 to 4'),
-        ('only_folds: []', 'only_folds: names no fold'),
-        ('splits: [val, tset]', r"splits: unknown 'tset'; did you mean 'test'\?"),
+        ('only_folds: []', r'only_folds is \[\]; give at least 1'),
+        ('splits: [val, tset]', r"item 2 of splits: unknown 'tset'; did you mean 'test'\?"),
         ('fusion: wfb', r"fusion: unknown method 'wfb'; did you mean 'wbf'\?"),
         ('fusion: configs/ensemble/none.py', 'fusion: configs/ensemble/none.py: no such config'),
-        ('pseudo_rounds: -1', 'pseudo_rounds: must be 0 or more, not -1'),
-        ('iterations: 0', 'recipes: iterations: must be 1 or more, not 0|iterations: must be 1 or more, not 0'),
+        ('pseudo_rounds: -1', 'pseudo_rounds is -1; it must be 0 or more'),
+        ('iterations: 0', 'mine.yaml: iterations is 0; it must be 1 or more'),
         ('members: [mrcnn_r50]', "members: no recipe 'mrcnn_r50'"),
-        ('prompt: {boxes: [mrcnn_r18]}', r'prompt: takes boxes: \[RECIPE, ...\] and masks: RECIPE'),
+        ('prompt: {boxes: [mrcnn_r18]}', "prompt: the key 'masks' is missing"),
         ('prompt: {boxes: [rtmdet], masks: mrcnn_r18}', "prompt: no recipe 'rtmdet'"),
     ],
 )
@@ -83,11 +82,16 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
     [
         ('', 'holds no keys'),
         ('- a', 'holds no keys'),
-        ('a: [', 'is no YAML'),
-        ('folds: 5', 'recipes names no config'),
+        ('a: [', 'mine.yaml: not valid YAML: '),
+        ('folds: 5', "the key 'recipes' is missing"),
+        ('recipes: []', r'recipes is empty; write for example recipes: \[configs/sartorius/mrcnn_r50.py\]'),
         ('recipes: [configs/demo/mrcnn_r81.py]', r"no such config; did you mean 'mrcnn_r18'\?"),
-        ('recipes: [{tta: true}]', 'names no config'),
-        ('recipes: [{config: configs/demo/mrcnn_r18.py, ttta: true}]', r"unknown key 'ttta'; did you mean 'tta'\?"),
+        ('recipes: [{tta: true}]', "item 1 of recipes: the key 'config' is missing"),
+        ('recipes: [{config: 3}]', 'item 1 of recipes: config is 3; give a path'),
+        (
+            'recipes: [{config: configs/demo/mrcnn_r18.py, ttta: true}]',
+            r"item 1 of recipes: unknown key 'ttta'; did you mean 'tta'\?",
+        ),
         ('recipes: [{config: configs/demo/mrcnn_r18.py, folds: 2}]', "unknown key 'folds'"),
         ('recipes: [{config: configs/demo/mrcnn_r18.py, name: a/b}]', "'a/b' cannot name a folder"),
         ('recipes: [configs/demo/mrcnn_r18.py, configs/demo/mrcnn_r18.py]', "the name 'mrcnn_r18' is taken"),
@@ -102,3 +106,23 @@ def test_a_file_without_recipes_is_refused(tmp_path: Path, text: str, message: s
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='no such workflow file; examples are in configs/workflows/'):
         read_workflow(tmp_path / 'none.yaml')
+
+
+def test_the_schema_for_editors_is_current(repo_root: Path) -> None:
+    """``python tools/workflow.py --schema > configs/workflows/schema.json`` brings it up to date."""
+    schema = json.loads((repo_root / 'configs/workflows/schema.json').read_text())
+    assert schema == json.loads(json.dumps(WorkflowSettings.model_json_schema()))
+    assert schema['required'] == ['recipes']
+    assert schema['$defs']['RecipeSettings']['anyOf'][0]['type'] == 'string'
+
+
+def test_the_docs_have_the_row_of_every_key(repo_root: Path) -> None:
+    """Key, description and default; the tables of docs/workflow.md hold nothing else."""
+    rows = []
+    for model in (RecipeSettings, WorkflowSettings, PromptSettings):
+        for name, key in model.model_fields.items():
+            default = '' if key.is_required() or key.default in (None, '', ()) else json.dumps(key.default)
+            rows.append(f'| `{name}` | {key.description} | {default.replace(chr(34), "")} |')
+    rows = list(dict.fromkeys(rows))
+    documented = re.findall(r'^\| `\w+` \|.*\|$', (repo_root / 'docs/workflow.md').read_text(), re.MULTILINE)
+    assert set(documented) == set(rows), 'the rows must be\n' + '\n'.join(rows)
