@@ -1,4 +1,4 @@
-"""Hooks that a config names."""
+"""Hooks for the configs: post-processing inside predict, seeds that survive a resume, progress bars."""
 
 import sys
 from collections.abc import Sequence
@@ -24,37 +24,37 @@ class PostprocessHook(Hook):
 
     MMEngine evaluates before its ``after_val_iter`` hooks run: a hook that edited outputs there would come too late.
     This one registers a forward hook on the detector before the run instead. Every predicted data sample gets
-    ``cells``: an :class:`ImagePredictions` after the chain. ``pred_instances`` stays what the model said.
+    ``cells``: an :class:`ImagePredictions` after the chain. ``pred_instances`` is not changed.
 
     Args:
-        steps: The chain in config form; None takes the config's own ``postprocess``.
+        steps: The chain in config form; the config's own ``postprocess`` if None.
     """
 
     def __init__(self, steps: Sequence[dict[str, Any]] | None = None) -> None:
         self.steps = steps
 
     def before_run(self, runner: Runner) -> None:
-        """Attaches the chain. Training outputs pass through it untouched."""
+        """Attaches the chain; outputs of training are not changed."""
         chain = build_chain(self.steps if self.steps is not None else runner.cfg.postprocess)
         attach_chain(runner.model, chain)
 
 
 def attach_chain(model: torch.nn.Module, chain: Chain) -> None:
-    """Makes every prediction of a detector carry ``cells``, the output of the chain.
+    """Makes every data sample that a detector predicts carry ``cells``, the output of the chain.
 
-    Predicting raises an InputError if the detector finds boxes without masks.
+    Predicting raises an InputError if the detector predicts boxes without masks.
     """
 
     def run_chain(_module: torch.nn.Module, _inputs: Any, output: Any) -> Any:
         if isinstance(output, list) and all(isinstance(sample, DetDataSample) for sample in output):
             for sample in output:
-                found = to_image_predictions(sample.to_dict())
-                if len(found) and not found.has_masks:
+                pred = to_image_predictions(sample.to_dict())
+                if len(pred) and not pred.has_masks:
                     raise InputError(
-                        'post-processing works on masks, and the model finds boxes alone; put _base_/boxes_only.py '
+                        'post-processing needs masks, and the model predicts boxes alone; put _base_/boxes_only.py '
                         'into the config in place of default_runtime.py'
                     )
-                sample.set_field(chain(found), 'cells')
+                sample.set_field(chain(pred), 'cells')
         return output
 
     detector = model.module if is_model_wrapper(model) else model
@@ -65,7 +65,7 @@ def attach_chain(model: torch.nn.Module, chain: Chain) -> None:
 class SeedEachIterationHook(Hook):
     """Seeds torch before each training iteration from the run's seed, the rank and the iteration.
 
-    The samplers of anchors and proposals draw at random; with this, a resumed run draws what an undisturbed one would.
+    The samplers of anchors and proposals are random; with this, a resumed run samples what an uninterrupted one would.
     """
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -76,17 +76,17 @@ class SeedEachIterationHook(Hook):
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Progress bars with ETA for training and prediction, where standard error is a terminal."""
+    """Shows progress bars with ETA for training and prediction, where standard error is a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def before_train(self, runner: Runner) -> None:
-        """Opens the bar at the iteration from which the run goes on."""
+        """Opens the bar at the iteration at which the run starts or resumes."""
         self._open('training', runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Moves on and shows the loss."""
+        """Advances the bar and shows the loss."""
         if self._bar is not None:
             self._bar.update()
             if outputs and 'loss' in outputs:
@@ -101,7 +101,7 @@ class ProgressHook(Hook):
         self._open('predicting', len(runner.test_dataloader), 0)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Moves on."""
+        """Advances the bar."""
         if self._bar is not None:
             self._bar.update()
 

@@ -1,4 +1,4 @@
-"""What is computed or kept of the predictions of a run: thin wrappers around the lower floor."""
+"""Metrics of MMEngine that score predictions or write them to a file: thin wrappers around the core layer."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ from sartorius.utils.paths import display_path
 
 @METRICS.register_module()
 class CompetitionMetric(BaseMetric):
-    """Competition mAP of the post-processed cells that :class:`PostprocessHook` attached.
+    """Computes the competition mAP of the post-processed cells that :class:`PostprocessHook` attached.
 
     MMEngine gathers the samples of all processes, so every process reports the score of the whole set. Reports
-    ``competition/mAP`` and one figure a cell type.
+    ``competition/mAP`` and one figure per cell type.
 
     Args:
-        ann_file: COCO JSON or competition CSV with the true cells.
-        max_cells: The model's limit on cells an image; reaching it is warned of.
-        classes: Class names in the order of the labels; :func:`sartorius.engine.config.set_data` sets those of the
-            data set.
+        ann_file: COCO JSON or competition CSV with the ground truth.
+        max_cells: The model's limit on cells per image; images that reach it are named in a warning.
+        classes: Class names in the order of the labels; :func:`sartorius.engine.run_config.build_train_config` sets
+            those of the data set.
         cell_types: Only images of these are scored; all if None. Set as ``classes``.
     """
 
@@ -48,8 +48,8 @@ class CompetitionMetric(BaseMetric):
         super().__init__()
         self.gt = load_annotations(Path(ann_file), classes)
         if cell_types is not None:
-            shown = load_cell_types(ann_file)
-            self.gt = {name: cells for name, cells in self.gt.items() if shown[name] in cell_types}
+            types = load_cell_types(ann_file)
+            self.gt = {name: cells for name, cells in self.gt.items() if types[name] in cell_types}
         self.max_cells = max_cells
         self.classes = tuple(classes)
 
@@ -77,10 +77,10 @@ class CompetitionMetric(BaseMetric):
 
 @METRICS.register_module()
 class BoxMetric(CompetitionMetric):
-    """Average precision of boxes, for detectors that find no masks and so have no competition mAP.
+    """Computes the average precision of boxes, for detectors without masks and so without a competition mAP.
 
-    Takes what :class:`CompetitionMetric` takes. Reports ``boxes/AP``, ``boxes/AP50``, ``boxes/AP75`` and one figure a
-    class (:func:`sartorius.evaluation.coco_ap.score_boxes`); all boxes that the model finds count.
+    The arguments are those of :class:`CompetitionMetric`. Reports ``boxes/AP``, ``boxes/AP50``, ``boxes/AP75`` and one
+    figure per class (:func:`sartorius.evaluation.coco_ap.score_boxes`); all predicted boxes count.
     """
 
     default_prefix = 'boxes'
@@ -98,15 +98,15 @@ class BoxMetric(CompetitionMetric):
 
 @METRICS.register_module()
 class DumpPredictions(BaseMetric):
-    """Writes what the model said, before any post-processing, to one predictions file.
+    """Writes predictions, before any post-processing, to one predictions file.
 
     To the source it adds ``seconds_an_image``: wall time from reading to soft masks, divided by the images of all
-    processes; the first batch, in which kernels are compiled, is left out. None where there was no other.
+    processes; the first batch, in which kernels are compiled, does not count. None where there was no other.
 
     Args:
         out: Path of the predictions file.
-        source: What the file records of its origin (config, checkpoint, split, ...).
-        max_cells: The model's limit on cells an image; reaching it is warned of.
+        source: Where the predictions come from, as the file records it (config, checkpoint, split, ...).
+        max_cells: The model's limit on cells per image; images that reach it are named in a warning.
         classes: Class names in the order of the labels.
     """
 
@@ -122,7 +122,7 @@ class DumpPredictions(BaseMetric):
         self.source = dict(source or {})
         self.max_cells = max_cells
         self.classes = tuple(classes)
-        # When the first batch was done, when the last one was, and the images in between.
+        # Times at which the first and the last batch were done, and the number of images in between.
         self.first_done, self.last_done, self.timed_images = None, 0.0, 0
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -136,7 +136,7 @@ class DumpPredictions(BaseMetric):
             self.timed_images += len(data_samples)
 
     def compute_metrics(self, results: list[tuple[ImagePredictions, int, int]]) -> dict[str, float]:
-        """Writes the file; reports how many cells it holds."""
+        """Writes the file; reports the number of its images and cells."""
         _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
         _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
         images = tuple(image for image, _, _ in results)
@@ -152,7 +152,7 @@ class DumpPredictions(BaseMetric):
 
 
 def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:
-    """Names the images whose number of cells reaches the model's limit, in one line."""
+    """Warns in one line of images whose number of cells reaches the model's limit."""
     full = [image_id for image_id, count in counts.items() if limit is not None and count >= limit]
     if full:
         more = f' and {len(full) - 3} more' if len(full) > 3 else ''
@@ -163,10 +163,10 @@ def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:
 
 
 def _warn_of_cuts(counts: Mapping[str, int]) -> None:
-    """Says in one line in which images cells are larger than any tile could see whole."""
+    """Warns in one line of images with cells that no tile contains whole."""
     if counts:
         more = f' and {len(counts) - 3} more' if len(counts) > 3 else ''
         MMLogger.get_current_instance().warning(
             f'{sum(counts.values())} cells are cut at the border of a tile, in {", ".join(list(counts)[:3])}{more}; '
-            'raise tiles.margin to half the length of the largest cell'
+            'raise tiles.overlap to the length of the largest cell'
         )

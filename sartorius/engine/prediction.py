@@ -14,7 +14,7 @@ from sartorius.engine.launch import join_processes, launcher_of_this_process, pl
 from sartorius.engine.run_config import DataOptions, RecipeOptions, build_prediction_config
 from sartorius.engine.run_record import package_versions, run_of_checkpoint
 from sartorius.inference.box_prompts import read_box_prompts
-from sartorius.inference.inference_config import BoxPrompts, InferenceOptions, describe_inference
+from sartorius.inference.inference_config import BoxPromptOptions, InferenceOptions, describe_inference
 from sartorius.inference.predictor import Predictor
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.outputs import box_limits
@@ -103,7 +103,7 @@ def _choose_output(options: PredictionOptions) -> Path:
     return out
 
 
-def _check_boxes(config: Config, options: PredictionOptions) -> tuple[BoxPrompts, str]:
+def _check_boxes(config: Config, options: PredictionOptions) -> tuple[BoxPromptOptions, str]:
     """Checks given boxes against the images that are predicted.
 
     Returns:
@@ -115,7 +115,7 @@ def _check_boxes(config: Config, options: PredictionOptions) -> tuple[BoxPrompts
     init_default_scope(config.get('default_scope', 'mmdet'))
     dataset = DATASETS.build(dict(config.test_dataloader.dataset, pipeline=[]))
     annotations = config.test_dataloader.dataset.ann_file
-    prompts = BoxPrompts(str(options.boxes.resolve()), annotations, tuple(dataset.metainfo['classes']))
+    prompts = BoxPromptOptions(str(options.boxes.resolve()), annotations, tuple(dataset.metainfo['classes']))
     boxes, name = read_box_prompts(prompts.path, prompts.annotations, prompts.classes), display_path(options.boxes)
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     sizes = {info['img_id']: (info['height'], info['width']) for info in infos}

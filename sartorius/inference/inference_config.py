@@ -23,7 +23,7 @@ Scale = tuple[int, int] | float
 
 
 @dataclass(frozen=True)
-class BoxPrompts:
+class BoxPromptOptions:
     """Boxes whose masks are predicted, in place of boxes of the model's own; as in :class:`LoadBoxPrompts`.
 
     Attributes:
@@ -49,7 +49,7 @@ class InferenceOptions:
 
     tta: bool = False
     tiles: bool = False
-    boxes: BoxPrompts | None = None
+    boxes: BoxPromptOptions | None = None
 
 
 @dataclass(frozen=True)

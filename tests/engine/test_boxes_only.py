@@ -1,4 +1,4 @@
-"""Validation of a detector that finds boxes and no masks."""
+"""Validation of a detector that predicts boxes and no masks."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SIZE = (20, 60)
 
 
 def sample(image_id: str, boxes: list[list[float]], label: int = 1) -> DetDataSample:
-    """What a detector of boxes alone predicts."""
+    """A data sample of a detector of boxes alone."""
     result = DetDataSample(metainfo=dict(img_id=image_id, ori_shape=SIZE))
     count = len(boxes)
     result.pred_instances = InstanceData(
@@ -41,15 +41,15 @@ def test_predictions_without_masks_have_a_grid_of_0() -> None:
 
 
 def test_validation_scores_boxes(tmp_path: Path) -> None:
-    """Image a has one cell, which is found first; image b has one that is found as another class."""
+    """Image a has one cell, a tp of the highest score; image b has one that is predicted as another class."""
     crops = [MaskCrop(np.ones((10, 10), dtype=bool), 0, 2)]
     images = [CocoImage(f'{name}.png', SIZE, cells_from_crops(crops, 1, SIZE)) for name in 'ab']
-    write_coco(tmp_path / 'truth.json', images, CELL_TYPES, {})
-    metric = BoxMetric(str(tmp_path / 'truth.json'), max_cells=10)
+    write_coco(tmp_path / 'gt.json', images, CELL_TYPES, {})
+    metric = BoxMetric(str(tmp_path / 'gt.json'), max_cells=10)
     right = [0.0, 2, 10, 12]
-    found = [sample('a', [right, [30.0, 2, 40, 12]]), sample('b', [right], label=2)]
-    metric.process(None, [one.to_dict() for one in found])
-    # Of two cells one is found, without a surer wrong one: a precision of 1 up to a recall of .5, at 51 of 101 points.
+    pred = [sample('a', [right, [30.0, 2, 40, 12]]), sample('b', [right], label=2)]
+    metric.process(None, [one.to_dict() for one in pred])
+    # Of two cells one is a tp, without an fp of a higher score: precision 1 up to a recall of .5, at 51 of 101 points.
     assert metric.evaluate(2) == pytest.approx({f'boxes/{name}': 51 / 101 for name in ('AP', 'AP50', 'AP75', 'astro')})
 
 
@@ -61,7 +61,7 @@ def test_post_processing_refuses_boxes_alone() -> None:
     detector = Detector()
     attach_chain(detector, build_chain([dict(type='RemoveOverlap')]))
     assert len(detector([])[0].cells) == 0
-    with pytest.raises(InputError, match=r'the model finds boxes alone; put _base_/boxes_only\.py into the config'):
+    with pytest.raises(InputError, match=r'the model predicts boxes alone; put _base_/boxes_only\.py into the config'):
         detector([[0.0, 2, 10, 12]])
 
 

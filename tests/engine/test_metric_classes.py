@@ -19,16 +19,16 @@ CROP = MaskCrop(np.ones((5, 5), dtype=bool), 2, 3)
 
 
 def gt(folder: Path, classes: tuple[str, ...], labels: dict[str, int]) -> str:
-    """One cell an image, all at the same place; the image's entry says its type."""
+    """One cell per image, all at the same place; the image's entry says its type."""
     images = [
         CocoImage(f'{name}.png', SIZE, cells_from_crops([CROP], label, SIZE), {'cell_type': classes[label]})
         for name, label in labels.items()
     ]
-    write_coco(folder / 'truth.json', images, classes, {})
-    return str(folder / 'truth.json')
+    write_coco(folder / 'gt.json', images, classes, {})
+    return str(folder / 'gt.json')
 
 
-def found(image_id: str, *crops: MaskCrop) -> dict:
+def pred_sample(image_id: str, *crops: MaskCrop) -> dict:
     """A data sample after the chain."""
     cells = ImagePredictions(
         image_id,
@@ -45,7 +45,7 @@ def found(image_id: str, *crops: MaskCrop) -> dict:
 def test_classes_beyond_the_projects_have_figures_of_their_own(tmp_path: Path) -> None:
     path = gt(tmp_path, LIVECELL_LINES, {'a': 0, 'b': 7})
     metric = CompetitionMetric(path, classes=LIVECELL_LINES)
-    metric.process(None, [found('a', CROP), found('b')])
+    metric.process(None, [pred_sample('a', CROP), pred_sample('b')])
     assert metric.evaluate(2) == {'competition/mAP': 0.5, 'competition/A172': 1.0, 'competition/SKOV3': 0.0}
 
 
@@ -57,7 +57,7 @@ def test_unknown_classes_are_refused(tmp_path: Path) -> None:
 def test_only_images_of_the_wanted_types_are_scored(tmp_path: Path) -> None:
     path = gt(tmp_path, CELL_TYPES, {'a': 0, 'b': 1})
     metric = CompetitionMetric(path, cell_types=['shsy5y'])
-    metric.process(None, [found('a', CROP)])
+    metric.process(None, [pred_sample('a', CROP)])
     assert metric.evaluate(1) == {'competition/mAP': 1.0, 'competition/shsy5y': 1.0}
 
 
@@ -71,7 +71,7 @@ def test_models_of_one_class_train_and_validate_on_it_and_predict_all(stem: str,
     assert 'filter_cfg' not in config.test_dataloader.dataset
 
 
-def test_data_without_folds_have_none_to_hold_back(tmp_path: Path) -> None:
+def test_data_without_folds_have_none_to_hold_out(tmp_path: Path) -> None:
     recipe = RecipeOptions(CONFIG_DIR / 'livecell' / 'mrcnn_r50.py')
     config = build_train_config(recipe, DataOptions(tmp_path, tmp_path))
     assert config.fold is None

@@ -1,4 +1,4 @@
-"""What validation and prediction report, beside the score: images that reach the model's limit on cells."""
+"""Warnings of validation and prediction: images that reach the model's limit on cells, cells that tiles cut."""
 
 import logging
 import re
@@ -37,15 +37,15 @@ def said() -> Iterator[list[str]]:
 
 
 def sample(image_id: str, cells: int, **meta: int) -> dict:
-    """What the evaluator hands over: boxes of 10x10 px side by side, all of one type."""
+    """A data sample as the evaluator passes it: boxes of 10x10 px side by side, all of one type."""
     boxes = torch.tensor([[12.0 * number, 2, 12 * number + 10, 12] for number in range(cells)]).reshape(-1, 4)
-    found = {
+    pred = {
         'bboxes': boxes,
         'scores': torch.full((cells,), 0.9),
         'labels': torch.ones(cells, dtype=torch.int64),
         'masks': torch.ones(cells, 28, 28),
     }
-    return {'img_id': image_id, 'ori_shape': SIZE, 'pred_instances': found, **meta}
+    return {'img_id': image_id, 'ori_shape': SIZE, 'pred_instances': pred, **meta}
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def sample(image_id: str, cells: int, **meta: int) -> dict:
     [
         pytest.param([sample('a', 0), sample('b', 2)], None, id='none'),
         pytest.param([sample('a', 3), sample('b', 2)], '1 of 2 images reach .* 3 cells .*: a; raise max_', id='one'),
-        # Less than the limit is left of views that reached it.
-        pytest.param([sample('a', 1, max_cells=3), sample('b', 2, max_cells=2)], '1 of 2 .*: a; raise', id='a view'),
+        # The merged result holds less than the passes that reached the limit.
+        pytest.param([sample('a', 1, max_cells=3), sample('b', 2, max_cells=2)], '1 of 2 .*: a; raise', id='a pass'),
         pytest.param([sample(name, 4) for name in 'abcde'], '5 of 5 .*: a, b, c and 2 more; raise', id='many'),
     ],
 )
@@ -76,18 +76,18 @@ def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, said: list[str
     metric.process(None, [sample('a', 2, cut_cells=0), sample('b', 2, cut_cells=1), sample('c', 2, cut_cells=2)])
     metric.evaluate(3)
     assert len(said) == 1
-    assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.margin', said[0])
+    assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.overlap', said[0])
 
 
 def competition_metric(folder: Path, **more: int) -> CompetitionMetric:
-    """The truth: image a with one cell, the first of :func:`sample`, and image b without any."""
+    """Of the ground truth: image a with one cell, the first of :func:`sample`, and image b without any."""
     crop = MaskCrop(np.ones((10, 10), dtype=bool), 0, 2)
     images = [CocoImage('a.png', SIZE, cells_from_crops([crop], 1, SIZE)), CocoImage('b.png', SIZE)]
-    write_coco(folder / 'truth.json', images, CELL_TYPES, {})
-    return CompetitionMetric(str(folder / 'truth.json'), **more)
+    write_coco(folder / 'gt.json', images, CELL_TYPES, {})
+    return CompetitionMetric(str(folder / 'gt.json'), **more)
 
 
-def test_validation_counts_what_the_model_found_not_what_is_left(tmp_path: Path, said: list[str]) -> None:
+def test_validation_counts_predictions_before_the_chain(tmp_path: Path, said: list[str]) -> None:
     chain = build_chain([dict(type='ScoreThreshold', threshold=0.95), dict(type='RemoveOverlap')])
     samples = [sample('a', 3), sample('b', 2)]
     for entry in samples:
@@ -95,7 +95,7 @@ def test_validation_counts_what_the_model_found_not_what_is_left(tmp_path: Path,
         assert len(entry['cells']) == 0
     metric = competition_metric(tmp_path, max_cells=LIMIT)
     metric.process(None, samples)
-    # The cell of image a is missed; image b is right.
+    # The cell of image a is an fn; image b, without cells, scores 1.
     assert metric.evaluate(2) == {'competition/mAP': 0.5, 'competition/astro': 0.0, 'competition/none': 1.0}
     assert len(said) == 1
     assert said[0].startswith('1 of 2 images reach the limit of 3 cells')

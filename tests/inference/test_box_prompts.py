@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from sartorius.engine.config import load_config
 from sartorius.inference import tta
 from sartorius.inference.box_prompts import BoxPromptedModel, LoadBoxPrompts, read_box_prompts
-from sartorius.inference.inference_config import BoxPrompts, InferenceOptions, build_inference_config
+from sartorius.inference.inference_config import BoxPromptOptions, InferenceOptions, build_inference_config
 from sartorius.inference.tiling import TiledModel
 from sartorius.inference.tta import ORIENTATIONS
 from sartorius.masks.crop import MaskCrop
@@ -76,7 +76,7 @@ def predict(
     """From the files through the pipeline and the model that tools/test.py --boxes builds."""
     cv2.imwrite(str(folder / 'blobs.png'), image)
     save_predictions(folder / 'boxes.npz', PredictionSet((given,)))
-    prompts = BoxPrompts(str(folder / 'boxes.npz'), 'unused.json', CELL_TYPES)
+    prompts = BoxPromptOptions(str(folder / 'boxes.npz'), 'unused.json', CELL_TYPES)
     config = build_inference_config(config, InferenceOptions(boxes=prompts, **modes))
     kind = {'BoxPromptedModel': BoxPromptedModel, 'TiledModel': TiledModel}[config.model.pop('type')]
     model = kind(**{**config.model, 'module': detector})

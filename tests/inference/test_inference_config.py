@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from sartorius.engine.config import load_config
 from sartorius.inference.inference_config import (
-    BoxPrompts,
+    BoxPromptOptions,
     InferenceOptions,
     build_inference_config,
     read_orientations,
@@ -15,7 +15,7 @@ from sartorius.inference.inference_config import (
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
-PROMPTS = BoxPrompts('boxes.npz', 'test.json', ('shsy5y', 'astro', 'cort'))
+PROMPTS = BoxPromptOptions('boxes.npz', 'test.json', ('shsy5y', 'astro', 'cort'))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import load_config
-from sartorius.inference import BoxPrompts, InferenceOptions, Predictor
+from sartorius.inference import BoxPromptOptions, InferenceOptions, Predictor
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -121,7 +121,7 @@ def test_array_file_and_data_set_give_the_same_cells(
 def test_box_prompts_are_those_of_the_image_id(
     predictor_of: Callable[..., Predictor], folder: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
-    prompts = BoxPrompts(str(folder / 'boxes.npz'), str(folder / 'test.json'), CELL_TYPES)
+    prompts = BoxPromptOptions(str(folder / 'boxes.npz'), str(folder / 'test.json'), CELL_TYPES)
     predictor = predictor_of(tta=True, boxes=prompts)
     pred = predictor.predict_array(image, 'a')
     given = load_predictions(folder / 'boxes.npz', boxes_allowed=True).images[0]
