@@ -126,13 +126,16 @@ class ScoreSummary:
 
     Attributes:
         score: Mean of the images' scores, with its interval over groups.
+        groups: Number of groups.
         per_class: One row per cell type, in the project's order: ``cell_type``, ``images``, ``n_gt``, ``n_pred``,
-            ``score`` (mean over its images), ``low``, ``high`` (its interval over groups).
+            ``score`` (mean over its images), ``low``, ``high`` (its interval over groups), ``groups`` (their number;
+            with one there is no interval, and both ends are the mean).
         per_threshold: One row per threshold: ``threshold``, ``tp``, ``fp``, ``fn`` (sums over the images),
             ``precision`` (mean over the images of TP / (TP + FP + FN), whose mean over the thresholds is ``score``).
     """
 
     score: Estimate
+    groups: int
     per_class: pd.DataFrame
     per_threshold: pd.DataFrame
 
@@ -156,12 +159,16 @@ def summarise_scores(table: pd.DataFrame, groups: Mapping[str, str]) -> ScoreSum
         chosen = (table['cell_type'] == name).to_numpy()
         if chosen.any():
             cells = table.loc[chosen, ['n_gt', 'n_pred']].sum().tolist()
-            classes.append((name, int(chosen.sum()), *cells, *estimate(scores[chosen], group_of[chosen])))
+            own = estimate(scores[chosen], group_of[chosen])
+            classes.append((name, int(chosen.sum()), *cells, *own, len(np.unique(group_of[chosen]))))
     n_gt, n_pred, tp = table['n_gt'].to_numpy(), table['n_pred'].to_numpy(), table[list(TP_COLUMNS)].to_numpy()
     precisions = np.stack([_precisions(*row) for row in zip(tp, n_gt, n_pred, strict=True)])
     return ScoreSummary(
         score=estimate(scores, group_of),
-        per_class=pd.DataFrame(classes, columns=['cell_type', 'images', 'n_gt', 'n_pred', 'score', 'low', 'high']),
+        groups=len(np.unique(group_of)),
+        per_class=pd.DataFrame(
+            classes, columns=['cell_type', 'images', 'n_gt', 'n_pred', 'score', 'low', 'high', 'groups']
+        ),
         per_threshold=pd.DataFrame(
             {
                 'threshold': IOU_THRESHOLDS,
@@ -179,15 +186,23 @@ def format_score_summary(summary: ScoreSummary) -> str:
     classes = summary.per_class
     counts = [int(classes[name].sum()) for name in ('images', 'n_gt', 'n_pred')]
     lines = [f'{"class":<8}{"images":>8}{"gt":>10}{"pred":>10}{"mAP":>9}   {CONFIDENCE:.0%} interval over groups']
-    for name, images, n_gt, n_pred, score, low, high in [
-        ('all', *counts, *summary.score),
+    for name, images, n_gt, n_pred, *own, groups in [
+        ('all', *counts, *summary.score, summary.groups),
         *classes.itertuples(index=False),
     ]:
-        lines.append(f'{name:<8}{images:>8}{n_gt:>10}{n_pred:>10}{score:>9.4f}   {low:.4f} to {high:.4f}')
+        interval = format_interval(Estimate(*own), groups, digits=4)
+        lines.append(f'{name:<8}{images:>8}{n_gt:>10}{n_pred:>10}{own[0]:>9.4f}   {interval}')
     lines += ['', f'{"IoU >":<8}{"TP":>8}{"FP":>10}{"FN":>10}{"P":>9}']
     for threshold, tp, fp, fn, precision in summary.per_threshold.itertuples(index=False):
         lines.append(f'{threshold:<8.2f}{tp:>8}{fp:>10}{fn:>10}{precision:>9.4f}')
     return '\n'.join(lines)
+
+
+def format_interval(estimate: Estimate, groups: int, digits: int = 3) -> str:
+    """The interval and the number of groups that it is over; a single group has no interval."""
+    if groups == 1:
+        return '- (1 group)'
+    return f'{estimate.low:.{digits}f} to {estimate.high:.{digits}f} ({groups} groups)'
 
 
 def _max_pairs(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> int:

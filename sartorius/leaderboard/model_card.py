@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sartorius.evaluation.bootstrap import CONFIDENCE
-from sartorius.evaluation.metric import ScoreSummary
+from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate
+from sartorius.evaluation.metric import ScoreSummary, format_interval
 from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS
 from sartorius.utils.tables import markdown_table
 
@@ -107,10 +107,13 @@ def _scores(score: Score | None) -> str:
     if score is None:
         return 'Not scored here; give `--predictions` and `--annotations` of images that the model was not trained on.'
     summary = score.summary
-    mean, low, high = summary.score
-    rows = [('all', int(summary.per_class['images'].sum()), f'{mean:.4f}', _interval(low, high))]
+    estimates = [('all', int(summary.per_class['images'].sum()), summary.score, summary.groups)]
     for row in summary.per_class.itertuples(index=False):
-        rows.append((row.cell_type, row.images, f'{row.score:.4f}', _interval(row.low, row.high)))
+        estimates.append((row.cell_type, row.images, Estimate(row.score, row.low, row.high), row.groups))
+    rows = [
+        (name, images, f'{own.mean:.4f}', format_interval(own, groups, digits=4))
+        for name, images, own, groups in estimates
+    ]
     images = 'Images' if score.fold is None else f'Images of fold {score.fold}, which was held out'
     about = f"{images}; the competition's mAP of `{score.file}` after `{score.postprocess}`, not tuned on them."
     return f'{about}\n\n{markdown_table(["class", "images", "mAP", f"{CONFIDENCE:.0%} interval over groups"], rows)}'
@@ -159,10 +162,6 @@ def _start(weights: Mapping[str, Any]) -> str:
 
 def _fold(run: Mapping[str, Any]) -> str:
     return '' if run['fold'] is None else f', fold {run["fold"]}'
-
-
-def _interval(low: float, high: float) -> str:
-    return f'{low:.4f} to {high:.4f}'
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

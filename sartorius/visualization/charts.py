@@ -103,8 +103,8 @@ def scatter_chart(pairs: Sequence[tuple[Series, NDArray[np.floating]]], label: s
     height, top, left = 196, 18, 40
     bottom = height - BOTTOM
     largest = max((float(max(series.values.max(), x.max())) for series, x in pairs), default=1.0)
-    ticks = [tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000) if tick <= largest * 1.5]
     end = max(largest * 1.15, 2)
+    ticks = [tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000) if tick <= end]
     x_scale, y_scale = _Scale(0, end, left, WIDTH - RIGHT, np.log1p), _Scale(0, end, bottom, top, np.log1p)
     parts = [
         f'<text x="0" y="9">{escape(y_label)}</text>',

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, summarise_scores
+from sartorius.evaluation.bootstrap import Estimate
+from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, format_interval, summarise_scores
 from sartorius.images.display import find_image, read_for_display
 from sartorius.postprocess.chain import Chain
 from sartorius.predictions.structures import PredictionSet
@@ -159,7 +160,7 @@ def _summary(report: ReportData) -> str:
     half = report.summary.per_threshold.iloc[0]
     n_gt, tp, fp, fn = int(table['n_gt'].sum()), int(half['tp']), int(half['fp']), int(half['fn'])
     entries = [
-        ('Score (mAP)', f'{score.mean:.3f}', f'{score.low:.3f} to {score.high:.3f} (95 %)'),
+        ('Score (mAP)', f'{score.mean:.3f}', f'95 %: {format_interval(score, report.summary.groups)}'),
         *entries,
         ('Ground truth', str(n_gt), 'cells'),
         ('TP at IoU .5', str(tp), f'{tp / max(n_gt, 1):.0%} of the ground truth'),
@@ -170,12 +171,19 @@ def _summary(report: ReportData) -> str:
 
 
 def _class_table(report: ReportData) -> str:
-    heads = [('Cell type', 'text'), ('Score', ''), ('95 % interval', ''), ('Images', ''), ('gt', ''), ('pred', '')]
+    heads = [
+        ('Cell type', 'text'),
+        ('Score', ''),
+        ('95 % interval over groups', ''),
+        ('Images', ''),
+        ('gt', ''),
+        ('pred', ''),
+    ]
     rows = [
         (
             chip(row.cell_type),
             f'{row.score:.3f}',
-            f'{row.low:.3f} to {row.high:.3f}',
+            format_interval(Estimate(row.score, row.low, row.high), row.groups),
             str(row.images),
             str(row.n_gt),
             str(row.n_pred),
@@ -191,8 +199,9 @@ def _charts_with_gt(report: ReportData) -> str:
     for row in per_class.itertuples():
         own = table[table['cell_type'] == row.cell_type]
         key = class_key(row.cell_type)
+        interval = (row.low, row.high) if row.groups > 1 else None
         titles = [f'{image.image_id}: {image.score:.3f}' for image in own.itertuples()]
-        scores.append(Series(row.cell_type, key, own['score'].to_numpy(), titles, (row.low, row.high)))
+        scores.append(Series(row.cell_type, key, own['score'].to_numpy(), titles, interval))
         steps = summarise_scores(own, {}).per_threshold
         titles = [f'{row.cell_type}, IoU > {step.threshold:.2f}: {step.precision:.3f}' for step in steps.itertuples()]
         curves.append(Series(row.cell_type, key, steps['precision'].to_numpy(), titles))

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation import matching, metric
+from sartorius.evaluation.bootstrap import Estimate
 from sartorius.evaluation.metric import (
     IOU_THRESHOLDS,
     count_tp,
+    format_interval,
     format_score_summary,
     image_score,
     score_images,
@@ -227,7 +229,8 @@ def test_intervals_are_over_groups():
     summary, of_five = summarise_scores(table, groups), summarise_scores(five, {})
     assert summary.score == pytest.approx(of_five.score)
     assert summarise_scores(table, {}).score.low > summary.score.low
-    columns = ['score', 'low', 'high']
+    columns = ['score', 'low', 'high', 'groups']
+    assert summary.groups == 5
     assert summary.per_class[columns].to_numpy() == pytest.approx(of_five.per_class[columns].to_numpy())
 
 
@@ -236,11 +239,16 @@ def test_interval_of_one_image_is_its_score():
     assert summary.score == pytest.approx((0.6, 0.6, 0.6))
 
 
+def test_a_single_group_has_no_interval():
+    assert format_interval(Estimate(0.5, 0.25, 0.75), 3) == '0.250 to 0.750 (3 groups)'
+    assert format_interval(Estimate(0.5, 0.5, 0.5), 1) == '- (1 group)'
+
+
 def test_summary_as_text():
     summary = summarise_scores(score_images({'a': annotate([bar(0, 5)])}, {'a': [bar(0, 4)]}), {})
     lines = format_score_summary(summary).splitlines()
     assert lines[0].split()[:5] == ['class', 'images', 'gt', 'pred', 'mAP']
-    assert lines[1].split() == ['all', '1', '1', '1', '0.6000', '0.6000', 'to', '0.6000']
+    assert lines[1].split() == ['all', '1', '1', '1', '0.6000', '-', '(1', 'group)']
     assert lines[2].split()[0] == 'cort'
     assert lines[-1].split() == ['0.95', '0', '1', '1', '0.0000']
 

@@ -91,7 +91,7 @@ def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noq
     words = ('--predictions', 'own/predictions_val.npz', '--annotations', 'annotations/fold0_val.json')
     code, text, _ = card(record(), *words)
     assert code == 0
-    assert '| all | 2 | 0.7500 | 0.5000 to 1.0000 |' in text
+    assert '| all | 2 | 0.7500 | 0.5000 to 1.0000 (2 groups) |' in text
     assert 'Images of fold 0, which was held out' in text
 
 
