@@ -1,4 +1,4 @@
-"""Box prompts: a detector's mask heads predict the masks of boxes that another model or a fusion found.
+"""Box prompts: a detector's mask heads predict masks for boxes of another model or of a fusion.
 
 :func:`read_box_prompts` reads the boxes of all images, :class:`LoadBoxPrompts` puts those of one image on its sample,
 and :class:`BoxPromptedModel` predicts their masks.

@@ -43,7 +43,7 @@ class InferenceOptions:
 
     Attributes:
         tta: Test-time augmentation: in ``tta_orientations``, at each of ``tta_scales``, merged by ``tta_model``.
-        tiles: In overlapping tiles, as ``tiles`` says.
+        tiles: In overlapping tiles, with the settings ``tiles``.
         boxes: Predict the masks of these boxes; None predicts boxes and masks.
     """
 
@@ -71,7 +71,7 @@ TILE_KEYS = tuple(field.name for field in fields(TileSettings))
 
 
 def build_inference_config(config: Config, options: InferenceOptions) -> Config:
-    """Builds the config that predicts as the options say, from one that predicts a whole image in one pass.
+    """Builds the config of an inference mode from one that predicts a whole image in one pass.
 
     The steps of the test pipeline before its ``Resize`` are done once per image. ``Resize`` and the steps after it are
     done for each augmentation, of each tile; the last one packs.
@@ -118,7 +118,7 @@ def build_inference_config(config: Config, options: InferenceOptions) -> Config:
 
 
 def describe_inference(config: Config, options: InferenceOptions) -> dict[str, Any]:
-    """What a predictions file says of orientations, scales and tiles, in JSON types; only what the options use.
+    """Describes orientations, scales and tiles for a predictions file, in JSON types; only what the options use.
 
     Args:
         config: As in :func:`build_inference_config`.

@@ -73,7 +73,7 @@ class Predictor:
         options: InferenceOptions = DEFAULT_OPTIONS,
         device: str | torch.device | None = None,
     ) -> 'Predictor':
-        """Predictor of a config file; see the class.
+        """Reads the config from a file; otherwise as the class.
 
         Raises:
             InputError: No such config.
@@ -100,7 +100,7 @@ class Predictor:
         try:
             load_state_dict(model, content.get('state_dict', content), strict=True)
         except RuntimeError as error:
-            # After a line that says no more.
+            # The first line is a heading.
             first = next(line for line in str(error).splitlines()[1:] if line)
             raise InputError(
                 f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '

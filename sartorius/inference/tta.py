@@ -115,7 +115,7 @@ def get_orientation(name: str) -> Orientation:
 class Orient(BaseTransform):
     """Turns and mirrors an image, and notes the orientation's name under ``tta_orientation``.
 
-    Changed keys: ``img``, ``img_shape``; ``ori_shape`` stays that of the image file. MMDetection's own flag ``flip``
+    Changed keys: ``img``, ``img_shape``; ``ori_shape`` is still that of the image file. MMDetection's own flag ``flip``
     must not be among the meta information: its Cascade heads crash on it.
 
     Args:
@@ -311,7 +311,7 @@ class CellTTAModel(DetectorWrapper):
         detections = [one.detect() for one in passes]
         merged = self._merge_detections(passes[0], detections)
         result = data['data_samples'][0][0].clone()
-        counts = (len(merged.scores), *(len(found.scores) for found in detections))
+        counts = (len(merged.scores), *(len(one.scores) for one in detections))
         result.set_metainfo({'max_cells': max(counts)})
         result.pred_instances = predict_masks_for_boxes(passes, merged)
         return [result]

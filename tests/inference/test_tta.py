@@ -56,9 +56,9 @@ def test_transformed_box_by_hand(name: str, expected: list[int]) -> None:
 def test_box_follows_the_image(orientation: Orientation) -> None:
     image = np.zeros(SMALL, dtype=np.uint8)
     image[1:3, 0:2] = 1
-    turned = orientation.apply_image(image)
-    assert turned.shape == orientation.apply_size(SMALL)
-    assert orientation.apply_boxes(np.array([[0, 1, 2, 3]], np.float32), SMALL).tolist() == [box_of(turned)]
+    transformed = orientation.apply_image(image)
+    assert transformed.shape == orientation.apply_size(SMALL)
+    assert orientation.apply_boxes(np.array([[0, 1, 2, 3]], np.float32), SMALL).tolist() == [box_of(transformed)]
 
 
 @pytest.mark.parametrize('orientation', ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
@@ -70,8 +70,8 @@ def test_boxes_are_inverted(orientation: Orientation) -> None:
 @pytest.mark.parametrize('orientation', ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
 def test_soft_masks_are_inverted(orientation: Orientation) -> None:
     masks = np.random.default_rng(0).random((3, 5, 5)).astype(np.float32)
-    turned = np.stack([orientation.apply_image(mask) for mask in masks])
-    np.testing.assert_array_equal(orientation.invert_soft_masks(turned), masks)
+    transformed = np.stack([orientation.apply_image(mask) for mask in masks])
+    np.testing.assert_array_equal(orientation.invert_soft_masks(transformed), masks)
 
 
 def test_all_orientations_differ() -> None:
@@ -103,15 +103,15 @@ def augmented_batch(image: np.ndarray, names: Sequence[str], scales: Sequence[tu
     """Every orientation at every scale ``(x, y)``."""
     inputs, samples = [], []
     for name, (x, y) in itertools.product(names, scales):
-        shown = np.kron(ORIENTATIONS[name].apply_image(image), np.ones((y, x), np.float32))
+        pixels = np.kron(ORIENTATIONS[name].apply_image(image), np.ones((y, x), np.float32))
         meta = {
             'ori_shape': SIZE,
-            'img_shape': shown.shape,
+            'img_shape': pixels.shape,
             'scale_factor': (float(x), float(y)),
             'tta_orientation': name,
             'img_id': 'blobs',
         }
-        inputs.append([torch.from_numpy(shown)[None]])
+        inputs.append([torch.from_numpy(pixels)[None]])
         samples.append([DetDataSample(metainfo=meta)])
     return {'inputs': inputs, 'data_samples': samples}
 
@@ -159,7 +159,7 @@ def test_orientations_and_scales_of_a_config_agree(
     init_default_scope('mmdet')
     augmented = Compose(config.test_dataloader.dataset.pipeline)({'img_path': str(tmp_path / 'blobs.png'), 'img_id': 0})
     data = pseudo_collate([augmented])
-    shapes = [tuple(shown[0].shape[1:]) for shown in data['inputs']]
+    shapes = [tuple(pixels[0].shape[1:]) for pixels in data['inputs']]
     assert len(shapes) == 24 and set(shapes) == {(120, 180), (180, 120), (60, 90), (90, 60), (90, 135), (135, 90)}
     pred = CellTTAModel(blob_detector).test_step(data)[0].pred_instances
     assert min_iou(image, pred) > 0.99

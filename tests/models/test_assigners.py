@@ -20,25 +20,25 @@ def points(height: int, width: int, strides: tuple[int, ...] = (8, 16, 32)) -> t
 
 
 def scene(cells: int, seed: int, size: tuple[int, int] = (128, 160)) -> tuple[InstanceData, InstanceData]:
-    """What a model that has learnt nothing says, and cells of 10 to 50 px anywhere."""
+    """Predictions of an untrained model, and ground-truth cells of 10 to 50 px anywhere."""
     torch.manual_seed(seed)
     priors = points(*size)
     spread = torch.rand(len(priors), 4) * 40 + 2
-    found = torch.cat([priors[:, :2] - spread[:, :2], priors[:, :2] + spread[:, 2:]], dim=1)
+    pred_boxes = torch.cat([priors[:, :2] - spread[:, :2], priors[:, :2] + spread[:, 2:]], dim=1)
     corners = torch.rand(cells, 2) * torch.tensor([size[1], size[0]])
     boxes = torch.cat([corners, corners + torch.rand(cells, 2) * 40 + 10], dim=1)
-    said = InstanceData(priors=priors, bboxes=found, scores=torch.randn(len(priors), 3))
-    return said, InstanceData(bboxes=boxes, labels=torch.randint(3, (cells,)))
+    pred = InstanceData(priors=priors, bboxes=pred_boxes, scores=torch.randn(len(priors), 3))
+    return pred, InstanceData(bboxes=boxes, labels=torch.randint(3, (cells,)))
 
 
 @pytest.mark.parametrize('cells', [0, 1, 7, 300])
 @pytest.mark.parametrize('topk', [1, 13])
 @pytest.mark.parametrize('seed', [0, 1])
 def test_the_same_points_as_mmdetections(cells: int, topk: int, seed: int) -> None:
-    said, true = scene(cells, seed)
+    pred, gt = scene(cells, seed)
     chunks = dict(type='ChunkedBboxOverlaps2D', chunk=100)
-    ours = DenseSoftLabelAssigner(topk=topk, iou_calculator=chunks).assign(said, true)
-    theirs = DynamicSoftLabelAssigner(topk=topk).assign(said, true)
+    ours = DenseSoftLabelAssigner(topk=topk, iou_calculator=chunks).assign(pred, gt)
+    theirs = DynamicSoftLabelAssigner(topk=topk).assign(pred, gt)
     assert ours.num_gts == theirs.num_gts == cells
     assert (ours.gt_inds > 0).any() == (cells > 0)
     torch.testing.assert_close(ours.gt_inds, theirs.gt_inds, rtol=0, atol=0)
@@ -46,24 +46,24 @@ def test_the_same_points_as_mmdetections(cells: int, topk: int, seed: int) -> No
     torch.testing.assert_close(ours.max_overlaps, theirs.max_overlaps)
 
 
-def test_a_point_that_two_cells_want_goes_to_the_cheaper() -> None:
-    """One point lies in both cells, and the model draws the second one's box there; another lies in the first alone."""
-    said = InstanceData(
+def test_a_point_chosen_by_two_cells_is_assigned_to_the_cheaper() -> None:
+    """One point lies in both cells and predicts the second one's box; another lies in the first alone."""
+    pred = InstanceData(
         priors=torch.tensor([[12.0, 12, 8, 8], [4, 4, 8, 8], [40, 40, 8, 8]]),
         bboxes=torch.tensor([[10.0, 10, 30, 30], [0, 0, 14, 14], [0, 0, 14, 14]]),
         scores=torch.zeros(3, 3),
     )
-    true = InstanceData(bboxes=torch.tensor([[0.0, 0, 14, 14], [10, 10, 30, 30]]), labels=torch.tensor([2, 0]))
-    result = DenseSoftLabelAssigner(topk=2).assign(said, true)
+    gt = InstanceData(bboxes=torch.tensor([[0.0, 0, 14, 14], [10, 10, 30, 30]]), labels=torch.tensor([2, 0]))
+    result = DenseSoftLabelAssigner(topk=2).assign(pred, gt)
     assert result.gt_inds.tolist() == [2, 1, 0]
     assert result.labels.tolist() == [0, 2, -1]
     assert result.max_overlaps[:2].tolist() == [1, 1]
 
 
 def test_no_point_inside_any_cell() -> None:
-    said, _ = scene(1, seed=0)
-    true = InstanceData(bboxes=torch.tensor([[9.0, 9, 15, 15]]), labels=torch.tensor([1]))
-    result = DenseSoftLabelAssigner().assign(said, true)
+    pred, _ = scene(1, seed=0)
+    gt = InstanceData(bboxes=torch.tensor([[9.0, 9, 15, 15]]), labels=torch.tensor([1]))
+    result = DenseSoftLabelAssigner().assign(pred, gt)
     assert (result.gt_inds == 0).all() and (result.labels == -1).all()
 
 

@@ -40,19 +40,19 @@ def test_pastes_as_the_stock_head(kinds: tuple[type, type], class_agnostic: bool
 
 
 def test_without_rescale_boxes_stay() -> None:
-    found = SoftMaskHead(num_classes=3).predict_by_feat(
+    pred = SoftMaskHead(num_classes=3).predict_by_feat(
         (torch.zeros(3, 3, 28, 28),), [results()], [META], ConfigDict(), rescale=False
     )[0]
-    assert found.bboxes.tolist() == results().bboxes.tolist()
-    assert found.masks.unique().tolist() == [0.5]
+    assert pred.bboxes.tolist() == results().bboxes.tolist()
+    assert pred.masks.unique().tolist() == [0.5]
 
 
 def test_probabilities_pass_through() -> None:
     masks = torch.rand(3, 3, 28, 28)
-    found = SoftMaskHead(num_classes=3).predict_by_feat((masks,), [results()], [META], ConfigDict(), activate_map=True)[
+    pred = SoftMaskHead(num_classes=3).predict_by_feat((masks,), [results()], [META], ConfigDict(), activate_map=True)[
         0
     ]
-    torch.testing.assert_close(found.masks[1], masks[1, 2])
+    torch.testing.assert_close(pred.masks[1], masks[1, 2])
 
 
 @pytest.mark.parametrize('kind', HEADS)
@@ -69,9 +69,9 @@ def test_last_layer_starts_near_zero(kind: type) -> None:
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float16, torch.bfloat16])
 def test_masks_keep_the_type_of_the_logits(kind: type, dtype: torch.dtype) -> None:
     logits = torch.randn(3, 3, 28, 28)
-    found = kind(num_classes=3).predict_by_feat((logits.to(dtype),), [results()], [META], ConfigDict(), rescale=True)[0]
-    assert (found.masks.dtype, found.bboxes.dtype) == (dtype, torch.float32)
-    image = to_image_predictions({'img_id': 'a', 'ori_shape': SIZE, 'pred_instances': found.to_dict()})
+    pred = kind(num_classes=3).predict_by_feat((logits.to(dtype),), [results()], [META], ConfigDict(), rescale=True)[0]
+    assert (pred.masks.dtype, pred.bboxes.dtype) == (dtype, torch.float32)
+    image = to_image_predictions({'img_id': 'a', 'ori_shape': SIZE, 'pred_instances': pred.to_dict()})
     assert image.soft_masks.dtype == np.float32
     # bfloat16 has steps of 1/256 below 1.
     np.testing.assert_allclose(image.soft_masks, logits[range(3), [0, 2, 1]].sigmoid(), atol=0.01)
@@ -84,10 +84,10 @@ def test_mixed_precision(kind: type) -> None:
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
         logits = head(features)
         logits = logits[0] if isinstance(logits, list) else logits
-        found = head.predict_by_feat((logits,), [results()], [META], ConfigDict(), rescale=True)[0]
+        pred = head.predict_by_feat((logits,), [results()], [META], ConfigDict(), rescale=True)[0]
     assert logits.dtype == torch.bfloat16
-    assert found.masks.shape == (3, 28, 28)
-    assert 0 <= found.masks.min() < found.masks.max() <= 1
+    assert pred.masks.shape == (3, 28, 28)
+    assert 0 <= pred.masks.min() < pred.masks.max() <= 1
 
 
 @pytest.mark.parametrize('class_agnostic', [False, True])
@@ -95,11 +95,11 @@ def test_mixed_precision(kind: type) -> None:
 def test_no_tensor_leaves_its_device(kind: type, class_agnostic: bool) -> None:
     """The meta device refuses to meet the CPU's tensors, as a GPU does."""
     head = kind(num_classes=3, class_agnostic=class_agnostic)
-    found = results().to('meta')
+    pred = results().to('meta')
     logits = torch.zeros(3, 1 if class_agnostic else 3, 28, 28, device='meta')
-    found = head.predict_by_feat((logits,), [found], [META], ConfigDict(), rescale=True)[0]
-    assert found.masks.shape == (3, 28, 28)
-    assert {found[field].device.type for field in ('masks', 'bboxes', 'labels')} == {'meta'}
+    pred = head.predict_by_feat((logits,), [pred], [META], ConfigDict(), rescale=True)[0]
+    assert pred.masks.shape == (3, 28, 28)
+    assert {pred[field].device.type for field in ('masks', 'bboxes', 'labels')} == {'meta'}
 
 
 def test_image_without_cells_beside_one_with_cells() -> None:
@@ -111,9 +111,9 @@ def test_image_without_cells_beside_one_with_cells() -> None:
 
 def test_conversion_names_the_image_and_handles_none() -> None:
     sample = {'img_id': 'abc', 'ori_shape': SIZE}
-    found = results()
-    found.masks = torch.full((3, 28, 28), 0.3)
-    full = to_image_predictions({**sample, 'pred_instances': found.to_dict()})
+    pred = results()
+    pred.masks = torch.full((3, 28, 28), 0.3)
+    full = to_image_predictions({**sample, 'pred_instances': pred.to_dict()})
     assert (full.image_id, full.size, len(full)) == ('abc', SIZE, 3)
     np.testing.assert_allclose(full.soft_masks, 0.3, atol=0.5 / 255)
     # MMDetection gives an image without cells full-size masks, of which there are none.

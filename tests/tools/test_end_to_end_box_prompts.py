@@ -1,4 +1,4 @@
-"""The workflow of a detector of boxes alone: trained, predicted, fused with a model that has masks, and drawn by it."""
+"""The workflow of a detector of boxes alone: trained, predicted, fused, and masks predicted by another model."""
 
 import runpy
 import shutil
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = str(CONFIG_DIR / 'demo' / 'rtmdet_tiny.py')
 MASKS = str(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
-# Models that have hardly learnt anything are sure of nothing.
+# Models after a few iterations have low scores.
 FEW = ('model.test_cfg.score_thr=0.0', 'model.test_cfg.max_per_img=30')
 FEW_MASKS = ('model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=30')
 SHORT = (
@@ -41,7 +41,7 @@ def tool(repo_root: Path) -> Callable[..., None]:
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory, tool: Callable[..., None]) -> Path:
-    """Made images of 176x130 px, two of them for the test, and their annotations."""
+    """Synthetic images of 176x130 px, two of them for the test, and their annotations."""
     folder = tmp_path_factory.mktemp('boxes')
     tool(
         'data/make_synthetic.py', '--out', folder / 'data', '--images', 6, '--test-images', 2, '--unlabelled-images', 0,
@@ -64,7 +64,7 @@ def trained(data: Path, tool: Callable[..., None]) -> Path:
 
 @pytest.fixture(scope='module')
 def boxes(data: Path, trained: Path, tool: Callable[..., None]) -> Path:
-    """What the detector finds in the test images."""
+    """Predictions of the detector for the test images."""
     out = data / 'boxes.npz'
     tool('test.py', CONFIG, trained / 'iter_2.pth', *folders(data), '--out', out, '--cfg-options', *FEW)
     return out
@@ -83,7 +83,7 @@ def test_the_best_checkpoint_is_that_of_the_best_boxes(trained: Path) -> None:
     assert len(list(trained.glob('best_boxes_AP_iter_*.pth'))) == 1
 
 
-def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, tool: Callable[..., None]) -> None:
+def test_resumed_run_ends_as_the_uninterrupted_one(data: Path, trained: Path, tool: Callable[..., None]) -> None:
     """The moving average of the weights and the weights themselves."""
     stopped = data / 'stopped'
     stopped.mkdir()
@@ -102,8 +102,8 @@ def test_boxes_are_no_submission(boxes: Path, data: Path, tool: Callable[..., No
         tool('make_submission.py', boxes, '--out', data / 'submission.csv')
 
 
-def test_views_and_tiles_find_boxes_too(boxes: Path, data: Path, trained: Path, tool: Callable[..., None]) -> None:
-    out = data / 'views.npz'
+def test_tta_and_tiles_predict_boxes_too(boxes: Path, data: Path, trained: Path, tool: Callable[..., None]) -> None:
+    out = data / 'tta_tiles.npz'
     tool(
         'test.py', CONFIG, trained / 'iter_2.pth', '--tta', '--tiles', *folders(data), '--out', out, '--cfg-options',
         *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40', 'tta_orientations=[none,rot90]',
@@ -116,31 +116,33 @@ def test_views_and_tiles_find_boxes_too(boxes: Path, data: Path, trained: Path, 
         assert image.boxes[:, 0].max() > 120 and image.boxes[:, 1].max() > 90
 
 
-def test_it_draws_no_masks(boxes: Path, data: Path, trained: Path, tool: Callable[..., None]) -> None:
-    with pytest.raises(UsageError, match=r'rtmdet_tiny\.py finds boxes and draws no masks; give --boxes to a Mask'):
+def test_boxes_are_refused_without_mask_heads(
+    boxes: Path, data: Path, trained: Path, tool: Callable[..., None]
+) -> None:
+    with pytest.raises(UsageError, match=r'rtmdet_tiny\.py predicts boxes without masks; give --boxes to a Mask'):
         tool('test.py', CONFIG, trained / 'iter_2.pth', '--boxes', boxes, *folders(data), '--out', data / 'none.npz')
 
 
 def test_fused_boxes_become_a_submission(
     boxes: Path, data: Path, mask_model: Path, tool: Callable[..., None], capsys: pytest.CaptureFixture
 ) -> None:
-    """The model with masks gives its boxes to the fusion, and draws the masks of all."""
-    own, fused, drawn = data / 'own.npz', data / 'fused.npz', data / 'drawn.npz'
+    """The model with masks adds its boxes to the fusion, and predicts the masks of all."""
+    own, fused, prompted = data / 'own.npz', data / 'fused.npz', data / 'prompted.npz'
     tool('test.py', MASKS, mask_model, *folders(data), '--out', own, '--cfg-options', *FEW_MASKS)
     tool('ensemble.py', boxes, own, '--boxes-only', '--method', 'wbf', '--score', 0, '--out', fused)
     given = load_predictions(fused, boxes_allowed=True)
     assert given.source['dropped']['without_mask'] == 0
     counts = [read_header(path).counts for path in (boxes, own)]
-    for image, *found in zip(given.images, *counts, strict=True):
-        # More than either found alone, and no more than both together.
-        assert max(found) < len(image) <= sum(found)
-    tool('test.py', MASKS, mask_model, '--boxes', fused, *folders(data), '--out', drawn, '--cfg-options', *FEW_MASKS)
-    for image, asked in zip(load_predictions(drawn).images, given.images, strict=True):
-        np.testing.assert_array_equal(image.boxes, asked.boxes)
-        assert image.soft_masks.shape == (len(asked), 28, 28)
+    for image, *numbers in zip(given.images, *counts, strict=True):
+        # More than either alone, and no more than both together.
+        assert max(numbers) < len(image) <= sum(numbers)
+    tool('test.py', MASKS, mask_model, '--boxes', fused, *folders(data), '--out', prompted, '--cfg-options', *FEW_MASKS)
+    for image, prompt in zip(load_predictions(prompted).images, given.images, strict=True):
+        np.testing.assert_array_equal(image.boxes, prompt.boxes)
+        assert image.soft_masks.shape == (len(prompt), 28, 28)
     lenient, submission = data / 'lenient.py', data / 'submission.csv'
     lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     capsys.readouterr()
-    tool('make_submission.py', drawn, '--postprocess', lenient, '--out', submission)
+    tool('make_submission.py', prompted, '--postprocess', lenient, '--out', submission)
     rows = submission.read_text().splitlines()
     assert rows[0] == 'id,predicted' and len({row.split(',')[0] for row in rows[1:]}) == 2

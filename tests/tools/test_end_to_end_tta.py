@@ -1,4 +1,4 @@
-"""Views, tiles and given boxes through the real command lines, with untrained models of all three kinds."""
+"""TTA, tiles and box prompts through the real command lines, with untrained models of all three kinds."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from sartorius.utils.paths import CONFIG_DIR
 
 pytestmark = pytest.mark.slow
 
-# Untrained models are sure of nothing.
+# Untrained models have low scores.
 FEW = ('--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=30')
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., str]) -> Path:
     """Two test images of 176x130 px and their annotations."""
-    folder = tmp_path_factory.mktemp('views')
+    folder = tmp_path_factory.mktemp('inference')
     run(
         'tools/data/make_synthetic.py', '--out', str(folder / 'data'), '--images', '4', '--test-images', '2',
         '--unlabelled-images', '0', '--size', '176x130',
@@ -61,28 +61,28 @@ def save_untrained(name: str, checkpoint: Path) -> None:
     model = MODELS.build(load_config(CONFIG_DIR / 'demo' / f'{name}.py').model)
     heads = model.roi_head.mask_head
     for head in heads if isinstance(heads, torch.nn.ModuleList) else [heads]:
-        # Probabilities from 0 to 1, where untrained heads say 0.5 everywhere.
+        # Probabilities from 0 to 1; untrained heads predict 0.5 everywhere.
         torch.nn.init.normal_(head.conv_logits.weight, std=5)
     torch.save({'state_dict': model.state_dict()}, checkpoint)
 
 
 @pytest.fixture(scope='module')
 def plain(data: Path, test: Callable[..., str]) -> Path:
-    """Predictions of Mask R-CNN, and of it in views of tiles."""
+    """Predictions of Mask R-CNN, in one pass and with TTA of tiles."""
     test('mrcnn_r18', out=data / 'plain.npz')
     test(
         'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40',
         'tta_orientations=[none,rot90]',
-        out=data / 'views.npz',
+        out=data / 'tta_tiles.npz',
     )  # fmt: skip
     return data
 
 
-def test_views_of_tiles_are_told_and_stay_inside_the_image(plain: Path) -> None:
-    views = load_predictions(plain / 'views.npz')
-    assert views.source['tta_orientations'] == ['none', 'rot90'] and views.source['tta_scales'] == [2.0]
-    assert views.source['tiles'] == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
-    for image in views.images:
+def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) -> None:
+    predictions = load_predictions(plain / 'tta_tiles.npz')
+    assert predictions.source['tta_orientations'] == ['none', 'rot90'] and predictions.source['tta_scales'] == [2.0]
+    assert predictions.source['tiles'] == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
+    for image in predictions.images:
         # Of four tiles with up to 30 cells each.
         assert 30 < len(image) <= 120
         assert image.boxes.min() >= 0 and (image.boxes.max(axis=0) <= [176, 130, 176, 130]).all()
@@ -91,10 +91,10 @@ def test_views_of_tiles_are_told_and_stay_inside_the_image(plain: Path) -> None:
 
 def test_a_models_own_boxes_get_its_own_masks(plain: Path, test: Callable[..., str]) -> None:
     test('mrcnn_r18', '--boxes', str(plain / 'plain.npz'), out=plain / 'again.npz')
-    found, again = load_predictions(plain / 'plain.npz').by_id(), load_predictions(plain / 'again.npz')
+    plain_predictions, again = load_predictions(plain / 'plain.npz').by_id(), load_predictions(plain / 'again.npz')
     assert again.source['boxes']['file'].endswith('plain.npz')
     for image in again.images:
-        own = found[image.image_id]
+        own = plain_predictions[image.image_id]
         assert len(image) > 0
         for name in ('boxes', 'scores', 'labels'):
             np.testing.assert_array_equal(getattr(image, name), getattr(own, name))
@@ -104,21 +104,21 @@ def test_a_models_own_boxes_get_its_own_masks(plain: Path, test: Callable[..., s
 
 
 @pytest.mark.parametrize('name', ['mrcnn_r18', 'cmrcnn_r18', 'htc_r18'])
-def test_any_model_draws_masks_in_fused_boxes(
+def test_any_model_predicts_masks_for_fused_boxes(
     plain: Path, test: Callable[..., str], run: Callable[..., str], name: str
 ) -> None:
     fused = plain / 'fused.npz'
     if not fused.exists():
         run(
-            'tools/ensemble.py', str(plain / 'plain.npz'), str(plain / 'views.npz'), '--boxes-only', '--score', '0',
+            'tools/ensemble.py', str(plain / 'plain.npz'), str(plain / 'tta_tiles.npz'), '--boxes-only', '--score', '0',
             '--out', str(fused),
         )  # fmt: skip
     assert read_header(fused).grid == 0
     out = plain / f'{name}.npz'
     test(name, '--tta', '--boxes', str(fused), out=out)
-    given, drawn = load_predictions(fused, boxes_allowed=True).by_id(), load_predictions(out)
-    assert drawn.source['tta_orientations'] == ['none', 'diagonal']
-    for image in drawn.images:
+    given, pred = load_predictions(fused, boxes_allowed=True).by_id(), load_predictions(out)
+    assert pred.source['tta_orientations'] == ['none', 'diagonal']
+    for image in pred.images:
         assert len(image) == len(given[image.image_id]) > 30
         np.testing.assert_array_equal(image.boxes, given[image.image_id].boxes)
         np.testing.assert_array_equal(image.scores, given[image.image_id].scores)
@@ -135,16 +135,16 @@ def test_boxes_of_another_detector(plain: Path, test: Callable[..., str], data: 
     for result in results:
         del result['segmentation']
     (plain / 'results.json').write_text(json.dumps([one for one in results if one['image_id'] == first['id']]))
-    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'drawn.npz')
-    drawn = load_predictions(plain / 'drawn.npz').by_id()
+    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz')
+    pred = load_predictions(plain / 'prompted.npz').by_id()
     name, other = (Path(image['file_name']).stem for image in dataset['images'])
     assert f'has no boxes for 1 of 2 images, which get no cells: {other}' in said
-    assert len(drawn[other]) == 0
-    np.testing.assert_allclose(drawn[name].boxes, predictions.by_id()[name].boxes, atol=1e-4)
-    assert drawn[name].has_masks
+    assert len(pred[other]) == 0
+    np.testing.assert_allclose(pred[name].boxes, predictions.by_id()[name].boxes, atol=1e-4)
+    assert pred[name].has_masks
     unknown = [dict(results[0], image_id='elsewhere')]
     (plain / 'results.json').write_text(json.dumps(unknown))
-    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'drawn.npz', code=1)
+    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz', code=1)
     assert "image_id 'elsewhere' is not in the COCO dataset" in said.splitlines()[-1]
 
 
