@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def read_planted(data: Path, table: LabelTable) -> Iterator[Planted]:
     """What was planted, from ``defects.csv`` and ``train_clean.csv``."""
     gt = read_label_table(data / 'train_clean.csv')
-    gt_crops = {label.row: label.crop for image in gt.images for label in image.labels}
-    labels = {label.row: (image.size, label.crop) for image in table.images for label in image.labels}
+    gt_crops = {cell.row: cell.crop for image in gt.images for cell in image.cells}
+    labels = {cell.row: (image.size, cell.crop) for image in table.images for cell in image.cells}
     with open(data / 'defects.csv', encoding='utf-8', newline='') as file:
         for line in csv.DictReader(file):
             if line['row']:
@@ -101,19 +101,19 @@ def read_planted(data: Path, table: LabelTable) -> Iterator[Planted]:
 
 
 def detection(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
-    """Table of each detector's findings in the CSV as it is.
+    """Table of each detector's issues in the CSV as it is.
 
-    A false alarm is a finding in a row in which nothing is planted that could explain it: a small outsized mask is a
+    A false alarm is a issue in a row in which nothing is planted that could explain it: a small outsized mask is a
     sliver too. Cells of these images overlap by themselves, so that a shared pixel is never a false alarm.
     """
     rows = {detector: {plant.row for plant in planted if _is_for(detector, plant)} for detector in PLANTS}
     with_defect = {plant.row for plant in planted}
     lines = []
     for name in DEFECTS:
-        findings = [finding for finding in cleaning.findings if finding.defect == name]
-        found = {finding.row for finding in findings}
+        issues = [issue for issue in cleaning.issues if issue.defect == name]
+        found = {issue.row for issue in issues}
         # Which of two cells is the one that covers the other is a matter of their sizes.
-        seen = found | {row for finding in findings for row in finding.others if name == 'overlapping'}
+        seen = found | {row for issue in issues for row in issue.others if name == 'overlapping'}
         false_alarms = len(found - with_defect)
         precision = '-' if name == 'overlapping' else f'{1 - false_alarms / max(len(found), 1):.3f}'
         recall = len(seen & rows[name]) / max(len(rows[name]), 1)
@@ -123,8 +123,8 @@ def detection(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
 
 def bays(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
     """Table of convex-filled cells with filled bays, by what the fill did to them, their holes filled."""
-    left = {label.row: label.crop for image in cleaning.after for label in image.labels}
-    found = {finding.row for finding in cleaning.findings if finding.defect == 'convex-filled'}
+    left = {cell.row: cell.crop for image in cleaning.after for cell in image.cells}
+    found = {issue.row for issue in cleaning.issues if issue.defect == 'convex-filled'}
     cells = [
         (_iou(fill_holes([plant.crop])[0], plant), _iou(fill_holes([left[plant.row]])[0], plant), plant.row in found)
         for plant in planted
@@ -143,7 +143,7 @@ def fixing(cleanings: Sequence[tuple[Cleaning, Sequence[str]]], planted: Sequenc
     """Table of the IoU with the true masks before and after fixing, by planted defect."""
     lines = []
     for cleaning, defects in cleanings:
-        left = {label.row: label.crop for image in cleaning.after for label in image.labels}
+        left = {cell.row: cell.crop for image in cleaning.after for cell in image.cells}
         for defect in defects:
             kept = [plant for plant in planted if plant.defect == defect and plant.row in left]
             before = np.array([_iou(plant.crop, plant) for plant in kept])

@@ -1,43 +1,46 @@
-"""Looks for every defect, and fixes those that were asked for."""
+"""Detects every defect of annotated masks, and fixes those that were asked for."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sartorius.label_quality.defects import DEFECTS
-from sartorius.label_quality.rules import Rules
-from sartorius.label_quality.structures import AnnotatedImage, Finding, Label
+from sartorius.annotations.summary import note
+from sartorius.label_quality.defects import DEFECTS, Rules, doubled_images
+from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage, Issue
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.tables import markdown_table
 
 
 @dataclass(frozen=True, eq=False)
 class Cleaning:
-    """What was found and done.
+    """Images before and after cleaning, and the issues found in them.
 
     Attributes:
-        before: The images as they were.
+        before: The images before any fix.
         after: The same images, fixed.
-        findings: All findings: image by image, defect by defect in the order of :data:`DEFECTS`, row by row.
+        issues: All issues: image by image, defect by defect in the order of :data:`DEFECTS`, row by row.
     """
 
     before: tuple[AnnotatedImage, ...]
     after: tuple[AnnotatedImage, ...]
-    findings: tuple[Finding, ...]
+    issues: tuple[Issue, ...]
 
     @property
-    def fixes(self) -> tuple[Finding, ...]:
-        """The findings that were fixed."""
-        return tuple(finding for finding in self.findings if finding.fixed)
+    def fixes(self) -> tuple[Issue, ...]:
+        """The issues that were fixed."""
+        return tuple(issue for issue in self.issues if issue.fixed)
 
 
 def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Rules | None = None) -> Cleaning:
-    """Finds the defects of all images, and fixes some kinds of them.
+    """Detects the defects of all images, and fixes some kinds of them.
 
-    Defects are looked for one after the other, each in what fixing those before it has left: a hollow cell that was
-    filled is compared filled. Nothing but the defects named in ``fix`` is changed.
+    Defects are detected one after the other, each in what the fixes before it left: a hollow cell that was filled is
+    compared filled. Nothing but the defects named in ``fix`` is changed.
 
     Args:
-        images: With all cells of the image, so that doubles and overlaps are seen.
+        images: With all cells of each image, so that doubles and overlaps are found.
         fix: Names of the defects to fix.
         rules: Thresholds; the default ones if None.
 
@@ -50,19 +53,52 @@ def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Ru
     rules = rules or Rules()
     before = tuple(images)
     after: list[AnnotatedImage] = []
-    findings: list[Finding] = []
+    issues: list[Issue] = []
     for image in progress(before, 'images'):
         for name, defect in DEFECTS.items():
-            found = [replace(finding, fixed=name in fix) for finding in defect.find(image, rules)]
-            findings.extend(found)
+            own = [replace(issue, fixed=name in fix) for issue in defect.find(image, rules)]
+            issues.extend(own)
             if name in fix:
-                image = _fixed(image, found)
+                image = _fixed(image, own)
         after.append(image)
-    return Cleaning(before, tuple(after), tuple(findings))
+    return Cleaning(before, tuple(after), tuple(issues))
 
 
-def _fixed(image: AnnotatedImage, findings: Iterable[Finding]) -> AnnotatedImage:
-    """The image with what the findings leave of its cells."""
-    after: dict[int, Label | None] = {finding.row: finding.after for finding in findings}
-    labels = (after.get(label.row, label) for label in image.labels)
-    return replace(image, labels=tuple(label for label in labels if label is not None))
+def summarise_cleaning(cleaning: Cleaning, rules: Rules) -> str:
+    """Issues by defect and class, images annotated twice, and how many rows were changed and dropped, as Markdown."""
+    cells = Counter(cell.cell_type for image in cleaning.before for cell in image.cells)
+    names = [name for name in CELL_TYPES if name in cells]
+    counts = Counter((issue.defect, issue.before.cell_type) for issue in cleaning.issues)
+    fixed = Counter(issue.defect for issue in cleaning.fixes)
+    rows = [
+        [
+            name,
+            *(f'{counts[name, cell_type]:,}' for cell_type in names),
+            f'{sum(counts[name, cell_type] for cell_type in CELL_TYPES):,}',
+            f'{fixed[name]:,}' if fixed[name] else '-',
+            'yes' if defect.is_safe else '',
+            defect.meaning,
+        ]
+        for name, defect in DEFECTS.items()
+    ]
+    heads = ['defect', *(f'{name} ({cells[name]:,})' for name in names), 'all', 'fixed', 'safe', 'what it is']
+    lines = [markdown_table(heads, rows), '']
+    doubled = doubled_images(cleaning.before, cleaning.issues, rules.doubled_share)
+    if doubled:
+        lines.append(
+            note(
+                'images annotated twice',
+                [f'{name}: {count} of {total} rows' for name, (count, total) in doubled.items()],
+            )
+        )
+    dropped = {issue.row for issue in cleaning.fixes if issue.after is None}
+    changed = {issue.row for issue in cleaning.fixes} - dropped
+    lines += [note('rows', sum(cells.values())), note('rows changed', len(changed)), note('rows dropped', len(dropped))]
+    return '\n'.join(lines)
+
+
+def _fixed(image: AnnotatedImage, issues: Iterable[Issue]) -> AnnotatedImage:
+    """The image with its cells as fixed; those whose rows are dropped are left out."""
+    after: dict[int, AnnotatedCell | None] = {issue.row: issue.after for issue in issues}
+    cells = (after.get(cell.row, cell) for cell in image.cells)
+    return replace(image, cells=tuple(cell for cell in cells if cell is not None))

@@ -10,14 +10,14 @@ import numpy as np
 
 from sartorius.annotations.raw_rows import RawRow, parse_row, read_raw_rows
 from sartorius.label_quality.cleaning import Cleaning
-from sartorius.label_quality.structures import Finding
+from sartorius.label_quality.structures import Issue
 from sartorius.label_quality.table import LabelTable, decode_row, row_text, size_of_row
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
-COLUMNS = ('id', 'row', 'defect', 'area_before', 'area_after', 'iou', 'remark', 'text_before', 'text_after')
+COLUMNS = ('id', 'row', 'defect', 'area_before', 'area_after', 'iou', 'note', 'text_before', 'text_after')
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Edit:
         area_before: Pixels of the mask before the edit.
         area_after: Pixels after it; 0 if the row went.
         iou: Of the two masks.
-        remark: What was seen.
+        note: What was seen.
         text_before: The row's characters before the edit, its line end included.
         text_after: Those after it; empty if the row went.
     """
@@ -42,7 +42,7 @@ class Edit:
     area_before: int
     area_after: int
     iou: float
-    remark: str
+    note: str
     text_before: str
     text_after: str
 
@@ -53,26 +53,26 @@ def edits_of(table: LabelTable, cleaning: Cleaning) -> tuple[Edit, ...]:
     A row that goes is taken out. Where an image loses all its cells, its first row stays, without an annotation, so
     that the image is not lost.
     """
-    sizes = {label.row: image.size for image in cleaning.before for label in image.labels}
+    sizes = {cell.row: image.size for image in cleaning.before for cell in image.cells}
     stays = {
-        before.labels[0].row
+        before.cells[0].row
         for before, after in zip(cleaning.before, cleaning.after, strict=True)
-        if before.labels and not after.labels
+        if before.cells and not after.cells
     }
     texts: dict[int, str] = {}
     edits = []
-    for finding in cleaning.fixes:
-        row, label = finding.row, finding.after
+    for issue in cleaning.fixes:
+        row, cell = issue.row, issue.after
         before = texts.get(row, table.rows[row].text)
-        if label is not None:
-            code = kaggle_rle.encode(label.crop, sizes[row])
-            after = row_text(parse_row(before), table.columns, code, label.cell_type)
+        if cell is not None:
+            code = kaggle_rle.encode(cell.crop, sizes[row])
+            after = row_text(parse_row(before), table.columns, code, cell.cell_type)
         elif row in stays:
-            after = row_text(parse_row(before), table.columns, '', finding.before.cell_type)
+            after = row_text(parse_row(before), table.columns, '', issue.before.cell_type)
         else:
             after = ''
         texts[row] = after
-        edits.append(_edit(finding, before, after))
+        edits.append(_edit(issue, before, after))
     return tuple(edits)
 
 
@@ -158,11 +158,11 @@ def read_log(path: str | Path) -> tuple[Edit, ...]:
         raise InputError(f'{path}: not a log of edits; its columns are {", ".join(COLUMNS)}')
     edits = []
     for number, row in enumerate(rows):
-        image_id, place, defect, before, after, iou, remark, *texts = row.fields
+        image_id, place, defect, before, after, iou, note, *texts = row.fields
         try:
             text_before, text_after = (json.loads(f'"{text}"') for text in texts)
             edit = Edit(
-                image_id, int(place), defect, int(before), int(after), float(iou), remark, text_before, text_after
+                image_id, int(place), defect, int(before), int(after), float(iou), note, text_before, text_after
             )
         except ValueError as error:
             raise InputError(f'{path}: line {number + 2} is no edit ({error})') from None
@@ -170,15 +170,15 @@ def read_log(path: str | Path) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
-def _edit(finding: Finding, before: str, after: str) -> Edit:
+def _edit(issue: Issue, before: str, after: str) -> Edit:
     return Edit(
-        finding.image_id,
-        finding.row,
-        finding.defect,
-        finding.area_before,
-        finding.area_after,
-        finding.iou,
-        finding.remark,
+        issue.image_id,
+        issue.row,
+        issue.defect,
+        issue.area_before,
+        issue.area_after,
+        issue.iou,
+        issue.note,
         before,
         after,
     )

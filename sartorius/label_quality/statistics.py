@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sartorius.images.display import SUFFIXES, read_grey
 from sartorius.label_quality.cleaning import Cleaning
-from sartorius.label_quality.structures import AnnotatedImage, Finding
+from sartorius.label_quality.structures import AnnotatedImage, Issue
 from sartorius.label_quality.table import LabelTable
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
@@ -35,12 +35,12 @@ class DataStatistics:
     Attributes:
         images: A row an image, as :func:`measure_images`, with ``grey`` and ``grey_std`` of :func:`measure_grey`.
         cells: A row a cell, as :func:`measure_cells`.
-        findings: A row a finding, as :func:`findings_table`.
+        issues: A row an issue, as :func:`issues_table`.
     """
 
     images: pd.DataFrame
     cells: pd.DataFrame
-    findings: pd.DataFrame
+    issues: pd.DataFrame
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def measure(table: LabelTable, cleaning: Cleaning, files: Mapping[str, Path]) ->
     cells = measure_cells(cleaning.before)
     images = measure_images(table, cleaning.before, cells)
     images['grey'], images['grey_std'] = measure_grey(cleaning.before, files)
-    return DataStatistics(images, cells, findings_table(cleaning.findings, cells))
+    return DataStatistics(images, cells, issues_table(cleaning.issues, cells))
 
 
 def length_over_width(mask: NDArray[np.bool_]) -> float:
@@ -103,10 +103,10 @@ def measure_cells(images: Sequence[AnnotatedImage]) -> pd.DataFrame:
         (:func:`length_over_width`), ``solidity``.
     """
     rows = [
-        (label.row, number, label.cell_type, label.crop.area, length_over_width(mask), solidity(mask))
+        (cell.row, number, cell.cell_type, cell.crop.area, length_over_width(mask), solidity(mask))
         for number, image in enumerate(progress(images, 'measuring'))
-        for label in image.labels
-        for mask in (label.crop.mask,)
+        for cell in image.cells
+        for mask in (cell.crop.mask,)
     ]
     table = pd.DataFrame(rows, columns=['row', 'image', 'cell_type', 'area', 'elongation', 'solidity'])
     numbers = {'row': 'int64', 'image': 'int64', 'area': 'int64', 'elongation': 'float64', 'solidity': 'float64'}
@@ -132,10 +132,10 @@ def measure_images(table: LabelTable, images: Sequence[AnnotatedImage], cells: p
     medians = cells.groupby('image')['area'].median()
     rows = []
     for number, image in enumerate(images):
-        first = image.labels[0].row if image.labels else first_rows[image.image_id]
+        first = image.cells[0].row if image.cells else first_rows[image.image_id]
         cell_type = image.cell_type or table.value(first, 'cell_type')
         median = float(medians.get(number, np.nan))
-        rows.append((image.image_id, first, cell_type, len(image.labels), median, *_covered(image)))
+        rows.append((image.image_id, first, cell_type, len(image.cells), median, *_covered(image)))
     columns = ['image_id', 'first_row', 'cell_type', 'cells', 'area', 'covered', 'shared']
     return pd.DataFrame(rows, columns=columns)
 
@@ -221,33 +221,33 @@ def outliers(images: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.sort_values('deviation', key=np.abs, ascending=False, kind='stable')
 
 
-def findings_table(findings: Sequence[Finding], cells: pd.DataFrame) -> pd.DataFrame:
-    """One row a finding, in their order.
+def issues_table(issues: Sequence[Issue], cells: pd.DataFrame) -> pd.DataFrame:
+    """One row an issue, in their order.
 
     Args:
-        findings: Of the cells.
+        issues: Of the cells.
         cells: Of :func:`measure_cells`.
 
     Returns:
         ``image`` (number of the image), ``id``, ``row``, ``cell_type`` (as the row had it before any fix),
-        ``defect``, ``fixed``, ``area_before``, ``area_after``, ``iou``, ``remark``.
+        ``defect``, ``fixed``, ``area_before``, ``area_after``, ``iou``, ``note``.
     """
     types = {
         'id': 'str', 'row': 'int64', 'defect': 'str', 'fixed': 'bool', 'area_before': 'int64', 'area_after': 'int64',
-        'iou': 'float64', 'remark': 'str',
+        'iou': 'float64', 'note': 'str',
     }  # fmt: skip
     rows = [
         (
-            finding.image_id,
-            finding.row,
-            finding.defect,
-            finding.fixed,
-            finding.area_before,
-            finding.area_after,
-            finding.iou,
-            finding.remark,
+            issue.image_id,
+            issue.row,
+            issue.defect,
+            issue.fixed,
+            issue.area_before,
+            issue.area_after,
+            issue.iou,
+            issue.note,
         )
-        for finding in findings
+        for issue in issues
     ]
     # The types are said, so that a table without rows has them too.
     table = pd.DataFrame(rows, columns=list(types)).astype(types)

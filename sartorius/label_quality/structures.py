@@ -1,6 +1,6 @@
-"""Annotated cells that know their row in the CSV, and what was found wrong with them."""
+"""Annotated cells with their rows in the CSV, and the issues found in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,18 +9,22 @@ from sartorius.masks.iou import mask_iou
 
 
 @dataclass(frozen=True, eq=False)
-class Label:
-    """One annotated cell.
+class AnnotatedCell:
+    """One annotated cell of a CSV.
 
     Attributes:
-        row: Its row in the CSV, counted from 0 without the header.
-        crop: Its mask; has at least one pixel.
-        cell_type: The class written in its row.
+        row: Row in the CSV, counted from 0 without the header.
+        crop: Mask with at least one pixel.
+        cell_type: Class that the row names.
     """
 
     row: int
     crop: MaskCrop
     cell_type: str
+
+    def with_crop(self, crop: MaskCrop) -> 'AnnotatedCell':
+        """The same cell with another mask."""
+        return replace(self, crop=crop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,44 +34,44 @@ class AnnotatedImage:
     Attributes:
         image_id: File name of the image without its suffix.
         size: Image ``(height, width)`` in pixels.
-        labels: The cells.
+        cells: The cells.
     """
 
     image_id: str
     size: Size
-    labels: tuple[Label, ...]
+    cells: tuple[AnnotatedCell, ...]
 
     @property
     def crops(self) -> tuple[MaskCrop, ...]:
         """Masks of the cells."""
-        return tuple(label.crop for label in self.labels)
+        return tuple(cell.crop for cell in self.cells)
 
     @property
     def cell_type(self) -> str:
-        """The class of most of its cells, of equally many that which comes first; empty without cells."""
-        names = [label.cell_type for label in self.labels]
+        """Most frequent class of its cells, of equally frequent ones the first; empty without cells."""
+        names = [cell.cell_type for cell in self.cells]
         return max(dict.fromkeys(names), key=names.count, default='')
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class Issue:
     """One defect of one cell.
 
     Attributes:
         image_id: The image.
         defect: Name in :data:`sartorius.label_quality.defects.DEFECTS`.
-        before: The cell as it was found, earlier fixes included.
-        after: What fixing makes of it; None: the row goes.
-        remark: What was seen, in a few words with figures.
-        others: Rows of the other cells that it is about: the first of a double, those it shares pixels with.
+        before: The cell before the fix, earlier fixes included.
+        after: The cell after the fix; None if fixing drops the row.
+        note: What is wrong, in a few words with figures.
+        others: Rows of the other cells concerned: the first of a double, those it shares pixels with.
         fixed: Whether it was fixed.
     """
 
     image_id: str
     defect: str
-    before: Label
-    after: Label | None
-    remark: str
+    before: AnnotatedCell
+    after: AnnotatedCell | None
+    note: str
     others: tuple[int, ...] = ()
     fixed: bool = False
 
@@ -78,17 +82,17 @@ class Finding:
 
     @property
     def area_before(self) -> int:
-        """Pixels of the cell as it was found."""
+        """Pixels of the cell before the fix."""
         return self.before.crop.area
 
     @property
     def area_after(self) -> int:
-        """Pixels that fixing leaves."""
+        """Pixels of the cell after the fix; 0 if fixing drops the row."""
         return 0 if self.after is None else self.after.crop.area
 
     @property
     def iou(self) -> float:
-        """IoU of the mask as it was found with the fixed one; 0 where the row goes."""
+        """IoU of the masks before and after the fix; 0 if fixing drops the row."""
         if self.after is None:
             return 0.0
         crops = self.before.crop, self.after.crop

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sartorius.annotations.raw_rows import RawRow, read_raw_rows
 from sartorius.annotations.train_csv import REQUIRED_COLUMNS
-from sartorius.label_quality.structures import AnnotatedImage, Label
+from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed_rle import decode_kaggle
@@ -120,7 +120,7 @@ def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> AnnotatedIm
         image_id,
         size,
         tuple(
-            Label(row, crop, table.value(row, 'cell_type'))
+            AnnotatedCell(row, crop, table.value(row, 'cell_type'))
             for row, crop in zip(rows, crops, strict=True)
             if crop.mask.size
         ),

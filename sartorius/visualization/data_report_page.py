@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sartorius.label_quality.cleaning import Cleaning
-from sartorius.label_quality.defects import DEFECTS
+from sartorius.label_quality.defects import DEFECTS, Rules
 from sartorius.label_quality.fold_balance import FoldBalance, fold_balance
-from sartorius.label_quality.rules import Rules
 from sartorius.label_quality.statistics import (
     MAX_DEVIATION,
     MIN_DIFFERENCE,
@@ -34,8 +33,8 @@ from sartorius.visualization.page import chart, figures, render_page, source_lis
 DEFAULT_MAX_EXAMPLES = 8
 MAX_NAMED_IMAGES = 12
 
-PAGE, FINDINGS = 'index.html', 'findings.csv'
-COLUMNS = ('id', 'row', 'cell_type', 'defect', 'fixed', 'area_before', 'area_after', 'iou', 'remark')
+PAGE, ISSUES = 'index.html', 'issues.csv'
+COLUMNS = ('id', 'row', 'cell_type', 'defect', 'fixed', 'area_before', 'area_after', 'iou', 'note')
 ALL = 'all'
 
 
@@ -48,14 +47,14 @@ def write_data_report(
     folds: Path | None = None,
     max_examples: int = DEFAULT_MAX_EXAMPLES,
 ) -> Path:
-    """Writes ``index.html``, one file without external resources, and ``findings.csv``, one row per finding.
+    """Writes ``index.html``, one file without external resources, and ``issues.csv``, one row per issue.
 
     Both are written, or neither.
 
     Args:
         out: Folder to write them in; created if missing.
         table: The CSV.
-        cleaning: Findings in its images, fixed or not. The page shows the images as they were before.
+        cleaning: Issues in its images, fixed or not. The page shows the images as they were before.
         rules: Limits that the defects were found with.
         images: Folder with the images, named by their ids; None, or some or all of them missing: masks are shown
             without images.
@@ -92,7 +91,7 @@ def write_data_report(
     page = render_page('Training data', _lead(table, data), sections)
     with staged_folder(out) as folder:
         (folder / PAGE).write_text(page, encoding='utf-8')
-        data.findings.to_csv(folder / FINDINGS, columns=list(COLUMNS), index=False, float_format='%.4f')
+        data.issues.to_csv(folder / ISSUES, columns=list(COLUMNS), index=False, float_format='%.4f')
     return Path(out) / PAGE
 
 
@@ -109,8 +108,8 @@ def _lead(table: LabelTable, data: DataStatistics) -> str:
 
 def _summary(data: DataStatistics) -> str:
     """Key figures, and counts and areas by class."""
-    images, cells, findings = data.images, data.cells, data.findings
-    concerned = findings['row'].nunique()
+    images, cells, issues = data.images, data.cells, data.issues
+    concerned = issues['row'].nunique()
     known = int(images['grey'].notna().sum())
     entries = [
         ('Images', f'{len(images):,}', f'{known:,} of them available' if known else 'none of them available'),
@@ -123,11 +122,11 @@ def _summary(data: DataStatistics) -> str:
             )
             for name in data.classes
         ),
-        ('Findings', f'{len(findings):,}', 'a cell may have several'),
-        ('Cells with a finding', f'{concerned / max(len(cells), 1):.1%}', f'{concerned:,} cells'),
+        ('Issues', f'{len(issues):,}', 'a cell may have several'),
+        ('Cells with an issue', f'{concerned / max(len(cells), 1):.1%}', f'{concerned:,} cells'),
     ]
-    if findings['fixed'].any():
-        entries.append(('Fixed', f'{int(findings["fixed"].sum()):,}', 'of the findings'))
+    if issues['fixed'].any():
+        entries.append(('Fixed', f'{int(issues["fixed"].sum()):,}', 'of the issues'))
     heads = [
         ('Cell type', 'text'), ('Images', ''), ('Cells', ''), ('Cells per image, mean', ''), ('std', ''),
         ('min to max', ''), ('Area in px, mean', ''), ('std', ''), ('min to max', ''),
@@ -231,9 +230,9 @@ def _fold_section(balance: FoldBalance) -> str:
 
 def _image_table(data: DataStatistics) -> str:
     """All images as a table that sorts and filters in the browser."""
-    counts = data.findings.groupby(['image', 'defect']).size()
-    present = [name for name in DEFECTS if name in set(data.findings['defect'])]
-    totals = data.findings.groupby('image').size()
+    counts = data.issues.groupby(['image', 'defect']).size()
+    present = [name for name in DEFECTS if name in set(data.issues['defect'])]
+    totals = data.issues.groupby('image').size()
     columns: list[Column] = [
         ('Image', 'text', lambda row: f'<td class="text id">{escape(row.image_id)}</td>'),
         ('Type', 'text', lambda row: f'<td class="text">{chip(row.cell_type)}</td>'),
@@ -242,7 +241,7 @@ def _image_table(data: DataStatistics) -> str:
         ('Median area', '', lambda row: number_cell(row.area, '{:,.0f} px')),
         ('Mean grey', '', lambda row: number_cell(row.grey, '{:.1f}')),
         ('Std grey', '', lambda row: number_cell(row.grey_std, '{:.1f}')),
-        ('Findings', '', lambda row: number_cell(totals.get(row.Index, 0), '{:,}')),
+        ('Issues', '', lambda row: number_cell(totals.get(row.Index, 0), '{:,}')),
         *((name, '', lambda row, name=name: number_cell(counts.get((row.Index, name), 0), '{:,}')) for name in present),
     ]
     return sortable_table(columns, data.images)
@@ -261,8 +260,8 @@ def _cell_charts(data: DataStatistics) -> list[str]:
             if len(own := data.cells[data.cells['cell_type'] == name])
         ]
         axis = ' on a logarithmic axis' if logarithmic else ''
-        remark = f'Share of the cells of a class in each bin{axis}, and the median.'
-        parts.append(chart(title, remark, histogram_chart(groups, label, unit, logarithmic)))
+        note = f'Share of the cells of a class in each bin{axis}, and the median.'
+        parts.append(chart(title, note, histogram_chart(groups, label, unit, logarithmic)))
     return parts
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 
 from sartorius.images.display import read_for_display, stretched
 from sartorius.label_quality.cleaning import Cleaning
-from sartorius.label_quality.defects import DEFECTS, doubled_images
-from sartorius.label_quality.rules import Rules
+from sartorius.label_quality.defects import DEFECTS, Rules, doubled_images
 from sartorius.label_quality.statistics import DataStatistics
-from sartorius.label_quality.structures import AnnotatedImage, Finding
+from sartorius.label_quality.structures import AnnotatedImage, Issue
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.cell_figures import Window, intersects, place, view_box, window_around
 from sartorius.visualization.gallery import embedded
@@ -35,10 +34,10 @@ LEGEND = (
 
 @dataclass(frozen=True, eq=False)
 class _Example:
-    """A finding to show: its number among all pictures of the page, its image, and its measures."""
+    """An issue to show: its number among all pictures of the page, its image, and its measures."""
 
     number: int
-    finding: Finding
+    issue: Issue
     image: AnnotatedImage
     cell_type: str
     iou: float
@@ -51,14 +50,14 @@ def defect_section(
 
     Args:
         data: Measured on the cleaning.
-        cleaning: The findings.
+        cleaning: The issues.
         rules: Limits that they were found with.
         files: Image files by image id; of other images only masks are shown.
         max_examples: Maximum number of examples of each defect.
     """
     parts = [
-        '<p class="note">Findings by defect, with the share of the cells of the class. Defects are searched for '
-        'in this order, each after the fixes of those before it. findings.csv has every finding.</p>',
+        '<p class="note">Issues by defect, with the share of the cells of the class. Defects are searched for '
+        'in this order, each after the fixes of those before it. issues.csv has every issue.</p>',
         _defect_table(data, max_examples),
         _doubled(cleaning, rules),
     ]
@@ -73,27 +72,27 @@ def defect_section(
     return f'<div class="defects">{"".join(parts)}</div>'
 
 
-def clearest(findings: pd.DataFrame, with_file: Collection[str], removed: Collection[int], limit: int) -> list[int]:
-    """Chooses the findings of one defect that show it best.
+def clearest(issues: pd.DataFrame, with_file: Collection[str], removed: Collection[int], limit: int) -> list[int]:
+    """Chooses the issues of one defect that show it best.
 
     Those whose image is available come first. Among these the classes alternate, and within a class the images: each
-    gives its clearest first. A finding is the clearer the more of its cell changes (1 - IoU, or the whole where the
+    gives its clearest first. An issue is the clearer the more of its cell changes (1 - IoU, or the whole where the
     mask is kept) and the larger the cell is. Those less than half as clear as the best of their class come after all
     others, and so do cells that an earlier defect shows better.
 
     Args:
-        findings: Of :func:`sartorius.label_quality.statistics.findings_table`.
+        issues: Of :func:`sartorius.label_quality.statistics.issues_table`.
         with_file: Ids of the available images.
         removed: Rows that the fix of an earlier defect would remove.
         limit: Maximum number.
 
     Returns:
-        Labels of the index of ``findings``.
+        Labels of the index of ``issues``.
     """
-    change = np.where(findings['iou'] < 1, 1 - findings['iou'], 1)
-    area = findings[['area_before', 'area_after']].max(axis=1).clip(upper=MAX_AREA)
-    clearness = change * np.sqrt(area) * ~findings['row'].isin(removed)
-    order = findings.assign(no_file=~findings['id'].isin(with_file), clearness=clearness)
+    change = np.where(issues['iou'] < 1, 1 - issues['iou'], 1)
+    area = issues[['area_before', 'area_after']].max(axis=1).clip(upper=MAX_AREA)
+    clearness = change * np.sqrt(area) * ~issues['row'].isin(removed)
+    order = issues.assign(no_file=~issues['id'].isin(with_file), clearness=clearness)
     best = order.groupby(['no_file', 'cell_type'])['clearness'].transform('max')
     order['weak'] = order['clearness'] < best / 2
     order = order.sort_values('clearness', ascending=False, kind='stable')
@@ -107,12 +106,12 @@ def clearest(findings: pd.DataFrame, with_file: Collection[str], removed: Collec
 
 def _defect_table(data: DataStatistics, max_examples: int) -> str:
     totals = {name: int((data.cells['cell_type'] == name).sum()) for name in data.classes}
-    counts = data.findings.groupby(['defect', 'cell_type']).size()
-    fixed = data.findings[data.findings['fixed']].groupby('defect').size()
-    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Findings', ''), *((chip(name), '') for name in data.classes)]
+    counts = data.issues.groupby(['defect', 'cell_type']).size()
+    fixed = data.issues[data.issues['fixed']].groupby('defect').size()
+    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Issues', ''), *((chip(name), '') for name in data.classes)]
     if len(fixed):
         heads.append(('Fixed', ''))
-    shown = set(data.findings['defect']) if max_examples else set()
+    shown = set(data.issues['defect']) if max_examples else set()
     rows = []
     for name, defect in DEFECTS.items():
         own = {cell_type: int(counts.get((name, cell_type), 0)) for cell_type in data.classes}
@@ -130,7 +129,7 @@ def _share(count: int, cells: int) -> str:
 
 def _doubled(cleaning: Cleaning, rules: Rules) -> str:
     """Images annotated twice, as a sentence; empty without any."""
-    doubled = doubled_images(cleaning.before, cleaning.findings, rules.doubled_share)
+    doubled = doubled_images(cleaning.before, cleaning.issues, rules.doubled_share)
     if not doubled:
         return ''
     names = [
@@ -146,7 +145,7 @@ def _pictures(data: DataStatistics, cleaning: Cleaning, files: Mapping[str, Path
     parts = []
     removed: set[int] = set()
     for name in DEFECTS if max_examples else ():
-        own = data.findings[data.findings['defect'] == name]
+        own = data.issues[data.issues['defect'] == name]
         if len(own):
             parts.append(_examples(own, cleaning, files, clearest(own, files.keys(), removed, max_examples)))
         removed.update(own.loc[own['area_after'] == 0, 'row'])
@@ -160,7 +159,7 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
         _pair(
             _Example(
                 number,
-                cleaning.findings[number],
+                cleaning.issues[number],
                 cleaning.before[own.loc[number, 'image']],
                 own.loc[number, 'cell_type'],
                 float(own.loc[number, 'iou']),
@@ -171,14 +170,14 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
     )
     return (
         f'<h3 id="defect-{defect.name}">{defect.name} <small>{escape(defect.meaning)}; fixing {escape(defect.fix)}. '
-        f'{len(own):,} findings</small></h3><div class="pairs">{figures}</div>'
+        f'{len(own):,} issues</small></h3><div class="pairs">{figures}</div>'
     )
 
 
 def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
     """The image, the cell before and after, side by side over one caption."""
-    finding, size = pair.finding, pair.image.size
-    before, after = finding.before.crop, None if finding.after is None else finding.after.crop
+    issue, size = pair.issue, pair.image.size
+    before, after = issue.before.crop, None if issue.after is None else issue.after.crop
     x1, y1, x2, y2 = window = window_around([before.tight()], size)
     path = files.get(pair.image.image_id)
     if path is None:
@@ -187,22 +186,22 @@ def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
         part = embedded(stretched(read_for_display(path))[y1:y2, x1:x2])
         below = f'<image id="p{pair.number}" {place(window)} href="{part}"/>'
     neighbours = ''.join(
-        _path('near', label.crop)
-        for label in pair.image.labels
-        if label.row != finding.row and label.row not in finding.others and intersects(label.crop, window)
+        _path('near', cell.crop)
+        for cell in pair.image.cells
+        if cell.row != issue.row and cell.row not in issue.others and intersects(cell.crop, window)
     )
     # Dashed, over the cell, so that both are visible where they agree.
-    others = ''.join(_path('other', label.crop) for label in pair.image.labels if label.row in finding.others)
+    others = ''.join(_path('other', cell.crop) for cell in pair.image.cells if cell.row in issue.others)
     panels = [('Before', f'{before.area:,} px', _path('cut', _without(before, after)) + _path('cell', before))]
     if after is None:
         panels.append(('After', 'row removed', ''))
     else:
         panels.append(('After', f'{after.area:,} px', _path('added', _without(after, before)) + _path('cell', after)))
     plain = ' plain' if path is None else ''
-    svgs = '' if path is None else _panel('Image', f'image around row {finding.row}', window, _use('p', pair))
+    svgs = '' if path is None else _panel('Image', f'image around row {issue.row}', window, _use('p', pair))
     for name, detail, lines in panels:
         content = f'{_use("p", pair)}{_use("n", pair)}<g class="lines">{lines}</g>{_use("o", pair)}'
-        svgs += _panel(f'{name}, {detail}', f'{finding.defect}, row {finding.row}: {name.lower()}', window, content)
+        svgs += _panel(f'{name}, {detail}', f'{issue.defect}, row {issue.row}: {name.lower()}', window, content)
     return (
         f'<figure class="sheet"><svg width="0" height="0" class="defs" aria-hidden="true"><defs>{below}'
         f'<g id="n{pair.number}" class="lines">{neighbours}</g><g id="o{pair.number}" class="lines">{others}</g></defs>'
@@ -220,14 +219,14 @@ def _panel(title: str, label: str, window: Window, content: str) -> str:
 
 
 def _caption(pair: _Example) -> str:
-    finding = pair.finding
+    issue = pair.issue
     facts = [
-        f'<b class="id">{escape(finding.image_id)}</b> {chip(pair.cell_type)} row {finding.row}',
-        escape(finding.remark),
+        f'<b class="id">{escape(issue.image_id)}</b> {chip(pair.cell_type)} row {issue.row}',
+        escape(issue.note),
     ]
-    if finding.after is not None and pair.iou < 1:
+    if issue.after is not None and pair.iou < 1:
         facts.append(f'IoU {pair.iou:.2f}')
-    if finding.fixed:
+    if issue.fixed:
         facts.append('fixed')
     return f'<figcaption>{" · ".join(facts)}</figcaption>'
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sartorius.label_quality import AnnotatedImage, Label
+from sartorius.label_quality import AnnotatedCell, AnnotatedImage
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
+
+# The defects that the drawn images with results worked out by hand were made for; tests of any defect take DEFECTS.
+DRAWN = ('wrong-class', 'hollow', 'convex-filled', 'speck', 'pieces', 'sliver', 'double', 'overlapping', 'size')
 
 
 def crop_of(text: str, x: int = 0, y: int = 0) -> MaskCrop:
@@ -31,7 +34,7 @@ def image_of(
     """An image with these cells in successive rows."""
     names = [classes] * len(crops) if isinstance(classes, str) else classes
     labels = zip(range(first_row, first_row + len(crops)), crops, names, strict=True)
-    return AnnotatedImage(name, size, tuple(Label(*label) for label in labels))
+    return AnnotatedImage(name, size, tuple(AnnotatedCell(*label) for label in labels))
 
 
 @pytest.fixture

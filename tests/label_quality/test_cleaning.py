@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from sartorius.label_quality import DEFECTS, clean
-from sartorius.label_quality.rules import Rules
-from sartorius.label_quality.summary import summarise_cleaning
+from sartorius.label_quality.cleaning import summarise_cleaning
+from sartorius.label_quality.defects import Rules
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 
-from .conftest import block, image_of
+from .conftest import DRAWN, block, image_of
 
 
 def shell(x: int, y: int) -> MaskCrop:
@@ -24,7 +24,7 @@ def test_nothing_is_changed_that_was_not_asked_for():
     cleaning = clean([image])
     assert cleaning.after[0] is image
     assert cleaning.fixes == ()
-    assert {finding.defect for finding in cleaning.findings} == {
+    assert {issue.defect for issue in cleaning.issues} >= {
         'wrong-class',
         'hollow',
         'sliver',
@@ -34,30 +34,30 @@ def test_nothing_is_changed_that_was_not_asked_for():
 
 
 @pytest.mark.parametrize('name', DEFECTS)
-def test_one_kind_alone_is_mended(name):
+def test_one_kind_alone_is_fixed(name):
     image = image_of([shell(0, 0), block(1, 0, 10, 10), block(30, 0, 1, 40)], ['cort', 'astro', 'cort'])
     cleaning = clean([image], [name])
-    assert {finding.defect for finding in cleaning.fixes} <= {name}
-    untouched = {label.row for label in image.labels} - {finding.row for finding in cleaning.fixes}
-    left = {label.row: label for label in cleaning.after[0].labels}
-    assert all(left[row] is image.labels[row] for row in untouched)
+    assert {issue.defect for issue in cleaning.fixes} <= {name}
+    untouched = {cell.row for cell in image.cells} - {issue.row for issue in cleaning.fixes}
+    left = {cell.row: cell for cell in cleaning.after[0].cells}
+    assert all(left[row] is image.cells[row] for row in untouched)
 
 
-def test_later_defects_are_looked_for_in_what_earlier_mends_left():
+def test_later_defects_are_detected_in_what_earlier_fixes_left():
     # The shell has 64 px; filled it is 100 px, of which 12 are shared with the block.
     image = image_of([shell(0, 0), block(8, 0, 6, 6)])
     before, after = clean([image]), clean([image], ['hollow'])
-    remarks = {finding.defect: finding.remark for finding in after.findings}
-    assert remarks['overlapping'] == '12 px of 100'
-    assert {finding.defect: finding.remark for finding in before.findings}['overlapping'] == '12 px of 64'
-    assert [finding.fixed for finding in after.findings] == [True, False]
+    notes = {issue.defect: issue.note for issue in after.issues}
+    assert notes['overlapping'] == '12 px of 100'
+    assert {issue.defect: issue.note for issue in before.issues}['overlapping'] == '12 px of 64'
+    assert {issue.defect for issue in after.fixes} == {'hollow'}
 
 
-def test_all_mends_together_leave_no_finding_of_their_kinds():
+def test_all_fixes_together_leave_no_issue_of_their_kinds():
     image = image_of([shell(0, 0), block(1, 0, 10, 10), block(30, 0, 1, 40), block(50, 0, 9, 9), block(55, 5, 4, 9)])
-    cleaning = clean([image], DEFECTS)
-    assert [label.row for label in cleaning.after[0].labels] == [0, 3, 4]
-    assert clean(cleaning.after, DEFECTS).findings == ()
+    cleaning = clean([image], DRAWN)
+    assert [cell.row for cell in cleaning.after[0].cells] == [0, 3, 4]
+    assert {issue.defect for issue in clean(cleaning.after).issues}.isdisjoint(DRAWN)
 
 
 def test_unknown_defects_are_refused():

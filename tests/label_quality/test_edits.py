@@ -15,7 +15,7 @@ from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 
-from .conftest import block
+from .conftest import DRAWN, block
 
 
 def shell(x: int, y: int) -> MaskCrop:
@@ -46,7 +46,7 @@ IMAGES = {
 def cleaned(write_csv, tmp_path):
     """Everything of IMAGES fixed: path of the source, of the cleaned CSV, and the edits as read from the log."""
 
-    def make(fix=tuple(DEFECTS), **form):
+    def make(fix=DRAWN, **form):
         source = write_csv(IMAGES, **form)
         table = read_label_table(source)
         edits = edits_of(table, clean(table.images, fix))
@@ -76,11 +76,11 @@ def test_each_edit_is_a_line_with_areas_and_iou(cleaned, tmp_path):
     ]
 
 
-def test_the_cleaned_csv_reads_as_what_was_mended(cleaned):
+def test_the_cleaned_csv_reads_as_the_fixed_cells(cleaned):
     _, path, _ = cleaned()
     table = read_label_table(path)
-    assert [(image.image_id, len(image.labels)) for image in table.images] == [('a', 2), ('b', 0), ('c', 0)]
-    assert [label.cell_type for label in table.images[0].labels] == ['cort', 'cort']
+    assert [(image.image_id, len(image.cells)) for image in table.images] == [('a', 2), ('b', 0), ('c', 0)]
+    assert [cell.cell_type for cell in table.images[0].cells] == ['cort', 'cort']
     # An image that lost all its cells keeps one row, without an annotation.
     assert table.rows[2].text == 'b,,80,60,astro\n'
 
@@ -96,14 +96,14 @@ def test_undoing_everything_gives_the_file_back_to_the_byte(cleaned, form):
 @pytest.mark.parametrize('undone', ['wrong-class', 'hollow', 'speck', 'sliver', 'double'])
 def test_undoing_some_is_as_if_they_had_never_been_made(cleaned, undone):
     # Without those that would be found in what the undone edits leave.
-    fix = [name for name in DEFECTS if name not in ('overlapping', 'size')]
+    fix = [name for name in DRAWN if name not in ('overlapping', 'size')]
     _, path, edits = cleaned(fix)
     text, left = undo_edits(path, edits, lambda edit: edit.defect == undone)
     source, other, direct = cleaned([name for name in fix if name != undone])
     assert text.encode() == other.read_bytes()
-    # But for the remarks, which tell what was seen then.
-    assert [replace(edit, iou=round(edit.iou, 4), remark='') for edit in left] == sorted(
-        (replace(edit, remark='') for edit in direct), key=lambda edit: edit.row
+    # But for the notes, which tell what was seen then.
+    assert [replace(edit, iou=round(edit.iou, 4), note='') for edit in left] == sorted(
+        (replace(edit, note='') for edit in direct), key=lambda edit: edit.row
     )
     # The log of what is left undoes the rest.
     path.write_bytes(text.encode())

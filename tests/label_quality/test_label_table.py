@@ -22,12 +22,12 @@ def joined(table) -> str:
 def test_cells_know_their_row(tmp_path):
     table = read_label_table(write(tmp_path, f'{HEADER}\na,1 2 11 2,10,4,cort\nb,,10,4,cort\na,5 1,10,4,astro\n'))
     first, second = table.images
-    assert (first.image_id, first.size, second.image_id, second.labels) == ('a', (4, 10), 'b', ())
-    assert [(label.row, label.crop.area, label.cell_type) for label in first.labels] == [
+    assert (first.image_id, first.size, second.image_id, second.cells) == ('a', (4, 10), 'b', ())
+    assert [(cell.row, cell.crop.area, cell.cell_type) for cell in first.cells] == [
         (0, 4, 'cort'),
         (2, 1, 'astro'),
     ]
-    assert (first.labels[0].crop.x, first.labels[0].crop.y) == (0, 0)
+    assert (first.cells[0].crop.x, first.cells[0].crop.y) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_row_is_rewritten_between_its_line_ends(tmp_path):
 def test_pseudo_labels_of_different_folds_are_images_of_their_own(tmp_path):
     rows = 'a,1 2,10,4,cort,pseudo round 1,0\na,1 3,10,4,cort,pseudo round 1,1\na,1 4,10,4,cort,,\n'
     table = read_label_table(write(tmp_path, f'{HEADER},source,fold\n{rows}'))
-    assert [[label.row for label in image.labels] for image in table.images] == [[0], [1], [2]]
+    assert [[cell.row for cell in image.cells] for image in table.images] == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize(

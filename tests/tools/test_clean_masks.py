@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sartorius.label_quality.defects import safe_defects
+
 Run = Callable[..., str]
 
 
@@ -30,7 +32,7 @@ def test_without_out_it_only_looks(run: Run, data: Path) -> None:
     assert sorted(data.rglob('*')) == before
 
 
-def test_cleaned_logged_prepared_and_put_back(run: Run, data: Path, tmp_path: Path) -> None:
+def test_cleaned_logged_prepared_and_undone(run: Run, data: Path, tmp_path: Path) -> None:
     source, clean, log = data / 'train.csv', tmp_path / 'train.csv', tmp_path / 'train_edits.csv'
     printed = run('tools/data/clean_masks.py', str(source), '--out', str(clean), '--fix', 'all')
     with open(log, newline='') as file:
@@ -53,7 +55,7 @@ def test_cleaned_logged_prepared_and_put_back(run: Run, data: Path, tmp_path: Pa
     assert f'{edits.total():,} edits undone' in printed
 
 
-def test_the_default_mends_lose_no_cell_and_change_no_class(run: Run, data: Path, tmp_path: Path) -> None:
+def test_the_default_fixes_lose_no_cell_and_change_no_class(run: Run, data: Path, tmp_path: Path) -> None:
     run(
         'tools/data/clean_masks.py',
         str(data / 'train.csv'),
@@ -63,10 +65,10 @@ def test_the_default_mends_lose_no_cell_and_change_no_class(run: Run, data: Path
         str(tmp_path / 'log.csv'),
     )
     with open(tmp_path / 'log.csv', newline='') as file:
-        assert {row['defect'] for row in csv.DictReader(file)} <= {'hollow', 'convex-filled', 'speck', 'double'}
+        assert {row['defect'] for row in csv.DictReader(file)} <= set(safe_defects())
 
 
-def test_some_edits_are_put_back(run: Run, data: Path, tmp_path: Path) -> None:
+def test_some_edits_are_undone(run: Run, data: Path, tmp_path: Path) -> None:
     both, one, log = tmp_path / 'both.csv', tmp_path / 'one.csv', tmp_path / 'both_edits.csv'
     run('tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(both), '--fix', 'hollow', 'double')
     run('tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(one), '--fix', 'hollow')
@@ -83,20 +85,20 @@ def test_the_report_shows_before_and_after(run: Run, data: Path, tmp_path: Path)
     )  # fmt: skip
     page = (tmp_path / 'page' / 'index.html').read_text()
     assert 'hollow' in page
-    assert (tmp_path / 'page' / 'findings.csv').read_text().startswith('id,row,cell_type,defect,fixed,')
+    assert (tmp_path / 'page' / 'issues.csv').read_text().startswith('id,row,cell_type,defect,fixed,')
 
 
 @pytest.mark.parametrize(
     ('words', 'code', 'message'),
     [
-        (['--out', 'SOURCE'], 2, 'is the file that is read'),
+        (['--out', 'SOURCE'], 2, 'is the input file'),
         (['--fix', 'hollow'], 2, '--fix: it needs --out'),
         (['--out', 'OUT', '--fix', 'holow'], 1, "did you mean 'hollow'"),
         (['--only', 'hollow'], 2, '--only: it goes with --undo'),
         (['--undo', 'SOURCE'], 2, '--undo needs --out'),
         (['--undo', 'SOURCE', '--out', 'OUT'], 1, 'not a log of edits'),
-        (['--undo', 'SOURCE', '--out', 'OUT', '--fix', 'all'], 2, '--fix: --undo only puts edits back'),
-        (['--areas', 'astro=40'], 2, 'write CLASS=LEAST:GREATEST'),
+        (['--undo', 'SOURCE', '--out', 'OUT', '--fix', 'all'], 2, '--fix: it has no meaning with --undo'),
+        (['--areas', 'astro=40'], 2, 'write CLASS=MIN:MAX'),
         (['--areas', 'astra=40:50'], 1, "did you mean 'astro'"),
         (['--images', 'OUT', '--report', 'OUT'], 2, 'is not a folder'),
         (['--images', 'OUT'], 2, '--images: it goes with --report'),

@@ -40,15 +40,15 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_planted_defects_are_on_the_page(report: Tool, data: Path, tmp_path) -> None:
     code, said, _ = report(f'{data}/data/train.csv', '--out', 'new/page', '--max-examples', '2')
     assert code == 0
-    assert 'wrote new/page/index.html and new/page/findings.csv\n' in said
-    findings = rows_of(tmp_path / 'new/page/findings.csv')
+    assert 'wrote new/page/index.html and new/page/issues.csv\n' in said
+    issues = rows_of(tmp_path / 'new/page/issues.csv')
     planted = rows_of(data / 'data/defects.csv')
     for name, defect in (('hollow', 'hollow'), ('duplicated', 'double')):
         rows = {row['row'] for row in planted if row['defect'] == name}
         assert rows
-        assert rows <= {row['row'] for row in findings if row['defect'] == defect}
-    assert {row['fixed'] for row in findings} == {'False'}
-    assert f'{len(findings)} findings in 6 images' in said
+        assert rows <= {row['row'] for row in issues if row['defect'] == defect}
+    assert {row['fixed'] for row in issues} == {'False'}
+    assert f'{len(issues)} issues in 6 images' in said
     page = (tmp_path / 'new/page/index.html').read_text()
     # The images lie beside the CSV.
     assert '6 of them available' in page

@@ -129,7 +129,7 @@ def test_cells_and_images_are_measured(tmp_path: Path) -> None:
     assert images.loc['a', 'shared'] == pytest.approx(20 / 140)
     assert images.loc['b', 'covered'] == 0
     assert np.isnan(images.loc['b', 'shared'])
-    overlapping = data.findings[data.findings['defect'] == 'overlapping']
+    overlapping = data.issues[data.issues['defect'] == 'overlapping']
     assert overlapping[['id', 'row', 'image', 'area_before', 'area_after']].to_numpy().tolist() == [['a', 2, 0, 80, 60]]
     assert overlapping['iou'].tolist() == pytest.approx([0.75])
 
@@ -183,7 +183,7 @@ def test_ticks() -> None:
 
 def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     cells = [(f'<b>{n}', block(2, 2, 12, 12), 'cort') for n in range(6)]
-    cells += [('<b>0', hollow(30, 30), 'cort'), ('<b>0', hollow(60, 5), 'cort'), ('d', block(0, 0, 40, 10), 'astro')]
+    cells += [('<b>0', hollow(30, 30), 'cort'), ('<b>0', hollow(60, 5), 'cort'), ('d', block(9, 9, 40, 10), 'astro')]
     path = write_csv(tmp_path / 'train.csv', cells)
     folder = tmp_path / 'images'
     folder.mkdir()
@@ -194,7 +194,7 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     assert '1 of the images were available' in page.text
     assert 'Images 7 1 of them available' in page.text
     assert 'Cells 9 1.3 per image' in page.text
-    assert 'Cells with a finding 22.2% 2 cells' in page.text
+    assert 'Cells with an issue 22.2% 2 cells' in page.text
     assert 'hollow background enclosed by the cell fills it 2 22.22% 0 2 25.00%' in page.text
     assert '<b>0' in page.text
     assert 'split image by image' in page.text
@@ -202,11 +202,11 @@ def test_the_page_says_what_was_counted(tmp_path: Path) -> None:
     assert {'image around row 6', 'hollow, row 6: before', 'hollow, row 6: after'} <= set(page.values('aria-label'))
     assert 'Before, 128 px' in page.text
     assert 'After, 144 px' in page.text
-    rows = list(csv.DictReader((tmp_path / 'out/findings.csv').read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / 'out/issues.csv').read_text().splitlines()))
     assert [row['defect'] for row in rows] == ['hollow', 'hollow']
     assert rows[0] == {
         'id': '<b>0', 'row': '6', 'cell_type': 'cort', 'defect': 'hollow', 'fixed': 'False', 'area_before': '128',
-        'area_after': '144', 'iou': f'{128 / 144:.4f}', 'remark': '16 px in holes',
+        'area_after': '144', 'iou': f'{128 / 144:.4f}', 'note': '16 px in holes',
     }  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def test_fixes_are_marked_and_images_shown_as_before_them(tmp_path: Path) -> Non
     path = write_csv(tmp_path / 'train.csv', [('a', hollow(5, 5), 'cort'), ('a', hollow(5, 5), 'cort')])
     page = report(tmp_path / 'out', path, fix=('hollow', 'double'), images=None)
     assert 'Cells 2 2.0 per image' in page.text
-    assert 'Fixed 3 of the findings' in page.text
+    assert 'Fixed 3 of the issues' in page.text
     assert 'Annotated twice as a whole, or nearly so: a (1 doubles in 2 cells).' in page.text
     # Without the image there is none to see, and the row that goes leaves nothing but the other cell.
     assert 'image around row 1' not in page.values('aria-label')
@@ -225,12 +225,12 @@ def test_fixes_are_marked_and_images_shown_as_before_them(tmp_path: Path) -> Non
 def test_no_findings_and_one_class(tmp_path: Path) -> None:
     path = write_csv(tmp_path / 'train.csv', [('a', block(5, 5, 20, 20), 'cort'), ('b', None, 'cort')])
     page = report(tmp_path / 'out', path)
-    assert 'Findings 0' in page.text
-    assert 'Cells with a finding 0.0%' in page.text
+    assert 'Issues 0' in page.text
+    assert 'Cells with an issue 0.0%' in page.text
     assert 'astro' not in page.text.split('Source')[0]
     assert 'The clearest' not in page.text
     assert 'No folds: 5 need as many groups. 2 images' in page.text
-    assert (tmp_path / 'out/findings.csv').read_text().count('\n') == 1
+    assert (tmp_path / 'out/issues.csv').read_text().count('\n') == 1
 
 
 def test_no_cells_at_all(tmp_path: Path) -> None:
@@ -279,14 +279,14 @@ def test_examples_are_of_all_classes_and_images_and_of_images_at_hand_first() ->
         # Clear, but better shown as another defect.
         (5, 'f', 16, 'cort', 900, 0, 0.0),
     ]
-    findings = pd.DataFrame(rows, columns=columns, index=range(100, 107))
-    chosen = clearest(findings.drop(index=106), {'a', 'b', 'c', 'e'}, set(), 99)
-    assert findings.loc[chosen, 'row'].tolist() == [10, 13, 12, 11, 15, 14]
+    issues = pd.DataFrame(rows, columns=columns, index=range(100, 107))
+    chosen = clearest(issues.drop(index=106), {'a', 'b', 'c', 'e'}, set(), 99)
+    assert issues.loc[chosen, 'row'].tolist() == [10, 13, 12, 11, 15, 14]
     with_file = {'a', 'c', 'f'}
-    assert findings.loc[clearest(findings, with_file, set(), 2), 'row'].tolist() == [16, 13]
-    assert findings.loc[clearest(findings, with_file, {16}, 99), 'row'].tolist()[:4] == [10, 13, 11, 16]
+    assert issues.loc[clearest(issues, with_file, set(), 2), 'row'].tolist() == [16, 13]
+    assert issues.loc[clearest(issues, with_file, {16}, 99), 'row'].tolist()[:4] == [10, 13, 11, 16]
     # Masks that are kept differ by their class alone; the larger cell comes first.
-    same = findings.iloc[[2, 0]].assign(iou=1.0)
+    same = issues.iloc[[2, 0]].assign(iou=1.0)
     assert clearest(same, set(), set(), 1) == [100]
 
 

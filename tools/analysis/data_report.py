@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         'Write an HTML page (one file, needs no network) about a training set: counts, areas, shapes, densities, '
         'brightness, folds, and each defect of its masks with counts and the clearest examples. Nothing is fixed; '
-        'findings.csv beside the page has one row per finding.',
+        'issues.csv beside the page has one row per issue.',
         'python tools/analysis/data_report.py data/sartorius/train.csv --out work_dirs/data_report',
     )
     parser.add_argument('train_csv', type=Path, metavar='TRAIN_CSV', help="training CSV in the competition's form")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='folds.csv of tools/prepare_sartorius.py; without it, the default folds of that tool',
     )
     parser.add_argument('--max-examples', type=int, default=8, help='maximum number of examples of each defect')
-    parser.add_argument('--out', type=Path, required=True, help='folder to write index.html and findings.csv in')
+    parser.add_argument('--out', type=Path, required=True, help='folder to write index.html and issues.csv in')
     options = parser.parse_args(argv)
     if options.max_examples < 0:
         raise UsageError(f'--max-examples is {options.max_examples}; it must be 0 or more')
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = read_label_table(options.train_csv)
     cleaning = clean(table.images, rules=rules)
     page = write_data_report(options.out, table, cleaning, rules, images, options.folds, options.max_examples)
-    print(f'{len(cleaning.findings):,} findings in {len(table.images):,} images')
-    print(f'wrote {display_path(page)} and {display_path(page.with_name("findings.csv"))}')
+    print(f'{len(cleaning.issues):,} issues in {len(table.images):,} images')
+    print(f'wrote {display_path(page)} and {display_path(page.with_name("issues.csv"))}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Finds the defects of a training CSV's masks, fixes those that were asked for, and puts fixes back."""
+"""Detects the defects of a training CSV's masks, fixes the named ones, and undoes fixes."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser(
-        'Find hollow, convex-filled, torn, doubled, overlapping and otherwise broken masks, and fix those that are '
-        'named. Every edit is a line of a log, and --undo puts all or some of them back, to the byte. Without --out '
-        'nothing is written but the report.',
+        'Detect hollow, convex-filled, torn, doubled, overlapping and otherwise broken masks, and fix the named ones. '
+        'Each edit is a line of a log, and --undo undoes all or some of them, to the byte. Without --out only the report '
+        'is written.',
         'python tools/data/clean_masks.py data/sartorius/train.csv --out work_dirs/clean/train.csv '
         '--report work_dirs/clean/report\n'
         '  python tools/data/clean_masks.py work_dirs/clean/train.csv --undo work_dirs/clean/train_edits.csv '
         '--only double --out work_dirs/clean/with_doubles.csv',
     )
     parser.add_argument('train_csv', type=Path, metavar='TRAIN_CSV', help="training CSV in the competition's form")
-    parser.add_argument('--out', type=Path, metavar='CSV', help='CSV to write; the log of edits goes beside it')
+    parser.add_argument('--out', type=Path, metavar='CSV', help='CSV to write, with the log of edits beside it')
     parser.add_argument(
         '--fix',
         nargs='+',
         metavar='DEFECT',
-        help='what to fix, by the names in the printed table, or all; hollow, convex-filled, speck and double if none',
+        help='defects to fix, by the names in the printed table, or all; those that the table marks as safe if none',
     )
     parser.add_argument(
-        '--log', type=Path, metavar='CSV', help='where the log goes; OUT_edits.csv beside --out if none'
+        '--log', type=Path, metavar='CSV', help='log to write (OUT_edits.csv beside --out)'
     )
     parser.add_argument('--report', type=Path, metavar='DIR', help='folder to write a page with pictures in')
     parser.add_argument(
@@ -48,15 +48,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs='+',
         type=_areas,
         default=[],
-        metavar='CLASS=LEAST:GREATEST',
-        help='sizes of cells in px, for example astro=40:9000',
+        metavar='CLASS=MIN:MAX',
+        help='minimum and maximum area of cells in px, for example astro=40:9000',
     )
-    parser.add_argument('--undo', type=Path, metavar='LOG', help='put the edits of this log back')
-    parser.add_argument('--only', nargs='+', metavar='DEFECT', help='with --undo: edits of these defects alone')
-    parser.add_argument('--only-images', nargs='+', metavar='ID', help='with --undo: edits of these images alone')
+    parser.add_argument('--undo', type=Path, metavar='LOG', help='undo the edits of this log')
+    parser.add_argument('--only', nargs='+', metavar='DEFECT', help='with --undo: only edits of these defects')
+    parser.add_argument('--only-images', nargs='+', metavar='ID', help='with --undo: only edits of these images')
     options = parser.parse_args(argv)
     if options.undo:
-        _refuse(options, ('fix', 'report', 'images', 'areas'), '--undo only puts edits back')
+        _refuse(options, ('fix', 'report', 'images', 'areas'), 'it has no meaning with --undo')
         if options.out is None:
             raise UsageError('--undo needs --out: the CSV to write')
     else:
@@ -66,19 +66,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if options.report is None:
             _refuse(options, ('images',), 'it goes with --report')
     if options.out is not None and options.out.resolve() == options.train_csv.resolve():
-        raise UsageError(f'--out {display_path(options.out)} is the file that is read; name another')
+        raise UsageError(f'--out {display_path(options.out)} is the input file; name another')
     return options
 
 
 def _clean(options: argparse.Namespace) -> None:
     from sartorius.label_quality import DEFECTS, Rules, clean, read_label_table
-    from sartorius.label_quality.defects import SAFE_DEFECTS
+    from sartorius.label_quality.defects import USUAL_AREAS, safe_defects
     from sartorius.label_quality.edits import edited_text, edits_of, write_log
-    from sartorius.label_quality.rules import USUAL_AREAS
-    from sartorius.label_quality.summary import summarise_cleaning
+    from sartorius.label_quality.cleaning import summarise_cleaning
     from sartorius.utils.files import write_text
 
-    chosen = options.fix or SAFE_DEFECTS
+    chosen = options.fix or safe_defects()
     fix = tuple(DEFECTS) if 'all' in chosen else tuple(chosen)
     rules = Rules(areas={**USUAL_AREAS, **dict(options.areas)})
     if options.images is not None and not options.images.is_dir():
@@ -89,7 +88,7 @@ def _clean(options: argparse.Namespace) -> None:
     if options.out:
         log = options.log or _log_beside(options.out)
         edits = edits_of(table, cleaning)
-        # The log first: no cleaned file without what it takes to undo it.
+        # The log first: no cleaned file without its log.
         write_log(log, edits)
         write_text(options.out, edited_text(table, edits))
         print(f'\nwrote {display_path(options.out)}, and {len(edits):,} edits to {display_path(log)}')
@@ -144,12 +143,12 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], why: str) -> None
 
 
 def _areas(text: str) -> tuple[str, tuple[int, int]]:
-    """Class, least and greatest area from ``CLASS=LEAST:GREATEST``."""
+    """Class, minimum and maximum area from ``CLASS=MIN:MAX``."""
     name, _, span = text.partition('=')
-    least, _, greatest = span.partition(':')
-    if not (least.isdecimal() and greatest.isdecimal()):
-        raise argparse.ArgumentTypeError(f'{text!r}: write CLASS=LEAST:GREATEST, for example astro=40:9000')
-    return name, (int(least), int(greatest))
+    low, _, high = span.partition(':')
+    if not (low.isdecimal() and high.isdecimal()):
+        raise argparse.ArgumentTypeError(f'{text!r}: write CLASS=MIN:MAX, for example astro=40:9000')
+    return name, (int(low), int(high))
 
 
 if __name__ == '__main__':
