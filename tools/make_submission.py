@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.postprocess.chain import load_chain, postprocess_all
     from sartorius.predictions.search import find_for_submission
     from sartorius.predictions.store import load_predictions
-    from sartorius.submission.write import format_counts, write_checked_submission
+    from sartorius.submission.write import format_class_counts, write_checked_submission
 
     chain = load_chain(options.postprocess)
     path = options.predictions or find_for_submission(WORK_DIRS)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'post-processing: {display_path(options.postprocess)}')
     images = postprocess_all(load_predictions(path), chain)
     write_checked_submission(options.out, images)
-    print(f'\n{format_counts(images)}\n')
+    print(f'\n{format_class_counts(images)}\n')
     print(f'wrote {display_path(options.out)}, and checked it: no rule is broken')
     print('next: upload it, or score it against known ground truth:')
     print(f'  python tools/score_submission.py {display_path(options.out)} TRAIN_CSV')

@@ -28,7 +28,7 @@ def write_checked_submission(path: str | Path, images: Mapping[str, ImagePredict
             raise InputError(f'the submission would break {len(problems)} rules, the first: {problems[0]}')
 
 
-def format_counts(images: Mapping[str, ImagePredictions]) -> str:
+def format_class_counts(images: Mapping[str, ImagePredictions]) -> str:
     """Number of images and cells per class, as lines of text for a terminal."""
     lines = [f'{"class":<8}{"images":>8}{"cells":>9}{"cells per image":>17}']
     for label, name in enumerate(CELL_TYPES):

@@ -8,7 +8,7 @@ import pytest
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.submission.write import format_counts, write_checked_submission
+from sartorius.submission.write import format_class_counts, write_checked_submission
 from sartorius.utils.errors import InputError
 
 SIZE = (10, 10)
@@ -50,7 +50,7 @@ def test_an_illegal_submission_is_not_left_behind(tmp_path):
 def test_counts_are_by_class_and_image():
     mixed = overlapping()
     one_class = replace(mixed, image_id='b', labels=np.array([1, 1]))
-    lines = format_counts({'a': mixed, 'b': one_class, 'c': ImagePredictions.empty('c', SIZE)}).splitlines()
+    lines = format_class_counts({'a': mixed, 'b': one_class, 'c': ImagePredictions.empty('c', SIZE)}).splitlines()
     assert [line.split() for line in lines[1:]] == [
         ['shsy5y', '1', '1', '1.0'],
         ['astro', '2', '3', '1.5'],

@@ -71,7 +71,7 @@ def test_bars_go_from_zero_to_one(report) -> None:
     text = error_section(report, {}, None)
     bars = re.findall(r'<span class="bar-of-one">(.*?)</span>', text)
     parts = [[float(part) for part in re.findall(r'flex: ([\d.]+)', bar)] for bar in bars]
-    # All images, shsy5y, cort. a: 1 hit of 4 cells; without the spurious one of 3; then none missing.
+    # All images, shsy5y, cort. a: TP 1 of 4 cells; without the spurious one of 3; then none missing.
     assert len(bars) == 3
     assert parts[1] == pytest.approx([1 / 4, 1 / 12, 2 / 3], abs=1e-4)
     assert parts[2] == pytest.approx([1 / 2, 1 / 2], abs=1e-4)
