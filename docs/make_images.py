@@ -15,6 +15,7 @@ from sartorius.annotations.reading import load_annotations
 from sartorius.images.display import find_image, read_for_display, stretched
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.postprocess.chain import load_chain
+from sartorius.postprocess.evaluate import evaluate_predictions
 from sartorius.predictions.store import load_predictions
 from sartorius.synthetic.image import make_image
 from sartorius.utils.classes import CELL_TYPES
@@ -24,7 +25,6 @@ from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
 from sartorius.visualization.gallery import Example
 from sartorius.visualization.overlay import draw_cells, side_by_side
-from sartorius.visualization.report_data import collect_report_data
 
 SIZE = (312, 416)
 SEED = 20
@@ -64,7 +64,7 @@ def made_examples() -> list[Example]:
 def predicted_examples(options: Namespace) -> list[Example]:
     """The top left part of the image of the median score of each cell type."""
     gt = load_annotations(options.annotations)
-    report = collect_report_data(load_predictions(options.predictions), load_chain(options.postprocess), gt)
+    report = evaluate_predictions(load_predictions(options.predictions), load_chain(options.postprocess), gt)
     examples = []
     for cell_type in CELL_TYPES:
         rows = report.table[report.table['cell_type'] == cell_type].sort_values('score')

@@ -10,21 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate
 from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, format_interval, summarise_scores
 from sartorius.images.display import find_image, read_for_display
-from sartorius.postprocess.chain import Chain
-from sartorius.predictions.structures import PredictionSet
+from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
-from sartorius.utils.files import atomic_path, write_text
+from sartorius.utils.files import write_text
 from sartorius.utils.tables import size_text
 from sartorius.visualization.charts import Series, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.gallery import Example, card, legend, open_button
 from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
-from sartorius.visualization.report_data import ReportData, choose_images, collect_report_data
 from sartorius.visualization.report_page_errors import error_section, main_errors
 
 DEFAULT_MAX_IMAGES = 24
@@ -32,60 +29,84 @@ DEFAULT_MAX_IMAGES = 24
 
 def write_report(
     out: str | Path,
-    predictions: PredictionSet,
+    report: EvaluatedPredictions,
     images: str | Path,
-    chain: Chain,
-    gt: Mapping[str, ImageAnnotations] | None = None,
-    groups: Mapping[str, str] | None = None,
     source: Mapping[str, Any] | None = None,
     max_images: int = DEFAULT_MAX_IMAGES,
-    errors_csv: str | Path | None = None,
 ) -> Path:
     """Writes ``index.html``, one file without external resources.
 
     Args:
         out: Folder to write it in; created if missing.
-        predictions: Before post-processing.
+        report: The evaluated predictions.
         images: Folder with the images, named by their ids.
-        chain: Post-processing, whose output is shown and scored.
-        gt: Ground truth by image id, without or with more images than the predictions have.
-        groups: Group of near-duplicates by image id, over which the intervals are; an image without one is a group of
-            its own.
         source: More entries for the list of where the page came from, JSON types.
         max_images: Maximum number of images to show; the table lists all.
-        errors_csv: File to write with one row per cell, as :attr:`sartorius.evaluation.errors.ErrorAnalysis.cells`.
 
     Returns:
         Path of the page.
 
     Raises:
-        InputError: No image in the predictions, an image that is missing, cannot be read or is of another size than
-            its predictions, or that the annotations do not have; ``errors_csv`` without ``gt``.
+        InputError: An image to show is missing, cannot be read or is of another size than its predictions.
     """
-    if errors_csv is not None and gt is None:
-        raise InputError('errors can be classified only against ground truth; give the annotations too')
-    report = collect_report_data(predictions, chain, gt, groups)
-    chosen = choose_images(report.table, 'confidence' if gt is None else 'score', max_images)
+    chosen = choose_images(report.table, 'confidence' if report.gt is None else 'score', max_images)
     examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
     numbers = {image_id: number for number, image_id in enumerate(chosen)}
     cards = '\n'.join(card(example, number, IMAGE_TYPES) for number, example in enumerate(examples))
-    steps = '\n'.join(_step_text(step) for step in chain.to_config())
-    origin = {**(source or {}), 'post-processing': steps, **predictions.source}
+    steps = '\n'.join(_step_text(step) for step in report.chain.to_config())
+    origin = {**(source or {}), 'post-processing': steps, **report.source}
+    scored = report.gt is not None
     sections = [
         ('summary', 'Summary', _summary(report)),
         ('table', 'Table', _image_table(report, numbers)),
-        ('images', 'Pictures', legend(gt is not None, gt is not None) + cards),
+        ('images', 'Pictures', legend(scored, scored) + cards),
         ('source', 'Source', source_list(origin)),
     ]
-    if gt is not None:
+    if scored:
         read = partial(_picture, report, folder=Path(images)) if max_images else None
         sections.insert(1, ('errors', 'Errors', error_section(report, numbers, read)))
     path = Path(out) / 'index.html'
     write_text(path, render_page('Predictions', _lead(report), sections))
-    if errors_csv is not None:
-        with atomic_path(errors_csv) as temporary:
-            report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
     return path
+
+
+def choose_images(table: pd.DataFrame, by: str, max_images: int) -> dict[str, str]:
+    """Chooses images to show: of each cell type in turn the lowest, the most typical and the highest by a column.
+
+    Args:
+        table: Of :class:`sartorius.postprocess.evaluate.EvaluatedPredictions`.
+        by: Column, 'score' or 'confidence'.
+        max_images: Number of images to choose.
+
+    Returns:
+        Why each is shown, by image id; in the order of the cell types, and of the column within a type. All images,
+        without a reason, where there are no more than ``max_images``.
+    """
+    ordered = table.sort_values(by, kind='stable', na_position='first')
+    if len(table) <= max_images:
+        chosen = dict.fromkeys(ordered['image_id'], '')
+    else:
+        queues = []
+        for _, rows in ordered.groupby('cell_type', sort=False):
+            ranked = rows['image_id'].tolist()
+            middle = (len(ranked) - 1) / 2
+            typical = sorted(ranked, key=lambda image_id: abs(ranked.index(image_id) - middle))
+            queues.append(((ranked, f'low {by}'), (typical, 'typical'), (ranked[::-1], f'high {by}')))
+        # Turn by turn, so that every type has its share of a small number.
+        turns = (
+            (ids[index], reason)
+            for index in range(len(table))
+            for kind in zip(*queues, strict=True)
+            for ids, reason in kind
+            if index < len(ids)
+        )
+        chosen = {}
+        for image_id, reason in turns:
+            if len(chosen) < max_images:
+                chosen.setdefault(image_id, reason)
+    shown = ordered[ordered['image_id'].isin(chosen)]
+    order = shown.iloc[np.argsort([IMAGE_TYPES.index(name) for name in shown['cell_type']], kind='stable')]
+    return {image_id: chosen[image_id] for image_id in order['image_id']}
 
 
 def _step_text(step: Mapping[str, Any]) -> str:
@@ -99,7 +120,7 @@ def _step_text(step: Mapping[str, Any]) -> str:
     return '  '.join(words)
 
 
-def _picture(report: ReportData, image_id: str, folder: Path) -> NDArray[np.uint8]:
+def _picture(report: EvaluatedPredictions, image_id: str, folder: Path) -> NDArray[np.uint8]:
     pred = report.pred[image_id]
     path = find_image(folder, image_id)
     picture = read_for_display(path)
@@ -111,7 +132,7 @@ def _picture(report: ReportData, image_id: str, folder: Path) -> NDArray[np.uint
     return picture
 
 
-def _example(report: ReportData, image_id: str, note: str, folder: Path) -> Example:
+def _example(report: EvaluatedPredictions, image_id: str, note: str, folder: Path) -> Example:
     pred = report.pred[image_id]
     row = report.table.set_index('image_id').loc[image_id]
     common = {
@@ -135,7 +156,7 @@ def _example(report: ReportData, image_id: str, note: str, folder: Path) -> Exam
     )
 
 
-def _lead(report: ReportData) -> str:
+def _lead(report: EvaluatedPredictions) -> str:
     n_pred = int(report.table['n_pred'].sum())
     images = len(report.table)
     if report.summary is None:
@@ -151,7 +172,7 @@ def _lead(report: ReportData) -> str:
     return text
 
 
-def _summary(report: ReportData) -> str:
+def _summary(report: EvaluatedPredictions) -> str:
     table = report.table
     entries = [('Images', str(len(table)), ''), ('Predictions', str(int(table['n_pred'].sum())), 'cells')]
     if report.summary is None:
@@ -170,7 +191,7 @@ def _summary(report: ReportData) -> str:
     return figures(entries) + _class_table(report) + _charts_with_gt(report)
 
 
-def _class_table(report: ReportData) -> str:
+def _class_table(report: EvaluatedPredictions) -> str:
     heads = [
         ('Cell type', 'text'),
         ('Score', ''),
@@ -193,7 +214,7 @@ def _class_table(report: ReportData) -> str:
     return html_table(heads, rows)
 
 
-def _charts_with_gt(report: ReportData) -> str:
+def _charts_with_gt(report: EvaluatedPredictions) -> str:
     table, per_class = report.table, report.summary.per_class
     scores, curves, counts = [], [], []
     for row in per_class.itertuples():
@@ -250,7 +271,7 @@ def _charts_without_gt(table: pd.DataFrame) -> str:
     return f'<div class="charts">{"".join(parts)}</div>'
 
 
-def _image_table(report: ReportData, numbers: Mapping[str, int]) -> str:
+def _image_table(report: EvaluatedPredictions, numbers: Mapping[str, int]) -> str:
     """All images as a table that sorts and filters in the browser.
 
     Args:

@@ -11,10 +11,10 @@ from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.errors import ALL, BORDER, ErrorAnalysis, error_gains
 from sartorius.evaluation.metric import IMAGE_TYPES
 from sartorius.images.display import stretched
+from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.visualization.cell_figures import cell_figure, window_around
 from sartorius.visualization.gallery import error_key, open_button, swatch, swatches
 from sartorius.visualization.html import chip, html_table, meter
-from sartorius.visualization.report_data import ReportData
 
 MIN_LABELLED = 0.045
 """Segments of the score's bar that are narrower have no number."""
@@ -23,7 +23,7 @@ BORDER_MEANING = 'any of these errors with a cell that touches the border of the
 
 
 def error_section(
-    report: ReportData, numbers: Mapping[str, int], read_picture: Callable[[str], NDArray[np.uint8]] | None
+    report: EvaluatedPredictions, numbers: Mapping[str, int], read_picture: Callable[[str], NDArray[np.uint8]] | None
 ) -> str:
     """Bars and table of what each kind of error costs, and the costliest error of each kind and cell type.
 
@@ -134,7 +134,9 @@ def _gain_row(error: str, own: pd.DataFrame, names: Iterable[str], largest: floa
     return row
 
 
-def _error_figure(report: ReportData, row: object, numbers: Mapping[str, int], picture: NDArray[np.uint8]) -> str:
+def _error_figure(
+    report: EvaluatedPredictions, row: object, numbers: Mapping[str, int], picture: NDArray[np.uint8]
+) -> str:
     """An error as a figure: a part of its image with the outlines of its cells, and in faint lines all others."""
     sides = {'gt': report.gt[row.image_id].crops, 'pred': report.pred[row.image_id].crops}
     cells = report.errors.cells

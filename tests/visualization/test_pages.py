@@ -13,14 +13,14 @@ import pytest
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
+from sartorius.postprocess.evaluate import evaluate_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
 from sartorius.visualization.charts import Series, axis_ticks, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.demo import Stage, write_demo_page
 from sartorius.visualization.gallery import Example, card
 from sartorius.visualization.page import source_list
-from sartorius.visualization.report_data import choose_images, collect_report_data
-from sartorius.visualization.report_page import write_report
+from sartorius.visualization.report_page import choose_images, write_report
 
 from .html_page import Page, check
 
@@ -77,7 +77,9 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_report_with_ground_truth(tmp_path, predictions, gt, images) -> None:
-    page = check(write_report(tmp_path / 'out', predictions, images, CHAIN, gt, source={'images': 'x/<y>'}))
+    page = check(
+        write_report(tmp_path / 'out', evaluate_predictions(predictions, CHAIN, gt), images, {'images': 'x/<y>'})
+    )
     # a scores 1; b: TP 1, FP 1, FN 1 at every threshold; c scores 0.
     assert 'Score (mAP) 0.444' in page.text
     assert '4 cells predicted in 3 images' in page.text
@@ -95,24 +97,24 @@ def test_report_with_ground_truth(tmp_path, predictions, gt, images) -> None:
 
 
 def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, gt, images) -> None:
-    text = write_report(tmp_path, predictions, images, CHAIN, gt).read_text()
+    text = write_report(tmp_path, evaluate_predictions(predictions, CHAIN, gt), images).read_text()
     scores = re.findall(r'data-value="([\d.]+)">\d\.\d+<span class="meter">', text)
     assert [float(score) for score in scores] == pytest.approx([0, 1 / 3, 1])
     assert Page(text).values('aria-sort') == ['ascending']
 
 
 def test_report_without_ground_truth(tmp_path, predictions, images) -> None:
-    page = check(write_report(tmp_path, predictions, images, CHAIN))
+    page = check(write_report(tmp_path, evaluate_predictions(predictions, CHAIN), images))
     assert 'no scores' in page.text
     assert 'mAP' not in page.text
     assert set(page.values('data-view')) == {'image', 'pred'}
 
 
 def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, gt, images) -> None:
-    page = check(write_report(tmp_path, predictions, images, CHAIN, gt, max_images=2))
+    page = check(write_report(tmp_path, evaluate_predictions(predictions, CHAIN, gt), images, max_images=2))
     assert len(page.with_class('card')) == 2
     assert len(page.with_class('id')) == 3
-    page = check(write_report(tmp_path, predictions, images, CHAIN, gt, max_images=0))
+    page = check(write_report(tmp_path, evaluate_predictions(predictions, CHAIN, gt), images, max_images=0))
     assert len(page.with_class('card')) == 0
     assert 'figure' not in {tag for tag, _ in page.elements}
 
@@ -120,36 +122,18 @@ def test_at_most_as_many_images_are_shown_as_asked_for(tmp_path, predictions, gt
 def test_a_missing_image_leaves_no_page(tmp_path, predictions, images) -> None:
     (images / 'b.png').unlink()
     with pytest.raises(InputError, match='image b is not in'):
-        write_report(tmp_path / 'out', predictions, images, CHAIN)
+        write_report(tmp_path / 'out', evaluate_predictions(predictions, CHAIN), images)
     assert not (tmp_path / 'out').exists()
 
 
 def test_an_image_of_another_size_is_refused(tmp_path, predictions, images) -> None:
     cv2.imwrite(str(images / 'b.png'), np.zeros((41, 60), np.uint8))
     with pytest.raises(InputError, match=r'b\.png is 60x41 px, its predictions are for 60x40 px'):
-        write_report(tmp_path, predictions, images, CHAIN)
-
-
-def test_annotations_of_other_images_are_refused(predictions, gt) -> None:
-    with pytest.raises(InputError, match="predictions for image 'b'"):
-        collect_report_data(predictions, CHAIN, {'a': gt['a'], 'c': gt['c']})
-    other = ImageAnnotations('b', (50, 60), (), np.zeros(0, dtype=np.int64))
-    with pytest.raises(InputError, match='image b: 60x40 px in the predictions, 60x50 px in the annotations'):
-        collect_report_data(predictions, CHAIN, {**gt, 'b': other})
-
-
-def test_errors_without_ground_truth_are_refused(tmp_path, predictions, images) -> None:
-    with pytest.raises(InputError, match='give the annotations too'):
-        write_report(tmp_path, predictions, images, CHAIN, errors_csv=tmp_path / 'errors.csv')
-
-
-def test_predictions_without_images_are_refused(predictions) -> None:
-    with pytest.raises(InputError, match='hold no image'):
-        collect_report_data(PredictionSet(()), CHAIN)
+        write_report(tmp_path, evaluate_predictions(predictions, CHAIN), images)
 
 
 def test_images_are_chosen_from_every_type_low_typical_and_high(predictions, gt) -> None:
-    table = collect_report_data(predictions, CHAIN, gt).table
+    table = evaluate_predictions(predictions, CHAIN, gt).table
     rows = [
         table.iloc[[0]].assign(image_id=f'{kind}{n}', cell_type=kind, score=n / 10)
         for kind in CLASSES

@@ -11,10 +11,10 @@ from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.errors import analyse_errors
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
+from sartorius.postprocess.evaluate import EvaluatedPredictions, evaluate_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.visualization.cell_figures import MARGIN, MIN_WINDOW, window_around
 from sartorius.visualization.gallery import ERROR_COLORS, Example, card, color_rules
-from sartorius.visualization.report_data import ReportData, collect_report_data
 from sartorius.visualization.report_page_errors import costliest, error_section, main_errors
 
 CLASSES = ('shsy5y', 'astro', 'cort')
@@ -38,7 +38,7 @@ GT = {
 
 
 @pytest.fixture
-def report() -> ReportData:
+def report() -> EvaluatedPredictions:
     """Image a: one correct, two missed, one spurious cell; b: one correct, one missed."""
     corners = {'a': (0, [(10, 10), (100, 80)]), 'b': (2, [(5, 5)])}
     images = [
@@ -52,7 +52,7 @@ def report() -> ReportData:
         )
         for image_id, (label, places) in corners.items()
     ]
-    return collect_report_data(PredictionSet(tuple(images)), CHAIN, GT)
+    return evaluate_predictions(PredictionSet(tuple(images)), CHAIN, GT)
 
 
 def picture(image_id: str, seen: list[str]) -> np.ndarray:
@@ -131,7 +131,9 @@ def test_neighbours_are_faint(report) -> None:
     pred = {'a': report.pred['a'].select([0])}
     table = report.table[report.table['image_id'] == 'a']
     errors = analyse_errors(near, {'a': pred['a'].crops})
-    text = error_section(ReportData(table, pred, near, None, errors), {}, partial(picture, seen=[]))
+    text = error_section(
+        EvaluatedPredictions(table, pred, near, None, errors, CHAIN, {}), {}, partial(picture, seen=[])
+    )
     (figure,) = re.findall('<figure>.*?</figure>', text)
     classes = re.findall('<path class="([^"]*)"', figure)
     assert classes == ['gt-line faint', 'pred-line faint', 'gt-line']

@@ -37,24 +37,27 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.evaluate import evaluate_predictions
     from sartorius.predictions.store import load_predictions
+    from sartorius.utils.files import atomic_path
     from sartorius.visualization.report_page import write_report
 
     chain = load_chain(options.postprocess)
     predictions = load_predictions(options.predictions)
     gt = load_annotations(options.annotations) if options.annotations else None
     groups = load_groups(options.annotations) if options.annotations else None
+    report = evaluate_predictions(predictions, chain, gt, groups)
     source = {
         'predictions': display_path(options.predictions),
         'images': display_path(options.images),
         'annotations': display_path(options.annotations) if options.annotations else None,
         'post-processing file': display_path(options.postprocess),
     }
-    page = write_report(
-        options.out, predictions, options.images, chain, gt, groups, source, options.max_images, options.errors
-    )
+    page = write_report(options.out, report, options.images, source, options.max_images)
     print(f'wrote {display_path(page)}')
     if options.errors:
+        with atomic_path(options.errors) as temporary:
+            report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
         print(f'wrote {display_path(options.errors)}')
 
 

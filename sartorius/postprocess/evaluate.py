@@ -1,7 +1,8 @@
-"""Data of the report: every image post-processed, scored and measured, and the choice of images to show."""
+"""Evaluation of a predictions file: every image post-processed, measured, and with ground truth scored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.matching import counted_predictions
-from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
+from sartorius.evaluation.metric import NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -19,8 +20,8 @@ from sartorius.utils.tables import size_text
 
 
 @dataclass(frozen=True, eq=False)
-class ReportData:
-    """What the report shows.
+class EvaluatedPredictions:
+    """Predictions after post-processing, with their scores and errors.
 
     Attributes:
         table: One row per image: ``image_id``, ``cell_type``, ``detected_as`` (class of most predictions),
@@ -31,6 +32,8 @@ class ReportData:
         gt: Ground truth by image id, or None.
         summary: Score and intervals, or None without ground truth.
         errors: Error of each cell, or None without ground truth.
+        chain: The post-processing.
+        source: Where the predictions come from, as their file says.
         dropped: Number of annotated images that the predictions do not have; they do not count.
     """
 
@@ -39,15 +42,17 @@ class ReportData:
     gt: Mapping[str, ImageAnnotations] | None
     summary: ScoreSummary | None
     errors: ErrorAnalysis | None
+    chain: Chain
+    source: Mapping[str, Any]
     dropped: int = 0
 
 
-def collect_report_data(
+def evaluate_predictions(
     predictions: PredictionSet,
     chain: Chain,
     gt: Mapping[str, ImageAnnotations] | None = None,
     groups: Mapping[str, str] | None = None,
-) -> ReportData:
+) -> EvaluatedPredictions:
     """Post-processes, scores and measures every image.
 
     Args:
@@ -61,12 +66,13 @@ def collect_report_data(
         InputError: No image in the predictions, or an image that the annotations do not have or have in another size.
     """
     if not predictions.images:
-        raise InputError('the predictions hold no image; there is nothing to report')
+        raise InputError('the predictions hold no image; there is nothing to evaluate')
     pred = postprocess_all(predictions, chain)
     rows = [_image_row(image) for image in pred.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'detected_as', 'n_pred', 'confidence', 'area'])
     if gt is None:
-        return ReportData(table.assign(cell_type=table['detected_as']), pred, None, None, None)
+        table = table.assign(cell_type=table['detected_as'])
+        return EvaluatedPredictions(table, pred, None, None, None, chain, predictions.source)
     covered = {image_id: gt[image_id] for image_id in pred if image_id in gt}
     for image_id, annotations in covered.items():
         if annotations.size != pred[image_id].size:
@@ -82,47 +88,16 @@ def collect_report_data(
     crops = {image_id: image.crops for image_id, image in pred.items()}
     scores = score_images(covered, crops)
     table = scores.merge(table.drop(columns='n_pred'), on='image_id')
-    errors = analyse_errors(covered, crops)
-    return ReportData(table, pred, covered, summarise_scores(scores, groups or {}), errors, len(gt) - len(covered))
-
-
-def choose_images(table: pd.DataFrame, by: str, max_images: int) -> dict[str, str]:
-    """Chooses images to show: of each cell type in turn the lowest, the most typical and the highest by a column.
-
-    Args:
-        table: Of :class:`ReportData`.
-        by: Column, 'score' or 'confidence'.
-        max_images: Number of images to choose.
-
-    Returns:
-        Why each is shown, by image id; in the order of the cell types, and of the column within a type. All images,
-        without a reason, where there are no more than ``max_images``.
-    """
-    ordered = table.sort_values(by, kind='stable', na_position='first')
-    if len(table) <= max_images:
-        chosen = dict.fromkeys(ordered['image_id'], '')
-    else:
-        queues = []
-        for _, rows in ordered.groupby('cell_type', sort=False):
-            ranked = rows['image_id'].tolist()
-            middle = (len(ranked) - 1) / 2
-            typical = sorted(ranked, key=lambda image_id: abs(ranked.index(image_id) - middle))
-            queues.append(((ranked, f'low {by}'), (typical, 'typical'), (ranked[::-1], f'high {by}')))
-        # Turn by turn, so that every type has its share of a small number.
-        turns = (
-            (ids[index], reason)
-            for index in range(len(table))
-            for kind in zip(*queues, strict=True)
-            for ids, reason in kind
-            if index < len(ids)
-        )
-        chosen = {}
-        for image_id, reason in turns:
-            if len(chosen) < max_images:
-                chosen.setdefault(image_id, reason)
-    shown = ordered[ordered['image_id'].isin(chosen)]
-    order = shown.iloc[np.argsort([IMAGE_TYPES.index(name) for name in shown['cell_type']], kind='stable')]
-    return {image_id: chosen[image_id] for image_id in order['image_id']}
+    return EvaluatedPredictions(
+        table,
+        pred,
+        covered,
+        summarise_scores(scores, groups or {}),
+        analyse_errors(covered, crops),
+        chain,
+        predictions.source,
+        dropped=len(gt) - len(covered),
+    )
 
 
 def _image_row(image: ImagePredictions) -> tuple[str, str, int, float, float]:
