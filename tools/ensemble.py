@@ -8,6 +8,7 @@ from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, resolve_method
 from sartorius.fusion.recipe import DEFAULT_SCORE, Member, Recipe, load_recipe
 from sartorius.fusion.sets import fuse
 from sartorius.predictions.coco_results import read_coco_results
+from sartorius.predictions.provenance import ConcatenatedSource, FusedSource, ModelSource
 from sartorius.predictions.search import DEFAULT_FUSED, plan_fusion
 from sartorius.predictions.store import MAKE_COMMAND, check_suffix, load_predictions, save_predictions
 from sartorius.predictions.structures import PredictionSet
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_predictions(out, fused)
     cells = 'boxes' if recipe.boxes_only else 'cells'
     print(f'fused by {recipe.method.name}: {len(fused.images)} images, {sum(map(len, fused.images))} {cells}')
-    for name, count in fused.source['dropped'].items():
+    for name, count in fused.source.dropped.items():
         if count:
             print(f'dropped: {count} {DROPPED[name]}')
     print(f'wrote {display_path(out)}')
@@ -153,9 +154,11 @@ def _check_paths(paths: Sequence[Path], out: Path) -> None:
 def _origin(predictions: PredictionSet) -> str:
     """Config or fusion method that a file came from."""
     source = predictions.source
-    if source.get('kind') == 'fused':
-        return f'fused ({source["method"]})'
-    return str(source.get('config') or source.get('kind') or '-')
+    if isinstance(source, FusedSource):
+        return f'fused ({source.method})'
+    if isinstance(source, ConcatenatedSource):
+        return 'concatenated'
+    return (source.config if isinstance(source, ModelSource) else source.kind) or '-'
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

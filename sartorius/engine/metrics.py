@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.evaluation.coco_ap import score_boxes
 from sartorius.evaluation.metric import score_images
 from sartorius.models.outputs import max_cells, to_image_predictions
+from sartorius.predictions.provenance import ModelSource, source_from_dict
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -105,7 +107,7 @@ class DumpPredictions(BaseMetric):
 
     Args:
         out: Path of the predictions file.
-        source: Where the predictions come from, as the file records it (config, checkpoint, split, ...).
+        source: A :class:`sartorius.predictions.provenance.ModelSource` as plain JSON types.
         max_cells: The model's limit on cells per image; images that reach it are named in a warning.
         classes: Class names in the order of the labels.
     """
@@ -119,7 +121,7 @@ class DumpPredictions(BaseMetric):
     ) -> None:
         super().__init__()
         self.out = Path(out)
-        self.source = dict(source or {})
+        self.source = dict(source or {'kind': ModelSource.KIND})
         self.max_cells = max_cells
         self.classes = tuple(classes)
         # Times at which the first and the last batch were done, and the number of images in between.
@@ -140,7 +142,7 @@ class DumpPredictions(BaseMetric):
         _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
         _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
         images = tuple(image for image, _, _ in results)
-        source = {**self.source, 'seconds_an_image': self._seconds_an_image()}
+        source = replace(source_from_dict(self.source, 'source'), seconds_an_image=self._seconds_an_image())
         save_predictions(self.out, PredictionSet(images, self.classes, source))
         MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
         return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}

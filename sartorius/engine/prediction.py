@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mmdet.registry import DATASETS
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from sartorius.annotations.info import read_info
 from sartorius.engine.config import innermost
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
 from sartorius.engine.run_config import DataOptions, RecipeOptions, build_prediction_config
@@ -18,10 +19,12 @@ from sartorius.inference.inference_config import BoxPromptOptions, InferenceOpti
 from sartorius.inference.predictor import Predictor
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.outputs import box_limits
+from sartorius.predictions.provenance import BoxSource, ModelSource, RunRecord
 from sartorius.predictions.store import SUFFIX, check_suffix, read_header
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
+from sartorius.utils.version import git_commit
 
 Split = Literal['test', 'val', 'train', 'unlabelled']
 
@@ -74,9 +77,10 @@ def predict_split(recipe: RecipeOptions, data: DataOptions, options: PredictionO
     inference = InferenceOptions(options.tta, options.tiles, prompts)
     predictor = Predictor(config, options.checkpoint, inference)
     join_processes()
-    source = {**_describe_source(config, recipe, options), **describe_inference(config, inference), 'run': run}
-    if options.boxes:
-        source['boxes'] = _describe_boxes(options.boxes)
+    source = {
+        **_describe_source(config, recipe, options, run).to_dict(),
+        **describe_inference(config, inference),
+    }
     evaluator = dict(
         type='DumpPredictions',
         out=str(out.resolve()),
@@ -145,26 +149,32 @@ def _check_boxes(config: Config, options: PredictionOptions) -> tuple[BoxPromptO
     return prompts, notice if without else ''
 
 
-def _describe_boxes(path: Path) -> dict[str, Any]:
+def _describe_boxes(path: Path) -> BoxSource:
     """File, hash and source of given boxes; COCO results name no source."""
-    predicted_by = dict(read_header(path).source) if path.suffix == SUFFIX else None
-    return {'file': display_path(path), 'sha256': sha256_of(path), 'source': predicted_by}
+    predicted_by = read_header(path).source if path.suffix == SUFFIX else None
+    return BoxSource(file=display_path(path), sha256=sha256_of(path), source=predicted_by)
 
 
-def _describe_source(config: Config, recipe: RecipeOptions, options: PredictionOptions) -> dict[str, Any]:
-    """Where the predictions come from, in JSON types."""
+def _describe_source(
+    config: Config, recipe: RecipeOptions, options: PredictionOptions, run: RunRecord | None
+) -> ModelSource:
+    """Where the predictions come from, but for orientations, scales and tiles."""
     trained, annotations = config.train_dataloader.dataset, config.test_dataloader.dataset.ann_file
-    return {
-        'kind': 'model',
-        'config': display_path(recipe.config),
-        'checkpoint': display_path(options.checkpoint),
-        'checkpoint_sha256': sha256_of(options.checkpoint),
-        'split': options.split,
-        'annotations': display_path(annotations),
-        'annotations_sha256': sha256_of(annotations),
-        'boxes_only': bool(config.get('boxes_only', False)),
-        # Types that the model was trained on alone; fusion of specialists uses them.
-        'cell_types': innermost(trained).get('filter_cfg', {}).get('cell_types'),
-        'processes': dist.get_world_size(),
-        'versions': package_versions(),
-    }
+    # Types that the model was trained on alone; fusion of specialists uses them.
+    cell_types = innermost(trained).get('filter_cfg', {}).get('cell_types')
+    return ModelSource(
+        config=display_path(recipe.config),
+        checkpoint=display_path(options.checkpoint),
+        checkpoint_sha256=sha256_of(options.checkpoint),
+        git_commit=git_commit(),
+        split=options.split,
+        annotations=display_path(annotations),
+        annotations_sha256=sha256_of(annotations),
+        fold=read_info(annotations).fold,
+        boxes=_describe_boxes(options.boxes) if options.boxes else None,
+        boxes_only=bool(config.get('boxes_only', False)),
+        cell_types=tuple(cell_types or ()),
+        processes=dist.get_world_size(),
+        versions=package_versions(),
+        run=run,
+    )

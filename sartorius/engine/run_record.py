@@ -1,4 +1,4 @@
-"""What a training run records of itself: see :mod:`sartorius.utils.runs`."""
+"""Recording a training run: the hook that keeps its record, and what is known of the run before it starts."""
 
 import hashlib
 import importlib.metadata
@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from sartorius.annotations.info import SYNTHETIC_FILE
-from sartorius.datasets.sartorius import LIVECellDataset
+from sartorius.annotations.info import read_info
 from sartorius.models.checkpoints import read_checkpoint
+from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
-from sartorius.utils.runs import LIVECELL, MADE, SARTORIUS, read_run, write_run
+from sartorius.utils.version import git_commit
 
 PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'sartorius-cells')
-# What differs between machines, folds and repetitions of one recipe; the record names what of it matters on its own.
+# Config keys that differ between machines, folds and repetitions of one recipe; the record has its own fields for them.
 _NOT_THE_RECIPE = (
     'work_dir',
     'data_root',
@@ -51,18 +52,18 @@ class RunRecordHook(Hook):
     """Writes ``run.json`` into the work dir at the start, with each checkpoint and at the end, by the first process.
 
     Each checkpoint carries the record as it stood then (``meta['run']``), so that a resumed run adds its time to that
-    of the checkpoint it goes on from: work that was lost with a killed run does not count.
+    of the checkpoint that it resumes from: work that was lost with a killed run does not count.
 
     Args:
-        description: The record's parts that are known before the run (:func:`describe_run`).
+        description: The record before the run (:func:`describe_run`), as plain JSON types.
     """
 
     # After CheckpointHook: what run.json says was done is on disk.
     priority = 'LOWEST'
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.record = dict(description)
-        self.earlier: dict[str, Any] | None = None
+        self.record = RunRecord.from_dict(description, 'description')
+        self.earlier: RunRecord | None = None
         self.seconds, self.validation_seconds = 0.0, 0.0
         self.unknown_time = False
         self._since = 0.0
@@ -70,16 +71,17 @@ class RunRecordHook(Hook):
         self._saved = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Takes over the record of the run that goes on; first weights are another run's and bring none."""
+        """Takes over the record of a resumed run; first weights are those of another run."""
         if not runner.cfg.get('resume'):
             return
-        self.earlier = checkpoint.get('meta', {}).get('run')
-        if self.earlier is None or self.earlier['minutes'] is None:
-            # A checkpoint from before there were records: nobody knows how long it took.
+        run = checkpoint.get('meta', {}).get('run')
+        self.earlier = None if run is None else RunRecord.from_dict(run, 'the record of the resumed run')
+        if self.earlier is None or self.earlier.minutes is None:
+            # A checkpoint without a record: nobody knows how long it took.
             self.unknown_time = True
         if self.earlier is not None:
-            self.seconds = (self.earlier['minutes'] or 0.0) * 60
-            self.validation_seconds = (self.earlier['validation_minutes'] or 0.0) * 60
+            self.seconds = (self.earlier.minutes or 0.0) * 60
+            self.validation_seconds = (self.earlier.validation_minutes or 0.0) * 60
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock and writes the record."""
@@ -91,9 +93,9 @@ class RunRecordHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Gives the checkpoint its record; only the first process saves."""
         self._stop_clock()
-        self.record['iterations_done'] = int(checkpoint['meta']['iter'])
+        self.record = replace(self.record, iterations_done=int(checkpoint['meta']['iter']))
         self._set_times(runner)
-        checkpoint['meta']['run'] = json.loads(json.dumps(self.record))
+        checkpoint['meta']['run'] = self.record.to_dict()
         self._saved = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -102,12 +104,12 @@ class RunRecordHook(Hook):
             self._write(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Lets the time of validation count apart."""
+        """Starts to count time as validation."""
         self._stop_clock()
         self._validating = True
 
     def after_val(self, runner: Runner) -> None:
-        """Goes on with the time of training."""
+        """Starts to count time as training again."""
         self._stop_clock()
         self._validating = False
         if self._saved:
@@ -118,20 +120,22 @@ class RunRecordHook(Hook):
         """Writes the record of the whole run."""
         self._stop_clock()
         if dist.is_main_process():
-            self.record['iterations_done'] = int(runner.iter)
+            self.record = replace(self.record, iterations_done=int(runner.iter))
             self._set_times(runner)
             self._write(runner)
 
     def _complete(self, runner: Runner) -> None:
-        """Adds what only the built runner knows: data, seed, batch, and the earlier parts of a resumed run."""
+        """Adds what only the built runner knows: data, fold, seed, batch, and the earlier parts of a resumed run."""
         loader, processes = runner.train_dataloader, dist.get_world_size()
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        data = {'train': _describe_data(loader.dataset), 'val': None}
+        train, val = _describe_data(loader.dataset), DataRecord()
         if runner.val_loop is not None:
-            data['val'] = _describe_data(runner.val_dataloader.dataset)
-        self.record.update(
+            val = _describe_data(runner.val_dataloader.dataset)
+        self.record = replace(
+            self.record,
+            fold=train.fold if val.fold is None else val.fold,
             seed=int(runner.seed),
-            data=data,
+            data=RunData(train=train, val=val),
             iterations=int(runner.max_iters),
             iterations_done=int(runner.iter),
             batch_size=int(loader.batch_size) * processes * int(steps),
@@ -139,20 +143,21 @@ class RunRecordHook(Hook):
             device=device_name(),
         )
         if self.earlier is not None:
-            self.record['commands'] = [*self.earlier['commands'], *self.record['commands']]
-            self.record['weights'] = self.earlier['weights']
+            commands = (*self.earlier.commands, *self.record.commands)
+            self.record = replace(self.record, commands=commands, weights=self.earlier.weights)
         self._set_times(runner)
 
     def _set_times(self, runner: Runner) -> None:
         known = not self.unknown_time
-        self.record.update(
+        self.record = replace(
+            self.record,
             minutes=round(self.seconds / 60, 4) if known else None,
             validation_minutes=round(self.validation_seconds / 60, 4) if known else None,
-            finished=self.record['iterations_done'] >= int(runner.max_iters),
+            finished=self.record.iterations_done >= int(runner.max_iters),
         )
 
     def _stop_clock(self) -> None:
-        """Books the time since the last call as training or validation."""
+        """Counts the time since the last call as training or validation."""
         now = time.perf_counter()
         if self._validating:
             self.validation_seconds += now - self._since
@@ -165,49 +170,50 @@ class RunRecordHook(Hook):
         self._saved = False
 
 
-def describe_run(config: Config, config_path: str | Path, weights: str | None) -> dict[str, Any]:
-    """What is known of a run before it starts, in plain JSON types.
+def describe_run(config: Config, config_path: str | Path, weights: str | None) -> RunRecord:
+    """What is known of a run before it starts.
 
     Args:
         config: The config as it will run.
         config_path: Its file.
-        weights: File or URL that the first weights come from; None for random ones and resumed runs.
+        weights: File or URL of the first weights; None for random ones and resumed runs.
     """
-    return {
-        'recipe': Path(config_path).stem,
-        'config': display_path(config_path),
-        'config_sha256': recipe_sha256(config),
-        'commands': [command_line()],
-        'fold': config.get('fold'),
-        'small': bool(config.get('small', False)),
-        'weights': _describe_weights(weights, config.load_from),
-        'precision': 'amp' if config.optim_wrapper.type == 'AmpOptimWrapper' else 'float32',
-        'versions': package_versions(),
-    }
+    return RunRecord(
+        recipe=Path(config_path).stem,
+        config=display_path(config_path),
+        config_sha256=recipe_sha256(config),
+        git_commit=git_commit(),
+        small=bool(config.get('small', False)),
+        commands=(command_line(),),
+        weights=_describe_weights(weights, config.load_from),
+        precision='amp' if config.optim_wrapper.type == 'AmpOptimWrapper' else 'float32',
+        versions=package_versions(),
+    )
 
 
-def full_run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the run that a checkpoint is of.
+def full_run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> RunRecord | None:
+    """Record of the run that saved a checkpoint.
 
     Args:
-        path: The checkpoint; ``run.json`` beside it speaks for it where it carries no record.
-        content: What it holds.
+        path: The checkpoint; ``run.json`` beside it is read where it carries no record.
+        content: Its content.
 
     Returns:
         The record, or None where there is none.
 
     Raises:
-        InputError: ``run.json`` cannot be read.
+        InputError: The record is damaged.
     """
-    return content.get('meta', {}).get('run') or read_run(Path(path).resolve().parent)
+    run = content.get('meta', {}).get('run')
+    if not run:
+        return read_run(Path(path).resolve().parent)
+    return RunRecord.from_dict(run, f'{display_path(path)}: meta: run')
 
 
-def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The same, as predictions keep it: without versions, of which they have their own."""
+def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> RunRecord | None:
+    """The same as predictions files keep it: without versions, of which they have their own."""
     record = full_run_of_checkpoint(path, content)
-    if record is None:
-        return None
-    return {key: value for key, value in record.items() if key not in ('schema', 'version', 'versions')}
+    return None if record is None else replace(record, versions={})
 
 
 def recipe_sha256(config: Config) -> str:
@@ -249,37 +255,33 @@ def command_line() -> str:
     return ' '.join(['python', *words])
 
 
-def _describe_data(dataset: Dataset) -> dict[str, Any]:
-    """File, hash, size and origin of the data that a loader shows, images that are filtered out left out."""
+def _describe_data(dataset: Dataset) -> DataRecord:
+    """File, hash, size, origin and fold of the data that a loader shows; images that are filtered out do not count."""
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     cells = sum(not instance['ignore_flag'] for info in infos for instance in info['instances'])
-    return {
-        'file': display_path(dataset.ann_file),
-        'sha256': sha256_of(dataset.ann_file),
-        'images': len(dataset),
-        'cells': int(cells),
-        'origin': _data_origin(dataset),
-    }
+    info = read_info(dataset.ann_file)
+    return DataRecord(
+        file=display_path(dataset.ann_file),
+        sha256=sha256_of(dataset.ann_file),
+        images=len(dataset),
+        cells=int(cells),
+        origin=info.origin,
+        split=info.split,
+        fold=info.fold,
+    )
 
 
-def _data_origin(dataset: Dataset) -> str:
-    """Whose images they are, which decides what the weights may be used for."""
-    if (Path(dataset.data_root) / SYNTHETIC_FILE).is_file():
-        return MADE
-    return LIVECELL if isinstance(dataset, LIVECellDataset) else SARTORIUS
-
-
-def _describe_weights(named: str | None, local: str | None) -> dict[str, Any] | None:
+def _describe_weights(named: str | None, local: str | None) -> FirstWeights | None:
     """Where first weights come from; those of a run of this project with its record, without its commands."""
     if named is None or local is None:
         return None
     if named.startswith(('http://', 'https://')):
-        return {'url': named, 'sha256': sha256_of(local)}
+        return FirstWeights(url=named, sha256=sha256_of(local))
     run = run_of_checkpoint(local, read_checkpoint(local))
-    told = None if run is None else {key: value for key, value in run.items() if key != 'commands'}
-    return {'file': display_path(named), 'sha256': sha256_of(local), 'run': told}
+    run = None if run is None else replace(run, commands=())
+    return FirstWeights(file=display_path(named), sha256=sha256_of(local), run=run)
 
 
 def _without_places(value: Any, folders: list[str]) -> Any:

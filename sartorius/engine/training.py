@@ -39,7 +39,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         config.load_from = fetch_weights(start.weights)
     dist.barrier()
     # Writes run.json, whatever hooks the config lists.
-    record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights))
+    record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
     config.custom_hooks = [*config.get('custom_hooks', []), record]
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():

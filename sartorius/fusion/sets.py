@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,13 @@ from sartorius.fusion.checks import check_number, check_weights
 from sartorius.fusion.image import fuse_image_and_count
 from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, resolve_method
 from sartorius.fusion.specialists import Specialists, find_roles, join_images, trained_for
+from sartorius.predictions.provenance import FusedSource, Member
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.version import git_commit
 
 ScoreThreshold = float | Mapping[str, float]
 """One number for all classes, or a number a class; classes that are not named have 0."""
@@ -61,8 +62,8 @@ def fuse(
             where that is None.
 
     Returns:
-        Images sorted by id; ``source`` has ``kind`` 'fused', the settings, ``members`` (name, weight, score threshold
-        and source), and ``dropped``: the counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
+        Images sorted by id, with a :class:`sartorius.predictions.provenance.FusedSource`, whose ``dropped`` are the
+        counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
 
     Raises:
         InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
@@ -83,6 +84,11 @@ def fuse(
     types = None
     if isinstance(method, Specialists):
         _check_specialists(scaled, class_agnostic, average_masks, boxes_only)
+        # Here, because it loads pandas and pycocotools, which `tools/ensemble.py --help` must not wait for.
+        from sartorius.predictions.leakage import check_leakage
+
+        for one, name in zip(sets, names, strict=True):
+            check_leakage(one.source, name)
         types = _cell_types(sets, cell_types)
         work = partial(
             join_images, roles=find_roles(types, names, classes), score_thresholds=limits, grid=_largest_grid(sets)
@@ -103,16 +109,14 @@ def fuse(
         fused, counts = work([lookup[image_id] for lookup in lookups])
         images.append(fused)
         dropped.update(counts)
-    source = {
-        'kind': 'fused',
-        'method': method.name,
-        **asdict(method),
-        'class_agnostic': class_agnostic,
-        'average_masks': average_masks,
-        'boxes_only': boxes_only,
-        'members': _describe_members(sets, names, weights, thresholds, types),
-        'dropped': dict(dropped),
-    }
+    options = {'class_agnostic': class_agnostic, 'average_masks': average_masks, 'boxes_only': boxes_only}
+    source = FusedSource(
+        members=_describe_members(sets, names, weights, thresholds, types),
+        method=method.name,
+        settings={**asdict(method), **options},
+        dropped=dict(dropped),
+        git_commit=git_commit(),
+    )
     return PredictionSet(images=tuple(images), classes=classes, source=source)
 
 
@@ -151,16 +155,15 @@ def _describe_members(
     weights: Sequence[float] | None,
     thresholds: Sequence[ScoreThreshold],
     cell_types: Sequence[Sequence[str] | None] | None,
-) -> list[dict[str, Any]]:
-    """What the result's source says of the members, JSON types only, sorted by name."""
+) -> tuple[Member, ...]:
+    """Members of the result's source, sorted by name."""
     given = [1.0] * len(sets) if weights is None else [float(weight) for weight in weights]
+    alone = [None] * len(sets) if cell_types is None else cell_types
     members = [
-        {'name': name, 'weight': weight, 'score_threshold': threshold, 'source': dict(one.source)}
-        for name, weight, threshold, one in zip(names, given, thresholds, sets, strict=True)
+        Member(name=name, source=one.source, weight=weight, score_threshold=threshold, cell_types=tuple(types or ()))
+        for name, one, weight, threshold, types in zip(names, sets, given, thresholds, alone, strict=True)
     ]
-    for member, types in zip(members, cell_types or (), strict=False):
-        member['cell_types'] = None if types is None else list(types)
-    return sorted(members, key=lambda member: member['name'])
+    return tuple(sorted(members, key=lambda member: member.name))
 
 
 def _thresholds_of(

@@ -1,9 +1,9 @@
-"""A general model and models of single cell types joined: each image's cells are those of its own type's model."""
+"""Specialists: a general model classifies each image, and the model trained on that cell type gives its cells."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sartorius.fusion.base import DROPPED
 from sartorius.fusion.checks import check_images
 from sartorius.fusion.soft_masks import resample_soft_masks
+from sartorius.predictions.provenance import ConcatenatedSource, FusedSource, ModelSource, Source
 from sartorius.predictions.store import quantise
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError, did_you_mean
@@ -18,11 +19,11 @@ from sartorius.utils.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Specialists:
-    """The general model's vote decides what an image shows; the model trained on that type alone gives its cells.
+    """The general model votes for the cell type of an image; the model trained on that type alone gives its cells.
 
-    The vote is that of the post-processing step ``VoteClass``, over all the general model's cells of the image. A type
-    that no model was trained on alone stays with the general model. Cells keep box, score and mask; those of another
-    type than the image's are dropped. An image in which the general model finds nothing has no cells.
+    The vote is that of the post-processing step ``VoteClass``, over all cells of the general model in the image. Cells
+    of a type that no model was trained on alone are those of the general model. Boxes, scores and masks are kept; cells
+    of another type than the image's are dropped. An image without any cell of the general model has no cells.
     """
 
     name: ClassVar[str] = 'specialists'
@@ -33,34 +34,35 @@ class Specialists:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which set does what.
+    """Roles of the prediction sets.
 
     Attributes:
         general: Index of the general model's set.
-        specialists: Index of the set to take the cells from, by label; labels not named are the general model's.
+        specialists: Index of the set that gives the cells, by label; other labels are the general model's.
     """
 
     general: int
     specialists: Mapping[int, int]
 
 
-def trained_for(source: Mapping[str, Any]) -> tuple[str, ...] | None:
+def trained_for(source: Source) -> tuple[str, ...] | None:
     """Cell types that the model of a set was trained on alone, by the set's source; None for a general model.
 
-    ``tools/test.py`` writes them there from the config's ``filter_cfg``. A fused set has them if all members do alike.
+    ``tools/test.py`` writes them there from the config's ``filter_cfg``. A set of several members has them if all
+    members have the same.
     """
-    if source.get('kind') == 'fused':
-        found = {trained_for(member.get('source', {})) for member in source.get('members', ())}
+    if isinstance(source, FusedSource | ConcatenatedSource):
+        found = {trained_for(member.source) for member in source.members}
         return found.pop() if len(found) == 1 else None
-    return tuple(source.get('cell_types') or ()) or None
+    return (source.cell_types or None) if isinstance(source, ModelSource) else None
 
 
 def find_roles(cell_types: Sequence[Sequence[str] | None], names: Sequence[str], classes: Sequence[str]) -> Roles:
-    """Which of some sets is the general one, and which gives the cells of which class.
+    """Finds the general set among prediction sets, and the set that gives the cells of each class.
 
     Args:
-        cell_types: Of each set, the types that its model was trained on alone; None for the general one.
-        names: What messages call the sets.
+        cell_types: Types that the model of each set was trained on alone; None for the general one.
+        names: Names of the sets in messages.
         classes: Names of the labels.
 
     Raises:
@@ -96,13 +98,13 @@ def join_images(
     """Takes one image's cells from the set that its class belongs to.
 
     Args:
-        images: One a set.
-        roles: Of the sets.
-        score_thresholds: ``(sets, labels)``: cells scored lower by their model take no part, but have their vote.
+        images: Predictions of the image, one per set.
+        roles: Roles of the sets.
+        score_thresholds: ``(sets, labels)``: cells scored lower by their model are dropped after the vote.
         grid: Side of the soft masks' grid of the result; masks on another are resampled.
 
     Returns:
-        The cells, and how many were left out, counted as in :func:`sartorius.fusion.image.fuse_image_and_count`.
+        The cells, and the numbers of dropped cells, counted as in :func:`sartorius.fusion.image.fuse_image_and_count`.
 
     Raises:
         InputError: As :func:`sartorius.fusion.image.check_images`.

@@ -1,33 +1,33 @@
-"""The results as one Markdown page: what recipes are worth, and where each figure comes from."""
+"""The leaderboard as one Markdown page: scores of all recipes, and where each figure comes from."""
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
 from sartorius.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate
-from sartorius.leaderboard.origins import iterations_of, models_in, recipe_of
+from sartorius.leaderboard.row_key import HASH_DIGITS, UNKNOWN
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
+from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.paths import REPO_ROOT
 from sartorius.utils.tables import markdown_table
+from sartorius.utils.version import GitCommit, git_commit
 
 NONE = '-'
-HASH_DIGITS = 8
 
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the page says besides the rows' scores.
+    """Content of the page besides the scores of the rows.
 
     Attributes:
         command: Command line that makes the page.
-        annotations: File of the true cells, as a person would type it, and its SHA-256.
+        annotations: Ground truth file, as a person would type it, and its SHA-256.
         postprocess: File of the default post-processing, likewise.
-        folds: All folds that there are; the others are named as missing.
+        folds: All folds of the data; those that a row lacks are named.
         plot: File name of the picture beside the page; None without one.
     """
 
@@ -44,10 +44,10 @@ def format_page(
     """The whole page.
 
     Args:
-        rows: All rows; none is left out because it does not help.
-        baseline: The one that the others are compared with.
-        dropped: Rows without truth, which are only named.
-        facts: What else is told.
+        rows: All rows; none is dropped because it does not help.
+        baseline: The row that the others are compared with.
+        dropped: Rows without ground truth, which are only named.
+        facts: Other content.
     """
     ordered = in_order(rows, baseline)
     parts = [
@@ -71,10 +71,10 @@ def format_page(
 
 
 def in_order(rows: Sequence[RowScores], baseline: RowScores) -> list[RowScores]:
-    """The baseline, then single models, then fused ones, each by name; boxes alone last."""
+    """Sorts the baseline first, then single models, then fused ones, each by name; boxes alone last."""
 
     def place(scores: RowScores) -> tuple[bool, bool, bool, str]:
-        is_fused = scores.row.files[0].header.source.get('kind') == 'fused'
+        is_fused = isinstance(scores.row.files[0].header.source, FusedSource)
         return scores is not baseline, scores.row.boxes_only, is_fused, scores.row.name
 
     return sorted(rows, key=place)
@@ -140,20 +140,14 @@ def _folds(row: LeaderboardRow, folds: Sequence[int]) -> str:
 
 
 def _minutes(row: LeaderboardRow) -> str:
-    """Minutes of training, all members and the runs that they start from together, on average over the folds."""
+    """Minutes of training, summed over all members and the runs that they start from, averaged over the folds."""
     per_file = []
     for file in row.files:
-        minutes = [own for model in _distinct_models([file]).values() for own in minutes_of_stages(_run(model))]
+        minutes = [run.minutes for model in _distinct_models([file]).values() for run in _run(model).lineage()]
         if any(own is None for own in minutes):
             return NONE
         per_file.append(sum(minutes))
     return f'{mean(per_file):.1f}'
-
-
-def minutes_of_stages(run: Mapping[str, Any]) -> list[float | None]:
-    """Minutes of a run and of those, one behind the other, whose weights it starts from."""
-    first = (run.get('weights') or {}).get('run')
-    return [run.get('minutes'), *(minutes_of_stages(first) if first else [])]
 
 
 def _notes(rows: Sequence[RowScores], dropped: Sequence[LeaderboardRow], facts: PageFacts) -> str:
@@ -163,20 +157,23 @@ def _notes(rows: Sequence[RowScores], dropped: Sequence[LeaderboardRow], facts: 
         if missing:
             notes.append(f'{scores.row.name}: without fold {", ".join(map(str, missing))}')
         if scores.without_gt:
-            notes.append(f'{scores.row.name}: {scores.without_gt} predicted images have no truth and do not count')
-    notes += [f'{row.name}: not scored, none of its images has truth' for row in dropped]
+            notes.append(
+                f'{scores.row.name}: {scores.without_gt} predicted images have no ground truth and do not count'
+            )
+        notes += dict.fromkeys(note for file in scores.row.files for note in file.notes)
+    notes += [f'{row.name}: not scored, none of its images has ground truth' for row in dropped]
     return '\n'.join(f'- {note}' for note in notes)
 
 
 def _recipes(rows: Sequence[RowScores]) -> str:
-    """What each recipe is, in the words that its config begins with."""
-    configs = {recipe_of(model): str(model.get('config', '')) for model in _all_models(rows).values()}
+    """Description of each recipe: the comment at the top of its config."""
+    configs = {model.recipe or UNKNOWN: model.config or '' for model in _all_models(rows).values()}
     told = {name: _first_words(config) for name, config in sorted(configs.items())}
     return '\n'.join(f'- `{name}`: {words}' for name, words in told.items() if words)
 
 
 def _first_words(config: str) -> str:
-    """The comment at the top of a config; empty without one, or where the file is elsewhere."""
+    """Comment at the top of a config; empty without one, or where there is no such file."""
     path = REPO_ROOT / config
     if not config or not path.is_file():
         return ''
@@ -186,39 +183,40 @@ def _first_words(config: str) -> str:
 
 def _model_table(rows: Sequence[RowScores]) -> str:
     header = ['recipe', 'fold', 'config', 'seed', 'iterations', 'batch', 'minutes', 'device', 'first weights',
-              'checkpoint', 'training data']  # fmt: skip
+              'checkpoint', 'training data', 'commit']  # fmt: skip
     lines = []
     for model in _all_models(rows).values():
         run = _run(model)
-        train = (run.get('data') or {}).get('train') or {}
-        weights = run.get('weights') or {}
+        train = run.data.train
         lines.append(
             [
-                recipe_of(model),
-                _or_none(run.get('fold')),
-                f'{model.get("config", NONE)} {_short(run.get("config_sha256"))}',
-                _or_none(run.get('seed')),
-                _or_none(iterations_of(model)),
-                _or_none(run.get('batch_size')),
-                NONE if run.get('minutes') is None else f'{run["minutes"]:.1f}',
-                _or_none(run.get('device')),
-                f'{_file_name(weights)} {_short(weights.get("sha256"))}' if weights else NONE,
-                _short(model.get('checkpoint_sha256')),
-                f'{train.get("images", "?")} images, {train.get("cells", "?")} cells, {_short(train.get("sha256"))}'
-                if train
+                model.recipe or UNKNOWN,
+                _or_none(run.fold),
+                f'{model.config or NONE} {_short(run.config_sha256)}',
+                _or_none(run.seed),
+                _or_none(model.iterations),
+                _or_none(run.batch_size),
+                NONE if run.minutes is None else f'{run.minutes:.1f}',
+                _or_none(run.device),
+                _weights(run.weights),
+                _short(model.checkpoint_sha256),
+                f'{_or_unknown(train.images)} images, {_or_unknown(train.cells)} cells, {_short(train.sha256)}'
+                if train.file
                 else NONE,
+                _commit(run.git_commit),
             ]
         )
     return markdown_table(header, sorted(lines, key=lambda line: (line[0], str(line[1]))))
 
 
 def _file_table(rows: Sequence[RowScores]) -> str:
-    header = ['row', 'fold', 'images', 'file', 'seconds an image', 'checkpoints']
+    header = ['row', 'fold', 'images', 'file', 'seconds per image', 'checkpoints', 'commit']
     lines = []
     for scores in rows:
         for file in scores.row.files:
-            hashes = [_short(model.get('checkpoint_sha256')) for model in models_in(file.header.source, file.name)]
-            seconds = file.header.source.get('seconds_an_image')
+            models = [model for _, model in iter_models(file.header.source, file.name)]
+            source = file.header.source
+            seconds = source.seconds_an_image if isinstance(source, ModelSource) else None
             lines.append(
                 [
                     scores.row.name,
@@ -226,16 +224,17 @@ def _file_table(rows: Sequence[RowScores]) -> str:
                     len(file.header.image_ids),
                     portable(file.name),
                     NONE if seconds is None else f'{seconds:.2f}',
-                    ' '.join(hashes),
+                    ' '.join(_short(model.checkpoint_sha256) for model in models),
+                    ' '.join(dict.fromkeys(_commit(model.git_commit) for model in models)),
                 ]
             )
     return markdown_table(header, lines)
 
 
 def _commands(rows: Sequence[RowScores]) -> str:
-    """The training commands, once each."""
+    """Training commands, each once."""
     commands = dict.fromkeys(
-        portable(command) for model in _all_models(rows).values() for command in _run(model).get('commands') or ()
+        portable(command) for model in _all_models(rows).values() for command in _run(model).commands
     )
     return '\n'.join(['The models were trained by', '', '```', *commands, '```']) if commands else ''
 
@@ -254,48 +253,56 @@ def _method(baseline: RowScores, facts: PageFacts) -> str:
             portable(facts.command),
             '```',
             '',
-            f'- True cells: {portable(facts.annotations[0])} (SHA-256 {_short(facts.annotations[1])}). Predictions '
+            f'- Code: commit {_commit(git_commit())}.',
+            f'- Ground truth: {portable(facts.annotations[0])} (SHA-256 {_short(facts.annotations[1])}). Predictions '
             'whose models were trained on the images, by the record of their run, are refused.',
             f"- *mAP, default*: the competition's score (docs/metric.md) after {facts.postprocess[0]} "
             f'({_short(facts.postprocess[1])}), which nothing here tuned.',
-            f'- *mAP, tuned*: score threshold and least area of each class tuned besides; {tuned}. No image has a part '
-            'in choosing the thresholds that it is scored with. The scores of the classes are of this column.',
+            f'- *mAP, tuned*: with score threshold and min area of each class tuned as well; {tuned}. No image has '
+            'a part in choosing the thresholds that it is scored with. The scores of the classes are of this column.',
             f'- *difference*: of *mAP, tuned* from the baseline, image by image. In brackets: {percent} intervals, '
-            f'{RESAMPLES:,} bootstrap draws of wells (images of one well are near-duplicates; an image of unknown '
+            f'{RESAMPLES:,} bootstrap resamples of wells (images of one well are near-duplicates; an image of unknown '
             'well stands for itself), seed 0. An interval that holds 0 may be chance. The intervals tell nothing of '
             'what another seed of the training would change.',
             "- *AP*, *AP50*: COCO's average precision of masks (of boxes where a row has no masks) of all cells before "
-            'post-processing, classes counted, none left out for their number.',
-            '- *minutes*: of training, all members of a fusion and the runs that they start from together, on average '
+            'post-processing, over the classes, without a limit on their number.',
+            '- *minutes*: of training, summed over all members of a fusion and the runs that they start from, averaged '
             'over the folds.',
+            '- *commit*: of the code that trained or predicted; + means that tracked files differed from it.',
         ]
     )  # fmt: skip
 
 
-def _distinct_models(files: Iterable[FoldFile]) -> dict[str, Mapping[str, Any]]:
-    """Models behind files, once each, by the hash of their checkpoint."""
-    models = {}
+def _distinct_models(files: Iterable[FoldFile]) -> dict[str, ModelSource]:
+    """Models behind files, each once, by the hash of their checkpoint."""
+    models: dict[str, ModelSource] = {}
     for file in files:
-        for model in models_in(file.header.source, file.name):
-            models.setdefault(str(model.get('checkpoint_sha256') or file.name), model)
+        for _, model in iter_models(file.header.source, file.name):
+            models.setdefault(model.checkpoint_sha256 or file.name, model)
     return models
 
 
-def _all_models(rows: Sequence[RowScores]) -> dict[str, Mapping[str, Any]]:
+def _all_models(rows: Sequence[RowScores]) -> dict[str, ModelSource]:
     return _distinct_models(file for scores in rows for file in scores.row.files)
 
 
 def portable(text: str) -> str:
-    """A command or path without the folders of the machine that it ran on: ``.../`` and the last two parts of each."""
+    """Text in which absolute paths are shortened to ``.../`` and their last two parts."""
     return re.sub(r'(?<![^\s=\'"(])/(?:[^\s/]+/)+([^\s/]+/[^\s/]+)', r'.../\1', text)
 
 
-def _run(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    return model.get('run') or {}
+def _run(model: ModelSource) -> RunRecord:
+    return model.run or RunRecord()
 
 
-def _file_name(weights: Mapping[str, Any]) -> str:
-    return str(weights.get('url') or weights.get('file') or NONE).rsplit('/', 1)[-1]
+def _weights(weights: FirstWeights | None) -> str:
+    if weights is None:
+        return NONE
+    return f'{last_part(weights.url or weights.file) or NONE} {_short(weights.sha256)}'
+
+
+def _commit(commit: GitCommit | None) -> str:
+    return NONE if commit is None else _short(commit.sha) + '+' * commit.dirty
 
 
 def _short(digest: str | None) -> str:
@@ -304,3 +311,7 @@ def _short(digest: str | None) -> str:
 
 def _or_none(value: object) -> str:
     return NONE if value is None else str(value)
+
+
+def _or_unknown(value: object) -> str:
+    return UNKNOWN if value is None else str(value)

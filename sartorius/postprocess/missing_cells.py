@@ -14,7 +14,7 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.postprocess.chain import Chain, load_in_project_classes, postprocess_all
 from sartorius.postprocess.steps import with_crops
-from sartorius.predictions.out_of_fold import check_out_of_fold
+from sartorius.predictions.leakage import check_leakage
 from sartorius.predictions.store import read_header
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.cli import progress
@@ -65,7 +65,7 @@ def check_sources(paths: Sequence[Path]) -> list[str]:
 
     Raises:
         UsageError: A file is named twice.
-        InputError: As :func:`sartorius.predictions.out_of_fold.check_out_of_fold`, or no sound predictions file.
+        InputError: As :func:`sartorius.predictions.leakage.check_leakage`, or no sound predictions file.
     """
     seen: set[Path] = set()
     unknown = []
@@ -73,7 +73,7 @@ def check_sources(paths: Sequence[Path]) -> list[str]:
         if path.resolve() in seen:
             raise UsageError(f'{display_path(path)} is named twice, and would support its own cells; name it once')
         seen.add(path.resolve())
-        unknown += check_out_of_fold(read_header(path).source, display_path(path))
+        unknown += check_leakage(read_header(path).source, display_path(path)).unknown
     return unknown
 
 

@@ -1,4 +1,4 @@
-"""What a model said about images: in memory and on disk."""
+"""Predictions of models for images: in memory and on disk, and where they came from."""
 
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 

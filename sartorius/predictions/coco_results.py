@@ -22,6 +22,7 @@ from sartorius.annotations.structures import CocoImage, image_id_of
 from sartorius.masks.coco_rle import CocoRLE, decode, encode
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.paste import binarise
+from sartorius.predictions.provenance import ForeignSource, Source
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -45,7 +46,7 @@ def read_coco_results(
         OSError: A file cannot be opened.
     """
     results, index = _read_json(path), read_coco_index(dataset_path, annotated=False)
-    source = {'kind': 'coco_results', 'results': str(path), 'sha256': sha256_of(path), 'dataset': str(dataset_path)}
+    source = ForeignSource(kind='coco_results', file=str(path), sha256=sha256_of(path), dataset=str(dataset_path))
     with naming(display_path(path)):
         return _to_predictions(results, index, classes, grid, source)
 
@@ -107,7 +108,7 @@ def from_coco_results(
     dataset: Mapping[str, Any],
     classes: Sequence[str] = CELL_TYPES,
     grid: int | None = None,
-    source: Mapping[str, Any] | None = None,
+    source: Source | None = None,
 ) -> PredictionSet:
     """Another detector's results as a prediction set.
 
@@ -136,7 +137,7 @@ def from_coco_results(
 
 
 def _to_predictions(
-    results: Any, index: CocoIndex, classes: Sequence[str], grid: int | None, source: Mapping[str, Any] | None
+    results: Any, index: CocoIndex, classes: Sequence[str], grid: int | None, source: Source | None
 ) -> PredictionSet:
     """See :func:`from_coco_results`."""
     if not isinstance(results, Sequence) or isinstance(results, str):
@@ -165,7 +166,7 @@ def _to_predictions(
     return PredictionSet(
         images=tuple(_collect(index.images[key], found, grid) for key, found in cells.items()),
         classes=tuple(classes),
-        source={'kind': 'coco_results'} if source is None else source,
+        source=source or ForeignSource(kind='coco_results'),
     )
 
 

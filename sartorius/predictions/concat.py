@@ -1,26 +1,28 @@
-"""Predictions of different images become one set: what the folds' models said of the images held out from them."""
+"""Concatenation of prediction sets of different images, such as those of each fold by the model that holds it out."""
 
 from collections.abc import Sequence
 
+from sartorius.predictions.provenance import ConcatenatedSource, Member
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.errors import InputError
+from sartorius.utils.version import git_commit
 
 
 def concat_sets(sets: Sequence[PredictionSet], names: Sequence[str]) -> PredictionSet:
-    """Puts prediction sets of different images into one.
+    """Concatenates prediction sets of different images.
 
     Args:
         sets: Predictions, all with the same classes in the same order.
-        names: What messages and the result's source call the sets, for example their files' paths.
+        names: Names of the sets in messages and in the result's source, for example the paths of their files.
 
     Returns:
-        All images, sorted by id; ``source`` has ``kind`` 'joined' and ``members``: name, number of images and source.
+        All images, sorted by id, with a :class:`ConcatenatedSource`.
 
     Raises:
-        InputError: No set, other classes, or an image in two sets.
+        InputError: No set, sets of different classes, or an image in two sets.
     """
     if not sets:
-        raise InputError('no predictions to join; name at least one file')
+        raise InputError('no predictions to concatenate; name at least one file')
     owner: dict[str, str] = {}
     for one, name in zip(sets, names, strict=True):
         if one.classes != sets[0].classes:
@@ -33,8 +35,8 @@ def concat_sets(sets: Sequence[PredictionSet], names: Sequence[str]) -> Predicti
                 )
             owner[image_id] = name
     images = sorted((image for one in sets for image in one.images), key=lambda image: image.image_id)
-    members = [
-        {'name': name, 'images': len(one.images), 'source': dict(one.source)}
-        for name, one in zip(names, sets, strict=True)
-    ]
-    return PredictionSet(images=tuple(images), classes=sets[0].classes, source={'kind': 'joined', 'members': members})
+    members = tuple(
+        Member(name=name, images=len(one.images), source=one.source) for name, one in zip(names, sets, strict=True)
+    )
+    source = ConcatenatedSource(members=members, git_commit=git_commit())
+    return PredictionSet(images=tuple(images), classes=sets[0].classes, source=source)

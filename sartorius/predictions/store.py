@@ -1,23 +1,24 @@
-"""The predictions file: one ``.npz`` a model and image set, written whole or not at all, read back exactly.
+"""The predictions file: one ``.npz`` per model and image set, written whole or not at all, read back exactly.
 
-A zip archive of five members, readable with plain ``numpy.load``; cells of all images stand one after another:
+A zip archive of five members, readable with plain ``numpy.load``; the cells of all images are concatenated:
 
-- ``header``: uint8, UTF-8 JSON: ``schema``, ``version``, ``classes``, ``grid`` (S), ``source`` and ``images``, a list
-  of ``id``, ``height``, ``width`` and ``cells``: as many cells of the arrays belong to the image, in this order;
+- ``header``: uint8, UTF-8 JSON: ``schema``, ``version``, ``classes``, ``grid`` (S), ``source``
+  (:mod:`sartorius.predictions.provenance`) and ``images``, a list of ``id``, ``height``, ``width`` and ``cells``: so
+  many cells of the arrays belong to the image, in this order;
 - ``boxes``: float32 ``(N, 4)``, ``scores``: float32 ``(N,)``, ``labels``: int64 ``(N,)``;
 - ``soft_masks``: uint8 ``(N, S, S)``, 255 times the probability.
 
-A file of boxes alone, for a model's mask heads to draw the masks, has a grid S of 0. :func:`load_predictions` refuses
-it unless it is asked for.
+A file of boxes alone, for which a model's mask heads are to predict the masks, has a grid S of 0.
+:func:`load_predictions` refuses it unless it is asked for.
 
-The zip's checksums catch a damaged file. Binary masks (``crops``) are not kept: they follow from the soft masks.
+The zip's checksums detect a damaged file. Binary masks (``crops``) are not written: they follow from the soft masks.
+The same prediction set gives the same bytes.
 """
 
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import Size
+from sartorius.predictions.provenance import FusedSource, Source, source_from_dict
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import atomic_path
@@ -43,7 +45,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedE
 
 @dataclass(frozen=True)
 class PredictionHeader:
-    """What a predictions file holds, without its arrays.
+    """Content of a predictions file without its arrays.
 
     Attributes:
         image_ids: Ids in the file's order.
@@ -51,7 +53,7 @@ class PredictionHeader:
         counts: Number of cells of each image.
         grid: Side S of the soft masks' grid.
         classes: Class names that the labels index.
-        source: Where the predictions came from (see :class:`PredictionSet`).
+        source: Where the predictions came from.
     """
 
     image_ids: tuple[str, ...]
@@ -59,25 +61,25 @@ class PredictionHeader:
     counts: tuple[int, ...]
     grid: int
     classes: tuple[str, ...]
-    source: Mapping[str, Any]
+    source: Source
 
     @property
     def is_fused(self) -> bool:
         """Whether the file is the result of ``tools/ensemble.py``."""
-        return self.source.get('kind') == 'fused'
+        return isinstance(self.source, FusedSource)
 
 
 class NotPredictionsError(InputError):
-    """A readable archive that is something else than a predictions file."""
+    """A readable archive that is not a predictions file."""
 
 
 def quantise(soft_masks: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What a predictions file gives back for these probabilities: the nearest multiples of 1/255, float32."""
+    """Probabilities as a predictions file gives them back: the nearest multiples of 1/255, float32."""
     return _from_bytes(_to_bytes(soft_masks))
 
 
 def check_suffix(path: str | Path) -> Path:
-    """Path of a predictions file to be written, checked before the work begins.
+    """Checks the path of a predictions file to be written, before the work begins.
 
     Raises:
         UsageError: It does not end in ``.npz``, by which the other commands find it.
@@ -89,7 +91,7 @@ def check_suffix(path: str | Path) -> Path:
 
 
 def check_values(image: ImagePredictions) -> None:
-    """Refuses a box that is not finite, and a score or probability outside 0 to 1.
+    """Checks that boxes are finite, and scores and probabilities between 0 and 1.
 
     Raises:
         InputError: Naming the image.
@@ -103,10 +105,10 @@ def check_values(image: ImagePredictions) -> None:
 
 
 def save_predictions(path: str | Path, predictions: PredictionSet) -> None:
-    """Writes a predictions file atomically; ``crops`` are left out.
+    """Writes a predictions file atomically; ``crops`` are not written.
 
-    Soft masks are rounded to multiples of 1/255, as :func:`quantise` does; everything else is kept exactly. An image
-    without cells takes the grid of the others.
+    Soft masks are rounded to multiples of 1/255, as :func:`quantise` does; everything else is exact. The grid of an
+    image without cells becomes that of the others.
 
     Raises:
         UsageError: The path does not end in ``.npz``.
@@ -126,7 +128,7 @@ def save_predictions(path: str | Path, predictions: PredictionSet) -> None:
             {'id': image.image_id, 'height': int(image.size[0]), 'width': int(image.size[1]), 'cells': len(image)}
             for image in images
         ],
-        'source': dict(predictions.source),
+        'source': predictions.source.to_dict(),
     }
     cells = sum(map(len, images))
     soft_masks = np.zeros((cells, grid, grid), dtype=np.uint8)
@@ -160,7 +162,7 @@ def load_predictions(path: str | Path, boxes_allowed: bool = False) -> Predictio
     header = read_header(path)
     if header.grid == 0 and sum(header.counts) and not boxes_allowed:
         raise InputError(
-            f'{display_path(path)}: boxes without masks; let a model draw them with {MAKE_COMMAND} --boxes '
+            f'{display_path(path)}: boxes without masks; let a model predict them with {MAKE_COMMAND} --boxes '
             f'{display_path(path)}'
         )
     count = sum(header.counts)
@@ -189,7 +191,7 @@ def load_predictions(path: str | Path, boxes_allowed: bool = False) -> Predictio
 
 
 def read_header(path: str | Path) -> PredictionHeader:
-    """Reads what a predictions file holds, without its arrays.
+    """Reads the header of a predictions file, without its arrays.
 
     Raises:
         NotPredictionsError: A readable archive, but no predictions file.
@@ -217,14 +219,16 @@ def read_header(path: str | Path) -> PredictionHeader:
             counts=tuple(int(image['cells']) for image in images),
             grid=int(header['grid']),
             classes=tuple(str(name) for name in header['classes']),
-            source=dict(header['source']),
+            source=source_from_dict(header['source'], f'{display_path(path)}: source'),
         )
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError):
         raise _damaged(path) from None
 
 
 def _read_member(path: str | Path, name: str, dtype: type, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    """One array of the archive; ``shape`` None accepts any number of dimensions and lengths."""
+    """One array of the archive; with ``shape`` None of any shape."""
     with open(path, 'rb') as file:
         try:
             # Read whole before numpy sees it: zipfile then compares the checksum, and no damaged length takes memory.

@@ -1,24 +1,25 @@
 """Predictions of one image and of an image set, in memory."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.predictions.provenance import ForeignSource, Source
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePredictions:
-    """The cells found in one image, in any order.
+    """Predicted cells of one image, in any order.
 
-    A cell's mask has two forms. The mask head's soft output stays on its RoI grid and spans the cell's box, whatever
-    the box's size; ``crops`` are the binary masks in image pixels, made from it by the post-processing chain. Where
-    ``crops`` is set, it is what counts.
+    The mask of a cell has two forms. The mask head's soft output stays on its RoI grid and spans the cell's box,
+    whatever the size of the box; ``crops`` are the binary masks in image pixels, made from it by the post-processing
+    chain. Where ``crops`` is set, it is the mask and the soft mask is ignored.
 
     Attributes:
         image_id: File name of the image without its suffix.
@@ -28,7 +29,7 @@ class ImagePredictions:
         labels: int64 ``(N,)``: index into the classes of the :class:`PredictionSet`.
         soft_masks: float32 ``(N, S, S)``: probabilities in [0, 1] on the RoI grid; row 0 is the top of the box. Boxes
             without masks have a grid of 0.
-        crops: Binary masks, one a cell, or None as long as the soft masks are not binarised.
+        crops: Binary masks, one per cell, or None while the soft masks are not binarised.
     """
 
     image_id: str
@@ -58,7 +59,7 @@ class ImagePredictions:
 
     @property
     def has_masks(self) -> bool:
-        """Whether there are masks, and not boxes alone."""
+        """Whether there are masks, not boxes alone."""
         return self.soft_masks.shape[1] > 0
 
     def select(self, chosen: NDArray[Any] | Sequence[int]) -> 'ImagePredictions':
@@ -80,7 +81,7 @@ class ImagePredictions:
 
     @classmethod
     def empty(cls, image_id: str, size: Size, grid: int = 28) -> 'ImagePredictions':
-        """An image in which nothing was found."""
+        """Predictions of an image without any cell."""
         return cls(
             image_id=image_id,
             size=size,
@@ -93,18 +94,17 @@ class ImagePredictions:
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """One model's predictions for an image set.
+    """Predictions for an image set, of one model or several.
 
     Attributes:
-        images: One entry an image, each image once, images without cells included.
+        images: One entry per image, each image once; images without cells are included.
         classes: Class names; ``labels`` index into them.
-        source: Where the predictions came from, JSON types only: for example ``config``, ``checkpoint``, ``split``,
-            ``tta``, ``versions``, hashes; of a fused set ``method`` and ``members``.
+        source: Where the predictions came from.
     """
 
     images: tuple[ImagePredictions, ...]
     classes: tuple[str, ...] = CELL_TYPES
-    source: Mapping[str, Any] = field(default_factory=dict)
+    source: Source = ForeignSource()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

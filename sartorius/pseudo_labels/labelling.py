@@ -1,18 +1,19 @@
-"""Predictions on images without annotations become rows of the training CSV: what tools/data/pseudo_label.py does."""
+"""Pseudo-labelling: predictions of images without annotations become rows of the training CSV."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from sartorius.annotations.info import UNLABELLED
 from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_details, replace_pseudo_rows
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, read_train_csv
 from sartorius.postprocess.chain import Chain, load_in_project_classes
-from sartorius.predictions.held_out import HeldOut, check_unlabelled, read_held_out
+from sartorius.predictions.leakage import HeldOut, Unknown, check_leakage, check_split
+from sartorius.predictions.provenance import Source
 from sartorius.predictions.store import read_header
 from sartorius.pseudo_labels.rules import ANNOTATED, Balance, PseudoRules, Verdict, apply_balance, judge
 from sartorius.pseudo_labels.summary import LabelledFold, summarise
@@ -25,16 +26,16 @@ from sartorius.utils.paths import display_path
 
 @dataclass(frozen=True)
 class Request:
-    """What to label, and how.
+    """Input and options of a round of pseudo-labelling.
 
     Attributes:
-        of_folds: Predictions files whose labels train the one fold that their models were held out from.
-        of_all: Predictions file, of any models, whose labels train a model of all data and no fold.
+        of_folds: Predictions files, each of models that one fold is held out from; their labels train this fold alone.
+        of_all: Predictions file of any models, whose labels train a model of all data and no fold.
         train_csv: Training CSV that the labels are added to.
         chain: Post-processing.
-        rules: Which labels are believed.
-        balance: As :func:`sartorius.pseudo_labels.rules.image_limits`.
-        fold: The fold of models that do not record theirs; None refuses these.
+        rules: Which predictions become labels.
+        balance: As in :func:`sartorius.pseudo_labels.rules.image_limits`.
+        fold: The fold of models that have no record of theirs; None refuses these.
         round_number: Round of pseudo-labelling; None: the one after the latest of ``train_csv``.
     """
 
@@ -51,15 +52,15 @@ class Request:
 def write_pseudo_labels(request: Request, out: Path) -> str:
     """Writes the training CSV with pseudo-labels to ``out``, and the summary beside it (``.md``).
 
-    Rows of people are copied as they are, rows of earlier rounds are left out.
+    Manually annotated rows are copied as they are, rows of earlier rounds are dropped.
 
     Returns:
         The summary, in Markdown.
 
     Raises:
-        UsageError: No predictions file, or ``out`` is no ``.csv``.
-        InputError: Labels that are not safe for their fold (:mod:`sartorius.predictions.held_out`), two files of one
-            fold, predictions of annotated images alone, or a file that is no sound predictions file or CSV.
+        UsageError: No predictions file, or ``out`` does not end in ``.csv``.
+        InputError: Labels that leak into their fold (:func:`sartorius.predictions.leakage.check_leakage`), two files of
+            one fold, predictions of annotated images alone, or a broken predictions file or CSV.
     """
     if out.suffix != '.csv':
         raise UsageError(f'{display_path(out)}: a training CSV must end in .csv; name it {out.stem}.csv')
@@ -77,7 +78,7 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
 
 
 def _check_files(request: Request) -> list[tuple[Path, HeldOut | None]]:
-    """What the models of each file were held out from, by the files' headers, before any work is done."""
+    """Fold that is held out from the models of each file, by the files' headers, before any work is done."""
     if not request.of_folds and not request.of_all:
         raise UsageError(
             'name predictions of images without annotations, one file a fold; tools/test.py --split unlabelled and '
@@ -87,7 +88,7 @@ def _check_files(request: Request) -> list[tuple[Path, HeldOut | None]]:
     found: list[tuple[Path, HeldOut | None]] = []
     for path in request.of_folds:
         name, source = display_path(path), _unlabelled_source(path)
-        held_out = read_held_out(source, name, request.fold)
+        held_out = check_leakage(source, name, Unknown.REFUSE, request.fold)
         if held_out.fold in of_fold:
             raise InputError(
                 f'{name} and {display_path(of_fold[held_out.fold])} are both for fold {held_out.fold}; fuse them '
@@ -101,15 +102,15 @@ def _check_files(request: Request) -> list[tuple[Path, HeldOut | None]]:
     return found
 
 
-def _unlabelled_source(path: Path) -> Mapping[str, Any]:
-    """What a predictions file says of its origin, which must be unlabelled images."""
+def _unlabelled_source(path: Path) -> Source:
+    """Source of a predictions file, which must be of images without annotations."""
     source = read_header(path).source
-    check_unlabelled(source, display_path(path))
+    check_split(source, display_path(path), UNLABELLED)
     return source
 
 
 def _label(path: Path, held_out: HeldOut | None, kept: Sequence[TrainImage], request: Request) -> LabelledFold:
-    """Verdicts on all images of one file, the balance among them."""
+    """Verdicts on all images of one file, balance included."""
     by_people = {image.cells.image_id for image in kept}
     min_cells = _min_cells(kept)
     annotated = Counter(image.cell_type for image in kept if not image.is_pseudo)
@@ -129,7 +130,7 @@ def _label(path: Path, held_out: HeldOut | None, kept: Sequence[TrainImage], req
 
 
 def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
-    """Least number of cells of an annotated image, by class."""
+    """Min number of cells of an annotated image, by class."""
     counts: dict[str, int] = {}
     for image in kept:
         if not image.is_pseudo and len(image.cells):

@@ -1,4 +1,4 @@
-"""Rules by which an image's predictions are believed, or not, as pseudo-labels, and the balance of the classes."""
+"""Rules that decide which predictions become pseudo-labels, and the balance of the classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ from sartorius.utils.settings import build, load_settings
 
 CONFIG_KEY = 'pseudo_labels'
 
-ANNOTATED, NO_CELLS, FEW_CELLS = 'rows in the CSV', 'no cells', 'too few sure cells'
-CLASS_IN_DOUBT, LOW_SCORE, MANY_UNSURE = 'class in doubt', 'mean score too low', 'too many unsure cells'
-BALANCE = 'left out for balance'
-REASONS = (ANNOTATED, NO_CELLS, CLASS_IN_DOUBT, LOW_SCORE, MANY_UNSURE, FEW_CELLS, BALANCE)
-"""Why an image is not used, in the order in which the rules are asked; the first that applies counts."""
+ANNOTATED, NO_CELLS, FEW_CELLS = 'rows in the CSV', 'no cells', 'too few confident cells'
+UNCLEAR_CLASS, LOW_SCORE, MANY_UNSURE = 'class unclear', 'mean score too low', 'too many unconfident cells'
+BALANCE = 'dropped for balance'
+REASONS = (ANNOTATED, NO_CELLS, UNCLEAR_CLASS, LOW_SCORE, MANY_UNSURE, FEW_CELLS, BALANCE)
+"""Why an image is not used, in the order in which the rules are applied; the first that refuses it counts."""
 
 BALANCES = ('train', 'equal', 'none')
 Balance = str | float
@@ -34,15 +34,15 @@ Balance = str | float
 
 @dataclass(frozen=True)
 class PseudoRules:
-    """When an image's predictions are believed. Every rule is one number, or one a cell type.
+    """When the predictions of an image become labels. Every rule is one number, or one per cell type.
 
     Attributes:
-        cell_scores: A cell of a lower score is unsure, and gets no label.
-        max_unsure: Greatest share of unsure cells among those that the chain kept.
-        min_mean_scores: Least mean score of the cells that the chain kept.
-        min_votes: Least share of the image's class in the sum of squared scores (as ``VoteClass`` counts), taken over
-            all predicted cells before the chain.
-        min_cells: Least number of sure cells; None: the least that an annotated image of the class has.
+        cell_scores: Min score of a confident cell; cells below it get no label.
+        max_unsure: Max share of unconfident cells among those that the chain kept.
+        min_mean_scores: Min mean score of the cells that the chain kept.
+        min_votes: Min share of the image's class in the sum of squared scores (as ``VoteClass`` counts), taken over all
+            predicted cells before the chain.
+        min_cells: Min number of confident cells; None: the min number of cells of an annotated image of the class.
 
     Raises:
         InputError: A number out of range, a cell type that is missing or unknown.
@@ -65,15 +65,15 @@ class PseudoRules:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the rules say of one image.
+    """Decision of the rules on one image.
 
     Attributes:
         image_id: Id of the image.
         size: Its ``(height, width)`` in pixels.
-        cell_type: Class that its cells voted for; empty if there is none.
+        cell_type: Class that its cells voted for; empty without cells.
         reason: Why it is not used, one of :data:`REASONS`; empty if it is.
         confidence: Mean score of the cells that the chain kept.
-        crops: Masks of the sure cells, of which no two share a pixel.
+        crops: Masks of the confident cells; no two share a pixel.
     """
 
     image_id: str
@@ -94,37 +94,37 @@ def load_rules(path: str | Path = DEFAULT_PSEUDO_RULES) -> PseudoRules:
 
 
 def judge(predictions: ImagePredictions, chain: Chain, rules: PseudoRules, min_cells: Mapping[str, int]) -> Verdict:
-    """Post-processes an image and asks the rules, in the order of :data:`REASONS`.
+    """Post-processes an image and applies the rules, in the order of :data:`REASONS`.
 
     Args:
         predictions: Of one image, before post-processing.
-        chain: Its post-processing; the class is voted after it where it does not do that itself.
+        chain: Post-processing; the class is voted after it in case the chain does not do that.
         rules: The rules.
-        min_cells: Least number of cells of an annotated image, by class; 1 for classes that are not there.
+        min_cells: Min number of cells of an annotated image, by class; 1 for other classes.
     """
-    found = VoteClass()(chain(predictions))
-    if not len(found):
-        return Verdict(found.image_id, found.size, '', NO_CELLS, 0.0, ())
-    label = int(found.labels[0])
-    sure = found.scores >= values_of(rules.cell_scores, found.labels).astype(found.scores.dtype)
-    confidence = float(found.scores.mean(dtype=np.float64))
+    pred = VoteClass()(chain(predictions))
+    if not len(pred):
+        return Verdict(pred.image_id, pred.size, '', NO_CELLS, 0.0, ())
+    label = int(pred.labels[0])
+    sure = pred.scores >= values_of(rules.cell_scores, pred.labels).astype(pred.scores.dtype)
+    confidence = float(pred.scores.mean(dtype=np.float64))
 
     def rule(value: PerClass) -> float:
-        return float(values_of(value, found.labels[:1])[0])
+        return float(values_of(value, pred.labels[:1])[0])
 
-    least = min_cells.get(CELL_TYPES[label], 1) if rules.min_cells is None else rule(rules.min_cells)
+    needed = min_cells.get(CELL_TYPES[label], 1) if rules.min_cells is None else rule(rules.min_cells)
     refusals = {
-        CLASS_IN_DOUBT: _vote_share(predictions, label) < rule(rules.min_votes),
+        UNCLEAR_CLASS: _vote_share(predictions, label) < rule(rules.min_votes),
         LOW_SCORE: confidence < rule(rules.min_mean_scores),
         MANY_UNSURE: (~sure).mean() > rule(rules.max_unsure),
-        FEW_CELLS: sure.sum() < max(least, 1),
+        FEW_CELLS: sure.sum() < max(needed, 1),
     }
     reason = next((name for name, refused in refusals.items() if refused), '')
-    return Verdict(found.image_id, found.size, CELL_TYPES[label], reason, confidence, found.select(sure).crops)
+    return Verdict(pred.image_id, pred.size, CELL_TYPES[label], reason, confidence, pred.select(sure).crops)
 
 
 def _vote_share(predictions: ImagePredictions, label: int) -> float:
-    """Share of a class in the sum of squared scores; 0 where all scores are."""
+    """Share of a class in the sum of squared scores; 0 if all scores are 0."""
     votes = predictions.scores.astype(np.float64) ** 2
     return float(votes[predictions.labels == label].sum() / votes.sum()) if votes.any() else 0.0
 
@@ -133,14 +133,14 @@ def image_limits(available: Mapping[str, int], annotated: Mapping[str, int], bal
     """How many pseudo-labelled images of each class may be used.
 
     Args:
-        available: Images that the rules let pass, by class.
-        annotated: Images that people annotated, by class.
+        available: Number of images that pass the rules, by class.
+        annotated: Number of manually annotated images, by class.
         balance: ``train``: in the proportions of the annotated images, as many as the scarcest class allows; ``equal``:
-            equally many of each class; a number: for each annotated image of a class at most so many; ``none``: all.
-            Classes of which no image is annotated are used with ``none`` alone.
+            equally many of each class; a number: at most so many per annotated image of the class; ``none``: all.
+            Classes without annotated images are used with ``none`` alone.
 
     Raises:
-        InputError: Another balance, or a number that is not above 0 and finite.
+        InputError: Unknown balance, or a number that is not above 0 and finite.
     """
     if balance == 'none':
         return dict(available)
@@ -159,12 +159,12 @@ def image_limits(available: Mapping[str, int], annotated: Mapping[str, int], bal
 
 
 def apply_balance(verdicts: Sequence[Verdict], annotated: Mapping[str, int], balance: Balance) -> list[Verdict]:
-    """Leaves out the least confident images of the classes that have too many; equal confidence: by image id.
+    """Drops the least confident images of classes that have too many; ties are broken by image id.
 
     Args:
-        verdicts: Of all images of one fold.
-        annotated: Images that people annotated, by class.
-        balance: As :func:`image_limits`.
+        verdicts: Verdicts on all images of one fold.
+        annotated: Number of manually annotated images, by class.
+        balance: As in :func:`image_limits`.
     """
     passed = [verdict for verdict in verdicts if not verdict.reason]
     limits = image_limits(Counter(verdict.cell_type for verdict in passed), annotated, balance)

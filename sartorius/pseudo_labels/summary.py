@@ -1,4 +1,4 @@
-"""What became of the images that a round of pseudo-labelling saw, as tables."""
+"""Summary of a round of pseudo-labelling, as tables."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sartorius.annotations.train_csv import TrainImage
 from sartorius.postprocess.chain import Chain
-from sartorius.predictions.held_out import HeldOut
+from sartorius.predictions.leakage import HeldOut
 from sartorius.pseudo_labels.rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.paths import display_path
@@ -17,12 +17,12 @@ from sartorius.utils.tables import markdown_table
 
 @dataclass(frozen=True, eq=False)
 class LabelledFold:
-    """What became of one predictions file.
+    """Verdicts on the images of one predictions file.
 
     Attributes:
         path: The file.
-        held_out: From what its models were held out; None: its labels train a model of all data.
-        verdicts: One an image.
+        held_out: The fold that is held out from its models; None: its labels train a model of all data.
+        verdicts: One per image.
     """
 
     path: Path
@@ -31,12 +31,12 @@ class LabelledFold:
 
     @property
     def name(self) -> str:
-        """What it trains, in words."""
+        """What its labels train, in words."""
         return 'All data' if self.held_out is None else f'Fold {self.held_out.fold}'
 
     @property
     def used(self) -> list[Verdict]:
-        """Images that are used."""
+        """Verdicts on the images that are used."""
         return [verdict for verdict in self.verdicts if not verdict.reason]
 
 
@@ -48,14 +48,14 @@ def summarise(
     rules: PseudoRules,
     balance: Balance,
 ) -> str:
-    """The whole summary in Markdown: for each fold what each rule refused, and the classes' shares before and after.
+    """Writes the summary in Markdown: per fold the images that each rule refused, and the shares of the classes.
 
     Args:
-        folds: One a predictions file.
-        annotated: Images that people annotated.
+        folds: One per predictions file.
+        annotated: Manually annotated images.
         round_number: The round.
         chain: The post-processing.
-        rules: The rules that were asked.
+        rules: The rules that were applied.
         balance: How the classes were balanced.
     """
     described = '; '.join(f'{name} {_describe(value)}' for name, value in asdict(rules).items())
@@ -77,7 +77,7 @@ def _describe(value: object) -> str:
 
 
 def _verdict_table(fold: LabelledFold) -> str:
-    """Images of each class by verdict; columns of rules that refused nothing are left out."""
+    """Images of each class by verdict; without the columns of rules that refused nothing."""
     reasons = [reason for reason in REASONS if any(verdict.reason == reason for verdict in fold.verdicts)]
     names = [*(name for name in CELL_TYPES if any(one.cell_type == name for one in fold.verdicts)), '']
     rows = []
@@ -96,7 +96,7 @@ def _verdict_row(name: str, verdicts: Sequence[Verdict], reasons: Sequence[str])
 
 
 def _share_table(fold: LabelledFold, annotated: Sequence[TrainImage]) -> str:
-    """Images and cells of each class in the CSV: annotated by people, and with this fold's pseudo-labels."""
+    """Images and cells of each class in the CSV: manually annotated, and with this fold's pseudo-labels."""
     images, cells = Counter(image.cell_type for image in annotated), Counter[str]()
     for image in annotated:
         cells[image.cell_type] += len(image.cells)
@@ -105,9 +105,9 @@ def _share_table(fold: LabelledFold, annotated: Sequence[TrainImage]) -> str:
         all_images[verdict.cell_type] += 1
         all_cells[verdict.cell_type] += len(verdict.crops)
     columns = {
-        'images of people': images,
+        'annotated images': images,
         'with pseudo-labels': all_images,
-        'cells of people': cells,
+        'annotated cells': cells,
         'with pseudo-labels ': all_cells,
     }
     rows = [
@@ -119,7 +119,7 @@ def _share_table(fold: LabelledFold, annotated: Sequence[TrainImage]) -> str:
 
 
 def _warnings(fold: LabelledFold, annotated: Sequence[TrainImage], balance: Balance) -> list[str]:
-    """What a person should look at before training on these labels."""
+    """What to look at before training on these labels."""
     if fold.used:
         return []
     passed = {verdict.cell_type for verdict in fold.verdicts if verdict.reason == BALANCE}
@@ -127,9 +127,9 @@ def _warnings(fold: LabelledFold, annotated: Sequence[TrainImage], balance: Bala
     if passed and lacking and balance in ('train', 'equal'):
         names = ', '.join(name for name in CELL_TYPES if name in lacking)
         return [
-            f'**No image is used**: the rules let no image of {names} pass, so that any would upset the balance. Take '
-            'looser rules (`--rules`), or limit each class by itself (`--balance 1`).'
+            f'**No image is used**: no image of {names} passes the rules, so that any other would upset the balance. '
+            'Take looser rules (`--rules`), or limit each class by itself (`--balance 1`).'
         ]
     if passed:
-        return ['**No image is used**: the balance allows none. Take a greater number (`--balance 1`).']
-    return ['**No image is used**: the rules let none pass. Take looser rules (`--rules`), or better models.']
+        return ['**No image is used**: the balance allows none. Take a larger number (`--balance 1`).']
+    return ['**No image is used**: no image passes the rules. Take looser rules (`--rules`), or better models.']

@@ -17,8 +17,8 @@ class Record:
     """Base class of records.
 
     Fields may be text, numbers, truth values, mappings of plain JSON, tuples, further records, or a union of records
-    that is told apart by ``kind``; whole numbers are 0 or more. A field that is None or empty is not written, and a key
-    that is not there gives the field's default, which must be None or empty for such fields.
+    that is told apart by ``kind``; whole numbers are 0 or more. Truth values are always written, other fields unless
+    they have their default, such as None.
 
     Attributes:
         other: Entries that this release does not know. They are written as they were read.
@@ -31,9 +31,13 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` gives the same record back."""
-        values = {one.name: to_plain(getattr(self, one.name)) for one in fields(self) if one.name != 'other'}
-        filled = {name: value for name, value in values.items() if value is not None and value != [] and value != {}}
-        return {**({'kind': self.KIND} if self.KIND else {}), **filled, **to_plain(self.other)}
+        values: dict[str, Any] = {'kind': self.KIND} if self.KIND else {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            if one.name != 'other' and (isinstance(value, bool) or value != default):
+                values[one.name] = to_plain(value)
+        return {**values, **to_plain(self.other)}
 
     @classmethod
     def from_dict(cls, values: Any, where: str) -> Self:
@@ -59,7 +63,10 @@ class Record:
         missing = [name for name in required if name not in known]
         if missing:
             raise InputError(f'{where} has no {missing[0]}; make the file again')
-        return cls(**known, other=other)
+        try:
+            return cls(**known, other=other)
+        except InputError as error:
+            raise InputError(f'{where}: {error}') from None
 
 
 def to_plain(value: Any) -> Any:

@@ -54,7 +54,7 @@ def write_report(
     numbers = {image_id: number for number, image_id in enumerate(chosen)}
     cards = '\n'.join(card(example, number, IMAGE_TYPES) for number, example in enumerate(examples))
     steps = '\n'.join(_step_text(step) for step in report.chain.to_config())
-    origin = {**(source or {}), 'post-processing': steps, **report.source}
+    origin = {**(source or {}), 'post-processing': steps, **report.source.to_dict()}
     scored = report.gt is not None
     sections = [
         ('summary', 'Summary', _summary(report)),

@@ -1,6 +1,7 @@
 """What a training run records of itself, on a runner that trains nothing, and what predictions take from it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +12,14 @@ from torch.utils.data import DataLoader, Dataset
 from sartorius.engine import run_record
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import RunRecordHook, command_line, describe_run, recipe_sha256, run_of_checkpoint
+from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import CONFIG_DIR
-from sartorius.utils.runs import read_run, write_run
+from sartorius.utils.version import git_commit
 
 CONFIG = CONFIG_DIR / 'demo' / 'mrcnn_r18.py'
+INFO = {'origin': 'Sartorius', 'split': 'train', 'fold': 1, 'folds': 5}
 
 
 class Clock:
@@ -53,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def make_runner(folder: Path, resume: bool = False, done: int = 0) -> SimpleNamespace:
     """What the hook looks at: a run of 4 iterations of 3 images, 2 batches an optimiser step."""
     folder.mkdir(exist_ok=True)
-    (folder / 'fold1_train.json').write_text('{}')
+    (folder / 'fold1_train.json').write_text(json.dumps({'info': INFO}))
     wrapped = SimpleNamespace(dataset=Cells(folder / 'fold1_train.json'))
     return SimpleNamespace(
         cfg={'resume': resume},
@@ -68,8 +71,8 @@ def make_runner(folder: Path, resume: bool = False, done: int = 0) -> SimpleName
     )
 
 
-def make_hook(weights: dict | None = None, command: str = 'python tools/train.py') -> RunRecordHook:
-    return RunRecordHook({'recipe': 'r', 'config_sha256': 'c', 'fold': 1, 'commands': [command], 'weights': weights})
+def make_hook(weights: FirstWeights | None = None, command: str = 'python tools/train.py') -> RunRecordHook:
+    return RunRecordHook(RunRecord(recipe='r', config_sha256='c', commands=(command,), weights=weights).to_dict())
 
 
 def save(hook: RunRecordHook, runner: SimpleNamespace, done: int) -> dict:
@@ -78,7 +81,7 @@ def save(hook: RunRecordHook, runner: SimpleNamespace, done: int) -> dict:
     hook.before_save_checkpoint(runner, checkpoint)
     before = read_run(runner.work_dir)
     hook.after_train_iter(runner, done - 1)
-    assert before['iterations_done'] < done, 'the record was written before its checkpoint'
+    assert before.iterations_done < done, 'the record was written before its checkpoint'
     return checkpoint
 
 
@@ -86,39 +89,49 @@ def test_record_counts_time_and_validation_apart(tmp_path: Path, clock: Clock) -
     hook, runner = make_hook(), make_runner(tmp_path)
     hook.before_train(runner)
     start = read_run(tmp_path)
-    assert (start['iterations_done'], start['minutes'], start['finished']) == (0, 0.0, False)
+    assert (start.iterations_done, start.minutes, start.finished) == (0, 0.0, False)
 
     clock.now += 60
     checkpoint = save(hook, runner, 2)
-    assert read_run(tmp_path)['minutes'] == 1.0
+    assert read_run(tmp_path).minutes == 1.0
     hook.before_val(runner)
     clock.now += 30
     hook.after_val(runner)
     clock.now += 90
     hook.after_train_iter(runner, 2)
-    assert read_run(tmp_path)['minutes'] == 1.0, 'written without a checkpoint'
+    assert read_run(tmp_path).minutes == 1.0, 'written without a checkpoint'
     runner.iter = 4
     hook.after_train(runner)
 
     record = read_run(tmp_path)
-    assert (record['minutes'], record['validation_minutes']) == (2.5, 0.5)
-    assert (record['iterations'], record['iterations_done'], record['finished']) == (4, 4, True)
-    assert (record['seed'], record['batch_size'], record['processes']) == (5, 6, 1)
+    assert (record.minutes, record.validation_minutes) == (2.5, 0.5)
+    assert (record.iterations, record.iterations_done, record.finished) == (4, 4, True)
+    assert (record.seed, record.batch_size, record.processes) == (5, 6, 1)
     data = {'file': str(tmp_path / 'fold1_train.json'), 'sha256': sha256_of(tmp_path / 'fold1_train.json')}
-    assert record['data']['train'] == record['data']['val'] == {
-        **data, 'images': 2, 'cells': 2, 'origin': 'Sartorius'
-    }  # fmt: skip
+    part = {'images': 2, 'cells': 2, 'origin': 'Sartorius', 'split': 'train', 'fold': 1}
+    assert record.data.train == record.data.val == DataRecord(**data, **part)
+    assert record.fold == 1
     # What the checkpoint carries is what was known then, and nothing that a safe loader would refuse.
     assert checkpoint['meta']['run']['minutes'] == 1.0 and not checkpoint['meta']['run']['finished']
     assert json.loads(json.dumps(checkpoint)) == checkpoint
 
 
-def test_made_images_are_told_from_real_ones(tmp_path: Path, clock: Clock) -> None:
-    """Which licence binds the weights follows from it."""
+def test_origin_split_and_fold_are_those_of_the_annotation_files(tmp_path: Path, clock: Clock) -> None:
+    """Neither the file's name nor its folder matters."""
     runner = make_runner(tmp_path)
-    (tmp_path / 'synthetic.json').write_text('{}')
+    info = {'origin': 'synthetic images', 'split': 'train', 'fold': 3}
+    (tmp_path / 'fold1_train.json').write_text(json.dumps({'info': info}))
+    runner.val_loop = None
     make_hook().before_train(runner)
-    assert read_run(tmp_path)['data']['train']['origin'] == 'made images'
+    record = read_run(tmp_path)
+    train = record.data.train
+    assert (train.origin, train.split, train.fold) == ('synthetic images', 'train', 3)
+    assert record.fold == 3 and record.data.val == DataRecord()
+
+
+def test_the_commit_is_recorded(tmp_path: Path) -> None:
+    described = describe_run(demo_config(tmp_path), CONFIG, None)
+    assert described.git_commit == git_commit()
 
 
 def test_best_checkpoint_is_saved_in_validation(tmp_path: Path, clock: Clock) -> None:
@@ -133,11 +146,11 @@ def test_best_checkpoint_is_saved_in_validation(tmp_path: Path, clock: Clock) ->
     run = checkpoint['meta']['run']
     assert (run['iterations_done'], run['minutes'], run['validation_minutes']) == (3, 1.0, 0.2)
     record = read_run(tmp_path)
-    assert (record['iterations_done'], record['minutes'], record['validation_minutes']) == (3, 1.0, 0.4)
+    assert (record.iterations_done, record.minutes, record.validation_minutes) == (3, 1.0, 0.4)
 
 
 def test_resumed_run_adds_up_what_its_checkpoint_took(tmp_path: Path, clock: Clock) -> None:
-    weights = {'file': 'w.pth', 'sha256': 'a'}
+    weights = FirstWeights(file='w.pth', sha256='a')
     hook, runner = make_hook(weights), make_runner(tmp_path)
     hook.before_train(runner)
     clock.now += 120
@@ -148,14 +161,14 @@ def test_resumed_run_adds_up_what_its_checkpoint_took(tmp_path: Path, clock: Clo
     hook, runner = make_hook(command='python tools/train.py --resume'), make_runner(tmp_path, resume=True, done=2)
     hook.after_load_checkpoint(runner, checkpoint)
     hook.before_train(runner)
-    assert read_run(tmp_path)['minutes'] == 2.0
+    assert read_run(tmp_path).minutes == 2.0
     clock.now += 60
     runner.iter = 4
     hook.after_train(runner)
     record = read_run(tmp_path)
-    assert (record['minutes'], record['iterations_done'], record['finished']) == (3.0, 4, True)
-    assert record['commands'] == ['python tools/train.py', 'python tools/train.py --resume']
-    assert record['weights'] == weights
+    assert (record.minutes, record.iterations_done, record.finished) == (3.0, 4, True)
+    assert record.commands == ('python tools/train.py', 'python tools/train.py --resume')
+    assert record.weights == weights
 
 
 def test_time_of_a_checkpoint_without_a_record_is_unknown(tmp_path: Path, clock: Clock) -> None:
@@ -164,7 +177,7 @@ def test_time_of_a_checkpoint_without_a_record_is_unknown(tmp_path: Path, clock:
     hook.before_train(runner)
     clock.now += 60
     hook.after_train(runner)
-    assert read_run(tmp_path)['minutes'] is None
+    assert read_run(tmp_path).minutes is None
 
 
 def test_first_weights_bring_no_time_along(tmp_path: Path, clock: Clock) -> None:
@@ -174,7 +187,7 @@ def test_first_weights_bring_no_time_along(tmp_path: Path, clock: Clock) -> None
     )
     hook.before_train(runner)
     record = read_run(tmp_path)
-    assert record['minutes'] == 0.0 and record['commands'] == ['python tools/train.py']
+    assert record.minutes == 0.0 and record.commands == ('python tools/train.py',)
 
 
 def test_other_processes_write_nothing(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,18 +215,18 @@ def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> Non
 
 def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:
     config = demo_config(tmp_path, fold=2)
-    assert describe_run(config, CONFIG, None)['weights'] is None
+    assert describe_run(config, CONFIG, None).weights is None
     first = {'recipe': 'first', 'commands': ['x'], 'data': {'train': {'origin': 'LIVECell'}}}
     torch.save({'meta': {'run': first}, 'state_dict': {}}, tmp_path / 'w.pth')
     config.load_from = str(tmp_path / 'w.pth')
     url = 'https://example.org/w.pth'
     described = describe_run(config, CONFIG, url)
-    assert described['weights'] == {'url': url, 'sha256': sha256_of(tmp_path / 'w.pth')}
-    weights = describe_run(config, CONFIG, config.load_from)['weights']
-    assert weights['file'].endswith('w.pth') and weights['sha256'] == sha256_of(tmp_path / 'w.pth')
-    assert weights['run'] == {'recipe': 'first', 'data': {'train': {'origin': 'LIVECell'}}}
-    assert (described['recipe'], described['fold'], described['precision']) == ('mrcnn_r18', 2, 'float32')
-    assert json.loads(json.dumps(described)) == described
+    assert described.weights == FirstWeights(url=url, sha256=sha256_of(tmp_path / 'w.pth'))
+    weights = describe_run(config, CONFIG, config.load_from).weights
+    assert weights.file.endswith('w.pth') and weights.sha256 == sha256_of(tmp_path / 'w.pth')
+    assert weights.run == RunRecord(recipe='first', data=RunData(train=DataRecord(origin='LIVECell')))
+    assert (described.recipe, described.precision) == ('mrcnn_r18', 'float32')
+    assert RunRecord.from_dict(json.loads(json.dumps(described.to_dict())), 'x') == described
 
 
 def test_command_line_can_be_typed_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -231,32 +244,24 @@ def test_command_line_can_be_typed_elsewhere(monkeypatch: pytest.MonkeyPatch, tm
     assert command_line() == "python tools/train.py c.py --data-root $SARTORIUS_DATA --cfg-options 'a=[1, 2]'"
 
 
-RECORD = {
-    'recipe': 'r', 'config_sha256': 'c', 'seed': 0, 'fold': 0, 'data': {}, 'iterations': 4, 'iterations_done': 4,
-    'minutes': 1.0, 'device': 'd', 'versions': {'torch': '2'},
-}  # fmt: skip
+RECORD = RunRecord(
+    recipe='r', config_sha256='c', seed=0, fold=0, data=RunData(train=DataRecord(file='x')), iterations=4,
+    iterations_done=4, minutes=1.0, device='d', versions={'torch': '2'},
+)  # fmt: skip
 
 
 def test_predictions_take_the_checkpoints_own_record(tmp_path: Path) -> None:
     assert run_of_checkpoint(tmp_path / 'iter_2.pth', {}) is None
     write_run(tmp_path, RECORD)
     beside = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {}})
-    assert beside == {key: value for key, value in RECORD.items() if key != 'versions'}
-    own = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {'run': {**RECORD, 'iterations_done': 2}}})
-    assert own['iterations_done'] == 2
+    assert beside == replace(RECORD, versions={})
+    own = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {'run': {**RECORD.to_dict(), 'iterations_done': 2}}})
+    assert own.iterations_done == 2
 
 
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('{"schema": ', 'run.json: not JSON'),
-        ('[]', 'not the record of a training run'),
-        ('{"schema": "other"}', 'not the record of a training run'),
-        ('{"schema": "sartorius-run", "version": 2}', 'version 2, this code reads 1'),
-        ('{"schema": "sartorius-run", "version": 1, "recipe": "r"}', "'config_sha256' is missing"),
-    ],
-)
-def test_unreadable_record_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / 'run.json').write_text(text)
-    with pytest.raises(InputError, match=message):
+def test_unreadable_records_are_named(tmp_path: Path) -> None:
+    (tmp_path / 'run.json').write_text('{"schema": ')
+    with pytest.raises(InputError, match='run.json: not JSON'):
         run_of_checkpoint(tmp_path / 'iter_2.pth', {})
+    with pytest.raises(InputError, match="iter_2.pth: meta: run: fold is '0'"):
+        run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {'run': {'fold': '0'}}})

@@ -69,11 +69,11 @@ def test_fused_boxes_without_masks_are_handed_on(tmp_path):
     rng = np.random.default_rng(16)
     sets = as_sets(random_image(rng), without_masks(random_image(rng)))
     fused = fuse(sets, boxes_only=True)
-    assert not fused.images[0].has_masks and fused.source['dropped']['without_mask'] == 0
+    assert not fused.images[0].has_masks and fused.source.dropped['without_mask'] == 0
     with_masks = fuse(sets)
-    assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source['dropped']['without_mask']
+    assert len(fused.images[0]) == len(with_masks.images[0]) + with_masks.source.dropped['without_mask']
     save_predictions(tmp_path / 'boxes.npz', fused)
-    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them with .* --boxes'):
+    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model predict them with .* --boxes'):
         load_predictions(tmp_path / 'boxes.npz')
     assert_same_cells(load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True).images[0], fused.images[0])
 

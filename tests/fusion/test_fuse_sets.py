@@ -13,8 +13,10 @@ from sartorius.masks.kaggle_rle import decode
 from sartorius.masks.paste import binarise, paste_soft_mask
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.coco_results import area_average
+from sartorius.predictions.provenance import FusedSource, Member, ModelSource
 from sartorius.predictions.store import load_predictions, quantise, save_predictions
 from sartorius.utils.errors import InputError
+from sartorius.utils.version import git_commit
 
 SIZE = (90, 120)
 GRID = 12
@@ -225,7 +227,7 @@ def test_score_thresholds_a_set_and_a_class():
 
     def kept(thresholds):
         fused = fuse(sets, 'nms', score_thresholds=thresholds)
-        return sorted(fused.images[0].boxes[:, 0].tolist()), fused.source['dropped']['low_score']
+        return sorted(fused.images[0].boxes[:, 0].tolist()), fused.source.dropped['low_score']
 
     # A score that equals its threshold stays, in single precision too.
     assert kept(0.35) == ([0, 20, 60], 1)
@@ -249,26 +251,28 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
     a, b = random_image(rng, image_id='a'), random_image(rng, image_id='b')
     other_a, other_b = random_image(rng, image_id='a'), random_image(rng, image_id='b')
     sets = [
-        PredictionSet((a, b), source={'config': 'one.py'}),
-        PredictionSet((other_b, other_a), source={'config': 'two.py'}),
+        PredictionSet((a, b), source=ModelSource(config='one.py')),
+        PredictionSet((other_b, other_a), source=ModelSource(config='two.py')),
     ]
     fused = fuse(sets, 'wbf', weights=[1, 3], score_thresholds=[0, dict(cort=0)], names=['z.npz', 'y.npz'])
     assert fused.image_ids == ('a', 'b')
     assert_same_cells(fused.images[0], fuse_image([a, other_a], 'wbf', [1, 3]))
-    assert fused.source == {
-        'kind': 'fused',
-        'method': 'wbf',
-        'iou_threshold': 0.7,
-        'conf_type': 'box_and_model_avg',
-        'class_agnostic': False,
-        'average_masks': False,
-        'boxes_only': False,
-        'members': [
-            {'name': 'y.npz', 'weight': 3.0, 'score_threshold': {'cort': 0.0}, 'source': {'config': 'two.py'}},
-            {'name': 'z.npz', 'weight': 1.0, 'score_threshold': 0.0, 'source': {'config': 'one.py'}},
-        ],
-        'dropped': {'low_score': 0, 'rejected': 0, 'unusable': 0, 'without_mask': 0},
-    }
+    assert fused.source == FusedSource(
+        method='wbf',
+        settings={
+            'iou_threshold': 0.7,
+            'conf_type': 'box_and_model_avg',
+            'class_agnostic': False,
+            'average_masks': False,
+            'boxes_only': False,
+        },
+        members=(
+            Member(name='y.npz', weight=3.0, score_threshold={'cort': 0.0}, source=ModelSource(config='two.py')),
+            Member(name='z.npz', weight=1.0, score_threshold=0.0, source=ModelSource(config='one.py')),
+        ),
+        dropped={'low_score': 0, 'rejected': 0, 'unusable': 0, 'without_mask': 0},
+        git_commit=git_commit(),
+    )
 
 
 def test_what_is_fused_in_memory_equals_the_file(tmp_path):
@@ -277,7 +281,7 @@ def test_what_is_fused_in_memory_equals_the_file(tmp_path):
     save_predictions(tmp_path / 'p.npz', fused)
     back = load_predictions(tmp_path / 'p.npz')
     assert_same_cells(back.images[0], fused.images[0])
-    assert dict(back.source) == dict(fused.source)
+    assert back.source == fused.source
 
 
 @pytest.mark.parametrize('method', METHODS)

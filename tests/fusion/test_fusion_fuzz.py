@@ -7,7 +7,7 @@ A hundred examples a method run with the suite. To run 10,000 a method (a few mi
 
 import os
 from collections import Counter
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 
 import numpy as np
 import pytest
@@ -209,7 +209,7 @@ def check_fused(fused: PredictionSet, sets: list[PredictionSet], options: dict) 
         low = sum(int((one.scores < np.float32(limit)).sum()) for one in given_cells)
         part = sum(int(usable(one, limit).sum()) for one in given_cells)
         expected.update({'low_score': low, 'unusable': sum(map(len, given_cells)) - low - part, 'part': part})
-    dropped = fused.source['dropped']
+    dropped = fused.source.dropped
     assert set(dropped) == set(DROPPED)
     assert {name: dropped[name] for name in ('low_score', 'unusable')} == {
         name: expected[name] for name in ('low_score', 'unusable')
@@ -217,9 +217,7 @@ def check_fused(fused: PredictionSet, sets: list[PredictionSet], options: dict) 
     cells = sum(map(len, fused.images)) + dropped['without_mask']
     # Every cell that is not rejected is a member of one fused cell, and every fused cell has a member.
     assert (cells > 0) == (expected['part'] > dropped['rejected']) and cells <= expected['part'] - dropped['rejected']
-    ORACLES.get(fused.source['method'], lambda *_: None)(
-        options['method'], cells, expected['part'], dropped['rejected']
-    )
+    ORACLES.get(fused.source.method, lambda *_: None)(options['method'], cells, expected['part'], dropped['rejected'])
 
 
 def check_members(sets: list[PredictionSet], options: dict) -> None:
@@ -292,7 +290,7 @@ def test_the_examples_reach_what_they_should():
             fused = fuse(sets, **options)
             counts['ran'] += 1
             counts['left cells'] += sum(map(len, fused.images)) > 1
-            counts.update({name: count > 0 for name, count in fused.source['dropped'].items()})
+            counts.update({name: count > 0 for name, count in fused.source.dropped.items()})
     values, files = {'box', 'score', 'soft mask', 'weight'}, {'images', 'size', 'classes', 'copy'}
     assert reasons == values | files | {'no masks', 'needs masks'}
     assert counts['ran'] > 400 and counts['left cells'] > 250
@@ -310,7 +308,7 @@ def test_a_lost_cell_is_found(name):
     options |= {'boxes_only': False, 'score_thresholds': 0.0}
     fused = fuse(sets, **options)
     check_fused(fused, sets, options)
-    dropped = dict(fused.source['dropped'])
+    dropped = dict(fused.source.dropped)
     dropped['unusable'] += 1
     with pytest.raises(AssertionError):
-        check_fused(PredictionSet(fused.images, fused.classes, {**fused.source, 'dropped': dropped}), sets, options)
+        check_fused(PredictionSet(fused.images, fused.classes, replace(fused.source, dropped=dropped)), sets, options)

@@ -65,7 +65,7 @@ def test_the_command_line_fuses_by_it_and_lists_it(toy, tool, tmp_path, capsys):
     tool.main([*files, '--method', toy, '--score', '0', '--out', str(tmp_path / 'out.npz')])
     fused = load_predictions(tmp_path / 'out.npz')
     np.testing.assert_array_equal(fused.images[0].scores, np.float32([0.9, 0.5]))
-    assert fused.source['method'] == toy and fused.source['min_score'] == 0
+    assert fused.source.method == toy and fused.source.settings['min_score'] == 0
     assert 'dropped: 3 cells that the method rejected' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         tool.main(['--help'])

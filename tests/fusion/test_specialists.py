@@ -1,5 +1,7 @@
 """A general model decides what an image shows, and that type's own model gives the cells."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,14 @@ from sartorius.fusion.recipe import build_recipe, load_recipe
 from sartorius.fusion.specialists import trained_for
 from sartorius.postprocess.steps import VoteClass
 from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.provenance import (
+    ConcatenatedSource,
+    ForeignSource,
+    FusedSource,
+    Member,
+    ModelSource,
+    RunRecord,
+)
 from sartorius.predictions.store import load_predictions, quantise, save_predictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -34,7 +44,7 @@ def image(image_id: str, cells: list[tuple[int, float]], seed: int = 0, grid: in
 
 def model(cell_types: list[str] | None, seed: int, cells: dict[str, list[tuple[int, float]]], **more) -> PredictionSet:
     images = tuple(image(name, found, seed) for name, found in cells.items())
-    return PredictionSet(images, source={'kind': 'model', 'cell_types': cell_types}, **more)
+    return PredictionSet(images, source=ModelSource(cell_types=tuple(cell_types or ())), **more)
 
 
 def members() -> dict[str, PredictionSet]:
@@ -78,7 +88,7 @@ def test_every_cell_is_accounted_for() -> None:
     sets = members()
     result = joined(sets, score_thresholds=0.1)
     total = sum(len(one) for each in sets.values() for one in each.images)
-    dropped = result.source['dropped']
+    dropped = result.source.dropped
     assert total == 12 and sum(map(len, result.images)) == 2
     assert dropped == {'low_score': 1, 'unusable': 0, 'rejected': 9, 'without_mask': 0}
 
@@ -129,23 +139,35 @@ def test_masks_on_several_grids_come_to_the_largest_and_fit_a_file(tmp_path: Pat
 
 
 def test_what_a_model_was_trained_for_goes_through_a_fusion() -> None:
-    cort, astro = {'kind': 'model', 'cell_types': ['cort']}, {'kind': 'model', 'cell_types': ['astro']}
+    cort, astro = ModelSource(cell_types=('cort',)), ModelSource(cell_types=('astro',))
     assert trained_for(cort) == ('cort',)
-    assert trained_for({'kind': 'model', 'cell_types': None}) is trained_for({}) is None
-    assert trained_for({'kind': 'fused', 'members': [{'source': cort}, {'source': dict(cort)}]}) == ('cort',)
-    assert trained_for({'kind': 'fused', 'members': [{'source': cort}, {'source': astro}]}) is None
+    assert trained_for(ModelSource()) is trained_for(ForeignSource()) is None
+    for kind in (partial(FusedSource, method='wbf'), ConcatenatedSource):
+        twice = (Member(name='a', source=cort), Member(name='b', source=replace(cort, config='other.py')))
+        assert trained_for(kind(members=twice)) == ('cort',)
+        assert trained_for(kind(members=(*twice, Member(name='c', source=astro)))) is None
 
 
 def test_a_file_that_says_nothing_is_told_in_the_config() -> None:
-    sets = {name: PredictionSet(one.images, source={'kind': 'coco'}) for name, one in members().items()}
+    sets = {
+        name: PredictionSet(one.images, source=ForeignSource(kind='coco_results')) for name, one in members().items()
+    }
     result = joined(sets, cell_types=[None, ['cort'], ['shsy5y']], score_thresholds=0.1)
     for one, other in zip(result.images, joined(members(), score_thresholds=0.1).images, strict=True):
         assert_same_cells(one, other)
-    assert {one['name']: one['cell_types'] for one in result.source['members']} == {
-        'cort': ['cort'],
-        'general': None,
-        'shsy5y': ['shsy5y'],
+    assert {one.name: one.cell_types for one in result.source.members} == {
+        'cort': ('cort',),
+        'general': (),
+        'shsy5y': ('shsy5y',),
     }
+
+
+def test_a_specialist_that_was_trained_on_the_images_is_refused() -> None:
+    sets = members()
+    leak = replace(sets['cort'].source, split='val', fold=0, annotations='fold0_val.json', run=RunRecord(fold=1))
+    sets['cort'] = PredictionSet(sets['cort'].images, source=leak)
+    with pytest.raises(InputError, match='^cort: was held out from fold 1 and predicted images of fold 0'):
+        joined(sets)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +180,7 @@ def test_a_file_that_says_nothing_is_told_in_the_config() -> None:
     ],
 )
 def test_members_whose_parts_do_not_fit_are_refused(cell_types: list, message: str) -> None:
-    sets = {name: PredictionSet(one.images, source={}) for name, one in members().items()}
+    sets = {name: PredictionSet(one.images) for name, one in members().items()}
     with pytest.raises(InputError, match=message):
         joined(sets, cell_types=cell_types)
 

@@ -8,6 +8,7 @@ import pytest
 
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.masks.crop import MaskCrop
+from sartorius.predictions.provenance import ModelSource, Source
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -25,28 +26,31 @@ def image(name: str, scores: list[float], grid: int = 8) -> ImagePredictions:
     return ImagePredictions(name, SIZE, boxes, np.array(scores, np.float32), np.full(len(scores), CORT), soft)
 
 
-def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: object) -> dict:
-    """What tools/test.py records of a model of a fold."""
+def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: object) -> ModelSource:
+    """What tools/test.py records of the model that holds a fold out; ``run`` changes entries of the run's record."""
     run = {
         'recipe': recipe, 'config_sha256': f'config of {recipe}', 'seed': 0, 'fold': fold, 'iterations_done': 100,
-        'minutes': 2.0, 'device': 'CPU', 'batch_size': 4, 'precision': 'float32', 'weights': None,
+        'minutes': 2.0, 'device': 'CPU', 'batch_size': 4, 'precision': 'float32',
         'commands': [f'python tools/train.py configs/demo/{recipe}.py --fold {fold}'],
-        'data': {'train': {'file': f'annotations/fold{fold}_train.json', 'sha256': 'd' * 64, 'images': 3, 'cells': 9}},
+        'data': {'train': {
+            'file': f'annotations/fold{fold}_train.json', 'sha256': 'd' * 64, 'images': 3, 'cells': 9, 'fold': fold,
+        }},
+        'git_commit': {'sha': 'c0ffee' * 7, 'dirty': False},
     }  # fmt: skip
     run.update(changes.pop('run', {}))
     source = {
-        'kind': 'model', 'config': f'configs/demo/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
+        'config': f'configs/demo/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
         'checkpoint_sha256': f'{recipe}{fold}', 'split': 'val', 'annotations': f'annotations/fold{fold}_val.json',
-        'tta': False, 'run': run, 'seconds_an_image': 0.5,
+        'fold': fold, 'run': run, 'seconds_an_image': 0.5,
     }  # fmt: skip
-    return {**source, **changes}
+    return ModelSource.from_dict({**source, **changes}, 'source')
 
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[..., Path]:
     """Writes a predictions file below the test's folder."""
 
-    def write(place: str, images: list[ImagePredictions], source: dict) -> Path:
+    def write(place: str, images: list[ImagePredictions], source: Source) -> Path:
         path = tmp_path / place / 'predictions_val.npz'
         save_predictions(path, PredictionSet(tuple(images), CELL_TYPES, source))
         return path
@@ -61,7 +65,8 @@ def gt_file(tmp_path: Path) -> Path:
     cells = cells_from_crops(crops, CORT, SIZE)
     folder = tmp_path / 'annotations'
     images = [CocoImage(f'train/{name}.png', SIZE, cells) for name in 'abcd']
-    write_coco(folder / 'all.json', images, CELL_TYPES, {})
+    write_coco(folder / 'all.json', images, CELL_TYPES, {'split': 'all', 'folds': 2})
     for fold in range(2):
-        write_coco(folder / f'fold{fold}_val.json', images[2 * fold : 2 * fold + 2], CELL_TYPES, {})
+        info = {'split': 'val', 'fold': fold, 'folds': 2}
+        write_coco(folder / f'fold{fold}_val.json', images[2 * fold : 2 * fold + 2], CELL_TYPES, info)
     return folder / 'all.json'

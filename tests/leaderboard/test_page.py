@@ -2,7 +2,7 @@
 
 import pytest
 
-from sartorius.leaderboard.page import minutes_of_stages, portable
+from sartorius.leaderboard.page import portable
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,3 @@ from sartorius.leaderboard.page import minutes_of_stages, portable
 )
 def test_no_machine_is_recognised_by_its_folders(text: str, shown: str) -> None:
     assert portable(text) == shown
-
-
-def test_minutes_of_the_runs_that_a_run_starts_from_count() -> None:
-    first = {'minutes': 2.0, 'weights': {'url': 'https://x.org/coco.pth', 'sha256': 'a'}}
-    second = {'minutes': 3.0, 'weights': {'file': 'iter_200.pth', 'sha256': 'b', 'run': first}}
-    assert minutes_of_stages({'minutes': 1.0, 'weights': {'run': second}}) == [1.0, 3.0, 2.0]
-    assert minutes_of_stages({'minutes': 1.0, 'weights': None}) == [1.0]
-    assert minutes_of_stages({}) == [None]

@@ -122,7 +122,7 @@ def test_there_and_back(tmp_path):
     (tmp_path / 'dataset.json').write_text(json.dumps(dataset_of(saved)))
     back = read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')
     assert back.image_ids == ('a', 'b') and len(back.images[1]) == 0
-    assert back.source['kind'] == 'coco_results' and len(back.source['sha256']) == 64
+    assert back.source.kind == 'coco_results' and len(back.source.sha256) == 64
     there = back.images[0]
     np.testing.assert_allclose(there.boxes, image.boxes, atol=1e-4)
     np.testing.assert_array_equal(there.scores, image.scores)
@@ -207,7 +207,7 @@ def test_results_without_any_mask_become_boxes_alone(tmp_path):
     assert not image.has_masks and image.soft_masks.shape == (2, 0, 0)
     np.testing.assert_array_equal(image.boxes, [[10, 5, 16, 9]] * 2)
     save_predictions(tmp_path / 'boxes.npz', boxes)
-    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them'):
+    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model predict them'):
         load_predictions(tmp_path / 'boxes.npz')
     back = load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True)
     assert [one.soft_masks.shape for one in back.images] == [(2, 0, 0), (0, 0, 0)]

@@ -5,12 +5,14 @@ import pytest
 
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.concat import concat_sets
+from sartorius.predictions.provenance import ConcatenatedSource, ForeignSource, Member, ModelSource
 from sartorius.utils.errors import InputError
+from sartorius.utils.version import git_commit
 
 
 def make_set(*ids: str, classes: tuple[str, ...] = ('shsy5y', 'astro', 'cort')) -> PredictionSet:
     images = tuple(ImagePredictions.empty(image_id, (4, 6)) for image_id in ids)
-    return PredictionSet(images=images, classes=classes, source={'fold': ids[0]})
+    return PredictionSet(images=images, classes=classes, source=ModelSource(config=ids[0]))
 
 
 def test_all_images_stand_in_one_set_by_id() -> None:
@@ -25,15 +27,15 @@ def test_all_images_stand_in_one_set_by_id() -> None:
     joined = concat_sets([make_set('c', 'a'), PredictionSet(images=(cell,))], ['one', 'two'])
     assert joined.image_ids == ('a', 'b', 'c')
     assert joined.by_id()['b'] is cell
-    assert joined.source['kind'] == 'joined'
-    assert [(member['name'], member['images']) for member in joined.source['members']] == [('one', 2), ('two', 1)]
-    assert joined.source['members'][0]['source'] == {'fold': 'c'}
+    one = Member(name='one', images=2, source=ModelSource(config='c'))
+    two = Member(name='two', images=1, source=ForeignSource())
+    assert joined.source == ConcatenatedSource(members=(one, two), git_commit=git_commit())
 
 
 @pytest.mark.parametrize(
     ('sets', 'message'),
     [
-        ([], 'no predictions to join'),
+        ([], 'no predictions to concatenate'),
         ([make_set('a'), make_set('b', 'a')], 'two: image a is in one too; tools/ensemble.py fuses'),
         ([make_set('a'), make_set('b', classes=('astro',))], r"two: has the classes \('astro',\)"),
     ],

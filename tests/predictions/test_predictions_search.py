@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.provenance import FusedSource, Member, ModelSource
 from sartorius.predictions.search import find_for_submission, find_predictions, plan_fusion
 from sartorius.predictions.store import save_predictions
 from sartorius.utils.errors import UsageError
@@ -13,10 +14,10 @@ from sartorius.utils.errors import UsageError
 
 def put(path, images='ab', age=0, kind='model'):
     """Writes a predictions file of some images, ``age`` seconds old."""
-    predictions = PredictionSet(
-        images=tuple(ImagePredictions.empty(name, (4, 5)) for name in images), source={'kind': kind}
-    )
-    save_predictions(path, predictions)
+    source = ModelSource()
+    if kind == 'fused':
+        source = FusedSource(method='wbf', members=(Member(name='a', source=source),))
+    save_predictions(path, PredictionSet(tuple(ImagePredictions.empty(name, (4, 5)) for name in images), source=source))
     os.utime(path, (1_000_000 - age, 1_000_000 - age))
     return path
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.store import (
     NotPredictionsError,
     load_predictions,
@@ -19,7 +20,7 @@ from sartorius.predictions.store import (
 )
 from sartorius.utils.errors import InputError, UsageError
 
-SOURCE = {'kind': 'model', 'config': 'mrcnn_r50.py', 'tta': False, 'versions': {'torch': '2.0'}, 'folds': [0, 1]}
+SOURCE = ModelSource(config='mrcnn_r50.py', versions={'torch': '2.0'}, other={'folds': [0, 1]})
 
 
 def make_image(image_id: str, cells: int, seed: int = 0, grid: int = 4) -> ImagePredictions:
@@ -42,7 +43,7 @@ def make_set(grid: int = 4) -> PredictionSet:
 
 def assert_equal(first: PredictionSet, second: PredictionSet) -> None:
     assert first.classes == second.classes
-    assert dict(first.source) == dict(second.source)
+    assert first.source == second.source
     assert first.image_ids == second.image_ids
     for one, other in zip(first.images, second.images, strict=True):
         assert one.size == other.size
@@ -103,7 +104,7 @@ def test_the_header_tells_all_but_the_arrays(tmp_path):
     header = read_header(tmp_path / 'p.npz')
     assert header.image_ids == ('b', 'a', 'c') and header.counts == (3, 0, 2) and header.sizes == ((60, 80),) * 3
     assert header.classes == ('shsy5y', 'astro', 'cort') and header.grid == 4
-    assert dict(header.source) == SOURCE and not header.is_fused
+    assert header.source == SOURCE and not header.is_fused
 
 
 def test_an_empty_image_takes_the_grid_of_the_others(tmp_path):

@@ -10,11 +10,11 @@ from sartorius.postprocess.chain import Chain, build_chain
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.pseudo_labels.rules import (
     BALANCE,
-    CLASS_IN_DOUBT,
     FEW_CELLS,
     LOW_SCORE,
     MANY_UNSURE,
     NO_CELLS,
+    UNCLEAR_CLASS,
     PseudoRules,
     Verdict,
     apply_balance,
@@ -60,11 +60,11 @@ def image(scores, labels=None, image_id='a'):
         # Mean .38, though all are in the class.
         ([0.5, 0.26], None, LOW_SCORE, 1),
         # .81 + .81 of cort against .64 of astro: .717 of the votes.
-        ([0.9, 0.9, 0.8], [2, 2, 1], CLASS_IN_DOUBT, 3),
+        ([0.9, 0.9, 0.8], [2, 2, 1], UNCLEAR_CLASS, 3),
         # .81 + .81 against .36: .818; the astro cell becomes cort.
         ([0.9, 0.9, 0.6], [2, 2, 1], '', 3),
         # Cells below the chain's threshold vote too: 20 x .0361 against 1.62 is .69 of the votes.
-        ([0.9, 0.9, *[0.19] * 20], [2, 2, *[1] * 20], CLASS_IN_DOUBT, 2),
+        ([0.9, 0.9, *[0.19] * 20], [2, 2, *[1] * 20], UNCLEAR_CLASS, 2),
         ([0.1, 0.1], None, NO_CELLS, 0),
         ([], None, NO_CELLS, 0),
     ],

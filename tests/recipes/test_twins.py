@@ -11,9 +11,9 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import load_config
+from sartorius.predictions.provenance import read_run
 from sartorius.predictions.store import load_predictions
 from sartorius.utils.paths import CONFIG_DIR
-from sartorius.utils.runs import read_run
 
 # The twin of each full-size recipe.
 TWINS = {
@@ -194,7 +194,7 @@ class TestTwin:
         kept, again = weights(last), weights(resumed / last.name)
         assert kept.keys() == again.keys()
         assert all(torch.equal(kept[key], again[key]) for key in kept)
-        assert read_run(resumed)['finished']
+        assert read_run(resumed).finished
 
     def test_training_changes_every_kind_of_layer(self, name: str, trained: Callable[[str], Path]) -> None:
         before, after = map(weights, checkpoints(trained(name)))

@@ -97,8 +97,8 @@ def test_resumed_run_ends_as_the_uninterrupted_one(data: Path, trained: Path, to
 
 
 def test_boxes_are_no_submission(boxes: Path, data: Path, tool: Callable[..., None]) -> None:
-    assert read_header(boxes).grid == 0 and read_header(boxes).source['boxes_only'] is True
-    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model draw them'):
+    assert read_header(boxes).grid == 0 and read_header(boxes).source.settings['boxes_only'] is True
+    with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model predict them'):
         tool('make_submission.py', boxes, '--out', data / 'submission.csv')
 
 
@@ -131,7 +131,7 @@ def test_fused_boxes_become_a_submission(
     tool('test.py', MASKS, mask_model, *folders(data), '--out', own, '--cfg-options', *FEW_MASKS)
     tool('ensemble.py', boxes, own, '--boxes-only', '--method', 'wbf', '--score', 0, '--out', fused)
     given = load_predictions(fused, boxes_allowed=True)
-    assert given.source['dropped']['without_mask'] == 0
+    assert given.source.dropped['without_mask'] == 0
     counts = [read_header(path).counts for path in (boxes, own)]
     for image, *numbers in zip(given.images, *counts, strict=True):
         # More than either alone, and no more than both together.

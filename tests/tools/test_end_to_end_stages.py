@@ -86,7 +86,7 @@ def test_three_types_start_from_eight_and_models_of_one_type_join(tool: Callable
     shown = read_cell_types(three / 'annotations' / 'fold1_val.json')
     assert set(shown.values()) == set(CELL_TYPES)
     general, cort = map(load_predictions, files)
-    assert (general.source['cell_types'], cort.source['cell_types']) == (None, ['cort'])
+    assert (general.source.cell_types, cort.source.cell_types) == ((), ('cort',))
     assert set(cort.image_ids) == set(general.image_ids) == set(shown)
 
     tool('ensemble', *files, '--method', 'specialists', '--score', 0, '--out', tmp_path / 'joined.npz')

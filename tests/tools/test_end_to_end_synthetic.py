@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sartorius.predictions.provenance import read_run
 from sartorius.predictions.store import load_predictions, read_header
 from sartorius.utils.files import sha256_of
-from sartorius.utils.runs import read_run
+from sartorius.utils.version import git_commit
 
 pytestmark = pytest.mark.slow
 
@@ -87,17 +88,18 @@ def test_training_logs_finite_losses_and_keeps_the_best(trained: Path) -> None:
 
 def test_training_records_what_it_did(data: Path, trained: Path) -> None:
     record = read_run(trained)
-    assert (record['recipe'], record['config'], record['fold']) == ('mrcnn_r18', CONFIG, 0)
-    assert (record['iterations'], record['iterations_done'], record['finished']) == (6, 6, True)
-    assert record['minutes'] > 0 and record['validation_minutes'] > 0
+    assert (record.recipe, record.config, record.fold) == ('mrcnn_r18', CONFIG, 0)
+    assert (record.iterations, record.iterations_done, record.finished) == (6, 6, True)
+    assert record.minutes > 0 and record.validation_minutes > 0
+    assert record.git_commit == git_commit()
     train = data / 'annotations' / 'fold0_train.json'
     content = json.loads(train.read_text())
     filled = {cell['image_id'] for cell in content['annotations']}
-    assert record['data']['train'] == {
+    assert record.data.train.to_dict() == {
         'file': str(train), 'sha256': sha256_of(train), 'images': len(filled), 'cells': len(content['annotations']),
-        'origin': 'made images',
+        'origin': 'synthetic images', 'split': 'train', 'fold': 0,
     }  # fmt: skip
-    assert record['commands'][0].startswith(f'python tools/train.py {CONFIG} --from-scratch')
+    assert record.commands[0].startswith(f'python tools/train.py {CONFIG} --from-scratch')
 
 
 def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
@@ -122,9 +124,9 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, run:
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=0, msg=name)
     one, two = read_run(trained), read_run(stopped)
-    assert len(two['commands']) == 2 and two['commands'][0] == one['commands'][0]
-    assert two['config_sha256'] == one['config_sha256'] and two['finished']
-    assert two['minutes'] > torch.load(trained / 'iter_3.pth', weights_only=False)['meta']['run']['minutes'] > 0
+    assert len(two.commands) == 2 and two.commands[0] == one.commands[0]
+    assert two.config_sha256 == one.config_sha256 and two.finished
+    assert two.minutes > torch.load(trained / 'iter_3.pth', weights_only=False)['meta']['run']['minutes'] > 0
 
 
 def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: Path, run: Callable[..., str]) -> None:
@@ -179,12 +181,13 @@ def test_two_processes_train_and_predict_as_one(
 
 def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> None:
     header = read_header(predicted['tta'])
-    assert header.source['config'] == CONFIG
-    assert header.source['tta'] is True
-    assert len(header.source['checkpoint_sha256']) == 64
+    assert header.source.config == CONFIG
+    assert header.source.tta is True
+    assert len(header.source.checkpoint_sha256) == 64
+    assert header.source.git_commit == git_commit()
     assert len(header.image_ids) == 2
-    assert (header.source['run']['recipe'], header.source['run']['iterations_done']) == ('mrcnn_r18', 6)
-    assert header.source['seconds_an_image'] > 0
+    assert (header.source.run.recipe, header.source.run.iterations_done) == ('mrcnn_r18', 6)
+    assert header.source.seconds_an_image > 0
 
 
 def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:

@@ -80,8 +80,8 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
 
 def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) -> None:
     predictions = load_predictions(plain / 'tta_tiles.npz')
-    assert predictions.source['tta_orientations'] == ['none', 'rot90'] and predictions.source['tta_scales'] == [2.0]
-    assert predictions.source['tiles'] == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
+    assert predictions.source.tta_orientations == ('none', 'rot90') and predictions.source.tta_scales == (2.0,)
+    assert predictions.source.tiles == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
     for image in predictions.images:
         # Of four tiles with up to 30 cells each.
         assert 30 < len(image) <= 120
@@ -92,7 +92,7 @@ def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) ->
 def test_a_models_own_boxes_get_its_own_masks(plain: Path, test: Callable[..., str]) -> None:
     test('mrcnn_r18', '--boxes', str(plain / 'plain.npz'), out=plain / 'again.npz')
     plain_predictions, again = load_predictions(plain / 'plain.npz').by_id(), load_predictions(plain / 'again.npz')
-    assert again.source['boxes']['file'].endswith('plain.npz')
+    assert again.source.boxes.file.endswith('plain.npz')
     for image in again.images:
         own = plain_predictions[image.image_id]
         assert len(image) > 0
@@ -117,7 +117,7 @@ def test_any_model_predicts_masks_for_fused_boxes(
     out = plain / f'{name}.npz'
     test(name, '--tta', '--boxes', str(fused), out=out)
     given, pred = load_predictions(fused, boxes_allowed=True).by_id(), load_predictions(out)
-    assert pred.source['tta_orientations'] == ['none', 'diagonal']
+    assert pred.source.tta_orientations == ('none', 'diagonal')
     for image in pred.images:
         assert len(image) == len(given[image.image_id]) > 30
         np.testing.assert_array_equal(image.boxes, given[image.image_id].boxes)

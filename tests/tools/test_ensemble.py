@@ -12,6 +12,7 @@ import pytest
 
 from sartorius.fusion import METHODS
 from sartorius.predictions import ImagePredictions, PredictionSet
+from sartorius.predictions.provenance import FusedSource, ModelSource
 from sartorius.predictions.store import load_predictions, read_header, save_predictions
 from sartorius.utils.errors import InputError, UsageError
 
@@ -43,7 +44,7 @@ def put(path, seed=0, images='ab', classes=('shsy5y', 'astro', 'cort'), config='
         )
         for name in images
     )
-    save_predictions(path, PredictionSet(found, classes, {'kind': 'model', 'config': config}))
+    save_predictions(path, PredictionSet(found, classes, ModelSource(config=config)))
     return path
 
 
@@ -55,10 +56,10 @@ def test_two_models_are_fused_and_the_next_command_is_said(tool, tmp_path, capsy
     fused = load_predictions(out)
     cells = sum(map(len, fused.images))
     assert method not in CELLS or cells == CELLS[method]
-    assert fused.source['kind'] == 'fused' and fused.source['method'] == method
-    assert [member['name'] for member in fused.source['members']] == [str(first), str(second)]
-    assert [member['weight'] for member in fused.source['members']] == [1, 2]
-    assert fused.source['members'][1]['source']['config'] == 'cascade.py'
+    assert isinstance(fused.source, FusedSource) and fused.source.method == method
+    assert [member.name for member in fused.source.members] == [str(first), str(second)]
+    assert [member.weight for member in fused.source.members] == [1, 2]
+    assert fused.source.members[1].source.config == 'cascade.py'
     printed = capsys.readouterr().out
     assert 'cascade.py  2       6' in printed and f'2 images, {cells} cells' in printed
     assert 'dropped:' not in printed or method not in CELLS
@@ -145,13 +146,13 @@ def test_a_config_says_how_and_with_what_weights(tool, tmp_path):
     )
     tool.main(['--config', str(config), '--out', str(tmp_path / 'one.npz')])
     source = read_header(tmp_path / 'one.npz').source
-    assert (source['method'], source['iou_threshold']) == ('nmw', 0.4)
-    assert [(m['weight'], m['score_threshold']) for m in source['members']] == [(3, 0.2), (1, {'astro': 0.3})]
+    assert (source.method, source.settings['iou_threshold']) == ('nmw', 0.4)
+    assert [(m.weight, m.score_threshold) for m in source.members] == [(3, 0.2), (1, {'astro': 0.3})]
     # Files that are named take the members' places, in their order.
     others = [str(put(tmp_path / f'{n}.npz', n)) for n in (3, 2)]
     tool.main(['--config', str(config), *others, '--out', str(tmp_path / 'other.npz')])
-    members = read_header(tmp_path / 'other.npz').source['members']
-    assert [(m['name'], m['weight']) for m in members] == [(others[1], 1), (others[0], 3)]
+    members = read_header(tmp_path / 'other.npz').source.members
+    assert [(m.name, m.weight) for m in members] == [(others[1], 1), (others[0], 3)]
     with pytest.raises(UsageError, match='1 files for the 2 members of the config'):
         tool.main(['--config', str(config), others[0]])
 
@@ -217,11 +218,11 @@ def test_bare_it_fuses_what_covers_the_images_of_the_newest_file(checkout, tmp_p
     assert done.returncode == 0, done.stderr
     assert 'fold1/predictions_val.npz: covers other images (0 of its 2 are among the 2 fused)' in done.stdout
     out = work_dirs / 'ensemble/predictions.npz'
-    assert read_header(out).is_fused and len(read_header(out).source['members']) == 2
+    assert read_header(out).is_fused and len(read_header(out).source.members) == 2
     # Its own result is not fused again.
     again = run_bare(checkout, work_dirs)
     assert again.returncode == 0 and 'ensemble/predictions.npz: is the result of a fusion' in again.stdout
-    assert len(read_header(out).source['members']) == 2
+    assert len(read_header(out).source.members) == 2
 
 
 def test_bare_with_nothing_there_it_exits_2_and_names_the_command(checkout, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sartorius.utils.files import sha256_of
+from sartorius.utils.version import GitCommit
 from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa: F401
 
 PNG = b'\x89PNG'
@@ -41,7 +42,8 @@ def lines_of(page: str, start: str) -> list[list[str]]:
     ]
 
 
-def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_path):
+def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_path, monkeypatch):
+    monkeypatch.setattr('sartorius.leaderboard.page.git_commit', lambda: GitCommit('abadcafe' * 5, dirty=True))
     code, output, _ = results('workflow', '--annotations', 'annotations', '--out', 'out/results.md')
     assert code == 0
     page = (tmp_path / 'out' / 'results.md').read_text()
@@ -69,10 +71,11 @@ def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_pat
     assert order == sorted(order)
 
     assert f'(SHA-256 {sha256_of(tmp_path / "annotations" / "all.json")[:8]})' in page
-    models = [line for line in lines_of(page, 'mrcnn_r18 ') if len(line) == 11]
+    models = [line for line in lines_of(page, 'mrcnn_r18 ') if len(line) == 12]
     assert [line[1] for line in models] == ['0', '1']
     assert models[0][2:8] == ['configs/demo/mrcnn_r18.py config o', '0', '100', '4', '2.0', 'CPU']
-    assert models[0][10] == '3 images, 9 cells, dddddddd'
+    assert models[0][10:] == ['3 images, 9 cells, dddddddd', 'c0ffeec0']
+    assert '- Code: commit abadcafe+.' in page
     assert 'python tools/train.py configs/demo/mrcnn_r34.py --fold 0' in page
     assert '- `mrcnn_r34`: The deeper twin' in page
 

@@ -10,6 +10,7 @@ import pytest
 from sartorius.annotations.reading import load_annotations
 from sartorius.evaluation.metric import score_images
 from sartorius.predictions.coco_results import area_average
+from sartorius.predictions.provenance import FusedSource, Member, ModelSource
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.submission.csv_format import find_problems, read_cells
@@ -18,7 +19,7 @@ SIZE = (60, 80)
 SIZES = {'a': SIZE, 'b': SIZE}
 
 
-def made_predictions(classes=('shsy5y', 'astro', 'cort'), **source) -> PredictionSet:
+def made_predictions(classes=('shsy5y', 'astro', 'cort'), source=None) -> PredictionSet:
     """Image a has two cells of 400 px that share a quarter of their pixels, and one below the threshold; b has none."""
     image = ImagePredictions(
         image_id='a',
@@ -28,7 +29,9 @@ def made_predictions(classes=('shsy5y', 'astro', 'cort'), **source) -> Predictio
         labels=np.array([2, 2, 2]),
         soft_masks=np.ones((3, 20, 20), dtype=np.float32),
     )
-    return PredictionSet((image, ImagePredictions.empty('b', SIZE, grid=20)), classes=classes, source=source)
+    return PredictionSet(
+        (image, ImagePredictions.empty('b', SIZE, grid=20)), classes=classes, source=source or ModelSource()
+    )
 
 
 @pytest.fixture
@@ -65,7 +68,8 @@ def test_bare_command_prefers_the_fused_file(submit, tmp_path):
     code, _, errors = submit()
     assert code == 2
     assert 'tools/ensemble.py' in errors
-    save_predictions(tmp_path / 'ensemble' / 'predictions.npz', made_predictions(kind='fused'))
+    fused = FusedSource(method='wbf', members=(Member(name='one', source=ModelSource()),))
+    save_predictions(tmp_path / 'ensemble' / 'predictions.npz', made_predictions(source=fused))
     code, output, _ = submit()
     assert code == 0
     assert 'predictions:     ensemble/predictions.npz\n' in output

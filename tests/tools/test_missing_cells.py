@@ -11,6 +11,7 @@ import pytest
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.train_csv import read_train_csv
 from sartorius.label_quality.missing import Limits
+from sartorius.predictions.provenance import ModelSource, RunRecord
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -40,11 +41,11 @@ def predict(path: str, cells: dict[str, dict[tuple[int, int], float]], **source)
                 soft_masks=np.ones((len(found), 20, 20), dtype=np.float32),
             )
         )
-    save_predictions(path, PredictionSet(tuple(images), source=source))
+    save_predictions(path, PredictionSet(tuple(images), source=ModelSource(**source)))
 
 
 def held_out(fold: int) -> dict:
-    return {'kind': 'model', 'split': 'val', 'annotations': f'fold{fold}_val.json', 'run': {'fold': fold}}
+    return {'split': 'val', 'annotations': f'fold{fold}_val.json', 'fold': fold, 'run': RunRecord(fold=fold)}
 
 
 @pytest.fixture
@@ -180,10 +181,10 @@ def test_unknown_training_is_a_warning(missing) -> None:
 
 
 def test_models_that_learnt_from_the_images_are_refused(missing) -> None:
-    predict('leak.npz', {'one': {}}, **{**held_out(0), 'annotations': 'fold1_val.json'})
+    predict('leak.npz', {'one': {}}, **{**held_out(0), 'annotations': 'fold1_val.json', 'fold': 1})
     code, output, problem = missing('a.npz', 'leak.npz')
     assert (code, output) == (1, '')
-    assert problem.startswith('error: leak.npz: was held out from fold 0 and predicted fold1_val.json')
+    assert problem.startswith('error: leak.npz: was held out from fold 0 and predicted images of fold 1')
     assert '--split val --fold K' in problem
     assert not Path('out').exists()
 

@@ -3,6 +3,7 @@
 import re
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa
 NO_COMMERCE = 'The weights inherit these terms: no commercial use'
 
 
-def record(origin: str = 'made images', weights: dict | None = None, **changes: object) -> dict:
+def record(origin: str = 'synthetic images', weights: dict | None = None, **changes: object) -> dict:
     """A run's record as the checkpoint carries it."""
     data = {'file': 'annotations/fold0_train.json', 'sha256': 'd' * 64, 'images': 3, 'cells': 9, 'origin': origin}
     run = {
@@ -60,12 +61,12 @@ def test_card_names_model_data_and_command(card, tmp_path):
 @pytest.mark.parametrize(
     ('origin', 'weights', 'terms', 'bound'),
     [
-        ('made images', None, 'made images: none', 'Nothing of this restricts the weights'),
+        ('synthetic images', None, 'synthetic images: none', 'None of this restricts the weights'),
         ('Sartorius', None, 'Sartorius: the rules of the Sartorius', NO_COMMERCE),
-        ('made images', {'url': 'https://x.org/coco.pth', 'sha256': 'e' * 64}, 'First weights `https://x.org/coco.pth`',
+        ('synthetic images', {'url': 'https://x.org/coco.pth', 'sha256': 'e' * 64}, 'First weights `https://x.org/coco.pth`',
          'inherit the terms of the first weights'),
         # What the first weights were trained on binds as well, however far back.
-        ('made images', {'file': 'a.pth', 'sha256': 'e' * 64, 'run': record('made images', {
+        ('synthetic images', {'file': 'a.pth', 'sha256': 'e' * 64, 'run': record('synthetic images', {
             'file': 'b.pth', 'sha256': 'f' * 64, 'run': record('LIVECell', recipe='mrcnn_r50_livecell')})},
          'LIVECell: CC BY-NC 4.0', NO_COMMERCE),
         (None, None, 'unknown: the checkpoint carries no record', NO_COMMERCE),
@@ -100,13 +101,13 @@ def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noq
     [
         ({'checkpoint_sha256': 'f' * 64}, None, 1, 'predictions of another checkpoint (work/mrcnn_r18/iter_100.pth)'),
         ({'split': 'train'}, None, 1, 'of images that the model was trained on'),
-        ({'annotations': 'fold1_val.json'}, None, 1, 'images of fold 1, on which'),
+        ({'fold': 1}, None, 1, 'held out from fold 0 and predicted images of fold 1'),
         ({}, ['--predictions', 'own/predictions_val.npz'], 2, 'belong together'),
     ],
 )
 def test_other_predictions_are_refused(card, put, gt_file, tmp_path, changes, words, code, message):  # noqa: F811
     torch.save({'meta': {'run': record()}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
-    source = {**model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth')), **changes}
+    source = replace(model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth')), **changes)
     put('own', [image('a', [0.9, 0.8])], source)
     words = words or ['--predictions', 'own/predictions_val.npz', '--annotations', 'annotations/fold0_val.json']
     ended, text, errors = card(record(), *words)

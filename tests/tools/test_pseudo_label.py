@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sartorius.annotations.preparation import Settings, prepare_sartorius
 from sartorius.annotations.reading import load_annotations, load_groups
 from sartorius.annotations.train_csv import read_train_csv
 from sartorius.fusion import fuse
+from sartorius.predictions.provenance import DataRecord, ModelSource, RunData, RunRecord
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
@@ -35,12 +37,11 @@ def found(image_id: str, width: int, cell_type: str = 'cort', scores=(0.9, 0.8))
     )
 
 
-def origin(fold: int | None, val: tuple[int, int] | None = None) -> dict:
+def origin(fold: int | None, val: tuple[int, int] | None = None) -> ModelSource:
     """Source of a model that was trained with a fold held out."""
-    data = {'train': {'file': f'fold{fold}_train.json'}}
-    if val:
-        data['val'] = {'images': val[0], 'cells': val[1]}
-    return {'kind': 'model', 'split': 'unlabelled', 'run': {'fold': fold, 'data': data}}
+    train = DataRecord(file=f'fold{fold}_train.json', split='train', fold=fold)
+    data = RunData(train=train, val=DataRecord(images=val[0], cells=val[1]) if val else DataRecord())
+    return ModelSource(split='unlabelled', run=RunRecord(fold=fold, data=data))
 
 
 @pytest.fixture
@@ -180,13 +181,13 @@ def test_rows_summary_and_balance_by_hand(label):
     assert Path('out.md').read_text() in output
     rows = [' '.join(line.split()) for line in output.splitlines() if line.startswith('|')]
     assert rows == [
-        '| class | images | rows in the CSV | no cells | left out for balance | used | cells |',
-        '| :------- | -----: | --------------: | -------: | -------------------: | ---: | ----: |',
+        '| class | images | rows in the CSV | no cells | dropped for balance | used | cells |',
+        '| :------- | -----: | --------------: | -------: | ------------------: | ---: | ----: |',
         '| astro | 1 | 0 | 0 | 0 | 1 | 1 |',
         '| cort | 3 | 0 | 0 | 1 | 2 | 4 |',
         '| no class | 2 | 1 | 1 | 0 | 0 | 0 |',
         '| all | 6 | 1 | 1 | 1 | 3 | 5 |',
-        '| class | images of people | with pseudo-labels | cells of people | with pseudo-labels |',
+        '| class | annotated images | with pseudo-labels | annotated cells | with pseudo-labels |',
         '| :---- | ---------------: | -----------------: | --------------: | -----------------: |',
         '| astro | 1 (33.3%) | 2 (33.3%) | 1 (33.3%) | 2 (25.0%) |',
         '| cort | 2 (66.7%) | 4 (66.7%) | 2 (66.7%) | 6 (75.0%) |',
@@ -236,11 +237,11 @@ def test_says_why_no_image_is_used(label):
     save_predictions('0.npz', PredictionSet((found('u', 10),), source=origin(0)))
     code, output, _ = label('0.npz')
     assert code == 0
-    assert '**No image is used**: the rules let no image of astro pass' in output
+    assert '**No image is used**: no image of astro passes the rules' in output
     assert len(read_train_csv('out.csv').fold_images) == 0
     assert 'the balance allows none' in label('0.npz', '--balance', '.1')[1]
     Path('strict.py').write_text(EVERYTHING.replace('min_cells=1', 'min_cells=3'))
-    assert '**No image is used**: the rules let none pass' in label('0.npz', rules='strict.py')[1]
+    assert '**No image is used**: no image passes the rules' in label('0.npz', rules='strict.py')[1]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_says_why_no_image_is_used(label):
         ([], 2, 'name predictions of images without annotations, one file a fold'),
         (['0.npz', 'again.npz'], 1, 'again.npz and 0.npz are both for fold 0; fuse them first with tools/ensemble.py'),
         (['0.npz', '0.npz'], 1, '0.npz and 0.npz are both for fold 0'),
-        (['val.npz'], 1, "val.npz: predictions of the split 'val'; pseudo-labels are for images without annotations"),
+        (['val.npz'], 1, "val.npz: predictions of the split 'val'; predict with --split unlabelled"),
         (['--all-data', 'val.npz'], 1, "val.npz: predictions of the split 'val'"),
         (['bare.npz'], 1, 'bare.npz: no record of the fold'),
         (['0.npz', '--fold', '1'], 1, '0.npz: was held out from fold 0, not from --fold 1'),
@@ -269,7 +270,7 @@ def test_bad_input_leaves_nothing(label, words, code, message):
     write_csv(cort=3)
     save_predictions('0.npz', PredictionSet((found('u', 10),), source=origin(0)))
     save_predictions('again.npz', PredictionSet((found('v', 10),), source=origin(0)))
-    save_predictions('val.npz', PredictionSet((found('u', 10),), source={**origin(0), 'split': 'val'}))
+    save_predictions('val.npz', PredictionSet((found('u', 10),), source=replace(origin(0), split='val')))
     save_predictions('bare.npz', PredictionSet((found('u', 10),)))
     save_predictions('known.npz', PredictionSet((found('cort0', 10),), source=origin(0)))
     save_predictions('odd.npz', PredictionSet((found('u', 10),), classes=('cort', 'astro', 'neuron'), source=origin(0)))

@@ -9,6 +9,7 @@ import pytest
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, write_train_csv
 from sartorius.masks.crop import MaskCrop
+from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 
@@ -22,7 +23,7 @@ def report(repo_root, tmp_path, monkeypatch, in_process):
     cells = ImagePredictions(
         'one', SIZE, box, np.array([0.9], np.float32), np.array([2]), np.ones((1, 8, 8), np.float32)
     )
-    save_predictions(tmp_path / 'predictions.npz', PredictionSet((cells,), source={'config': 'small.py'}))
+    save_predictions(tmp_path / 'predictions.npz', PredictionSet((cells,), source=ModelSource(config='small.py')))
     gt = ImageAnnotations('one', SIZE, (MaskCrop(np.ones((20, 20), bool), 5, 5),), np.array([2]))
     write_train_csv(tmp_path / 'train.csv', [TrainImage(gt, 'cort')])
     (tmp_path / 'images').mkdir()

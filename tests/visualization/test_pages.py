@@ -14,6 +14,7 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.postprocess.evaluate import evaluate_predictions
+from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
 from sartorius.visualization.charts import Series, axis_ticks, line_chart, scatter_chart, strip_chart
@@ -54,7 +55,9 @@ def predictions() -> PredictionSet:
         predicted('b', 1, [(0, 0), (45, 25)], [0.7, 0.6]),
         predicted('c', 2, [], []),
     )
-    return PredictionSet(images, source={'config': 'a&b.py', 'tta': ['none'], 'versions': {'torch': '2.13'}})
+    return PredictionSet(
+        images, source=ModelSource(config='a&b.py', tta_orientations=('none',), versions={'torch': '2.13'})
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Makes the page of results from predictions of validation folds."""
+"""Makes the leaderboard page from predictions of validation folds."""
 
 import shlex
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=Path,
         required=True,
         metavar='DIR_OR_FILE',
-        help='true cells: folder of tools/prepare_sartorius.py, COCO JSON or training CSV',
+        help='ground truth: folder of tools/prepare_sartorius.py, COCO JSON or training CSV',
     )
     parser.add_argument('--baseline', metavar='NAME', help='row to compare with; the simplest Mask R-CNN if not given')
     parser.add_argument(
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.leaderboard.page import PageFacts, format_page, in_order
-    from sartorius.leaderboard.rows import ALL, choose_baseline, expected_folds, find_files, group_rows
+    from sartorius.leaderboard.rows import ALL_FILE, choose_baseline, expected_folds, find_files, group_rows
     from sartorius.leaderboard.scores import score_rows
     from sartorius.postprocess.chain import load_chain
     from sartorius.utils.files import sha256_of, write_text
@@ -47,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     rows = group_rows(find_files(options.places))
     chosen = choose_baseline(rows, options.baseline)
-    gt_file = options.annotations / ALL if options.annotations.is_dir() else options.annotations
+    gt_file = options.annotations / ALL_FILE if options.annotations.is_dir() else options.annotations
     scored, dropped = score_rows(rows, load_annotations(gt_file), load_groups(gt_file), load_chain(options.postprocess))
     baseline = next((scores for scores in scored if scores.row is chosen), None)
     if baseline is None:
-        raise UsageError(f'the baseline {chosen.name} has no image with truth; name another with --baseline')
+        raise UsageError(f'the baseline {chosen.name} has no image with ground truth; name another with --baseline')
     differences = [(scores.row.name, scores.difference(baseline)) for scores in in_order(scored, baseline)[1:]]
     drawn = [(name, found[0]) for name, found in differences if found is not None]
     plot = None if options.no_plot or not drawn else options.out.with_suffix('.png')
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command=_command(options.places, options.annotations, options.baseline),
         annotations=(display_path(gt_file), sha256_of(gt_file)),
         postprocess=(display_path(options.postprocess), sha256_of(options.postprocess)),
-        folds=expected_folds(rows, options.annotations),
+        folds=expected_folds(rows, gt_file),
         plot=plot.name if plot else None,
     )
     page = format_page(scored, baseline, dropped, facts)

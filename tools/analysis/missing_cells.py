@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'images': display_path(options.images),
         'post-processing file': display_path(options.postprocess),
         'post-processing': chain.to_config(),
-        'predictions': {display_path(path): dict(read_header(path).source) for path in options.predictions},
+        'predictions': {display_path(path): read_header(path).source.to_dict() for path in options.predictions},
     }
     written = write_missing_cells_page(
         options.out, missing, findings, labels, limits, options.images, source, options.max_pictures

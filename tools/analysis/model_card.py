@@ -1,5 +1,6 @@
 """Writes the card of a trained model beside its checkpoint."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--predictions', type=Path, metavar='FILE', help='of this checkpoint: tools/test.py --split val'
     )
     parser.add_argument(
-        '--annotations', type=Path, metavar='JSON_OR_CSV', help='true cells of these images: COCO JSON or training CSV'
+        '--annotations',
+        type=Path,
+        metavar='JSON_OR_CSV',
+        help='ground truth of these images: COCO JSON or training CSV',
     )
     parser.add_argument(
         '--postprocess', type=Path, metavar='FILE', default=DEFAULT_POSTPROCESS, help='chain (.json or .py)'
@@ -58,25 +62,29 @@ def _score(options: Namespace, sha256: str) -> 'Score':
     from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.evaluation.metric import summarise_scores
     from sartorius.leaderboard.model_card import Score
-    from sartorius.leaderboard.origins import fold_of
+    from sartorius.leaderboard.rows import fold_of
     from sartorius.postprocess.chain import load_chain
     from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
+    from sartorius.predictions.leakage import check_leakage
+    from sartorius.predictions.provenance import ModelSource
     from sartorius.predictions.store import load_predictions
 
     name = display_path(options.predictions)
     predictions = load_predictions(options.predictions)
-    if predictions.source.get('checkpoint_sha256') != sha256:
+    model = predictions.source if isinstance(predictions.source, ModelSource) else ModelSource()
+    if model.checkpoint_sha256 != sha256:
         raise InputError(
-            f'{name}: predictions of another checkpoint ({predictions.source.get("checkpoint", "none is named")}); '
-            'give those of this one'
+            f'{name}: predictions of another checkpoint ({model.checkpoint or "none is named"}); give those of this one'
         )
-    if predictions.source.get('split') == 'train':
+    if model.split == 'train':
         raise InputError(f'{name}: of images that the model was trained on; predict with --split val')
+    for sentence in check_leakage(model, name).unknown:
+        print(f'warning: {sentence}', file=sys.stderr)
     images, gt = annotated_images(predictions, load_annotations(options.annotations))
     chain = load_chain(options.postprocess)
     table = score_chains(images, gt, [chain] * len(images), 'scoring')
     summary = summarise_scores(table, load_groups(options.annotations))
-    return Score(name, display_path(options.postprocess), fold_of(predictions.source, name), summary)
+    return Score(name, display_path(options.postprocess), fold_of(model, name), summary)
 
 
 if __name__ == '__main__':
