@@ -96,7 +96,8 @@ def test_sources_survive_json(source) -> None:
 def test_what_is_not_known_is_not_written() -> None:
     assert ForeignSource().to_dict() == {}
     assert ModelSource().to_dict() == {'kind': 'model', 'tta': False, 'boxes_only': False}
-    assert RunRecord(fold=0, minutes=0.0).to_dict() == {'fold': 0, 'minutes': 0.0, 'finished': False}
+    record = RunRecord(fold=0, minutes=0.0)
+    assert record.to_dict() == {'small': False, 'fold': 0, 'minutes': 0.0, 'finished': False}
 
 
 @pytest.mark.parametrize(
