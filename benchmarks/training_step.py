@@ -30,7 +30,7 @@ from torch import Tensor
 
 from sartorius.utils.paths import CONFIG_DIR
 
-FULL_CONFIG, QUICK_CONFIG = 'sartorius/mrcnn_r50.py', 'demo/mrcnn_r18.py'
+FULL_CONFIG, QUICK_CONFIG = 'sartorius/mrcnn_r50.py', 'sartorius/mrcnn_r18.py'
 NEEDED = 13e9
 """Bytes of memory that the stock training step and the rest of the process need together."""
 SAME_LOSS = 1e-3

@@ -16,7 +16,7 @@ from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, WORK_DIRS, dis
 
 # Its name is how a later demo knows what it may replace.
 LOG = 'sartorius-demo.log'
-MODELS = {'mrcnn_r18': 'Mask R-CNN R18', 'cmrcnn_r18': 'Cascade Mask R-CNN R18'}
+MODELS = {'mrcnn_r50': 'Mask R-CNN', 'cmrcnn_r50': 'Cascade Mask R-CNN'}
 FUSED = 'both, fused by WBF'
 
 
@@ -104,12 +104,12 @@ def _steps(options: Namespace, workflow: Workflow) -> list[Step]:
         ),
     ]
     for model, name in MODELS.items():
-        config = f'configs/demo/{model}.py'
+        config = f'configs/sartorius/{model}.py'
         checkpoint = str(workflow.out / model / f'iter_{options.iterations}.pth')
         steps.append(
             Step(
                 f'training {name}',
-                ['train.py', config, '--from-scratch', *data, '--work-dir', str(workflow.out / model)]
+                ['train.py', config, '--small', '--from-scratch', *data, '--work-dir', str(workflow.out / model)]
                 + ['--iterations', str(options.iterations), '--seed', str(options.seed)],
             )
         )
@@ -180,7 +180,7 @@ def _show_results(workflow: Workflow) -> None:
     from sartorius.annotations.reading import load_annotations
     from sartorius.evaluation.baseline import threshold_and_components
     from sartorius.evaluation.metric import score_images
-    from sartorius.images.reading import read_for_display
+    from sartorius.images.display import read_for_display
     from sartorius.postprocess.chain import load_chain, postprocess_all
     from sartorius.predictions.store import load_predictions
     from sartorius.visualization.demo import Stage, write_demo_page

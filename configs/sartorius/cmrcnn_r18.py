@@ -1,4 +1,4 @@
-# The Cascade twin of mrcnn_r18.py.
+# mrcnn_r18.py with Cascade Mask R-CNN.
 _base_ = [
     '../_base_/models/cascade_mask_rcnn_r18_small.py',
     '../_base_/datasets/sartorius_crops.py',

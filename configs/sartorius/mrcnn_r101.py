@@ -1,3 +1,4 @@
+# A deeper backbone.
 _base_ = ['./mrcnn_r50.py']
 
 model = dict(backbone=dict(depth=101))

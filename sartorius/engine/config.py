@@ -9,6 +9,7 @@ from typing import Any, Literal
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from sartorius.engine.small import make_small
 from sartorius.utils.errors import InputError, UsageError, closest
 from sartorius.utils.paths import REPO_ROOT, WORK_DIRS
 
@@ -63,13 +64,14 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     return parser.parse_args(['--options', *pairs]).options
 
 
-def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None, small: bool = False) -> Config:
     """Reads a config without the helper variables of its files (``max_cells``, ``train_pipeline``), and changes it.
 
     Args:
         path: Config file.
         options: Dotted keys and values. A key must be in the config already, so that a misspelt one is an error
             rather than a setting that nothing reads.
+        small: Whether to make its small variant first (:func:`sartorius.engine.small.make_small`).
 
     Raises:
         InputError: No such file, a config that cannot be read, or an unknown key.
@@ -85,19 +87,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise InputError(f'{path}: cannot be read as a config: {error}') from error
     for name in config.keys() - RUN_KEYS:
         config.pop(name)
-    merge_options(config, options or {})
-    return config
-
-
-def merge_options(config: Config, options: Mapping[str, Any]) -> None:
-    """Merges ``--cfg-options`` into a config, in place.
-
-    Raises:
-        InputError: The config has no such key.
-    """
-    for key in options:
+    if small:
+        make_small(config)
+    for key in options or {}:
         _check_key(config, key)
-    config.merge_from_dict(dict(options))
+    config.merge_from_dict(dict(options or {}))
+    return config
 
 
 def innermost(dataset: Mapping[str, Any]) -> Any:

@@ -44,10 +44,11 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
         return None
     first, same_fold = _read(config.init_from, name)
     fold = fold if same_fold else None
-    work_dir = default_work_dir(first, fold)
+    small = bool(config.get('small'))
+    work_dir = default_work_dir(first, fold, small)
     checkpoint = last_checkpoint(work_dir)
     if checkpoint is None:
-        command = f'python tools/train.py {first}' + ('' if fold is None else f' --fold {fold}')
+        command = f'python tools/train.py {first}' + ' --small' * small + ('' if fold is None else f' --fold {fold}')
         raise InputError(
             f'{name} starts from the weights of {first}, of which {display_path(work_dir)} holds no run; make it with '
             f'"{command}", or name other weights with --load-from'

@@ -1,6 +1,6 @@
 """Prediction of one split of the data to a predictions file, as tools/test.py runs it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +67,8 @@ def predict_split(recipe: RecipeOptions, data: DataOptions, options: PredictionO
         InputError: Data, checkpoint or boxes are missing, broken or do not go together.
     """
     run = run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
+    if run is not None and run.small:
+        recipe = replace(recipe, small=True)
     config = build_prediction_config(recipe, data, options.split)
     if options.boxes and config.get('boxes_only', False):
         raise UsageError(

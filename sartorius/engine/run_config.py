@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config, ConfigDict
+from mmdet.registry import DATASETS
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sartorius.datasets.sartorius import classes_of
@@ -16,10 +16,9 @@ from sartorius.engine.config import (
     default_work_dir,
     innermost,
     load_config,
-    merge_options,
     parse_options,
 )
-from sartorius.engine.signatures import parameters_of
+from sartorius.engine.small import arguments_of, learn_all_layers
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import REPO_ROOT
@@ -143,8 +142,7 @@ def build_prediction_config(recipe: RecipeOptions, data: DataOptions, split: str
 
 def _read_recipe(recipe: RecipeOptions, data: DataOptions) -> Config:
     """The config, or its small variant, with ``--cfg-options``, pointed at the data."""
-    config = load_config(recipe.config)
-    merge_options(config, parse_options(recipe.cfg_options))
+    config = load_config(recipe.config, parse_options(recipe.cfg_options), recipe.small)
     _set_data(config, data)
     return config
 
@@ -179,23 +177,10 @@ def _drop_pretrained_weights(config: Config) -> None:
     """Starts from random weights with all layers learning."""
     config.load_from = None
     backbone = config.model.backbone
-    if 'init_cfg' in _arguments_of(backbone):
+    init_default_scope('mmdet')
+    if 'init_cfg' in arguments_of(backbone):
         backbone.init_cfg = None
     learn_all_layers(backbone)
-
-
-def learn_all_layers(backbone: ConfigDict) -> None:
-    """Unfreezes a backbone, as frozen random layers would stay random; sets only what its type takes."""
-    for key, value in (('frozen_stages', -1), ('norm_eval', False)):
-        if key in _arguments_of(backbone):
-            backbone[key] = value
-
-
-def _arguments_of(node: ConfigDict) -> frozenset[str]:
-    """Names that the type of a model's part takes."""
-    init_default_scope('mmdet')
-    kind = MODELS.get(node.type)
-    return frozenset() if kind is None else parameters_of(kind)[0]
 
 
 def _set_iterations(config: Config, iterations: int) -> None:

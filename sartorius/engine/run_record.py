@@ -179,7 +179,7 @@ def describe_run(config: Config, config_path: str | Path, weights: str | None) -
         weights: File or URL of the first weights; None for random ones and resumed runs.
     """
     return RunRecord(
-        recipe=Path(config_path).stem,
+        recipe=Path(config_path).stem + ('_small' if config.get('small') else ''),
         config=display_path(config_path),
         config_sha256=recipe_sha256(config),
         git_commit=git_commit(),

@@ -43,7 +43,9 @@ def add_config_options(parser: argparse.ArgumentParser, what: str = 'config file
     """Adds ``config``, ``--small`` and ``--cfg-options``: the fields of ``engine.run_config.RecipeOptions``."""
     parser.add_argument('config', type=Path, help=f'{what}, such as configs/sartorius/mrcnn_r50.py')
     parser.add_argument(
-        '--small', action='store_true', help='the small variant of the config, which learns in minutes on two CPU cores'
+        '--small',
+        action='store_true',
+        help='the small variant of the config, which learns from scratch in minutes on two CPU cores',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='K=V', help='change keys of the config: train_cfg.max_iters=100'

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sartorius.annotations.preparation import TEST_FOLDER, TRAIN_FOLDER, UNLABELLED_FOLDER
-from sartorius.images.files import images_in
-from sartorius.images.reading import image_size
+from sartorius.images.files import image_size
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import REPO_ROOT, display_path
@@ -48,7 +47,7 @@ def read_data_facts(root: Path) -> DataFacts:
             f'{display_path(root)}: holds no train.csv; docs/data.md says how to get the data, --data-root where they '
             'are'
         )
-    images = {split: list(images_in(root / folder).values()) for split, folder in FOLDERS.items()}
+    images = {split: sorted((root / folder).glob('*.png')) for split, folder in FOLDERS.items()}
     names = [f'{path.relative_to(root)} {path.stat().st_size}' for paths in images.values() for path in paths]
     test_size = None
     if images['test']:
@@ -96,7 +95,7 @@ def read_recipe_facts(config: Path, cfg_options: Sequence[str] = (), small: bool
     """
     from sartorius.engine.config import load_config, parse_options
 
-    content = load_config(config, parse_options(cfg_options))
+    content = load_config(config, parse_options(cfg_options), small)
     start, same_fold = content.get('init_from'), False
     if start is not None:
         same_fold = bool(start.get('same_fold', False))
@@ -105,7 +104,7 @@ def read_recipe_facts(config: Path, cfg_options: Sequence[str] = (), small: bool
             raise InputError(f'{display_path(config)}: init_from: {display_path(start)}: no such config')
     return RecipeFacts(
         iterations=content.train_cfg.max_iters,
-        sha256=hashlib.sha256((content.pretty_text + ('small' if small else '')).encode()).hexdigest(),
+        sha256=hashlib.sha256(content.pretty_text.encode()).hexdigest(),
         boxes_only=bool(content.get('boxes_only', False)),
         init_from=start,
         same_fold=same_fold,

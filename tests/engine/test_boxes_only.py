@@ -65,7 +65,7 @@ def test_post_processing_refuses_boxes_alone() -> None:
         detector([[0.0, 2, 10, 12]])
 
 
-@pytest.mark.parametrize(('name', 'nms_iou'), [('rtmdet_tiny', 0.65), ('mrcnn_r18', 0.6)])
+@pytest.mark.parametrize(('name', 'nms_iou'), [('rtmdet_l', 0.65), ('mrcnn_r50', 0.6)])
 def test_limits_of_one_stage_and_of_two(name: str, nms_iou: float) -> None:
-    limits = box_limits(load_config(CONFIG_DIR / 'demo' / f'{name}.py'))
+    limits = box_limits(load_config(CONFIG_DIR / 'sartorius' / f'{name}.py'))
     assert (limits.max_per_img, limits.nms.iou_threshold) == (1000, nms_iou)

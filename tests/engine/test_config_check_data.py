@@ -24,7 +24,7 @@ from sartorius.engine.run_config import DataOptions, RecipeOptions, build_train_
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
-CONFIG = CONFIG_DIR / 'demo' / 'mrcnn_r18.py'
+CONFIG = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def checked(folder: Path, **options: Any) -> Report:
 
 def train_config(folder: Path, **options: Any) -> Config:
     words = tuple(f'{key}={value}'.replace(' ', '') for key, value in options.items())
-    return build_train_config(RecipeOptions(CONFIG, cfg_options=words), DataOptions(folder, folder))
+    return build_train_config(RecipeOptions(CONFIG, small=True, cfg_options=words), DataOptions(folder, folder))
 
 
 def messages(report: Report, level: str, topic: str) -> list[str]:
@@ -210,8 +210,8 @@ def test_other_files_are_no_config_of_a_training() -> None:
 
 def test_tool_says_how_many_errors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(REPO_ROOT / 'tools' / 'analysis/check_config.py'))['main']
-    words = [str(CONFIG), '--data-root', str(folder), '--annotations', str(folder)]
+    words = [str(CONFIG), '--small', '--data-root', str(folder), '--annotations', str(folder)]
     assert main(words) == 0
-    assert 'mrcnn_r18.py: errors: 0, warnings: 0' in capsys.readouterr().out
+    assert 'mrcnn_r50.py: errors: 0, warnings: 0' in capsys.readouterr().out
     assert main([*words, '--cfg-options', 'model.test_cfg.rcnn.max_per_img=1']) == 1
     assert 'errors: 1' in capsys.readouterr().out

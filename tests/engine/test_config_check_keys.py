@@ -14,7 +14,7 @@ from sartorius.utils.paths import CONFIG_DIR
 
 LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name not in ('_base_', 'ensemble'))
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
-CASCADE = CONFIG_DIR / 'demo' / 'cmrcnn_r18.py'
+CASCADE = CONFIG_DIR / 'sartorius' / 'cmrcnn_r50.py'
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from sartorius.engine.first_weights import describe_misfits, first_run_checkpoin
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
-FIRST = 'configs/demo/mrcnn_r18_eight_types.py'
+FIRST = 'configs/livecell/mrcnn_r50.py'
 STARTING = [path for path in CONFIG_DIR.glob('*/*.py') if 'init_from' in path.read_text(encoding='utf-8')]
 
 
@@ -53,14 +53,14 @@ def test_a_config_without_a_first_run_starts_from_none() -> None:
 @pytest.mark.parametrize(
     ('same_fold', 'fold', 'folder'),
     [
-        pytest.param(False, None, 'mrcnn_r18_eight_types', id='one run for all folds, no fold asked'),
-        pytest.param(False, 2, 'mrcnn_r18_eight_types', id='one run for all folds'),
-        pytest.param(True, 2, 'mrcnn_r18_eight_types_fold2', id='a run a fold'),
-        pytest.param(True, None, 'mrcnn_r18_eight_types', id="the config's own fold"),
+        pytest.param(False, None, 'livecell_mrcnn_r50', id='one run for all folds, no fold asked'),
+        pytest.param(False, 2, 'livecell_mrcnn_r50', id='one run for all folds'),
+        pytest.param(True, 2, 'livecell_mrcnn_r50_fold2', id='a run a fold'),
+        pytest.param(True, None, 'livecell_mrcnn_r50', id="the config's own fold"),
     ],
 )
 def test_the_first_run_is_that_of_the_fold(same_fold: bool, fold: int | None, folder: str, work_dirs: Path) -> None:
-    others = {'mrcnn_r18_eight_types', 'mrcnn_r18_eight_types_fold2', 'mrcnn_r18_eight_types_fold1'} - {folder}
+    others = {'livecell_mrcnn_r50', 'livecell_mrcnn_r50_fold2', 'livecell_mrcnn_r50_fold1'} - {folder}
     for other in others:
         add_run(work_dirs / other)
     config = starting(same_fold=same_fold)
@@ -88,7 +88,7 @@ def test_a_missing_run_names_its_command(same_fold: bool, command: str, work_dir
         (dict(same_fold=True), 'write dict'),
         (dict(config=FIRST, same_flod=True), "did you mean 'same_fold'"),
         (dict(config=FIRST, same_fold=1), 'write True or False'),
-        (dict(config='configs/demo/nothing.py'), 'no config of this checkout'),
+        (dict(config='configs/livecell/nothing.py'), 'no config of this checkout'),
     ],
 )
 def test_a_malformed_start_is_refused(value: object, message: str) -> None:

@@ -62,9 +62,9 @@ def test_only_images_of_the_wanted_types_are_scored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('cell_type', CELL_TYPES)
-@pytest.mark.parametrize('stem', ['sartorius/mrcnn_r50', 'demo/mrcnn_r18'])
-def test_models_of_one_class_train_and_validate_on_it_and_predict_all(stem: str, cell_type: str) -> None:
-    config = build_train_config(RecipeOptions(CONFIG_DIR / f'{stem}_{cell_type}.py'))
+@pytest.mark.parametrize('small', [False, True])
+def test_models_of_one_class_train_and_validate_on_it_and_predict_all(small: bool, cell_type: str) -> None:
+    config = build_train_config(RecipeOptions(CONFIG_DIR / 'sartorius' / f'mrcnn_r50_{cell_type}.py', small))
     assert config.train_dataloader.dataset.dataset.filter_cfg == dict(filter_empty_gt=True, cell_types=[cell_type])
     assert config.val_dataloader.dataset.filter_cfg == dict(cell_types=[cell_type])
     assert config.val_evaluator.cell_types == [cell_type]

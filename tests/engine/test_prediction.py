@@ -57,7 +57,7 @@ def predict(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / 'test.json').write_text(json.dumps({'images': images, 'categories': categories}))
 
     def run(*cfg_options: str, **options: object) -> Path:
-        recipe = RecipeOptions(CONFIG_DIR / 'demo' / 'mrcnn_r18.py', cfg_options=cfg_options)
+        recipe = RecipeOptions(CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py', True, cfg_options)
         return predict_split(recipe, DataOptions(tmp_path, tmp_path), PredictionOptions(checkpoint, **options))
 
     return run

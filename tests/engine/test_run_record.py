@@ -18,7 +18,7 @@ from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import CONFIG_DIR
 from sartorius.utils.version import git_commit
 
-CONFIG = CONFIG_DIR / 'demo' / 'mrcnn_r18.py'
+CONFIG = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 INFO = {'origin': 'Sartorius', 'split': 'train', 'fold': 1, 'folds': 5}
 
 
@@ -130,7 +130,7 @@ def test_origin_split_and_fold_are_those_of_the_annotation_files(tmp_path: Path,
 
 
 def test_the_commit_is_recorded(tmp_path: Path) -> None:
-    described = describe_run(demo_config(tmp_path), CONFIG, None)
+    described = describe_run(small_config(tmp_path), CONFIG, None)
     assert described.git_commit == git_commit()
 
 
@@ -201,20 +201,20 @@ def test_other_processes_write_nothing(tmp_path: Path, clock: Clock, monkeypatch
     assert read_run(tmp_path) is None
 
 
-def demo_config(folder: Path, fold: int = 0, seed: int = 0, iterations: int = 10):  # noqa: ANN201
+def small_config(folder: Path, fold: int = 0, seed: int = 0, iterations: int = 10):  # noqa: ANN201
     data = DataOptions(folder, folder / 'annotations', fold)
     train = TrainOptions(work_dir=folder / 'run', iterations=iterations, seed=seed)
-    return build_train_config(RecipeOptions(CONFIG), data, train)
+    return build_train_config(RecipeOptions(CONFIG, small=True), data, train)
 
 
 def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> None:
-    one = recipe_sha256(demo_config(tmp_path / 'a'))
-    assert one == recipe_sha256(demo_config(tmp_path / 'b', fold=3, seed=2))
-    assert one != recipe_sha256(demo_config(tmp_path / 'a', iterations=20))
+    one = recipe_sha256(small_config(tmp_path / 'a'))
+    assert one == recipe_sha256(small_config(tmp_path / 'b', fold=3, seed=2))
+    assert one != recipe_sha256(small_config(tmp_path / 'a', iterations=20))
 
 
 def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:
-    config = demo_config(tmp_path, fold=2)
+    config = small_config(tmp_path, fold=2)
     assert describe_run(config, CONFIG, None).weights is None
     first = {'recipe': 'first', 'commands': ['x'], 'data': {'train': {'origin': 'LIVECell'}}}
     torch.save({'meta': {'run': first}, 'state_dict': {}}, tmp_path / 'w.pth')
@@ -225,7 +225,7 @@ def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:
     weights = describe_run(config, CONFIG, config.load_from).weights
     assert weights.file.endswith('w.pth') and weights.sha256 == sha256_of(tmp_path / 'w.pth')
     assert weights.run == RunRecord(recipe='first', data=RunData(train=DataRecord(origin='LIVECell')))
-    assert (described.recipe, described.precision) == ('mrcnn_r18', 'float32')
+    assert (described.recipe, described.precision) == ('mrcnn_r50_small', 'float32')
     assert RunRecord.from_dict(json.loads(json.dumps(described.to_dict())), 'x') == described
 
 

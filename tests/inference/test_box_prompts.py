@@ -36,7 +36,7 @@ SCORES = np.array([0.25, 0.9], dtype=np.float32)
 @pytest.fixture(scope='module')
 def config() -> Config:
     init_default_scope('mmdet')
-    config = load_config(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
+    config = load_config(CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py', small=True)
     # Images are enlarged by 2 and by 1, tiles by 3 and by 1.5.
     config.test_dataloader.dataset.pipeline[1].scale = (380, 260)
     config.tta_orientations, config.tta_scales = list(ORIENTATIONS), [(380, 260), (190, 130)]

@@ -21,7 +21,7 @@ PROMPTS = BoxPromptOptions('boxes.npz', 'test.json', ('shsy5y', 'astro', 'cort')
 @pytest.fixture
 def config() -> Config:
     """Its pipeline enlarges images of 352x260 px to 704x520."""
-    config = load_config(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
+    config = load_config(CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py', small=True)
     config.test_dataloader.dataset.pipeline[1] = dict(type='Resize', scale=(704, 520), keep_ratio=True)
     config.tta_orientations, config.tta_scales = ['none', 'rot90'], [(704, 520), (1056, 780)]
     config.tiles = dict(size=(130, 176), overlap=40, scale=3.0)

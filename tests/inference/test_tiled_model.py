@@ -35,7 +35,7 @@ Size = tuple[int, int]
 @pytest.fixture(scope='module')
 def config() -> Config:
     init_default_scope('mmdet')
-    return load_config(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
+    return load_config(CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py', small=True)
 
 
 @pytest.fixture

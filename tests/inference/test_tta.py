@@ -152,7 +152,7 @@ def test_orientations_and_scales_of_a_config_agree(
 ) -> None:
     """From the image file through the pipeline that tools/test.py --tta builds, as MMEngine's loader collates it."""
     cv2.imwrite(str(tmp_path / 'blobs.png'), (image * 255).astype(np.uint8))
-    config = load_config(CONFIG_DIR / 'demo' / 'htc_r18.py')
+    config = load_config(CONFIG_DIR / 'sartorius' / 'htc_r50.py', small=True)
     # Larger by 2, 1 and 1.5.
     config.tta_orientations, config.tta_scales = list(ORIENTATIONS), [(180, 120), (90, 60), (135, 90)]
     config = build_inference_config(config, InferenceOptions(tta=True))

@@ -31,7 +31,7 @@ def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: obj
     run = {
         'recipe': recipe, 'config_sha256': f'config of {recipe}', 'seed': 0, 'fold': fold, 'iterations_done': 100,
         'minutes': 2.0, 'device': 'CPU', 'batch_size': 4, 'precision': 'float32',
-        'commands': [f'python tools/train.py configs/demo/{recipe}.py --fold {fold}'],
+        'commands': [f'python tools/train.py configs/sartorius/{recipe}.py --fold {fold}'],
         'data': {'train': {
             'file': f'annotations/fold{fold}_train.json', 'sha256': 'd' * 64, 'images': 3, 'cells': 9, 'fold': fold,
         }},
@@ -39,7 +39,7 @@ def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: obj
     }  # fmt: skip
     run.update(changes.pop('run', {}))
     source = {
-        'config': f'configs/demo/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
+        'config': f'configs/sartorius/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
         'checkpoint_sha256': f'{recipe}{fold}', 'split': 'val', 'annotations': f'annotations/fold{fold}_val.json',
         'fold': fold, 'run': run, 'seconds_an_image': 0.5,
     }  # fmt: skip

@@ -40,8 +40,8 @@ def names_of(tmp_path: Path) -> dict[str, tuple[int, ...]]:
 def test_folds_of_a_recipe_are_one_row(tmp_path, put):
     put('fold1/mrcnn_r18', [image('c', [0.9])], model_source(fold=1))
     put('fold0/mrcnn_r18', [image('a', [0.9])], model_source(fold=0))
-    put('fold0/mrcnn_r34', [image('a', [0.9])], model_source('mrcnn_r34', fold=0))
-    assert names_of(tmp_path) == {'mrcnn_r18': (0, 1), 'mrcnn_r34': (0,)}
+    put('fold0/mrcnn_r50_fine', [image('a', [0.9])], model_source('mrcnn_r50_fine', fold=0))
+    assert names_of(tmp_path) == {'mrcnn_r18': (0, 1), 'mrcnn_r50_fine': (0,)}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_folds_of_a_recipe_are_one_row(tmp_path, put):
         ({'tiles': {'size': [90, 120], 'overlap': 40, 'scale': 2.0}}, 'mrcnn_r18, tiles of 120x90 px, 2x'),
         ({'boxes': {'file': 'w/rtmdet_fold0/p.npz', 'sha256': 'e'}}, 'mrcnn_r18, in boxes of rtmdet'),
         (
-            {'boxes': {'file': 'x.npz', 'sha256': 'e', 'source': model_source('rtmdet_tiny').to_dict()}},
-            'mrcnn_r18, in boxes of rtmdet_tiny',
+            {'boxes': {'file': 'x.npz', 'sha256': 'e', 'source': model_source('rtmdet_l').to_dict()}},
+            'mrcnn_r18, in boxes of rtmdet_l',
         ),
         ({'checkpoint': 'work/best_competition_mAP_iter_80.pth'}, 'mrcnn_r18 (best checkpoint)'),
         ({'run': None, 'config': 'configs/sartorius/htc_r50.py'}, 'htc_r50'),
@@ -111,7 +111,7 @@ def test_folders_of_data_are_told_apart_by_where_they_part(tmp_path, put):
         put(place, [image('a', [0.9])], model_source(fold=0, run={'data': data}))
     rows = group_rows(find_files([tmp_path]))
     assert {row.name for row in rows} == {'mrcnn_r18 [data annotations]', 'mrcnn_r18 [data round1/annotations]'}
-    put('deeper', [image('a', [0.9])], model_source(fold=0, run={'recipe': 'mrcnn_r34'}))
+    put('deeper', [image('a', [0.9])], model_source(fold=0, run={'recipe': 'mrcnn_r50_fine'}))
     rows = group_rows(find_files([tmp_path]))
     # The simplest of them is what others are compared with.
     assert choose_baseline(rows, None).name == 'mrcnn_r18 [data annotations]'
@@ -136,7 +136,7 @@ def test_other_splits_and_other_archives_are_passed_over(tmp_path, put):
     ('images', 'source', 'message'),
     [
         (['a'], model_source(fold=0), 'are both of mrcnn_r18 and hold the same images'),
-        (['a', 'b'], model_source('mrcnn_r34', fold=0), 'both of fold 0 and hold different images'),
+        (['a', 'b'], model_source('mrcnn_r50_fine', fold=0), 'both of fold 0 and hold different images'),
         (['c'], replace(model_source(fold=0), fold=1), 'held out from fold 0 and predicted images of fold 1'),
         (
             ['c'],

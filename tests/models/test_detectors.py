@@ -33,7 +33,7 @@ LIMIT = 12
 
 def model_config(name: str, class_agnostic: bool = True, stock: bool = False) -> ConfigDict:
     """The model of a demo config with few candidates; with MMDetection's own mask heads if ``stock``."""
-    config = load_config(CONFIG_DIR / 'demo' / f'{name}_r18.py').model
+    config = load_config(CONFIG_DIR / 'sartorius' / f'{name}_r50.py', small=True).model
     heads = config.roi_head.mask_head
     for head in heads if isinstance(heads, list) else [heads]:
         head.class_agnostic = class_agnostic

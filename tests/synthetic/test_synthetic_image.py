@@ -1,4 +1,4 @@
-"""Synthetic images: their masks, their statistics, what they refuse."""
+"""Made images: their masks, their statistics, what they refuse."""
 
 from dataclasses import replace
 

@@ -43,16 +43,17 @@ def data(repo_root: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def browse(repo_root: Path, data: Path, tmp_path, monkeypatch, capsys) -> Tool:
-    """Runs the command in an empty folder; CONFIG is the demo's."""
+    """Runs the command in an empty folder; CONFIG is the small variant of Mask R-CNN."""
     main = runpy.run_path(str(repo_root / 'tools/analysis/browse_dataset.py'))['main']
     monkeypatch.chdir(tmp_path)
-    config = str(repo_root / 'configs/demo/mrcnn_r18.py')
+    config = str(repo_root / 'configs/sartorius/mrcnn_r50.py')
 
     def run(*words: str) -> tuple[int, str, str]:
         folders = ['--data-root', f'{data}/data', '--annotations', f'{data}/annotations']
+        small = ['--small'] if 'CONFIG' in words else []
         words = [config if word == 'CONFIG' else word for word in words]
         try:
-            run_tool(lambda: main([*folders, *words]))
+            run_tool(lambda: main([*small, *folders, *words]))
             code = 0
         except SystemExit as end:
             code = end.code
@@ -72,7 +73,7 @@ def config_with(repo_root: Path, tmp_path) -> Callable[[str], str]:
     def write(pipeline: str, pack: str = "dict(type='PackDetInputs', meta_keys=())") -> str:
         path = tmp_path / 'own.py'
         path.write_text(
-            f"_base_ = ['{repo_root}/configs/demo/mrcnn_r18.py']\n"
+            f"_base_ = ['{repo_root}/configs/sartorius/mrcnn_r50.py']\n"
             f'train_dataloader = dict(dataset=dict(dataset=dict(pipeline=[{pipeline}{pack}])))\n'
         )
         return str(path)

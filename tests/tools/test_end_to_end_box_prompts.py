@@ -18,8 +18,8 @@ from sartorius.utils.paths import CONFIG_DIR
 
 pytestmark = pytest.mark.slow
 
-CONFIG = str(CONFIG_DIR / 'demo' / 'rtmdet_tiny.py')
-MASKS = str(CONFIG_DIR / 'demo' / 'mrcnn_r18.py')
+CONFIG = str(CONFIG_DIR / 'sartorius' / 'rtmdet_l.py')
+MASKS = str(CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py')
 # Models after a few iterations have low scores.
 FEW = ('model.test_cfg.score_thr=0.0', 'model.test_cfg.max_per_img=30')
 FEW_MASKS = ('model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=30')
@@ -58,7 +58,7 @@ def folders(data: Path) -> tuple[object, ...]:
 @pytest.fixture(scope='module')
 def trained(data: Path, tool: Callable[..., None]) -> Path:
     """Work dir of two iterations."""
-    tool('train.py', CONFIG, '--from-scratch', *folders(data), '--work-dir', data / 'run', *SHORT)
+    tool('train.py', CONFIG, '--small', '--from-scratch', *folders(data), '--work-dir', data / 'run', *SHORT)
     return data / 'run'
 
 
@@ -75,7 +75,7 @@ def mask_model(data: Path) -> Path:
     """Checkpoint of an untrained Mask R-CNN."""
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    torch.save({'state_dict': MODELS.build(load_config(MASKS).model).state_dict()}, data / 'masks.pth')
+    torch.save({'state_dict': MODELS.build(load_config(MASKS, small=True).model).state_dict()}, data / 'masks.pth')
     return data / 'masks.pth'
 
 
@@ -89,7 +89,7 @@ def test_resumed_run_ends_as_the_uninterrupted_one(data: Path, trained: Path, to
     stopped.mkdir()
     shutil.copy(trained / 'iter_1.pth', stopped)
     (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_1.pth'))
-    tool('train.py', CONFIG, '--from-scratch', '--resume', *folders(data), '--work-dir', stopped, *SHORT)
+    tool('train.py', CONFIG, '--small', '--from-scratch', '--resume', *folders(data), '--work-dir', stopped, *SHORT)
     whole, resumed = (torch.load(folder / 'iter_2.pth', weights_only=False) for folder in (trained, stopped))
     for part in ('state_dict', 'ema_state_dict'):
         for name, tensor in whole[part].items():
@@ -119,7 +119,7 @@ def test_tta_and_tiles_predict_boxes_too(boxes: Path, data: Path, trained: Path,
 def test_boxes_are_refused_without_mask_heads(
     boxes: Path, data: Path, trained: Path, tool: Callable[..., None]
 ) -> None:
-    with pytest.raises(UsageError, match=r'rtmdet_tiny\.py predicts boxes without masks; give --boxes to a Mask'):
+    with pytest.raises(UsageError, match=r'rtmdet_l\.py predicts boxes without masks; give --boxes to a Mask'):
         tool('test.py', CONFIG, trained / 'iter_2.pth', '--boxes', boxes, *folders(data), '--out', data / 'none.npz')
 
 
@@ -128,7 +128,7 @@ def test_fused_boxes_become_a_submission(
 ) -> None:
     """The model with masks adds its boxes to the fusion, and predicts the masks of all."""
     own, fused, prompted = data / 'own.npz', data / 'fused.npz', data / 'prompted.npz'
-    tool('test.py', MASKS, mask_model, *folders(data), '--out', own, '--cfg-options', *FEW_MASKS)
+    tool('test.py', MASKS, '--small', mask_model, *folders(data), '--out', own, '--cfg-options', *FEW_MASKS)
     tool('ensemble.py', boxes, own, '--boxes-only', '--method', 'wbf', '--score', 0, '--out', fused)
     given = load_predictions(fused, boxes_allowed=True)
     assert given.source.dropped['without_mask'] == 0
@@ -136,7 +136,19 @@ def test_fused_boxes_become_a_submission(
     for image, *numbers in zip(given.images, *counts, strict=True):
         # More than either alone, and no more than both together.
         assert max(numbers) < len(image) <= sum(numbers)
-    tool('test.py', MASKS, mask_model, '--boxes', fused, *folders(data), '--out', prompted, '--cfg-options', *FEW_MASKS)
+    tool(
+        'test.py',
+        MASKS,
+        '--small',
+        mask_model,
+        '--boxes',
+        fused,
+        *folders(data),
+        '--out',
+        prompted,
+        '--cfg-options',
+        *FEW_MASKS,
+    )
     for image, prompt in zip(load_predictions(prompted).images, given.images, strict=True):
         np.testing.assert_array_equal(image.boxes, prompt.boxes)
         assert image.soft_masks.shape == (len(prompt), 28, 28)

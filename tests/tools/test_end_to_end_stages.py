@@ -58,31 +58,31 @@ def test_three_types_start_from_eight_and_models_of_one_type_join(tool: Callable
     tool('make_synthetic', '--out', three, '--images', 12, '--test-images', 0, '--unlabelled-images', 0, *sizes)
     tool('prepare_sartorius', '--data-root', three, '--out', three / 'annotations', '--folds', 2)
 
-    def train(config: str, data: Path, *words: object) -> Path:
+    def train(config: str, data: Path, *words: object) -> None:
         folders = ['--data-root', data, '--annotations', data / 'annotations']
-        tool('train', f'configs/demo/{config}.py', *folders, '--iterations', 1, *words, '--cfg-options', *LIGHT)
-        return runs / config
+        tool('train', f'configs/{config}.py', '--small', *folders, '--iterations', 1, *words, '--cfg-options', *LIGHT)
 
-    first = train('mrcnn_r18_eight_types', eight)
+    train('livecell/mrcnn_r50', eight)
+    first = runs / 'livecell_mrcnn_r50_small'
     assert scored_types(first) == set(LIVECELL_LINES)
 
-    train('mrcnn_r18_livecell', three, '--fold', 1, '--from-scratch')
-    second = runs / 'mrcnn_r18_livecell_fold1'
+    train('sartorius/mrcnn_r50_livecell', three, '--fold', 1, '--from-scratch')
+    second = runs / 'mrcnn_r50_livecell_small_fold1'
     said = (
         f'starts from {first}/iter_1.pth; at random, because their shapes differ: roi_head.bbox_head.fc_cls (9 to 4)\n'
     )
     assert said in log_of(second)
     assert json.loads((second / 'run.json').read_text())['weights']['sha256'] == sha256_of(first / 'iter_1.pth')
 
-    train('mrcnn_r18_cort', three, '--fold', 1)
-    alone = runs / 'mrcnn_r18_cort_fold1'
+    train('sartorius/mrcnn_r50_cort', three, '--fold', 1)
+    alone = runs / 'mrcnn_r50_cort_small_fold1'
     assert scored_types(alone) == {'cort'}
 
     files = []
-    for config, folder in (('mrcnn_r18_livecell', second), ('mrcnn_r18_cort', alone)):
+    for config, folder in (('mrcnn_r50_livecell', second), ('mrcnn_r50_cort', alone)):
         files.append(folder / 'predictions_val.npz')
         words = ['--split', 'val', '--fold', 1, '--data-root', three, '--annotations', three / 'annotations']
-        tool('test', f'configs/demo/{config}.py', folder / 'iter_1.pth', *words, '--cfg-options', *LIGHT)
+        tool('test', f'configs/sartorius/{config}.py', folder / 'iter_1.pth', *words, '--cfg-options', *LIGHT)
     shown = read_cell_types(three / 'annotations' / 'fold1_val.json')
     assert set(shown.values()) == set(CELL_TYPES)
     general, cort = map(load_predictions, files)

@@ -16,7 +16,7 @@ from sartorius.utils.version import git_commit
 
 pytestmark = pytest.mark.slow
 
-CONFIG = 'configs/demo/mrcnn_r18.py'
+CONFIG = 'configs/sartorius/mrcnn_r50.py'
 SIZE = '176x130'
 # Six iterations on small crops: enough to walk the workflow, not to learn.
 SHORT = (
@@ -59,7 +59,7 @@ def trained(data: Path, run: Callable[..., str]) -> Path:
     """Work dir of an undisturbed run."""
     work_dir = data / 'undisturbed'
     run(
-        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        'tools/train.py', CONFIG, '--small', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
         *SHORT,
     )  # fmt: skip
     return work_dir
@@ -88,7 +88,7 @@ def test_training_logs_finite_losses_and_keeps_the_best(trained: Path) -> None:
 
 def test_training_records_what_it_did(data: Path, trained: Path) -> None:
     record = read_run(trained)
-    assert (record.recipe, record.config, record.fold) == ('mrcnn_r18', CONFIG, 0)
+    assert (record.recipe, record.config, record.fold) == ('mrcnn_r50_small', CONFIG, 0)
     assert (record.iterations, record.iterations_done, record.finished) == (6, 6, True)
     assert record.minutes > 0 and record.validation_minutes > 0
     assert record.git_commit == git_commit()
@@ -99,7 +99,7 @@ def test_training_records_what_it_did(data: Path, trained: Path) -> None:
         'file': str(train), 'sha256': sha256_of(train), 'images': len(filled), 'cells': len(content['annotations']),
         'origin': 'synthetic images', 'split': 'train', 'fold': 0,
     }  # fmt: skip
-    assert record.commands[0].startswith(f'python tools/train.py {CONFIG} --from-scratch')
+    assert record.commands[0].startswith(f'python tools/train.py {CONFIG} --small --from-scratch')
 
 
 def test_checkpoint_holds_plain_types_only(trained: Path) -> None:
@@ -115,7 +115,8 @@ def test_resumed_run_ends_as_the_undisturbed_one(data: Path, trained: Path, run:
     shutil.copy(trained / 'iter_3.pth', stopped)
     (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_3.pth'))
     run(
-        'tools/train.py', CONFIG, '--from-scratch', '--resume', *data_options(data), '--work-dir', str(stopped),
+        'tools/train.py', CONFIG, '--small', '--from-scratch', '--resume', *data_options(data),
+        '--work-dir', str(stopped),
         *SHORT,
     )  # fmt: skip
     weights = [torch.load(folder / 'iter_6.pth', weights_only=False)['state_dict'] for folder in (trained, stopped)]
@@ -138,7 +139,7 @@ def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: 
     torch.save({'state_dict': foreign}, data / 'foreign.pth')
     work_dir = data / 'foreign'
     said = run(
-        'tools/train.py', CONFIG, '--load-from', str(data / 'foreign.pth'), *data_options(data),
+        'tools/train.py', CONFIG, '--small', '--load-from', str(data / 'foreign.pth'), *data_options(data),
         '--work-dir', str(work_dir), '--tensorboard', '--iterations', '1', *SHORT[2:],
     )  # fmt: skip
     tuned = torch.load(work_dir / 'iter_1.pth', weights_only=False)['state_dict']
@@ -152,7 +153,7 @@ def test_weights_of_other_classes_are_taken_where_they_fit(data: Path, trained: 
 def test_an_earlier_run_is_not_overwritten(data: Path, trained: Path, run: Callable[..., str]) -> None:
     before = (trained / 'iter_6.pth').stat().st_mtime_ns
     said = run(
-        'tools/train.py', CONFIG, '--from-scratch', *data_options(data), '--work-dir', str(trained), code=2,
+        'tools/train.py', CONFIG, '--small', '--from-scratch', *data_options(data), '--work-dir', str(trained), code=2,
     )  # fmt: skip
     assert 'holds a run already; go on with it by --resume' in said
     assert (trained / 'iter_6.pth').stat().st_mtime_ns == before
@@ -163,7 +164,8 @@ def test_two_processes_train_and_predict_as_one(
 ) -> None:
     work_dir = data / 'two'
     run(
-        'tools/dist_train.sh', CONFIG, '2', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        'tools/dist_train.sh', CONFIG, '2', '--small', '--from-scratch', *data_options(data),
+        '--work-dir', str(work_dir),
         '--iterations', '2', *SHORT[2:],
     )  # fmt: skip
     assert all(0 < line['loss'] < 100 for line in losses(work_dir))
@@ -186,7 +188,7 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
     assert len(header.source.checkpoint_sha256) == 64
     assert header.source.git_commit == git_commit()
     assert len(header.image_ids) == 2
-    assert (header.source.run.recipe, header.source.run.iterations_done) == ('mrcnn_r18', 6)
+    assert (header.source.run.recipe, header.source.run.iterations_done) == ('mrcnn_r50_small', 6)
     assert header.source.seconds_an_image > 0
 
 
@@ -228,9 +230,9 @@ def test_truncated_image_ends_in_one_sentence(
 
 
 def test_htc_trains_and_predicts_at_several_scales(data: Path, run: Callable[..., str]) -> None:
-    work_dir, out, config = data / 'htc', data / 'htc' / 'predictions.npz', 'configs/demo/htc_r18.py'
+    work_dir, out, config = data / 'htc', data / 'htc' / 'predictions.npz', 'configs/sartorius/htc_r50.py'
     said = run(
-        'tools/train.py', config, '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
+        'tools/train.py', config, '--small', '--from-scratch', *data_options(data), '--work-dir', str(work_dir),
         '--iterations', '2', *SHORT[2:], 'model.test_cfg.rcnn.max_per_img=40',
     )  # fmt: skip
     assert [line['step'] for line in losses(work_dir)] == [1, 2]

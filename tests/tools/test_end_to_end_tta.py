@@ -40,14 +40,15 @@ def data(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., str]) -> P
 
 @pytest.fixture(scope='module')
 def test(data: Path, run: Callable[..., str]) -> Callable[..., str]:
-    """Runs tools/test.py with an untrained model of a demo config."""
+    """Runs tools/test.py with an untrained small model."""
 
     def run_test(name: str, *options: str, out: Path, code: int = 0) -> str:
         checkpoint = data / f'{name}.pth'
         if not checkpoint.exists():
             save_untrained(name, checkpoint)
         return run(
-            'tools/test.py', f'configs/demo/{name}.py', str(checkpoint), '--data-root', str(data / 'data'),
+            'tools/test.py', f'configs/sartorius/{name}.py', str(checkpoint), '--small',
+            '--data-root', str(data / 'data'),
             '--annotations', str(data / 'annotations'), '--out', str(out), *options,
             *([] if FEW[0] in options else FEW), code=code,
         )  # fmt: skip
@@ -58,7 +59,7 @@ def test(data: Path, run: Callable[..., str]) -> Callable[..., str]:
 def save_untrained(name: str, checkpoint: Path) -> None:
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    model = MODELS.build(load_config(CONFIG_DIR / 'demo' / f'{name}.py').model)
+    model = MODELS.build(load_config(CONFIG_DIR / 'sartorius' / f'{name}.py', small=True).model)
     heads = model.roi_head.mask_head
     for head in heads if isinstance(heads, torch.nn.ModuleList) else [heads]:
         # Probabilities from 0 to 1; untrained heads predict 0.5 everywhere.
@@ -69,9 +70,9 @@ def save_untrained(name: str, checkpoint: Path) -> None:
 @pytest.fixture(scope='module')
 def plain(data: Path, test: Callable[..., str]) -> Path:
     """Predictions of Mask R-CNN, in one pass and with TTA of tiles."""
-    test('mrcnn_r18', out=data / 'plain.npz')
+    test('mrcnn_r50', out=data / 'plain.npz')
     test(
-        'mrcnn_r18', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40',
+        'mrcnn_r50', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40',
         'tta_orientations=[none,rot90]',
         out=data / 'tta_tiles.npz',
     )  # fmt: skip
@@ -90,7 +91,7 @@ def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) ->
 
 
 def test_a_models_own_boxes_get_its_own_masks(plain: Path, test: Callable[..., str]) -> None:
-    test('mrcnn_r18', '--boxes', str(plain / 'plain.npz'), out=plain / 'again.npz')
+    test('mrcnn_r50', '--boxes', str(plain / 'plain.npz'), out=plain / 'again.npz')
     plain_predictions, again = load_predictions(plain / 'plain.npz').by_id(), load_predictions(plain / 'again.npz')
     assert again.source.boxes.file.endswith('plain.npz')
     for image in again.images:
@@ -103,7 +104,7 @@ def test_a_models_own_boxes_get_its_own_masks(plain: Path, test: Callable[..., s
         assert image.soft_masks.std() > 0.1
 
 
-@pytest.mark.parametrize('name', ['mrcnn_r18', 'cmrcnn_r18', 'htc_r18'])
+@pytest.mark.parametrize('name', ['mrcnn_r50', 'cmrcnn_r50', 'htc_r50'])
 def test_any_model_predicts_masks_for_fused_boxes(
     plain: Path, test: Callable[..., str], run: Callable[..., str], name: str
 ) -> None:
@@ -135,7 +136,7 @@ def test_boxes_of_another_detector(plain: Path, test: Callable[..., str], data: 
     for result in results:
         del result['segmentation']
     (plain / 'results.json').write_text(json.dumps([one for one in results if one['image_id'] == first['id']]))
-    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz')
+    said = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz')
     pred = load_predictions(plain / 'prompted.npz').by_id()
     name, other = (Path(image['file_name']).stem for image in dataset['images'])
     assert f'has no boxes for 1 of 2 images, which get no cells: {other}' in said
@@ -144,7 +145,7 @@ def test_boxes_of_another_detector(plain: Path, test: Callable[..., str], data: 
     assert pred[name].has_masks
     unknown = [dict(results[0], image_id='elsewhere')]
     (plain / 'results.json').write_text(json.dumps(unknown))
-    said = test('mrcnn_r18', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz', code=1)
+    said = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz', code=1)
     assert "image_id 'elsewhere' is not in the COCO dataset" in said.splitlines()[-1]
 
 
@@ -160,9 +161,10 @@ def test_tiff_of_16_bits_and_odd_size(tmp_path: Path, run: Callable[..., str]) -
         'annotations': [],
     }
     (tmp_path / 'test.json').write_text(json.dumps(content))
-    save_untrained('mrcnn_r18', tmp_path / 'untrained.pth')
+    save_untrained('mrcnn_r50', tmp_path / 'untrained.pth')
     run(
-        'tools/test.py', 'configs/demo/mrcnn_r18.py', str(tmp_path / 'untrained.pth'), '--tiles', '--data-root', folder,
+        'tools/test.py', 'configs/sartorius/mrcnn_r50.py', str(tmp_path / 'untrained.pth'), '--small', '--tiles',
+        '--data-root', folder,
         '--annotations', str(tmp_path), '--out', str(tmp_path / 'predictions.npz'), *FEW,
     )  # fmt: skip
     (image,) = load_predictions(tmp_path / 'predictions.npz').images

@@ -28,7 +28,7 @@ def workflow(put, gt_file) -> None:  # noqa: F811
     """Two folds of a model, one of a better and of a worse one, and of boxes alone."""
     put('workflow/fold0/mrcnn_r18', [image('a', HALF), image('b', HALF)], model_source(fold=0))
     put('workflow/fold1/mrcnn_r18', [image('c', HALF), image('d', HALF)], model_source(fold=1))
-    put('workflow/fold0/mrcnn_r34', [image('a', RIGHT), image('b', RIGHT)], model_source('mrcnn_r34', fold=0))
+    put('workflow/fold0/mrcnn_r50_fine', [image('a', RIGHT), image('b', RIGHT)], model_source('mrcnn_r50_fine', fold=0))
     put('workflow/fold0/mrcnn_r18_ema', [image('a', POOR), image('b', POOR)], model_source('mrcnn_r18_ema', fold=0))
     put('workflow/fold0/rtmdet', [image('a', RIGHT, grid=0), image('b', RIGHT, grid=0)], model_source('rtmdet', fold=0))
 
@@ -59,35 +59,35 @@ def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_pat
     assert lines_of(page, base)[0][:6] == [
         base, '0, 1', '4', '0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '-'
     ]  # fmt: skip
-    better = lines_of(page, 'mrcnn_r34')[0]
+    better = lines_of(page, 'mrcnn_r50_fine')[0]
     assert better[1:3] == ['0 of 2', '2'] and better[5] == '+0.500 [+0.500, +0.500]'
     # A row that does not help stays.
     worse = lines_of(page, 'mrcnn_r18_ema')[0]
     assert worse[3:6] == ['0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '+0.000 [+0.000, +0.000]']
     boxes = lines_of(page, 'rtmdet')[0]
     assert boxes[3:7] == ['-', '-', '-', '-'] and boxes[7] == '1.000 (boxes)'
-    assert '- mrcnn_r34: without fold 1' in page
-    order = [page.index(name) for name in (base, '| mrcnn_r18_ema', '| mrcnn_r34', '| rtmdet')]
+    assert '- mrcnn_r50_fine: without fold 1' in page
+    order = [page.index(name) for name in (base, '| mrcnn_r18_ema', '| mrcnn_r50_fine', '| rtmdet')]
     assert order == sorted(order)
 
     assert f'(SHA-256 {sha256_of(tmp_path / "annotations" / "all.json")[:8]})' in page
     models = [line for line in lines_of(page, 'mrcnn_r18 ') if len(line) == 12]
     assert [line[1] for line in models] == ['0', '1']
-    assert models[0][2:8] == ['configs/demo/mrcnn_r18.py config o', '0', '100', '4', '2.0', 'CPU']
+    assert models[0][2:8] == ['configs/sartorius/mrcnn_r18.py config o', '0', '100', '4', '2.0', 'CPU']
     assert models[0][10:] == ['3 images, 9 cells, dddddddd', 'c0ffeec0']
     assert '- Code: commit abadcafe+.' in page
-    assert 'python tools/train.py configs/demo/mrcnn_r34.py --fold 0' in page
-    assert '- `mrcnn_r34`: The deeper twin' in page
+    assert 'python tools/train.py configs/sartorius/mrcnn_r50_fine.py --fold 0' in page
+    assert '- `mrcnn_r50_fine`: Maps twice as fine' in page
 
 
 def test_the_same_files_make_the_same_page(results, workflow, tmp_path):
-    words = ('workflow', '--annotations', 'annotations', '--baseline', 'mrcnn_r34', '--no-plot')
+    words = ('workflow', '--annotations', 'annotations', '--baseline', 'mrcnn_r50_fine', '--no-plot')
     pages = []
     for name in ('one.md', 'two.md'):
         assert results(*words, '--out', name)[0] == 0
         pages.append((tmp_path / name).read_text())
     assert pages[0] == pages[1]
-    assert '**mrcnn_r34** (baseline)' in pages[0] and '--baseline mrcnn_r34' in pages[0]
+    assert '**mrcnn_r50_fine** (baseline)' in pages[0] and '--baseline mrcnn_r50_fine' in pages[0]
     # In the images of both; the other fold's have no counterpart.
     assert lines_of(pages[0], 'mrcnn_r18 ')[0][5] == '-0.500 [-0.500, -0.500] on 2 images'
     assert not list(tmp_path.glob('*.png'))

@@ -20,8 +20,9 @@ def record(origin: str = 'synthetic images', weights: dict | None = None, **chan
     """A run's record as the checkpoint carries it."""
     data = {'file': 'annotations/fold0_train.json', 'sha256': 'd' * 64, 'images': 3, 'cells': 9, 'origin': origin}
     run = {
-        'recipe': 'mrcnn_r18', 'config': 'configs/demo/mrcnn_r18.py', 'config_sha256': 'c' * 64, 'seed': 0, 'fold': 0,
-        'commands': ['python tools/train.py configs/demo/mrcnn_r18.py --fold 0'], 'weights': weights,
+        'recipe': 'mrcnn_r18', 'config': 'configs/sartorius/mrcnn_r18.py', 'config_sha256': 'c' * 64,
+        'seed': 0, 'fold': 0,
+        'commands': ['python tools/train.py configs/sartorius/mrcnn_r18.py --fold 0'], 'weights': weights,
         'data': {'train': data, 'val': {**data, 'file': 'annotations/fold0_val.json', 'images': 2}},
         'iterations': 100, 'iterations_done': 100, 'batch_size': 4, 'processes': 1, 'device': 'CPU', 'minutes': 2.0,
         'precision': 'float32', 'finished': True, 'versions': {'torch': '2.13.0'},
@@ -54,7 +55,7 @@ def test_card_names_model_data_and_command(card, tmp_path):
     assert code == 0 and text.startswith('# mrcnn_r18, fold 0\n')
     assert f'`{sha256_of(tmp_path / "iter_100.pth")}`' in text
     assert '| this one | val | `annotations/fold0_val.json` | 2 | 9 | `dddddddddddd` |' in text
-    assert 'python tools/train.py configs/demo/mrcnn_r18.py --fold 0' in text
+    assert 'python tools/train.py configs/sartorius/mrcnn_r18.py --fold 0' in text
     assert '| torch | 2.13.0 |' in text and 'Not scored here' in text
 
 

@@ -34,16 +34,16 @@ def call(repo_root: Path, tool: str, *words: str) -> int:
 def test_training_refuses(
     words: list[str], code: int, message: str, repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    config = str(repo_root / 'configs' / 'demo' / 'mrcnn_r18.py')
+    config = str(repo_root / 'configs' / 'sartorius' / 'mrcnn_r50.py')
     words = [config if word == 'CONFIG' else word for word in words]
     folders = ['--data-root', str(tmp_path), '--annotations', str(tmp_path), '--work-dir', str(tmp_path / 'run')]
-    assert call(repo_root, 'train.py', *words, *folders) == code
+    assert call(repo_root, 'train.py', '--small', *folders, *words) == code
     assert message in capsys.readouterr().err
 
 
 def test_prediction_refuses_a_broken_checkpoint(repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / 'broken.pth').write_bytes(b'not a checkpoint')
-    config = str(repo_root / 'configs' / 'demo' / 'mrcnn_r18.py')
+    config = str(repo_root / 'configs' / 'sartorius' / 'mrcnn_r50.py')
     assert call(repo_root, 'test.py', config, str(tmp_path / 'broken.pth'), '--out', str(tmp_path / 'p.npz')) == 1
     assert 'broken.pth: cannot be read as a checkpoint' in capsys.readouterr().err
     assert not (tmp_path / 'p.npz').exists()

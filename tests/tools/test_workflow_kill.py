@@ -17,7 +17,8 @@ from sartorius.workflow.stages import load_plan
 psutil = pytest.importorskip('psutil', reason='comes with Snakemake, which has no release for this Python')
 
 WORKFLOW = """\
-recipes: [configs/demo/mrcnn_r18.py]
+recipes: [configs/sartorius/mrcnn_r50.py]
+small: true
 folds: 2
 iterations: 3
 from_scratch: true
@@ -69,8 +70,8 @@ def test_dry_run_shows_every_stage_and_writes_nothing(place: Path, run: Callable
     out = place / 'dry'
     said = run(*words(place, str(out), '--dry-run'))
     assert f'{out}: 13 stages, 0 of them done' in said
-    assert re.search(r'^  training +fold1/mrcnn_r18 +3 iterations$', said, re.MULTILINE)
-    assert re.search(r'^  predicting +fold0/mrcnn_r18/test +2 images$', said, re.MULTILINE)
+    assert re.search(r'^  training +fold1/mrcnn_r50 +3 iterations$', said, re.MULTILINE)
+    assert re.search(r'^  predicting +fold0/mrcnn_r50/test +2 images$', said, re.MULTILINE)
     assert not out.exists()
 
 

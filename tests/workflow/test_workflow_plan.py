@@ -27,7 +27,11 @@ DATA = DataFacts(
     test_size='704x520',
     sample=True,
 )
-R18, R50, CASCADE = 'configs/demo/mrcnn_r18.py', 'configs/sartorius/mrcnn_r50.py', 'configs/sartorius/cmrcnn_r50.py'
+R18, R50, CASCADE = (
+    'configs/sartorius/mrcnn_r18.py',
+    'configs/sartorius/mrcnn_r50.py',
+    'configs/sartorius/cmrcnn_r50.py',
+)
 
 
 def facts(**changes: RecipeFacts) -> object:

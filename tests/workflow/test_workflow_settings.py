@@ -9,7 +9,7 @@ import pytest
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.workflow.settings import PromptSettings, RecipeSettings, WorkflowSettings, read_workflow
 
-RECIPES = 'recipes: [configs/demo/mrcnn_r18.py]\n'
+RECIPES = 'recipes: [configs/sartorius/mrcnn_r18.py]\n'
 
 
 def write(folder: Path, text: str) -> Path:
@@ -23,7 +23,7 @@ def test_a_list_of_configs_is_enough(tmp_path: Path, repo_root: Path) -> None:
     assert (workflow.folds, workflow.trained_folds) == (5, (0, 1, 2, 3, 4))
     assert workflow.predicted_splits == ('val', 'test')
     (recipe,) = workflow.recipes
-    assert (recipe.name, recipe.config) == ('mrcnn_r18', repo_root / 'configs/demo/mrcnn_r18.py')
+    assert (recipe.name, recipe.config) == ('mrcnn_r18', repo_root / 'configs/sartorius/mrcnn_r18.py')
     assert (recipe.iterations, recipe.tta, recipe.validation) == (None, False, True)
 
 
@@ -33,8 +33,8 @@ iterations: 100
 tta: true
 cfg_options: [a=1]
 recipes:
-  - configs/demo/mrcnn_r18.py
-  - {config: configs/demo/mrcnn_r18.py, name: longer, iterations: 300, tta: false, cfg_options: []}
+  - configs/sartorius/mrcnn_r18.py
+  - {config: configs/sartorius/mrcnn_r18.py, name: longer, iterations: 300, tta: false, cfg_options: []}
 """
     first, second = read_workflow(write(tmp_path, text)).recipes
     assert (first.iterations, first.tta, first.cfg_options) == (100, True, ('a=1',))
@@ -85,17 +85,17 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
         ('a: [', 'mine.yaml: not valid YAML: '),
         ('folds: 5', "the key 'recipes' is missing"),
         ('recipes: []', r'recipes is empty; write for example recipes: \[configs/sartorius/mrcnn_r50.py\]'),
-        ('recipes: [configs/demo/mrcnn_r81.py]', r"no such config; did you mean 'mrcnn_r18'\?"),
+        ('recipes: [configs/sartorius/mrcnn_r81.py]', r"no such config; did you mean 'mrcnn_r18'\?"),
         ('recipes: [{tta: true}]', "item 1 of recipes: the key 'config' is missing"),
         ('recipes: [{config: 3}]', 'item 1 of recipes: config is 3; give a path'),
         (
-            'recipes: [{config: configs/demo/mrcnn_r18.py, ttta: true}]',
+            'recipes: [{config: configs/sartorius/mrcnn_r18.py, ttta: true}]',
             r"item 1 of recipes: unknown key 'ttta'; did you mean 'tta'\?",
         ),
-        ('recipes: [{config: configs/demo/mrcnn_r18.py, folds: 2}]', "unknown key 'folds'"),
-        ('recipes: [{config: configs/demo/mrcnn_r18.py, name: a/b}]', "'a/b' cannot name a folder"),
-        ('recipes: [configs/demo/mrcnn_r18.py, configs/demo/mrcnn_r18.py]', "the name 'mrcnn_r18' is taken"),
-        ('recipes: [{config: configs/demo/mrcnn_r18.py, name: fused}]', "the name 'fused' is taken"),
+        ('recipes: [{config: configs/sartorius/mrcnn_r18.py, folds: 2}]', "unknown key 'folds'"),
+        ('recipes: [{config: configs/sartorius/mrcnn_r18.py, name: a/b}]', "'a/b' cannot name a folder"),
+        ('recipes: [configs/sartorius/mrcnn_r18.py, configs/sartorius/mrcnn_r18.py]', "the name 'mrcnn_r18' is taken"),
+        ('recipes: [{config: configs/sartorius/mrcnn_r18.py, name: fused}]', "the name 'fused' is taken"),
     ],
 )
 def test_a_file_without_recipes_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -14,8 +14,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         'Score every predictions_val*.npz below some folders, put the folds of each recipe together, compare all with '
         'a baseline image by image, and write one page: scores with intervals, and where each figure comes from.',
-        'python tools/analysis/leaderboard.py work_dirs/workflows/twins --annotations '
-        'work_dirs/workflows/twins/annotations',
+        'python tools/analysis/leaderboard.py work_dirs/workflows/small_variants --annotations '
+        'work_dirs/workflows/small_variants/annotations',
     )
     parser.add_argument('places', nargs='+', type=Path, metavar='FOLDER', help='folders (or predictions files)')
     parser.add_argument(

@@ -1,4 +1,4 @@
-# The Cascade twin of mask_rcnn_r18_small.py.
+# The same as mask_rcnn_r18_small.py for Cascade Mask R-CNN.
 _base_ = ['./cascade_mask_rcnn_r50_fpn.py']
 
 width, channels = 32, 64

@@ -1,5 +1,5 @@
 # A Mask R-CNN that learns from scratch on a CPU in minutes: ResNet-18 of half the width, a quarter of the channels in
-# the heads, fewer candidates.
+# the heads, fewer candidates: the model of mrcnn_r50.py --small (sartorius/engine/small.py).
 _base_ = ['./mask_rcnn_r50_fpn.py']
 
 width, channels = 32, 64

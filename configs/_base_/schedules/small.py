@@ -1,4 +1,4 @@
-# Two to three minutes on two CPU cores.
+# The schedule of small variants (--small): two to three minutes on two CPU cores.
 _base_ = ['./adamw_cpu.py']
 
 max_iters = 250
