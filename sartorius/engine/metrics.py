@@ -102,7 +102,7 @@ class BoxMetric(CompetitionMetric):
 class DumpPredictions(BaseMetric):
     """Writes predictions, before any post-processing, to one predictions file.
 
-    To the source it adds ``seconds_an_image``: wall time from reading to soft masks, divided by the images of all
+    To the source it adds ``seconds_per_image``: wall time from reading to soft masks, divided by the images of all
     processes; the first batch, in which kernels are compiled, does not count. None where there was no other.
 
     Args:
@@ -142,12 +142,12 @@ class DumpPredictions(BaseMetric):
         _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
         _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
         images = tuple(image for image, _, _ in results)
-        source = replace(source_from_dict(self.source, 'source'), seconds_an_image=self._seconds_an_image())
+        source = replace(source_from_dict(self.source, 'source'), seconds_per_image=self._seconds_per_image())
         save_predictions(self.out, PredictionSet(images, self.classes, source))
         MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
         return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}
 
-    def _seconds_an_image(self) -> float | None:
+    def _seconds_per_image(self) -> float | None:
         if not self.timed_images:
             return None
         return round((self.last_done - self.first_done) / (self.timed_images * get_world_size()), 4)

@@ -216,7 +216,7 @@ def _file_table(rows: Sequence[RowScores]) -> str:
         for file in scores.row.files:
             models = [model for _, model in iter_models(file.header.source, file.name)]
             source = file.header.source
-            seconds = source.seconds_an_image if isinstance(source, ModelSource) else None
+            seconds = source.seconds_per_image if isinstance(source, ModelSource) else None
             lines.append(
                 [
                     scores.row.name,

@@ -172,14 +172,14 @@ class ModelSource(Record):
         annotations_sha256: Its hash.
         fold: The fold that this file belongs to; None where the data have no folds.
         tta: Whether test-time augmentation was used.
-        tta_orientations: Orientations in which it showed the images.
-        tta_scales: Scales at which it showed them, factors or ``[width, height]``.
+        tta_orientations: Its orientations.
+        tta_scales: Its scales, factors or ``[width, height]``.
         tiles: ``size`` ([height, width] in pixels), ``overlap`` and ``scale`` of the tiles.
         boxes: Boxes that the masks were predicted for.
         boxes_only: Whether the model predicts boxes without masks.
         cell_types: Cell types that the model was trained on alone; empty for a general model.
         processes: Number of processes that predicted.
-        seconds_an_image: Wall time per image and process.
+        seconds_per_image: Wall time per image and process.
         versions: Versions of the packages that decide what a model computes.
         run: Record of the training; None where the checkpoint carries none.
     """
@@ -202,7 +202,7 @@ class ModelSource(Record):
     boxes_only: bool = False
     cell_types: tuple[str, ...] = ()
     processes: int | None = None
-    seconds_an_image: float | None = None
+    seconds_per_image: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     run: RunRecord | None = None
 

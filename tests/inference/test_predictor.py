@@ -162,7 +162,7 @@ def test_ids_of_files_and_arrays(predictor_of: Callable[..., Predictor], folder:
     ('shape', 'dtype', 'message'),
     [
         ((4, 5), np.float32, 'image x: float32 values; convert them to uint8'),
-        ((4, 5), np.uint16, 'image x: uint16 values; convert them to uint8 .*stretch'),
+        ((4, 5), np.uint16, 'image x: uint16 values; convert them to uint8 .*to_uint8'),
         ((4, 5, 4), np.uint8, r'image x: an array of shape \(4, 5, 4\); it must be'),
         ((4,), np.uint8, r'image x: an array of shape \(4,\)'),
         ((1, 4, 5, 3), np.uint8, r'image x: an array of shape \(1, 4, 5, 3\)'),

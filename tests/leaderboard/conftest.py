@@ -41,7 +41,7 @@ def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: obj
     source = {
         'config': f'configs/sartorius/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
         'checkpoint_sha256': f'{recipe}{fold}', 'split': 'val', 'annotations': f'annotations/fold{fold}_val.json',
-        'fold': fold, 'run': run, 'seconds_an_image': 0.5,
+        'fold': fold, 'run': run, 'seconds_per_image': 0.5,
     }  # fmt: skip
     return ModelSource.from_dict({**source, **changes}, 'source')
 

@@ -174,6 +174,7 @@ def test_two_processes_train_and_predict_as_one(
         'tools/dist_test.sh', CONFIG, str(trained / 'iter_6.pth'), '2', *data_options(data), '--out', str(out),
         '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=40',
     )  # fmt: skip
+    assert (read_header(predicted['plain']).source.processes, read_header(out).source.processes) == (1, 2)
     one, two = load_predictions(predicted['plain']).by_id(), load_predictions(out).by_id()
     assert one.keys() == two.keys()
     for image_id, image in one.items():
@@ -189,7 +190,7 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
     assert header.source.git_commit == git_commit()
     assert len(header.image_ids) == 2
     assert (header.source.run.recipe, header.source.run.iterations_done) == ('mrcnn_r50_small', 6)
-    assert header.source.seconds_an_image > 0
+    assert header.source.seconds_per_image > 0
 
 
 def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:
