@@ -43,8 +43,7 @@ def score_boxes(
 
     Returns:
         ``AP``: mean over the IoU thresholds .50, .55, ... .95 and over the classes that have ground
-        truth; ``AP50`` and ``AP75``: that at one threshold; and by the name of each of these classes its mean over the
-        thresholds.
+        truth; ``AP50`` and ``AP75``: that at one threshold; by class name the mean of that class over the thresholds.
 
     Raises:
         InputError: Predictions of images without annotations, or no ground-truth cell at all.

@@ -43,7 +43,7 @@ def test_held_out_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_p
     run('tools/make_submission.py', fused, '--postprocess', str(lenient), '--out', submission)
     run('tools/check_submission.py', submission)
     said = run('tools/score_submission.py', submission, str(real_data / 'train.csv'))
-    # Columns: class, images, true cells, found cells, mAP.
+    # Columns: class, images, gt, pred, mAP.
     images, gt_cells, cells, score = re.search(r'^all +(\d+) +(\d+) +(\d+) +([\d.]+)', said, re.MULTILINE).groups()
     assert (int(images), int(gt_cells)) == (len(held_out), sum(map(len, held_out.values())))
     assert int(cells) > 0
