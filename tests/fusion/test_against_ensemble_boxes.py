@@ -100,6 +100,7 @@ def test_nmw(seed, models, cells, spread, coarse, threshold, weighted):
     assert_same((fusion.boxes, fusion.scores, fusion.labels), theirs, box_tolerance=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(**drawn)
 def test_nms(seed, models, cells, spread, coarse, threshold, weighted):

@@ -125,7 +125,7 @@ CASES = [
     pytest.param((333, 517), (60, 80), 40, id='not divisible'),
     pytest.param((40, 517), (60, 80), 40, id='one row'),
     pytest.param((300, 300), (100, 90), 60, id='wide overlap'),
-    pytest.param((2000, 2000), (520, 704), 256, id='large'),
+    pytest.param((2000, 2000), (520, 704), 256, id='large', marks=pytest.mark.slow),
 ]
 
 

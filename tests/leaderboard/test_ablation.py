@@ -48,6 +48,7 @@ def test_thresholds_drop_the_false_cells():
     assert table['plain model'].tolist() == pytest.approx([0.5] * 6)
 
 
+@pytest.mark.slow
 def test_rows_of_augmentation_and_of_more_models_come_last():
     """The first model misses the last cell, the second finds it: every fusion gains by it over the single model."""
     alone, other = predictions([[0.9, 0.9, 0.9]] * 4), predictions([[0.9, 0.9, 0.9, 0.9]] * 4, shift=1)

@@ -95,6 +95,7 @@ def test_bad_codes_are_refused_with_what_is_wrong(code, message):
         decode(code, (2, 4))
 
 
+@pytest.mark.slow
 def test_real_rows_come_back_as_the_same_strings(real_data):
     # A plain download of the competition has only the first file.
     paths = [path for name in ('train.csv', 'masks_without_images.csv') if (path := real_data / name).is_file()]

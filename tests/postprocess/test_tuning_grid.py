@@ -63,7 +63,7 @@ def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
     return predictions, gt
 
 
-@pytest.mark.parametrize('steps', ['default', 'all'])
+@pytest.mark.parametrize('steps', ['default', pytest.param('all', marks=pytest.mark.slow)])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_setting_scores_as_the_real_chain_does(full_chain, steps, seed):

@@ -1,6 +1,7 @@
 """tools/analysis/ablation.py as a user types it."""
 
 import numpy as np
+import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, write_train_csv
@@ -27,6 +28,7 @@ def write_files(folder) -> None:
     )
 
 
+@pytest.mark.slow
 def test_writes_every_row(run, tmp_path):
     write_files(tmp_path)
     plain, other, gt, out = (str(tmp_path / name) for name in ('plain.npz', 'other.npz', 'train.csv', 'out'))

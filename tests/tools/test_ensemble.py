@@ -208,6 +208,7 @@ def run_bare(checkout, folder):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_bare_it_fuses_what_covers_the_images_of_the_newest_file(checkout, tmp_path):
     work_dirs = checkout / 'work_dirs'
     elsewhere = put(work_dirs / 'fold1/predictions_val.npz', images='xy')
