@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sartorius.evaluation.metric import IOU_THRESHOLDS, count_tp
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.utils.cli import make_parser, progress, run_tool
 from sartorius.utils.errors import UsageError
 

@@ -15,7 +15,7 @@ import numpy as np
 from sartorius.label_quality import DEFECTS, LabelTable, clean, read_label_table
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.pieces import fill_holes
 from sartorius.synthetic import DatasetPlan, DefectRates, make_dataset
 from sartorius.utils.cli import make_parser, run_tool

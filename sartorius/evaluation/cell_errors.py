@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from sartorius.evaluation.matching import matched_pairs
 from sartorius.evaluation.metric import IOU_THRESHOLDS, count_tp, image_score
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import Overlaps, mask_iou, overlaps
+from sartorius.masks.overlap import Overlaps, mask_iou, overlaps
 from sartorius.masks.packed import PackedMasks
 
 NEAR_IOU = 0.1

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 
 TP_IOU = 0.5
 """A pair is a true positive when its IoU is strictly greater: the first threshold of the competition's mAP."""

@@ -19,7 +19,7 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate, estimate, groups_of_images
 from sartorius.evaluation.matching import outside_crowd
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage, Issue
 from sartorius.masks.convex_fill import MIN_LIKENESS, MIN_RUN, fill_as_convex, undo_convex_fill
-from sartorius.masks.iou import overlaps
-from sartorius.masks.overlap import resolve_overlaps
+from sartorius.masks.overlap import overlaps, resolve_overlaps
 from sartorius.masks.pieces import drop_fragments, fill_holes, join_pieces, largest_piece, piece_areas
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean

@@ -19,7 +19,7 @@ from sartorius.evaluation.errors import cell_geometry
 from sartorius.evaluation.matching import TP_IOU
 from sartorius.evaluation.metric import NO_CELL_TYPE
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.packed import PackedMasks
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.iou import Overlaps, overlaps
+from sartorius.masks.overlap import Overlaps, overlaps
 from sartorius.utils.errors import InputError
 
 

@@ -14,7 +14,7 @@ from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS, ImageErrors, cl
 from sartorius.evaluation.errors import ALL, BORDER, CELL_COLUMNS, analyse_errors, error_gains
 from sartorius.evaluation.metric import image_score, score_images
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.utils.errors import InputError
 
 SIZE = (6, 24)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sartorius.evaluation.matching import match
 from sartorius.evaluation.metric import count_tp
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 
 SIZE = (12, 30)
 BARS = st.builds(

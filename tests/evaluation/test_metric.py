@@ -22,7 +22,7 @@ from sartorius.evaluation.metric import (
     summarise_scores,
 )
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 

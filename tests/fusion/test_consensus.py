@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sartorius.fusion import build_method, fuse_image
 from sartorius.fusion.image import fuse_image_and_count
 from sartorius.fusion.kernels.boxes import cluster_by_pairs
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
 from sartorius.predictions import ImagePredictions
 from sartorius.predictions.store import quantise

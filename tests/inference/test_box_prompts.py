@@ -19,7 +19,7 @@ from sartorius.inference.inference_config import BoxPromptOptions, InferenceOpti
 from sartorius.inference.tiling import TiledModel
 from sartorius.inference.tta import ORIENTATIONS
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
 from sartorius.models.outputs import to_image_predictions
 from sartorius.predictions.store import save_predictions

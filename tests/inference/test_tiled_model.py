@@ -23,7 +23,7 @@ from sartorius.engine.config import load_config
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.tiling import TiledModel, cut_tiles
 from sartorius.inference.tta import ORIENTATIONS
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
 from sartorius.models.outputs import max_cells
 from sartorius.utils.errors import InputError

@@ -19,7 +19,7 @@ from sartorius.engine.config import load_config
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.tta import ORIENTATIONS, CellTTAModel, Orientation, get_orientation
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
 from sartorius.models.outputs import max_cells
 from sartorius.utils.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 from sartorius.masks import kaggle_rle
 from sartorius.masks.convex_fill import fill_as_convex
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.masks.pieces import fill_holes
 
 SIZE = (520, 704)

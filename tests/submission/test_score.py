@@ -7,8 +7,7 @@ from sartorius.annotations.reading import load_annotations
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation import image_score
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
-from sartorius.masks.overlap import resolve_overlaps
+from sartorius.masks.overlap import mask_iou, resolve_overlaps
 from sartorius.submission import score_submission
 from sartorius.submission.csv_format import find_problems, write_submission
 from sartorius.utils.errors import InputError

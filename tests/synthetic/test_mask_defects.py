@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.masks.iou import mask_iou
+from sartorius.masks.overlap import mask_iou
 from sartorius.synthetic import make_image
 from sartorius.synthetic.mask_defects import (
     cut_in_two,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import IOU_THRESHOLDS
-from sartorius.masks.iou import overlaps
+from sartorius.masks.overlap import overlaps
 from sartorius.postprocess.base import STEPS, Step, areas_of, drop_unusable
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.per_class import values_of
