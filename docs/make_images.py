@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.reading import load_annotations
-from sartorius.images.display import find_image, read_for_display, stretched
+from sartorius.images.files import find_image
+from sartorius.images.reading import read_for_display, stretch
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.postprocess.chain import load_chain
 from sartorius.postprocess.evaluate import evaluate_predictions
@@ -78,7 +79,7 @@ def predicted_examples(options: Namespace) -> list[Example]:
 
 def overview(examples: Sequence[Example]) -> NDArray[np.uint8]:
     """One column per cell type; rows of images, ground truth and, if given, predictions."""
-    images = [stretched(example.image) for example in examples]
+    images = [stretch(example.image) for example in examples]
     rows = [
         ([()] * len(examples), [f'{example.title}: image' for example in examples]),
         ([example.gt for example in examples], [f'ground truth: {len(example.gt)} cells' for example in examples]),

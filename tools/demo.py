@@ -180,7 +180,7 @@ def _show_results(workflow: Workflow) -> None:
     from sartorius.annotations.reading import load_annotations
     from sartorius.evaluation.baseline import threshold_and_components
     from sartorius.evaluation.metric import score_images
-    from sartorius.images.display import read_for_display
+    from sartorius.images.reading import read_for_display
     from sartorius.postprocess.chain import load_chain, postprocess_all
     from sartorius.predictions.store import load_predictions
     from sartorius.visualization.demo import Stage, write_demo_page

@@ -19,18 +19,18 @@ from sartorius.annotations.info import LIVECELL, origin_of_folder
 from sartorius.annotations.segmentation import compressed_counts
 from sartorius.annotations.structures import CocoCell, CocoImage
 from sartorius.annotations.summary import class_table, note
-from sartorius.images.files import image_size
+from sartorius.images.files import images_below
+from sartorius.images.reading import image_size
 from sartorius.masks.crop import Size
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.files import sha256_of, staged_folder, write_text
+from sartorius.utils.files import files_below, sha256_of, staged_folder, write_text
 from sartorius.utils.tables import markdown_table
 
 # Test first: an image that stands in two splits stays where it is not trained on (issue 26).
 SPLITS = ('test', 'val', 'train')
 SINGLE_CLASS = ('cell',)
-IMAGE_SUFFIXES = ('.tif', '.tiff', '.png')
 # Of the official images those with fewer annotated cells are the nine with one to nine of dozens annotated (issue 21).
 COMPLETE_FROM = 10
 # Neighbours in a monolayer never overlap this much; two outlines of one cell do (issue 30).
@@ -43,9 +43,15 @@ OTHER_LINE = 'images of an unknown cell line left out'
 OTHER_SPLIT = 'images of another split left out'
 INCOMPLETE = f'images with fewer than {COMPLETE_FROM} annotated cells left out'
 NO_FILE = 'images without a file left out'
+SEVERAL = 'images with several files, of which the last by its path is used'
 MALFORMED = 'malformed polygons dropped'
 SLIVERS = 'slivers dropped'
 DUPLICATES = f'duplicate contours (IoU {DUPLICATE_IOU} and more) dropped'
+FIXES = (
+    *(UNLISTED, CROWD, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE),
+    *(NO_FILE, SEVERAL, MALFORMED, SLIVERS, DUPLICATES),
+)
+"""What is dropped or fixed, in the order of the summary."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def prepare_livecell(settings: LivecellSettings, out: Path) -> str:
             chosen = _choose(entries, taken, files, settings, reports[split])
             taken.update(entry.name for entry in entries)
             images = [
-                _convert(entry, files[entry.name], settings, reports[split])
+                _convert(entry, files[entry.name][-1], settings, reports[split])
                 for entry in progress(chosen, f'preparing {split}')
             ]
             if not any(image.cells for image in images):
@@ -143,9 +149,10 @@ def _find_sources(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise UsageError(f'{root}: no such folder; docs/data.md says how to get LIVECell, --data-root where it is')
     sources = {}
+    jsons = [path for path in files_below(root) if path.suffix == '.json']
     for split in SPLITS:
-        found = sorted(root.rglob(f'livecell_coco_{split}.json'))[:1]
-        found = found or sorted(root.rglob(f'LIVECell_single_cells/*/{split}.json'))
+        found = [path for path in jsons if path.name == f'livecell_coco_{split}.json'][:1]
+        found = found or [path for path in jsons if path.match(f'LIVECell_single_cells/*/{split}.json')]
         if found:
             sources[split] = found
     if not sources:
@@ -156,10 +163,9 @@ def _find_sources(root: Path) -> dict[str, list[Path]]:
     return sources
 
 
-def _find_images(root: Path) -> dict[str, str]:
-    """Path of each image below the root, by name: the JSONs leave the folders out, and may name another suffix."""
-    paths = sorted(path for path in root.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
-    return {path.stem: path.relative_to(root).as_posix() for path in paths}
+def _find_images(root: Path) -> dict[str, list[str]]:
+    """Paths of each image below the root, by name: the JSONs name no folders, and may name another suffix."""
+    return {name: [path.relative_to(root).as_posix() for path in paths] for name, paths in images_below(root).items()}
 
 
 def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
@@ -192,7 +198,7 @@ def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
 def _choose(
     entries: Iterable[_Entry],
     taken: set[str],
-    files: Mapping[str, str],
+    files: Mapping[str, Sequence[str]],
     settings: LivecellSettings,
     report: _Report,
 ) -> list[_Entry]:
@@ -209,6 +215,7 @@ def _choose(
             report.leave_out(NO_FILE, entry)
         else:
             chosen.append(entry)
+            report.counts[SEVERAL] += len(files[entry.name]) > 1
     missing = report.names.get(NO_FILE, [])
     if missing and not settings.skip_missing_images:
         raise InputError(
@@ -276,8 +283,7 @@ def _summary(statistics: Mapping[str, list[tuple[str, list[int]]]], reports: Map
     for split in splits:
         others = sorted({line for line, _ in statistics[split]} - set(LIVECELL_LINES))
         parts += [f'## {split}', class_table(statistics[split], (*LIVECELL_LINES, *others))]
-    fixes = [UNLISTED, CROWD, TWICE, OTHER_LINE, OTHER_SPLIT, INCOMPLETE, NO_FILE, MALFORMED, SLIVERS, DUPLICATES]
-    rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in fixes]
+    rows = [[what, *(f'{reports[split].counts[what]:,}' for split in splits)] for what in FIXES]
     parts += ['## Dropped and fixed', markdown_table(['what', *splits], rows)]
     named = [note(f'{split}, {what}', names) for split in splits for what, names in reports[split].names.items()]
     return '\n\n'.join([*parts, '\n'.join(named)]).rstrip()

@@ -14,7 +14,7 @@ from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
 from sartorius.annotations.info import ALL, SARTORIUS, TEST, TRAIN, UNLABELLED, VAL, origin_of_folder
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage, held_out_text, read_train_csv
-from sartorius.images.files import image_size
+from sartorius.images.reading import image_size
 from sartorius.masks.crop import Size
 from sartorius.masks.pieces import fill_holes
 from sartorius.utils.classes import CELL_TYPES

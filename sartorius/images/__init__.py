@@ -1,1 +1,1 @@
-"""Any image file as pixels: sizes, grey levels, and how it is shown."""
+"""Image files: found, checked, and read as pixels for models and for screens."""

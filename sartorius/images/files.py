@@ -1,58 +1,64 @@
-"""Size and soundness of image files."""
+"""Which files of a folder are images, and what they are called."""
 
-import struct
-import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
-
-from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError
+from sartorius.utils.files import files_below
 
-PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+SUFFIXES: tuple[str, ...] = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp')
+"""What image files end in, in lower or upper case."""
 
 
-def image_size(path: str | Path) -> Size:
-    """Size ``(height, width)`` in pixels of a sound image file.
+def is_image(path: Path) -> bool:
+    """Whether a file is called like an image: by its suffix, in either case, and not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
 
-    A PNG is not decoded, but the check sum of each of its chunks is compared (source:
-    https://www.w3.org/TR/png/#5Chunk-layout), so that a download that stopped half-way shows now and not in the middle
-    of training. Other formats are decoded.
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by their name without suffix, sorted; none if there is no such folder.
 
     Raises:
-        InputError: No such file, no image, or a PNG that is cut short or damaged.
+        InputError: Two files differ by their suffix alone.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: no such image')
-    if path.suffix.lower() == '.png':
-        return _png_size(path)
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError(f'{path}: not an image that can be read; get the file anew')
-    return image.shape[0], image.shape[1]
+    if not folder.is_dir():
+        return {}
+    return _by_name(sorted(path for path in folder.iterdir() if is_image(path)))
 
 
-def _png_size(path: Path) -> Size:
-    content = path.read_bytes()
-    if not content.startswith(PNG_SIGNATURE):
-        raise InputError(f'{path}: not a PNG file; get the file anew')
-    position = len(PNG_SIGNATURE)
-    size: Size | None = None
-    while True:
-        header = content[position : position + 8]
-        # Length and type, data, check sum.
-        length = int.from_bytes(header[:4], 'big')
-        end = position + 12 + length
-        if len(header) < 8 or end > len(content):
-            raise InputError(f'{path}: the PNG is cut short after {len(content)} bytes; get the file anew')
-        if zlib.crc32(content[position + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], 'big'):
-            raise InputError(f'{path}: the PNG is damaged at byte {position}; get the file anew')
-        if size is None:
-            if header[4:] != b'IHDR' or length < 8:
-                raise InputError(f'{path}: the PNG does not begin with its size; get the file anew')
-            width, height = struct.unpack_from('>II', content, position + 8)
-            size = height, width
-        if header[4:] == b'IEND':
-            return size
-        position = end
+def images_below(root: Path) -> dict[str, list[Path]]:
+    """Image files of a folder and of all folders below it (links are followed), by their name without suffix."""
+    images: dict[str, list[Path]] = {}
+    for path in files_below(root):
+        if is_image(path):
+            images.setdefault(path.stem, []).append(path)
+    return images
+
+
+def find_image(folder: str | Path, image_id: str) -> Path:
+    """Path of the image called ``image_id`` (with any suffix of :data:`SUFFIXES`, in either case) in a folder.
+
+    Raises:
+        InputError: The folder or the image is missing, or several files differ by their suffix alone.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f'{folder} is not a folder; name the one that holds the images')
+    paths = [path for path in sorted(folder.glob('*')) if path.stem == image_id and is_image(path)]
+    if not paths:
+        raise InputError(
+            f'image {image_id} is not in {folder} (looked for {image_id}{", ".join(SUFFIXES)}); '
+            'name the folder that holds the images of these predictions'
+        )
+    return _by_name(paths)[image_id]
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    for path in paths:
+        other = images.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(
+                f'{path.parent}: {other.name} and {path.name} would be one image, {path.stem}; keep one of them'
+            )
+    return images

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.images.display import SUFFIXES, read_grey
+from sartorius.images.files import images_in
+from sartorius.images.reading import read_grey
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.structures import AnnotatedImage, Issue
 from sartorius.label_quality.table import LabelTable
@@ -189,7 +190,7 @@ def image_files(folder: Path | None, images: Sequence[AnnotatedImage]) -> dict[s
         return {}
     if not folder.is_dir():
         raise InputError(f'{folder} is not a folder; name the one that holds the images')
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    found = images_in(folder)
     return {image.image_id: found[image.image_id] for image in images if image.image_id in found}
 
 

@@ -11,6 +11,7 @@ from sartorius.predictions.leakage import check_leakage
 from sartorius.predictions.provenance import ConcatenatedSource, ModelSource, Source, iter_models
 from sartorius.predictions.store import NotPredictionsError, PredictionHeader, read_header
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import files_below
 from sartorius.utils.paths import display_path
 
 PATTERN = 'predictions_val*.npz'
@@ -87,7 +88,7 @@ def find_files(places: Iterable[Path]) -> list[FoldFile]:
     for place in places:
         if not place.exists():
             raise UsageError(f'{display_path(place)}: no such file or folder')
-        found = sorted(place.rglob(PATTERN)) if place.is_dir() else [place]
+        found = [path for path in files_below(place) if path.match(PATTERN)] if place.is_dir() else [place]
         paths.update({path.resolve(): path for path in found})
     files = []
     for path in paths.values():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sartorius.predictions.store import MAKE_COMMAND, SUFFIX, NotPredictionsError, PredictionHeader, read_header
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import files_below
 from sartorius.utils.paths import WORK_DIRS, display_path
 
 FUSE_COMMAND = 'python tools/ensemble.py'
@@ -90,9 +91,9 @@ def find_for_submission(folder: str | Path = WORK_DIRS) -> Path:
 def _scan(folder: str | Path) -> tuple[list[Found], list[tuple[Path, str]]]:
     """Predictions files sorted by path, and files that cannot be read with the reason."""
     found, broken = [], []
-    for path in sorted(Path(folder).rglob(f'*{SUFFIX}')):
+    for path in files_below(folder):
         # A name that starts with a dot is a file that another command is still writing.
-        if path.name.startswith('.') or not path.is_file():
+        if path.suffix != SUFFIX or path.name.startswith('.') or not path.is_file():
             continue
         try:
             found.append(Found(path, read_header(path)))

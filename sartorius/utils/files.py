@@ -59,3 +59,18 @@ def sha256_of(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def files_below(root: str | Path) -> list[Path]:
+    """All files of a folder and of the folders below it, sorted; links to folders are followed, each folder once."""
+    # Path.rglob follows them only from Python 3.13 on.
+    paths: list[Path] = []
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        paths += [Path(folder, name) for name in names]
+    return sorted(paths)

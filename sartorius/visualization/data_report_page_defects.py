@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sartorius.images.display import read_for_display, stretched
+from sartorius.images.reading import read_for_display, stretch
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.defects import DEFECTS, Rules, doubled_images
 from sartorius.label_quality.statistics import DataStatistics
@@ -183,7 +183,7 @@ def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
     if path is None:
         below = f'<rect id="p{pair.number}" {place(window)} class="blank"/>'
     else:
-        part = embedded(stretched(read_for_display(path))[y1:y2, x1:x2])
+        part = embedded(stretch(read_for_display(path))[y1:y2, x1:x2])
         below = f'<image id="p{pair.number}" {place(window)} href="{part}"/>'
     neighbours = ''.join(
         _path('near', cell.crop)

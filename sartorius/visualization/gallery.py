@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.evaluation.matching import Matching, match
-from sartorius.images.display import stretched
+from sartorius.images.reading import stretch
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.html import chip
@@ -165,7 +165,7 @@ def card(example: Example, number: int, classes: Sequence[str]) -> str:
         f'<article class="card sheet" id="i{number}" data-image="#b{number}" data-note="{escape(_note(example))}">'
         f'{_head(example, classes)}'
         f'<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
-        f'<image id="b{number}" width="{width}" height="{height}" href="{embedded(stretched(example.image))}"/>'
+        f'<image id="b{number}" width="{width}" height="{height}" href="{embedded(stretch(example.image))}"/>'
         f'{_cell_groups(example, number, matching)}</defs></svg>'
         f'<div class="panels">{buttons}</div></article>'
     )

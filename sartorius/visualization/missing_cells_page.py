@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.images.display import find_image, read_for_display, stretched
+from sartorius.images.files import find_image
+from sartorius.images.reading import read_for_display, stretch
 from sartorius.label_quality.missing import Findings, Limits, MissingCells
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.missing_cells import Labels, rows_of_never_found, write_tables
@@ -255,7 +256,7 @@ def _read(folder: Path, image_id: str, size: tuple[int, int]) -> NDArray[np.uint
             f'{path} is {size_text(image.shape)}, its labels are for {size_text(size)}; name the folder with the '
             'images that were annotated'
         )
-    return stretched(image)
+    return stretch(image)
 
 
 def _figure(picture: CellPicture, image: NDArray[np.uint8]) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sartorius.evaluation.bootstrap import Estimate
 from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, format_interval, summarise_scores
-from sartorius.images.display import find_image, read_for_display
+from sartorius.images.files import find_image
+from sartorius.images.reading import read_for_display
 from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.errors import ALL, BORDER, ErrorAnalysis, error_gains
 from sartorius.evaluation.metric import IMAGE_TYPES
-from sartorius.images.display import stretched
+from sartorius.images.reading import stretch
 from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.visualization.cell_figures import cell_figure, window_around
 from sartorius.visualization.gallery import error_key, open_button, swatch, swatches
@@ -152,4 +152,4 @@ def _error_figure(
         f'<b>{swatch(row.category)}{row.category}</b> {_type_name(row.cell_type)}'
         f'<small>loss {row.loss:.4f}{iou}</small><small>{open_button(row.image_id, numbers)}</small>'
     )
-    return cell_figure(stretched(picture), window, shown, others, row.category, caption)
+    return cell_figure(stretch(picture), window, shown, others, row.category, caption)

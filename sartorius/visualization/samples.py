@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.images.display import stretch_limits, stretched
+from sartorius.images.reading import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.gallery import embedded
 from sartorius.visualization.outlines import svg_path
@@ -69,7 +69,7 @@ class Row:
     def stretched(self) -> 'Row':
         """The same with clearer grey levels, all pictures alike, so that changes of brightness stay seen."""
         limits = stretch_limits(self.raw.image)
-        raw, *draws = (replace(sample, image=stretched(sample.image, limits)) for sample in (self.raw, *self.draws))
+        raw, *draws = (replace(sample, image=stretch(sample.image, limits)) for sample in (self.raw, *self.draws))
         return replace(self, raw=raw, draws=draws)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sartorius.annotations.preparation import TEST_FOLDER, TRAIN_FOLDER, UNLABELLED_FOLDER
-from sartorius.images.files import image_size
+from sartorius.images.files import images_in
+from sartorius.images.reading import image_size
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import REPO_ROOT, display_path
@@ -47,7 +48,7 @@ def read_data_facts(root: Path) -> DataFacts:
             f'{display_path(root)}: holds no train.csv; docs/data.md says how to get the data, --data-root where they '
             'are'
         )
-    images = {split: sorted((root / folder).glob('*.png')) for split, folder in FOLDERS.items()}
+    images = {split: list(images_in(root / folder).values()) for split, folder in FOLDERS.items()}
     names = [f'{path.relative_to(root)} {path.stat().st_size}' for paths in images.values() for path in paths]
     test_size = None
     if images['test']:

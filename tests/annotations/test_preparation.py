@@ -202,8 +202,8 @@ def cut(path):
             lambda data: (data / 'train' / 'cort11.png').unlink(),
             r'1 of 8 annotated images are not in train/ \(cort11\.png\); .* --skip-missing-images',
         ),
-        (lambda data: cut(data / 'train' / 'astro21.png'), r'astro21\.png: the PNG is cut short'),
-        (lambda data: cut(data / 'test' / 't1.png'), r't1\.png: the PNG is cut short'),
+        (lambda data: cut(data / 'train' / 'astro21.png'), r'astro21\.png is truncated, damaged or not a PNG'),
+        (lambda data: cut(data / 'test' / 't1.png'), r't1\.png is truncated, damaged or not a PNG'),
         (
             lambda data: write_image(data / 'train' / 'cort12.png', (8, 6)),
             r'cort12\.png: the image is 6x8 pixels, its rows say 8x6',

@@ -19,8 +19,8 @@ from sartorius.datasets.transforms import (
     RandomPhotometric,
     RandomQuarterTurn,
     RandomRotateCells,
-    read_cell_image,
 )
+from sartorius.images.reading import read_cell_image
 from sartorius.masks import coco_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
@@ -318,6 +318,15 @@ class TestLoadCellImage:
         with pytest.raises(InputError, match=r'nowhere\.png cannot be read: No such file'):
             LoadCellImage()({'img_path': str(tmp_path / 'nowhere.png')})
 
+    @pytest.mark.parametrize(('said', 'hint'), [((8, 6), 'EXIF'), ((6, 9), '')])
+    def test_another_size_than_the_annotations_say(self, tmp_path, said, hint):
+        path = self.write(tmp_path, 'a.png', np.zeros((6, 8), dtype=np.uint8))
+        sample = {'img_path': str(path), 'height': said[0], 'width': said[1]}
+        message = rf'a\.png is 8x6 pixels, its annotations say {said[1]}x{said[0]}; use the image .*{hint}'
+        with pytest.raises(InputError, match=message):
+            LoadCellImage()(sample)
+        assert LoadCellImage()({**sample, 'height': 6, 'width': 8})['img_shape'] == (6, 8)
+
     @pytest.mark.parametrize('name', ['cut.png', 'cut.tif'])
     @pytest.mark.parametrize('part', [0, 0.1, 0.9])
     def test_truncated(self, tmp_path, name, part):
@@ -382,8 +391,9 @@ class TestLoadCellAnnotations:
     @pytest.mark.parametrize(
         ('mask', 'message'),
         [
-            ({'size': [6, 8], 'counts': b'i02'}, 'must be a str, not bytes'),
-            ({'size': [8, 6], 'counts': 'i02'}, 'image of 6x8 pixels, not 8x6'),
+            ({'size': [6, 8], 'counts': b'12'}, 'covers 3 pixels'),
+            ({'size': [8, 6], 'counts': 'i02'}, 'its mask is 6x8 pixels, its image 8x6'),
+            ([[1, 1, 2, 2, 3]], 'a polygon of 5 values'),
             ({'size': [6, 8], 'counts': '12'}, 'covers 3 pixels'),
         ],
     )

@@ -1,49 +1,48 @@
-"""Sizes of image files, and files that are not whole."""
+"""Which files are images, whatever their suffix and behind links."""
 
-import cv2
-import numpy as np
+from pathlib import Path
+
 import pytest
 
-from sartorius.images.files import image_size
+from sartorius.images.files import find_image, images_below, images_in
 from sartorius.utils.errors import InputError
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.tif'])
-@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_size_is_height_and_width(tmp_path, suffix, dtype):
-    path = tmp_path / f'image{suffix}'
-    cv2.imwrite(str(path), np.arange(35, dtype=dtype).reshape(5, 7))
-    assert image_size(path) == (5, 7)
+@pytest.mark.parametrize('name', ['cell.png', 'cell.tif', 'cell.TIF', 'cell.jpg', 'cell.Png'])
+def test_images_are_found_whatever_their_suffix(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / 'cell.txt').touch()
+    (tmp_path / '._cell.png').touch()
+    assert find_image(tmp_path, 'cell') == tmp_path / name
+    assert images_in(tmp_path) == {'cell': tmp_path / name}
 
 
-def png(tmp_path):
-    path = tmp_path / 'image.png'
-    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (40, 60), dtype=np.uint8))
-    return path, path.read_bytes()
+def test_a_missing_image_is_named_with_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'image cell is not in .*\(looked for cell\.png, \.tif.*name the folder'):
+        find_image(tmp_path, 'cell')
 
 
-def test_a_png_cut_anywhere_is_refused(tmp_path):
-    path, content = png(tmp_path)
-    assert image_size(path) == (40, 60)
-    for length in [*range(0, 60), len(content) // 2, *range(len(content) - 13, len(content))]:
-        path.write_bytes(content[:length])
-        with pytest.raises(InputError, match=r'image\.png: .*get the file anew'):
-            image_size(path)
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='nowhere is not a folder'):
+        find_image(tmp_path / 'nowhere', 'cell')
+    assert images_in(tmp_path / 'nowhere') == {}
 
 
-def test_a_damaged_png_is_refused_and_bytes_after_its_end_are_not(tmp_path):
-    path, content = png(tmp_path)
-    path.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
-    with pytest.raises(InputError, match='the PNG is damaged'):
-        image_size(path)
-    path.write_bytes(content + b'\n')
-    assert image_size(path) == (40, 60)
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ('a.png', 'cell.png', 'cell.TIF'):
+        (tmp_path / name).touch()
+    assert find_image(tmp_path, 'a') == tmp_path / 'a.png'
+    for look in (images_in, lambda folder: find_image(folder, 'cell')):
+        with pytest.raises(InputError, match=r'cell\.TIF and cell\.png would be one image, cell; keep one'):
+            look(tmp_path)
 
 
-def test_names_files_that_are_no_images(tmp_path):
-    for name, message in [('a.png', 'not a PNG file'), ('a.tif', 'not an image that can be read')]:
-        (tmp_path / name).write_text('no image')
-        with pytest.raises(InputError, match=message):
-            image_size(tmp_path / name)
-    with pytest.raises(InputError, match='no such image'):
-        image_size(tmp_path / 'b.png')
+def test_folders_behind_links_are_walked_once(tmp_path: Path) -> None:
+    root, other = tmp_path / 'root', tmp_path / 'other' / 'deep'
+    root.mkdir()
+    other.mkdir(parents=True)
+    (root / 'a.tif').touch()
+    (other / 'b.tif').touch()
+    (root / 'link').symlink_to(other.parent)
+    (other / 'loop').symlink_to(root)
+    assert images_below(root) == {'a': [root / 'a.tif'], 'b': [root / 'link/deep/b.tif']}

@@ -178,7 +178,7 @@ def test_arrays_that_are_refused(
 
 def test_file_that_cannot_be_read(predictor_of: Callable[..., Predictor], tmp_path: Path) -> None:
     (tmp_path / 'a.png').write_bytes(b'no image')
-    with pytest.raises(InputError, match=r'a\.png is truncated or not a PNG, TIFF or JPEG'):
+    with pytest.raises(InputError, match=r'a\.png is truncated, damaged or not a PNG, TIFF, JPEG or BMP'):
         predictor_of().predict_file(tmp_path / 'a.png')
 
 

@@ -77,7 +77,7 @@ def test_no_cells_is_the_image() -> None:
     ids=['16 bits', 'four channels', 'one row'],
 )
 def test_other_images_are_refused(image: np.ndarray) -> None:
-    with pytest.raises(InputError, match='for_display'):
+    with pytest.raises(InputError, match='to_uint8'):
         draw_cells(image, [])
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sartorius.images.display import stretch_limits, stretched
+from sartorius.images.reading import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.overlay import CELL_COLORS, TITLE_HEIGHT
 from sartorius.visualization.samples import Row, Sample, draw_sample, sample_page
@@ -65,14 +65,14 @@ def test_grey_levels_of_a_row_are_stretched_alike() -> None:
     row = Row('one', raw, [sample_of([], level=100), sample_of([], level=105), raw]).stretched()
     levels = [int(draw.image[0, 0]) for draw in row.draws[:2]]
     assert 60 < levels[1] - levels[0] < 75
-    np.testing.assert_array_equal(row.raw.image, stretched(raw.image))
+    np.testing.assert_array_equal(row.raw.image, stretch(raw.image))
     np.testing.assert_array_equal(row.draws[2].image, row.raw.image)
 
 
 def test_stretching_by_given_limits() -> None:
     image = np.array([[10, 20, 30, 40]], np.uint8)
-    assert stretched(image, (20, 40)).tolist() == [[0, 0, 128, 255]]
-    assert stretched(image).tolist() == stretched(image, stretch_limits(image)).tolist()
+    assert stretch(image, (20, 40)).tolist() == [[0, 0, 128, 255]]
+    assert stretch(image).tolist() == stretch(image, stretch_limits(image)).tolist()
 
 
 @pytest.fixture

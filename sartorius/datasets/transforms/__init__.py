@@ -5,7 +5,7 @@ from sartorius.datasets.transforms.copy_paste import CellCopyPaste
 from sartorius.datasets.transforms.fill_mask_holes import FillMaskHoles
 from sartorius.datasets.transforms.flip_paste import FlipPaste
 from sartorius.datasets.transforms.load_cell_annotations import LoadCellAnnotations
-from sartorius.datasets.transforms.load_cell_image import LoadCellImage, read_cell_image
+from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
 from sartorius.datasets.transforms.random_photometric import RandomPhotometric
 from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn, RandomRotateCells
@@ -23,5 +23,4 @@ __all__ = [
     'RandomQuarterTurn',
     'RandomRotateCells',
     'RandomTile',
-    'read_cell_image',
 ]
