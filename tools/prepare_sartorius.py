@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.folds < 2:
         parser.error(f'--folds {args.folds}: cross-validation needs 2 or more')
 
-    from sartorius.annotations.preparation import Settings, prepare_sartorius
+    from sartorius.annotations.preparation import PreparationOptions, prepare_sartorius
 
-    settings = Settings(
+    options = PreparationOptions(
         data_root=args.data_root,
         csv_paths=tuple(args.csv or ()),
         folds=args.folds,
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         skip_missing_images=args.skip_missing_images,
         check_images=not args.no_image_check,
     )
-    print(prepare_sartorius(settings, args.out))
+    print(prepare_sartorius(options, args.out))
     print(f'\nwritten to {display_path(args.out)}')
 
 

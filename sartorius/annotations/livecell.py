@@ -55,7 +55,7 @@ FIXES = (
 
 
 @dataclass(frozen=True)
-class LivecellSettings:
+class LivecellOptions:
     """What to prepare, and how.
 
     Attributes:
@@ -108,7 +108,7 @@ class _Report:
         self.names.setdefault(what, []).append(entry.name)
 
 
-def prepare_livecell(settings: LivecellSettings, out: Path) -> str:
+def prepare_livecell(options: LivecellOptions, out: Path) -> str:
     """Writes ``train.json``, ``val.json`` and ``test.json``, each where its official JSON is, and ``summary.md``.
 
     Returns:
@@ -118,8 +118,8 @@ def prepare_livecell(settings: LivecellSettings, out: Path) -> str:
         UsageError: The data root is missing, or holds no annotations.
         InputError: A JSON is malformed, an image is missing or of another size than the JSON says, or nothing is left.
     """
-    sources = _find_sources(settings.data_root)
-    files = _find_images(settings.data_root)
+    sources = _find_sources(options.data_root)
+    files = _find_images(options.data_root)
     reports: dict[str, _Report] = {}
     statistics: dict[str, list[tuple[str, list[int]]]] = {}
     taken: set[str] = set()
@@ -129,15 +129,15 @@ def prepare_livecell(settings: LivecellSettings, out: Path) -> str:
                 continue
             reports[split] = _Report()
             entries = _read_entries(sources[split], reports[split])
-            chosen = _choose(entries, taken, files, settings, reports[split])
+            chosen = _choose(entries, taken, files, options, reports[split])
             taken.update(entry.name for entry in entries)
             images = [
-                _convert(entry, files[entry.name][-1], settings, reports[split])
+                _convert(entry, files[entry.name][-1], options, reports[split])
                 for entry in progress(chosen, f'preparing {split}')
             ]
             if not any(image.cells for image in images):
                 raise InputError(f'{sources[split][0]}: no cell is left; {_describe(reports[split])}')
-            write_coco(new / f'{split}.json', images, settings.classes, _info(settings, split, sources[split]))
+            write_coco(new / f'{split}.json', images, options.classes, _info(options, split, sources[split]))
             statistics[split] = [(image.details['cell_type'], [cell.area for cell in image.cells]) for image in images]
         summary = _summary(statistics, reports)
         write_text(new / 'summary.md', summary + '\n')
@@ -199,17 +199,17 @@ def _choose(
     entries: Iterable[_Entry],
     taken: set[str],
     files: Mapping[str, Sequence[str]],
-    settings: LivecellSettings,
+    options: LivecellOptions,
     report: _Report,
 ) -> list[_Entry]:
     """Images that are kept."""
     chosen = []
     for entry in entries:
-        if entry.line not in LIVECELL_LINES and not settings.single_class:
+        if entry.line not in LIVECELL_LINES and not options.single_class:
             report.leave_out(OTHER_LINE, entry)
         elif entry.name in taken:
             report.leave_out(OTHER_SPLIT, entry)
-        elif len(entry.masks) < COMPLETE_FROM and not settings.keep_incomplete:
+        elif len(entry.masks) < COMPLETE_FROM and not options.keep_incomplete:
             report.leave_out(INCOMPLETE, entry)
         elif entry.name not in files:
             report.leave_out(NO_FILE, entry)
@@ -217,20 +217,20 @@ def _choose(
             chosen.append(entry)
             report.counts[SEVERAL] += len(files[entry.name]) > 1
     missing = report.names.get(NO_FILE, [])
-    if missing and not settings.skip_missing_images:
+    if missing and not options.skip_missing_images:
         raise InputError(
-            f'{settings.data_root}: {len(missing)} annotated images are not there ({", ".join(missing[:3])}'
+            f'{options.data_root}: {len(missing)} annotated images are not there ({", ".join(missing[:3])}'
             f'{", ..." if len(missing) > 3 else ""}); unpack images.zip there, or leave them out with '
             '--skip-missing-images'
         )
     return chosen
 
 
-def _convert(entry: _Entry, file_name: str, settings: LivecellSettings, report: _Report) -> CocoImage:
-    size = image_size(settings.data_root / file_name)
+def _convert(entry: _Entry, file_name: str, options: LivecellOptions, report: _Report) -> CocoImage:
+    size = image_size(options.data_root / file_name)
     if size != entry.size:
         raise InputError(
-            f'{settings.data_root / file_name}: the image is {size[1]}x{size[0]} pixels, '
+            f'{options.data_root / file_name}: the image is {size[1]}x{size[0]} pixels, '
             f'its JSON says {entry.size[1]}x{entry.size[0]}'
         )
     counts = []
@@ -239,10 +239,10 @@ def _convert(entry: _Entry, file_name: str, settings: LivecellSettings, report: 
             counts.append(compressed_counts(segmentation, entry.size))
         except InputError:
             report.counts[MALFORMED] += 1
-    label = 0 if settings.single_class else LIVECELL_LINES.index(entry.line)
+    label = 0 if options.single_class else LIVECELL_LINES.index(entry.line)
     with naming(f'image {entry.name}'):
         found, _ = cells_from_counts(counts, [label] * len(counts), entry.size)
-    cells = [cell for cell in found if cell.area >= max(settings.min_area, 1)]
+    cells = [cell for cell in found if cell.area >= max(options.min_area, 1)]
     report.counts[SLIVERS] += len(found) - len(cells)
     distinct = _distinct(cells)
     report.counts[DUPLICATES] += len(cells) - len(distinct)
@@ -262,13 +262,13 @@ def _distinct(cells: Sequence[CocoCell]) -> list[CocoCell]:
     return [cell for cell, keep in zip(cells, kept, strict=True) if keep]
 
 
-def _info(settings: LivecellSettings, split: str, sources: Iterable[Path]) -> dict[str, Any]:
+def _info(options: LivecellOptions, split: str, sources: Iterable[Path]) -> dict[str, Any]:
     return {
         'description': 'LIVECell (CC BY-NC 4.0), fixed by tools/data/prepare_livecell.py',
         'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in sources],
-        'min_area': settings.min_area,
-        'keep_incomplete': settings.keep_incomplete,
-        'origin': origin_of_folder(settings.data_root, LIVECELL),
+        'min_area': options.min_area,
+        'keep_incomplete': options.keep_incomplete,
+        'origin': origin_of_folder(options.data_root, LIVECELL),
         'split': split,
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.annotations.preparation import TEST_FOLDER, TRAIN_FOLDER, UNLABELLED_FOLDER
+from sartorius.annotations.source_tables import TEST_FOLDER, TRAIN_FOLDER, UNLABELLED_FOLDER
 from sartorius.images.files import images_in
 from sartorius.images.reading import image_size
 from sartorius.utils.errors import InputError, UsageError

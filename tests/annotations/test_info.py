@@ -7,7 +7,7 @@ import pytest
 
 from sartorius.annotations.coco import CocoImage, write_coco
 from sartorius.annotations.info import DataInfo, origin_of_folder, read_info
-from sartorius.annotations.preparation import Settings, prepare_sartorius
+from sartorius.annotations.preparation import PreparationOptions, prepare_sartorius
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
@@ -60,7 +60,7 @@ def test_prepared_files_say_fold_split_and_origin(tmp_path: Path, synthetic: boo
         (tmp_path / 'synthetic.json').write_text('{}')
     rows = [f'image{number},1 2,6,4,cort' for number in range(4)]
     (tmp_path / 'train.csv').write_text('\n'.join(['id,annotation,width,height,cell_type', *rows]) + '\n')
-    prepare_sartorius(Settings(tmp_path, folds=2, seed=3, check_images=False), tmp_path / 'out')
+    prepare_sartorius(PreparationOptions(tmp_path, folds=2, seed=3, check_images=False), tmp_path / 'out')
     found = {path.name: read_info(path) for path in sorted((tmp_path / 'out').glob('*.json'))}
     places = {name: (info.split, info.fold) for name, info in found.items()}
     assert places == {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.coco import read_coco
-from sartorius.annotations.livecell import LivecellSettings, prepare_livecell
+from sartorius.annotations.livecell import LivecellOptions, prepare_livecell
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.errors import InputError, UsageError
 
@@ -86,7 +86,7 @@ def test_what_is_written(official, tmp_path):
     official.all_lines('train', (A172, grid()))
     official.all_lines('val', (HUH7, grid()))
     official.all_lines('test', (SKOV3, grid()))
-    summary = prepare_livecell(LivecellSettings(official.root), tmp_path / 'out')
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'out')
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'train.json', 'val.json', 'test.json', 'summary.md'}
     content = json.loads((tmp_path / 'out' / 'test.json').read_text())
     assert content['images'] == [
@@ -112,7 +112,7 @@ def test_what_is_written(official, tmp_path):
 def test_single_class(official, tmp_path):
     official.images(A172, HUH7)
     official.all_lines('train', (A172, grid()), (HUH7, grid()))
-    prepare_livecell(LivecellSettings(official.root, single_class=True), tmp_path)
+    prepare_livecell(LivecellOptions(official.root, single_class=True), tmp_path)
     content = json.loads((tmp_path / 'train.json').read_text())
     assert [category['name'] for category in content['categories']] == ['cell']
     assert {annotation['category_id'] for annotation in content['annotations']} == {1}
@@ -123,7 +123,7 @@ def test_single_line_jsons_keep_their_annotations_in_a_dict(official, tmp_path):
     official.images(A172, HUH7, by_line=False)
     official.write('LIVECell_single_cells/a172/train.json', (A172, grid()), as_dict=True)
     official.write('LIVECell_single_cells/huh7/train.json', (HUH7, grid(11)), as_dict=True)
-    prepare_livecell(LivecellSettings(official.root), tmp_path)
+    prepare_livecell(LivecellOptions(official.root), tmp_path)
     read = read_coco(tmp_path / 'train.json', LIVECELL_LINES)
     assert {name: len(image) for name, image in read.items()} == {A172: 12, HUH7: 11}
 
@@ -136,22 +136,22 @@ def test_cells_that_are_mended(official, tmp_path):
     cells = [*grid(), twice, square(2, 2), touching, half, square(50, 40, 5), [90, 40, 90, 40, 90, 40]]
     cells += [[5, 40, 9, 40], [5, 40, 9, 40, 9]]  # a line, and no pairs at all
     official.all_lines('train', (A172, cells))
-    summary = prepare_livecell(LivecellSettings(official.root), tmp_path / 'a')
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     assert len(read_coco(tmp_path / 'a' / 'train.json', LIVECELL_LINES)[A172]) == 14
     assert row_of(summary, 'duplicate contours') == ['2']
     assert row_of(summary, 'slivers') == ['3']
     assert row_of(summary, 'malformed') == ['1']
-    summary = prepare_livecell(LivecellSettings(official.root, min_area=0), tmp_path / 'b')
+    summary = prepare_livecell(LivecellOptions(official.root, min_area=0), tmp_path / 'b')
     assert row_of(summary, 'slivers') == ['2']
 
 
 def test_incomplete_images(official, tmp_path):
     official.images(A172, HUH7)
     official.all_lines('train', (A172, grid(9)), (HUH7, grid(10)))
-    summary = prepare_livecell(LivecellSettings(official.root), tmp_path / 'a')
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     assert list(read_coco(tmp_path / 'a' / 'train.json', LIVECELL_LINES)) == [HUH7]
     assert f'images with fewer than 10 annotated cells left out: 1 ({A172})' in summary
-    prepare_livecell(LivecellSettings(official.root, keep_incomplete=True), tmp_path / 'b')
+    prepare_livecell(LivecellOptions(official.root, keep_incomplete=True), tmp_path / 'b')
     assert len(read_coco(tmp_path / 'b' / 'train.json', LIVECELL_LINES)) == 2
 
 
@@ -161,7 +161,7 @@ def test_images_listed_twice(official, tmp_path):
     official.all_lines('train', (A172, grid(10)), (A172, grid(12)), (A172, grid(11)), (HUH7, grid()), (SKOV3, grid()))
     official.all_lines('val', (HUH7, grid()))
     official.all_lines('test', (SKOV3, grid()))
-    summary = prepare_livecell(LivecellSettings(official.root), tmp_path)
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path)
     train = read_coco(tmp_path / 'train.json', LIVECELL_LINES)
     assert {name: len(image) for name, image in train.items()} == {A172: 12}
     assert row_of(summary, 'second annotations of an image') == ['2', '0', '0']
@@ -175,11 +175,11 @@ def test_unknown_lines_and_unlisted_images(official, tmp_path):
     content = json.loads(path.read_text())
     content['annotations'].append({'image_id': 7, 'segmentation': [square(1, 1)]})
     path.write_text(json.dumps(content))
-    summary = prepare_livecell(LivecellSettings(official.root), tmp_path / 'a')
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     assert list(read_coco(tmp_path / 'a' / 'train.json', LIVECELL_LINES)) == [A172]
     assert f'images of an unknown cell line left out: 1 ({rat})' in summary
     assert row_of(summary, 'annotations of images that are not listed') == ['1']
-    summary = prepare_livecell(LivecellSettings(official.root, single_class=True), tmp_path / 'b')
+    summary = prepare_livecell(LivecellOptions(official.root, single_class=True), tmp_path / 'b')
     assert list(read_coco(tmp_path / 'b' / 'train.json', ('cell',))) == [A172, rat]
     assert '| RatC6 |' in summary
 
@@ -188,8 +188,8 @@ def test_missing_images(official, tmp_path):
     official.images(A172)
     official.all_lines('train', (A172, grid()), (HUH7, grid()))
     with pytest.raises(InputError, match=rf'1 annotated images are not there \({HUH7}\); .*--skip-missing-images'):
-        prepare_livecell(LivecellSettings(official.root), tmp_path / 'a')
-    summary = prepare_livecell(LivecellSettings(official.root, skip_missing_images=True), tmp_path / 'a')
+        prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
+    summary = prepare_livecell(LivecellOptions(official.root, skip_missing_images=True), tmp_path / 'a')
     assert f'images without a file left out: 1 ({HUH7})' in summary
 
 
@@ -197,11 +197,11 @@ def test_an_error_leaves_earlier_results(official, tmp_path):
     out = tmp_path / 'out'
     official.images(A172)
     official.all_lines('train', (A172, grid()))
-    prepare_livecell(LivecellSettings(official.root), out)
+    prepare_livecell(LivecellOptions(official.root), out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     official.images(A172, size=(100, 60))
     with pytest.raises(InputError, match=rf'{A172}\.tif: the image is 60x100 pixels, its JSON says 100x60'):
-        prepare_livecell(LivecellSettings(official.root), out)
+        prepare_livecell(LivecellOptions(official.root), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -220,7 +220,7 @@ def test_names_what_is_wrong(official, tmp_path, text, message):
     path = official.all_lines('train')
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        prepare_livecell(LivecellSettings(official.root), tmp_path / 'out')
+        prepare_livecell(LivecellOptions(official.root), tmp_path / 'out')
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert list((tmp_path / 'out').iterdir()) == []
@@ -228,9 +228,9 @@ def test_names_what_is_wrong(official, tmp_path, text, message):
 
 def test_says_where_the_data_should_be(tmp_path):
     with pytest.raises(UsageError, match='no such folder'):
-        prepare_livecell(LivecellSettings(tmp_path / 'nowhere'), tmp_path / 'out')
+        prepare_livecell(LivecellOptions(tmp_path / 'nowhere'), tmp_path / 'out')
     with pytest.raises(UsageError, match=r'holds neither livecell_coco_train\.json'):
-        prepare_livecell(LivecellSettings(tmp_path), tmp_path / 'out')
+        prepare_livecell(LivecellOptions(tmp_path), tmp_path / 'out')
 
 
 def test_command_line(official, tmp_path, repo_root):
@@ -245,3 +245,34 @@ def test_command_line(official, tmp_path, repo_root):
     assert failed.returncode == 1
     assert failed.stderr.startswith('error: ') and failed.stderr.count('\n') == 1
     assert 'no cell is left; images with fewer than 10 annotated cells left out: 1' in failed.stderr
+
+
+def test_folders_behind_links_and_images_with_several_files(official, tmp_path):
+    official.images(A172, folder='a')
+    official.images(A172, folder='b', size=(9, 9))
+    official.all_lines('train', (A172, grid()))
+    root = tmp_path / 'linked'
+    root.mkdir()
+    for name in ('annotations', 'images'):
+        (root / name).symlink_to(official.root / name)
+    with pytest.raises(InputError, match=r'b/A172/.*: the image is 9x9 pixels'):
+        prepare_livecell(LivecellOptions(root), tmp_path / 'out')
+    (official.root / 'images' / 'b').rename(official.root / 'images' / '0')
+    summary = prepare_livecell(LivecellOptions(root), tmp_path / 'out')
+    assert row_of(summary, 'images with several files') == ['1']
+    assert len(read_coco(tmp_path / 'out' / 'train.json', LIVECELL_LINES)[A172]) == 12
+
+
+def test_crowd_regions_are_counted_and_two_images_under_one_id_refused(official, tmp_path):
+    official.images(A172)
+    path = official.all_lines('train', (A172, grid(13)))
+    content = json.loads(path.read_text())
+    content['annotations'][0]['iscrowd'] = 1
+    path.write_text(json.dumps(content))
+    summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'out')
+    assert row_of(summary, 'crowd regions') == ['1']
+    assert len(read_coco(tmp_path / 'out' / 'train.json', LIVECELL_LINES)[A172]) == 12
+    content['images'].append({**content['images'][0], 'file_name': f'{HUH7}.tif'})
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf'two images have the id 101: {A172}\.tif and {HUH7}\.tif'):
+        prepare_livecell(LivecellOptions(official.root), tmp_path / 'out')

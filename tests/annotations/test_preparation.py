@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sartorius.annotations.preparation import Settings, prepare_sartorius
+from sartorius.annotations.preparation import PreparationOptions, prepare_sartorius
 from sartorius.annotations.reading import load_annotations
 from sartorius.annotations.train_csv import read_train_csv
 from sartorius.utils.errors import InputError, UsageError
@@ -49,7 +49,7 @@ def read_folds(out):
 
 def test_what_is_written(data):
     out = data / 'out'
-    summary = prepare_sartorius(Settings(data, folds=2), out)
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), out)
     assert {path.name for path in out.iterdir()} == {
         'all.json',
         'fold0_train.json',
@@ -82,7 +82,7 @@ def test_what_is_written(data):
 
 
 def test_all_json_holds_the_cells_of_the_csv(data):
-    prepare_sartorius(Settings(data, folds=2), data / 'out')
+    prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
     before, after = load_annotations(data / 'train.csv'), load_annotations(data / 'out' / 'all.json')
     assert list(before) == list(after)
     for image_id, image in before.items():
@@ -93,7 +93,7 @@ def test_all_json_holds_the_cells_of_the_csv(data):
 
 def test_folds_share_no_well(data):
     out = data / 'out'
-    prepare_sartorius(Settings(data, folds=2), out)
+    prepare_sartorius(PreparationOptions(data, folds=2), out)
     rows = read_folds(out)
     assert {row['group'] for row in rows.values()} == {'cort[x]_A1', 'cort[x]_A2', 'astro[x]_B1', 'astro[x]_B2'}
     for fold in range(2):
@@ -106,16 +106,16 @@ def test_folds_share_no_well(data):
 
 def test_says_how_it_grouped(data):
     assert 'grouped by plate and well of the sample_id (4 groups)' in prepare_sartorius(
-        Settings(data, folds=2), data / 'out'
+        PreparationOptions(data, folds=2), data / 'out'
     )
     lines = (data / 'train.csv').read_text().splitlines()
     (data / 'train.csv').write_text('\n'.join(','.join(line.split(',')[:5]) for line in lines) + '\n')
-    summary = prepare_sartorius(Settings(data, folds=2), data / 'out')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
     assert '**by image**, because the CSV has no sample_id' in summary
 
 
 def test_fills_holes_on_request(data):
-    summary = prepare_sartorius(Settings(data, folds=2, fill_holes=True), data / 'out')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2, fill_holes=True), data / 'out')
     areas = [annotation['area'] for annotation in json.loads((data / 'out' / 'all.json').read_text())['annotations']]
     assert areas == [9, 2] * 8
     assert '- hollow cells filled: 8' in summary
@@ -127,7 +127,7 @@ def test_nothing_is_dropped_silently(data):
         file.write('cort11,,8,6,cort,1h,2020-01-01,cort[x]_A1-1_Vessel-7_Ph_1,0 days\n')
         file.write(f'cort11,{PAIR},8,6,cort,1h,2020-01-01,cort[x]_A1-1_Vessel-7_Ph_1,0 days\n')
     write_image(data / 'train' / 'nameless.png')
-    summary = prepare_sartorius(Settings(data, folds=2, skip_missing_images=True), data / 'out')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2, skip_missing_images=True), data / 'out')
     assert '- images dropped with their cells because their file is missing: 1 (gone)' in summary
     assert '- rows of train.csv without pixels dropped, by line: 1 (19)' in summary
     assert '- exact copies of another cell of their image, kept: 1' in summary
@@ -138,7 +138,7 @@ def test_nothing_is_dropped_silently(data):
 def test_keeps_images_without_file_when_not_to_look(data):
     for path in (data / 'train').iterdir():
         path.unlink()
-    prepare_sartorius(Settings(data, folds=2, check_images=False), data / 'out')
+    prepare_sartorius(PreparationOptions(data, folds=2, check_images=False), data / 'out')
     assert len(load_annotations(data / 'out' / 'all.json')) == 8
 
 
@@ -146,7 +146,7 @@ def test_a_class_with_too_few_wells_is_said(data):
     with open(data / 'train.csv', 'a') as file:
         file.write('n1,1 1,8,6,shsy5y,1h,2020-01-01,shsy5y[x]_C1-1_Vessel-7_Ph_1,0 days\n')
     write_image(data / 'train' / 'n1.png')
-    summary = prepare_sartorius(Settings(data, folds=2), data / 'out')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
     fold = int(read_folds(data / 'out')['n1']['fold'])
     assert f'- folds that validate on no shsy5y, which has too few groups: 1 ({1 - fold})' in summary
 
@@ -158,7 +158,7 @@ def test_pseudo_labelled_images_train_but_never_validate(data):
     pseudo.write_text(
         f'{FIVE},sample_id,source\nu1,1 1,9,5,cort,cort[x]_A1-3_Vessel-7_Ph_1,round 1\nu2,1 1,9,5,astro,,round 1\n'
     )
-    summary = prepare_sartorius(Settings(data, csv_paths=(data / 'train.csv', pseudo), folds=2), out)
+    summary = prepare_sartorius(PreparationOptions(data, csv_paths=(data / 'train.csv', pseudo), folds=2), out)
     assert '- pseudo-labelled images, which train and never validate: 2' in summary
     rows = read_folds(out)
     assert rows['u1']['fold'] == rows['u2']['fold'] == '-1'
@@ -174,10 +174,10 @@ def test_pseudo_labelled_images_train_but_never_validate(data):
 
 def test_a_second_run_leaves_no_stale_fold(data):
     out = data / 'out'
-    prepare_sartorius(Settings(data, folds=4), out)
+    prepare_sartorius(PreparationOptions(data, folds=4), out)
     (out / 'notes.txt').write_text('mine')
     (data / 'test' / 't1.png').unlink()
-    prepare_sartorius(Settings(data, folds=2), out)
+    prepare_sartorius(PreparationOptions(data, folds=2), out)
     names = {path.name for path in out.iterdir()}
     assert 'fold1_val.json' in names
     assert 'notes.txt' in names
@@ -186,7 +186,7 @@ def test_a_second_run_leaves_no_stale_fold(data):
 
 def test_the_same_seed_gives_the_same_files(data):
     for name in ('one', 'two'):
-        prepare_sartorius(Settings(data, folds=2, seed=5), data / name)
+        prepare_sartorius(PreparationOptions(data, folds=2, seed=5), data / name)
     for path in (data / 'one').iterdir():
         assert path.read_bytes() == (data / 'two' / path.name).read_bytes()
 
@@ -200,7 +200,7 @@ def cut(path):
     [
         (
             lambda data: (data / 'train' / 'cort11.png').unlink(),
-            r'1 of 8 annotated images are not in train/ \(cort11\.png\); .* --skip-missing-images',
+            r'1 of 8 annotated images are not in train/ \(cort11\); .* --skip-missing-images',
         ),
         (lambda data: cut(data / 'train' / 'astro21.png'), r'astro21\.png is truncated, damaged or not a PNG'),
         (lambda data: cut(data / 'test' / 't1.png'), r't1\.png is truncated, damaged or not a PNG'),
@@ -213,25 +213,25 @@ def cut(path):
 )
 def test_names_bad_input_and_leaves_earlier_results(data, spoil, message):
     out = data / 'out'
-    prepare_sartorius(Settings(data, folds=2), out)
+    prepare_sartorius(PreparationOptions(data, folds=2), out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     spoil(data)
     with pytest.raises(InputError, match=message):
-        prepare_sartorius(Settings(data, folds=2), out)
+        prepare_sartorius(PreparationOptions(data, folds=2), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_names_ids_of_two_csvs(data):
     (data / 'more.csv').write_text(f'{FIVE}\ncort11,1 1,8,6,cort\n')
     with pytest.raises(InputError, match=r'more\.csv: image cort11 has rows in another'):
-        prepare_sartorius(Settings(data, csv_paths=(data / 'train.csv', data / 'more.csv')), data / 'out')
+        prepare_sartorius(PreparationOptions(data, csv_paths=(data / 'train.csv', data / 'more.csv')), data / 'out')
 
 
 def test_says_where_the_data_should_be(tmp_path):
     with pytest.raises(UsageError, match='nowhere: no such folder'):
-        prepare_sartorius(Settings(tmp_path / 'nowhere'), tmp_path / 'out')
+        prepare_sartorius(PreparationOptions(tmp_path / 'nowhere'), tmp_path / 'out')
     with pytest.raises(UsageError, match='holds no train.csv'):
-        prepare_sartorius(Settings(tmp_path), tmp_path / 'out')
+        prepare_sartorius(PreparationOptions(tmp_path), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
@@ -269,7 +269,7 @@ def test_help_imports_nothing_heavy(repo_root):
 
 
 def test_real_data(real_data, tmp_path):
-    summary = prepare_sartorius(Settings(real_data), tmp_path)
+    summary = prepare_sartorius(PreparationOptions(real_data), tmp_path)
     gt = read_train_csv(real_data / 'train.csv').images
     assert load_annotations(tmp_path / 'all.json').keys() == gt.keys()
     assert sum(len(load_annotations(tmp_path / f'fold{fold}_val.json')) for fold in range(5)) == len(gt)
@@ -281,10 +281,38 @@ def test_all_real_rows(real_data, tmp_path):
     paths = (real_data / 'train.csv', real_data / 'masks_without_images.csv')
     if not paths[1].is_file():
         pytest.skip('needs masks_without_images.csv')
-    prepare_sartorius(Settings(real_data, csv_paths=paths, check_images=False), tmp_path)
+    prepare_sartorius(PreparationOptions(real_data, csv_paths=paths, check_images=False), tmp_path)
     cells = load_annotations(tmp_path / 'all.json')
     for path in paths:
         for image_id, image in read_train_csv(path).images.items():
             for before, after in zip(image.cells.crops, cells[image_id].crops, strict=True):
                 assert before.window == after.window
                 assert (before.mask == after.mask).all()
+
+
+def test_images_of_any_suffix_are_taken_and_other_files_named(data):
+    (data / 'test' / 't1.png').rename(data / 'test' / 't1.PNG')
+    write_image(data / 'test' / 't2.tif')
+    (data / 'test' / 'notes.txt').touch()
+    (data / 'train' / 'cort11.png').rename(data / 'train' / 'cort11.PNG')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+    names = [image['file_name'] for image in json.loads((data / 'out' / 'test.json').read_text())['images']]
+    assert names == ['test/t1.PNG', 'test/t2.tif']
+    assert '- files of test/ not used, which are no images by their suffix: 1 (notes.txt)' in summary
+    names = [image['file_name'] for image in json.loads((data / 'out' / 'all.json').read_text())['images']]
+    assert names[0] == 'train/cort11.PNG'
+    write_image(data / 'test' / 't1.tif')
+    with pytest.raises(InputError, match=r't1\.PNG and t1\.tif would be one image'):
+        prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+
+
+def test_image_ids_are_kept_to_the_letter(data):
+    ids = ['12e456789012', '001234567890', '123456789012', 'nan']
+    for name in ids:
+        write_image(data / 'train' / f'{name}.png')
+    # As a spreadsheet program saves it: a byte order mark, an index column, Windows line ends.
+    rows = [f'{number},{name},{RING},8,6,cort' for number, name in enumerate(ids)]
+    (data / 'train.csv').write_bytes('\r\n'.join(['\ufeffUnnamed: 0,' + FIVE, *rows, '']).encode())
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+    assert list(load_annotations(data / 'out' / 'all.json')) == ids
+    assert '- columns of train.csv not used: 1 (Unnamed: 0)' in summary

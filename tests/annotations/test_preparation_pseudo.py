@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sartorius.annotations.preparation import Settings, prepare_sartorius
+from sartorius.annotations.preparation import PreparationOptions, prepare_sartorius
 from sartorius.annotations.reading import load_annotations
 from sartorius.utils.errors import InputError
 
@@ -29,7 +29,7 @@ def prepare(data, *rows, folds=2, seed=0, name='out'):
     """Prepares the wells and more rows; the images of each JSON, and the summary."""
     path = data / f'{name}.csv'
     path.write_text((data / 'train.csv').read_text() + ''.join(f'{row}\n' for row in rows))
-    settings = Settings(data, csv_paths=(path,), folds=folds, seed=seed, check_images=False)
+    settings = PreparationOptions(data, csv_paths=(path,), folds=folds, seed=seed, check_images=False)
     summary = prepare_sartorius(settings, data / name)
     return {path.stem: load_annotations(path) for path in (data / name).glob('*.json')}, summary
 
@@ -56,7 +56,7 @@ def test_each_fold_trains_on_its_own_labels(data):
     }
     assert '- pseudo-labelled images, which train and never validate: 3\n' in summary + '\n'
     assert '| 1    |      1 |      1 |     2 |' in summary
-    assert 'Left out, because their fold validates on their own well: 0.' in summary
+    assert 'Dropped, because their fold validates on their own well: 0.' in summary
     record = next(
         one for one in json.loads((data / 'out' / 'fold0_train.json').read_text())['images'] if 'source' in one
     )
@@ -84,7 +84,7 @@ def test_a_well_that_validates_does_not_train(data):
     )
     assert not [image_id for image_id in images['fold0_train'] if image_id in 'uv' or image_id.startswith('cort')]
     assert 'v' in images['fold1_train']
-    assert 'Left out, because their fold validates on their own well: 2.' in summary
+    assert 'Dropped, because their fold validates on their own well: 2.' in summary
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_one_fold_in_two_csvs(data):
         (data / f'{name}.csv').write_text(f'{HEADER}\nu,1 1,9,5,cort,,model,0,\n')
     paths = tuple(data / f'{name}.csv' for name in ('train', 'one', 'two'))
     with pytest.raises(InputError, match=r'two\.csv: image u is .* for fold 0 and has rows for fold 0 in another'):
-        prepare_sartorius(Settings(data, csv_paths=paths, folds=2, check_images=False), data / 'out')
+        prepare_sartorius(PreparationOptions(data, csv_paths=paths, folds=2, check_images=False), data / 'out')

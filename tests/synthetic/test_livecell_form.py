@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sartorius.annotations.coco import cells_from_counts, read_coco
-from sartorius.annotations.livecell import LivecellSettings, prepare_livecell
+from sartorius.annotations.livecell import LivecellOptions, prepare_livecell
 from sartorius.annotations.segmentation import compressed_counts
 from sartorius.masks.coco_rle import decode
 from sartorius.masks.crop import MaskCrop
@@ -61,7 +61,7 @@ def test_preparation_takes_every_image_and_cell(made, tmp_path):
     out, summary = made
     assert summary.images == {'train': 17, 'val': 8, 'test': 1}
     # Images this small may hold fewer cells than a complete one of LIVECell has.
-    prepare_livecell(LivecellSettings(out, keep_incomplete=True), tmp_path)
+    prepare_livecell(LivecellOptions(out, keep_incomplete=True), tmp_path)
     for split in SPLITS:
         prepared = read_coco(tmp_path / f'{split}.json', LIVECELL_LINES)
         assert len(prepared) == summary.images[split]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sartorius.annotations.preparation import Settings, prepare_sartorius
+from sartorius.annotations.preparation import PreparationOptions, prepare_sartorius
 from sartorius.annotations.reading import load_annotations, load_groups
 from sartorius.annotations.train_csv import read_train_csv
 from sartorius.fusion import fuse
@@ -79,7 +79,7 @@ def write_wells(generator, wells: int) -> list[str]:
 
 def prepare(path: str, folds: int, seed: int, out: str) -> dict[str, dict]:
     """Prepares a CSV; images by id of each JSON."""
-    settings = Settings(Path(), csv_paths=(Path(path),), folds=folds, seed=seed, check_images=False)
+    settings = PreparationOptions(Path(), csv_paths=(Path(path),), folds=folds, seed=seed, check_images=False)
     prepare_sartorius(settings, Path(out))
     return {path.stem: load_annotations(path) for path in Path(out).glob('*.json')}
 
@@ -305,8 +305,8 @@ def test_real_data(label, real_data):
     assert label('0.npz', '--balance', 'none', train=train)[0] == 0
     before, after = train.read_text().splitlines(), Path('out.csv').read_text().splitlines()
     assert after[1 : len(before)] == [f'{line},,,' for line in before[1:]]
-    prepare_sartorius(Settings(real_data), Path('round0'))
-    prepare_sartorius(Settings(real_data, csv_paths=(Path('out.csv'),)), Path('round1'))
+    prepare_sartorius(PreparationOptions(real_data), Path('round0'))
+    prepare_sartorius(PreparationOptions(real_data, csv_paths=(Path('out.csv'),)), Path('round1'))
     for fold in range(5):
         old, new = (json.loads(Path(f'round{n}/fold{fold}_val.json').read_text()) for n in (0, 1))
         assert old['images'] == new['images'] and old['annotations'] == new['annotations']

@@ -35,16 +35,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
 
-    from sartorius.annotations.livecell import LivecellSettings, prepare_livecell
+    from sartorius.annotations.livecell import LivecellOptions, prepare_livecell
 
-    settings = LivecellSettings(
+    options = LivecellOptions(
         data_root=args.data_root,
         single_class=args.single_class,
         keep_incomplete=args.keep_incomplete,
         min_area=args.min_area,
         skip_missing_images=args.skip_missing_images,
     )
-    print(prepare_livecell(settings, args.out))
+    print(prepare_livecell(options, args.out))
     print(f'\nwritten to {display_path(args.out)}')
 
 

@@ -1,0 +1,188 @@
+"""COCO files of other tools: what training and scoring, which share one reader, make of their oddities."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sartorius.annotations.reading import load_annotations, load_cell_types, load_groups
+from sartorius.datasets.sartorius import SartoriusDataset
+from sartorius.evaluation.metric import score_images
+from sartorius.masks.crop import MaskCrop
+from sartorius.utils.errors import InputError
+
+# In an image of 60 x 40 px, A is the box 5, 5, 10, 8 (80 px) and B the box 30, 10, 12, 12 (144 px).
+A, B = [5, 5, 15, 5, 15, 13, 5, 13], [30, 10, 42, 10, 42, 22, 30, 22]
+RUNS_A = [5 * 40 + 5, *[8, 32] * 9, 8, 2400 - 5 * 40 - 5 - 9 * 40 - 8]
+WINDOW_A, WINDOW_B = (5, 5, 15, 13), (30, 10, 42, 22)
+
+
+def cell(number: int, segmentation: Any, **changes: Any) -> dict[str, Any]:
+    return {'id': number, 'image_id': 1, 'category_id': 1, 'segmentation': segmentation, **changes}
+
+
+def coco(*cells: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    names = ('shsy5y', 'astro', 'cort')
+    return {
+        'images': [{'id': 1, 'file_name': 'a.png', 'height': 40, 'width': 60}],
+        'annotations': list(cells),
+        'categories': [{'id': number, 'name': name} for number, name in enumerate(names, 1)],
+        **changes,
+    }
+
+
+def write(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / 'cells.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+def scored(path: Path) -> dict[str, list[tuple[int, ...]]]:
+    return {name: [crop.window for crop in image.crops] for name, image in load_annotations(path).items()}
+
+
+def trained(path: Path) -> dict[str, list[tuple[int, ...]]]:
+    """Boxes of what a data set trains on."""
+    dataset = SartoriusDataset(ann_file=str(path), pipeline=[])
+    return {
+        sample['img_id']: [tuple(cell['bbox']) for cell in sample['instances'] if not cell['ignore_flag']]
+        for sample in (dataset.get_data_info(number) for number in range(len(dataset)))
+    }
+
+
+READERS = pytest.mark.parametrize('read', [scored, trained])
+Reader = Callable[[Path], dict[str, list[tuple[int, ...]]]]
+
+
+@READERS
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (coco(cell(1, {'size': [40, 60], 'counts': RUNS_A}), cell(2, [B])), [WINDOW_A, WINDOW_B]),
+        (coco(cell(1, A), cell(2, B)), [WINDOW_A, WINDOW_B]),
+        # No bbox, or a wrong one: the mask's own box counts.
+        (coco(cell(1, [A]), cell(2, [B], bbox=[0, 0, 1, 1], area=3)), [WINDOW_A, WINDOW_B]),
+        # Annotations without pixels.
+        (coco(cell(1, [], bbox=[5, 5, 10, 8]), cell(2, [B])), [WINDOW_B]),
+        (coco(cell(1, [[1, 2, 3, 4]]), cell(2, None), cell(3, [B])), [WINDOW_B]),
+        (coco(cell(1, {'size': [40, 60], 'counts': [2400]}), cell(2, [B])), [WINDOW_B]),
+        # A crowd region beside a cell.
+        (coco(cell(1, [A], iscrowd=0), cell(2, [B], iscrowd=1)), [WINDOW_A]),
+        # A root category above the others, which no annotation uses.
+        (coco(cell(1, [A]), categories=[{'id': 0, 'name': 'cells'}, {'id': 1, 'name': 'cort'}]), [WINDOW_A]),
+        # One category listed twice is still one.
+        (coco(cell(1, [A]), categories=[{'id': 1, 'name': 'cort'}, {'id': 1, 'name': 'cort'}]), [WINDOW_A]),
+    ],
+)
+def test_cells(tmp_path: Path, read: Reader, content: dict[str, Any], expected: list[tuple[int, ...]]) -> None:
+    assert read(write(tmp_path, content)) == {'a': expected}
+
+
+@READERS
+@pytest.mark.parametrize('name', [r'images\1\a.png', r'C:\data\a.PNG', 'images/1/a.png'])
+def test_separators_of_any_system(tmp_path: Path, read: Reader, name: str) -> None:
+    images = [{'id': 1, 'file_name': name, 'height': 40, 'width': 60}]
+    path = write(tmp_path, coco(cell(1, [A]), images=images))
+    assert read(path) == {'a': [WINDOW_A]}
+    assert load_groups(path) == {'a': 'a'}
+    assert load_cell_types(path) == {'a': 'shsy5y'}
+    (sample,) = SartoriusDataset(ann_file=str(path), data_root='root', pipeline=[]).load_data_list()
+    assert sample['img_path'] == 'root/' + name.replace('\\', '/')
+
+
+def image(number: int, name: str, **changes: Any) -> dict[str, Any]:
+    return {'id': number, 'file_name': name, 'height': 40, 'width': 60, **changes}
+
+
+@READERS
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (coco(images=[image(1, 'a.png'), image(1, 'b.png')]), r'two images have the id 1: a\.png and b\.png'),
+        (
+            coco(categories=[{'id': 1, 'name': 'cort'}, {'id': 1, 'name': 'astro'}]),
+            'two categories have the id 1: cort and astro',
+        ),
+        (
+            coco(images=[image(1, 'x/a.png'), image(2, r'y\a.tif')]),
+            r'two images are called a \(x/a\.png and y/a\.tif\)',
+        ),
+        (
+            coco(images=[image(1, 'a.png', height=None, width=None)]),
+            r'image a\.png: its height is None and its width N',
+        ),
+        (coco(images=[image(1, 'a.png', height=0)]), r'image a\.png: its height is 0'),
+        (coco(images=[image(1, 'a.png', width=59.5)]), r'image a\.png: .* its width 59\.5'),
+        (coco(images=[image(1, None)]), 'image 1: its file_name is None'),
+        (coco(images=[image(None, 'a.png')]), 'has the id None'),
+        (coco(cell(1, [A], iscrowd=1), cell(2, [B], iscrowd=1)), 'all 2 annotations are crowd regions'),
+        (coco(cell(7, [A], iscrowd='yes')), "annotation 7: its iscrowd is 'yes'"),
+        (coco(cell(7, [A[:-1]])), 'annotation 7: its segmentation has a polygon of 7 values'),
+        (
+            coco(cell(7, {'size': [60, 40], 'counts': RUNS_A})),
+            'annotation 7: its mask is 40x60 pixels',
+        ),
+        (coco(cell(7, [A], category_id=0)), 'annotation 7: its category 0 is not among'),
+        (
+            coco(cell(7, [A]), categories=[{'id': 1, 'name': 'cells'}, {'id': 2, 'name': 'cort'}]),
+            "unknown category 'cells'; the classes are shsy5y, astro, cort",
+        ),
+    ],
+)
+def test_refused_in_one_sentence(tmp_path: Path, read: Reader, content: dict[str, Any], message: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(InputError, match=message) as error:
+        read(path)
+    assert str(error.value).startswith(f'{path}: ')
+
+
+def test_what_is_dropped_or_ignored_is_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cells = [cell(1, [A, [1, 2, 3, 4]]), cell(2, []), cell(3, [B], iscrowd=1)]
+    path = write(tmp_path, coco(*cells, categories=[{'id': 0, 'name': 'cells'}, {'id': 1, 'name': 'cort'}]))
+    assert scored(path) == {'a': [WINDOW_A]}
+    assert caplog.messages == [
+        f'{path}: 1 of 3 annotations have no pixels (such as an empty segmentation); they are dropped',
+        f'{path}: 1 polygons have fewer than three points and cover no pixel; they are dropped',
+        f'{path}: 1 of 3 annotations are crowd regions (iscrowd 1); training and scoring ignore them',
+        f'{path}: 1 categories are not among the classes and no annotation uses them; they are ignored',
+    ]
+    caplog.clear()
+    scored(write(tmp_path, coco(cell(1, [A]))))
+    assert not caplog.messages
+
+
+def test_the_data_set_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr('sartorius.datasets.sartorius.print_log', lambda text, **_: said.append(text))
+    SartoriusDataset(ann_file=str(write(tmp_path, coco(cell(1, [A]), cell(2, [])))), pipeline=[])
+    assert len(said) == 1 and '1 of 2 annotations have no pixels' in said[0]
+
+
+def test_a_crowd_region_is_neither_a_miss_nor_a_false_positive(tmp_path: Path) -> None:
+    gt = load_annotations(write(tmp_path, coco(cell(1, [A]), cell(2, [B], iscrowd=1))))
+    inside = MaskCrop(gt['a'].crowd[0].mask[:6, :6], 32, 12)
+    for pred in ([gt['a'].crops[0]], [gt['a'].crops[0], inside]):
+        assert score_images(gt, {'a': pred})['score'].tolist() == [1.0]
+
+
+def test_a_crowd_region_is_an_ignored_instance_of_training(tmp_path: Path) -> None:
+    content = coco(cell(1, [A]), cell(2, [B], iscrowd=1), cell(3, [B], iscrowd=1, image_id=2))
+    content['images'].append(image(2, 'b.png'))
+    path = str(write(tmp_path, content))
+    dataset = SartoriusDataset(ann_file=path, pipeline=[])
+    assert [one['ignore_flag'] for one in dataset.get_data_info(0)['instances']] == [0, 1]
+    # An image of crowd regions alone has no cells to train on.
+    filtered = SartoriusDataset(ann_file=path, pipeline=[], filter_cfg={'filter_empty_gt': True})
+    assert (len(dataset), len(filtered)) == (2, 1)
+
+
+def test_a_list_of_images_to_predict_on_needs_no_annotations(tmp_path: Path) -> None:
+    content = coco()
+    del content['annotations']
+    path = write(tmp_path, content)
+    assert len(SartoriusDataset(ann_file=str(path), pipeline=[], test_mode=True)) == 1
+    for read in (scored, trained):
+        with pytest.raises(InputError, match="the list 'annotations' is missing"):
+            read(path)
