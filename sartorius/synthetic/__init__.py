@@ -1,4 +1,4 @@
-"""Made phase-contrast images with exactly known masks, and data sets of them in the competition's layout."""
+"""Synthetic phase-contrast images with exactly known masks, and data sets of them on disk."""
 
 from sartorius.synthetic.dataset import DatasetPlan, DatasetSummary, make_dataset
 from sartorius.synthetic.defects import DefectRates

@@ -1,7 +1,7 @@
-"""What sets the three cell types apart: numbers measured on the competition's training set."""
+"""Numbers that describe cell types: three measured on the competition's training set, and eight invented ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,8 +34,8 @@ class OutlineSpec:
     """Random smooth polar curves; see :func:`sartorius.synthetic.shapes.polar_outlines`.
 
     Attributes:
-        corners: Least and greatest number of corners, from which neurites leave.
-        reach: How far a corner sticks out, as a share of the body's radius: low and high.
+        corners: Minimum and maximum number of corners, from which neurites start.
+        reach: How far a corner protrudes, as a share of the body's radius: low and high.
         sharpness: Narrowness of a corner (concentration of a von Mises bump): low and high.
         roughness: Amplitude of random low harmonics, as a share of the radius.
         elongation: Length over width of the body.
@@ -53,12 +53,12 @@ class NeuriteSpec:
     """Thin lines that belong to no mask.
 
     Attributes:
-        per_cell: Least and greatest number a cell.
+        per_cell: Minimum and maximum number per cell.
         length: Pixels.
         curl: Standard deviation of the turn at each step of 4 px, in radians.
-        mesh: Least and greatest number of lines a full-size image that come from no cell in sight.
+        mesh: Minimum and maximum number of lines per full-size image that come from no visible cell.
         depth: Optical thickness of the strongest, in grey levels.
-        beads: Swellings a step of 4 px.
+        beads: Swellings per step of 4 px.
         width: Breadth at the root, in half pixels.
         linking: Share of the processes that run straight to a neighbour.
     """
@@ -75,7 +75,7 @@ class NeuriteSpec:
 
 @dataclass(frozen=True)
 class DebrisSpec:
-    """Unlabelled dirt: least and greatest numbers a full-size image, and the optical thickness in grey levels."""
+    """Unlabelled dirt: minimum and maximum numbers per full-size image, and the optical thickness in grey levels."""
 
     specks: tuple[int, int]
     rings: tuple[int, int]
@@ -194,6 +194,57 @@ SPECS: Mapping[str, CellTypeSpec] = {
         debris=DebrisSpec(specks=(100, 420), rings=(60, 200), clusters=(2, 14), depth=(50, 90)),
     ),
 }
+
+
+_SHSY5Y, _ASTRO, _CORT = SPECS['shsy5y'], SPECS['astro'], SPECS['cort']
+# A cortical neuron's body without its mesh of neurites and most of its debris.
+_ROUND = replace(
+    _CORT,
+    neurites=replace(_CORT.neurites, per_cell=(0, 2), mesh=(0, 40)),
+    debris=replace(_CORT.debris, specks=(20, 80), rings=(4, 30), clusters=(0, 6)),
+)
+
+LINE_SPECS: Mapping[str, CellTypeSpec] = {
+    # Flat and spread out, with processes.
+    'A172': replace(_ASTRO, count=Spread(110, 50, 40, 250), area=Spread(900, 600, 80, 6000)),
+    # Round to polygonal, in dense islands.
+    'BT474': replace(_ROUND, count=Spread(180, 80, 60, 400), area=Spread(500, 220, 80, 2500), clumping=0.9),
+    # Small, round and by far the most crowded.
+    'BV2': replace(_ROUND, count=Spread(450, 200, 150, 1200), area=Spread(140, 60, 40, 600), clumping=0.35),
+    # Large and flat, with little structure at the edge.
+    'Huh7': replace(
+        _ASTRO,
+        count=Spread(80, 30, 40, 200),
+        area=Spread(1500, 800, 200, 8000),
+        outline=replace(_ASTRO.outline, corners=(3, 5), reach=(0.1, 0.5), elongation=Spread(1.5, 0.4, 1, 3)),
+        has_arms=False,
+        depth=(10, 30),
+    ),
+    # Small, polygonal, in clumps.
+    'MCF7': replace(
+        _SHSY5Y,
+        count=Spread(350, 150, 100, 800),
+        outline=replace(_SHSY5Y.outline, reach=(0.1, 0.4), elongation=Spread(1.3, 0.3, 1, 3)),
+        clumping=0.8,
+    ),
+    # As the competition's type of that name.
+    'SHSY5Y': _SHSY5Y,
+    # Round, apart from each other, with a strong halo.
+    'SkBr3': replace(_ROUND, count=Spread(200, 90, 60, 500), area=Spread(300, 120, 80, 1500), clumping=0.15),
+    # Large spindles without processes outside the mask.
+    'SKOV3': replace(
+        _SHSY5Y,
+        count=Spread(90, 40, 40, 220),
+        area=Spread(1100, 500, 200, 5000),
+        outline=replace(_SHSY5Y.outline, elongation=Spread(2.5, 0.9, 1, 6)),
+        neurites=replace(_SHSY5Y.neurites, per_cell=(0, 1), mesh=(0, 10)),
+    ),
+}
+"""Eight invented cell types under the names of LIVECell's lines: variations of the three types above.
+
+Their numbers were not measured on LIVECell; each only follows what the line is known for (flat or round, apart or in
+clumps, how crowded). They serve to pre-train and to test without LIVECell's images.
+"""
 
 
 def spec_of(cell_type: str) -> CellTypeSpec:

@@ -1,4 +1,4 @@
-"""What is seen but not annotated: neurites and debris."""
+"""Unannotated structures of an image: neurites and debris."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def add_neurites(
     style: ImageStyle,
     rng: np.random.Generator,
 ) -> None:
-    """Adds the thin processes that leave the cells, and those that come from no cell in sight."""
+    """Adds the thin processes that leave the cells, and those that come from no visible cell."""
     height, width = thickness.shape
     starts, directions, lengths = _roots(cells, spec, rng)
     own = len(starts)
@@ -41,7 +41,7 @@ def add_neurites(
     for level, strength in enumerate(_LINE_LEVELS):
         chosen = [path for path, at in zip(paths, levels, strict=True) if at == level]
         rooted = [path for path, at in zip(paths[:own], levels, strict=False) if at == level]
-        # A process thins out: its root is broad, its end faint.
+        # A process tapers: wide at its root, faint at its end.
         _draw_lines(lines, chosen, 0.6 * strength, 1)
         _draw_lines(lines, [path[: 1 + 2 * len(path) // 3] for path in chosen], strength, (spec.width + 1) // 2)
         _draw_lines(lines, [path[: 1 + len(path) // 3] for path in rooted], strength, spec.width)
@@ -102,7 +102,7 @@ def _draw_lines(layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], streng
 
 
 def add_debris(thickness: Thickness, spec: DebrisSpec, style: ImageStyle, rng: np.random.Generator) -> None:
-    """Adds specks, ring-shaped bubbles and clusters of dead fragments, all of them made of small round points."""
+    """Adds specks, ring-shaped bubbles and clusters of dead fragments, all of them composed of small round points."""
     height, width = thickness.shape
 
     def centres(bounds: tuple[int, int]) -> NDArray[np.float64]:
@@ -136,6 +136,6 @@ def _add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArr
 
 
 def _share(bounds: tuple[int, int], position: float, size: Size) -> int:
-    """Number between two bounds for a full-size image, brought to this image's size."""
+    """Number between two bounds for a full-size image, scaled to this image's size."""
     full = bounds[0] + position * (bounds[1] - bounds[0])
     return round(full * size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1]))

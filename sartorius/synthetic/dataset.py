@@ -1,28 +1,18 @@
-"""A made data set on disk, in exactly the competition's layout."""
+"""A synthetic data set on disk, in exactly the competition's layout."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, spec_of
 from sartorius.synthetic.defects import DefectRates, plant_defects
-from sartorius.synthetic.image import check_image_request, make_image
+from sartorius.synthetic.image import make_image
 from sartorius.synthetic.plates import Acquisition, plan_acquisitions
 from sartorius.synthetic.rendering import ImageStyle
-from sartorius.synthetic.writing import (
-    check_out,
-    image_generator,
-    replaced_folder,
-    run_jobs,
-    write_image,
-)
+from sartorius.synthetic.writing import check_plan, image_generator, write_dataset, write_image
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
 TRAIN, TEST, UNLABELLED = 0, 1, 2
@@ -34,16 +24,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What to make.
+    """Plan of a data set in the competition's layout.
 
     Attributes:
         images: Training images.
-        test_images: Test images, whose truth is written too.
+        test_images: Test images, whose ground truth is written too.
         unlabelled_images: Images without masks.
         size: Image ``(height, width)``.
         density: Factor on the number of cells for a given area.
-        cell_types: Types, which take turns.
-        defects: Label defects to plant in ``train.csv``; the test truth stays clean.
+        cell_types: Types, which alternate.
+        defects: Label defects to plant in ``train.csv``; the test ground truth stays clean.
         seed: The same plan and seed give the same bytes.
     """
 
@@ -57,21 +47,16 @@ class DatasetPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise InputError(f'number of training images is {self.images}; it must be at least 1')
-        for name in ('test_images', 'unlabelled_images', 'seed'):
-            if getattr(self, name) < 0:
-                raise InputError(f'{name} is {getattr(self, name)}; it must not be negative')
+        check_plan(self, ('test_images', 'unlabelled_images'))
         if not self.cell_types or len(set(self.cell_types)) != len(self.cell_types):
             raise InputError(f'cell types are {list(self.cell_types)}; name at least one, and each once')
         for cell_type in self.cell_types:
             spec_of(cell_type)
-        check_image_request(self.size, self.density)
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What was made: numbers of images and annotations."""
+    """Numbers of images and annotations of a data set."""
 
     images: int
     test_images: int
@@ -89,7 +74,7 @@ class _Job:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _ImageRows:
     """Rows of one image, without line ends; ``defects`` holds (place in ``rows`` or None, in ``clean_rows``, name)."""
 
     image_id: str
@@ -99,60 +84,51 @@ class _Made:
 
 
 def make_dataset(out: str | Path, plan: DatasetPlan, workers: int = 1, overwrite: bool = False) -> DatasetSummary:
-    """Makes a data set under ``out``, whole or not at all.
+    """Makes a data set under ``out``, completely or not at all.
 
     Written are ``train/*.png``, ``train.csv`` with all nine columns, ``test/*.png``, ``test_truth.csv`` (the same
     columns), ``sample_submission.csv``, ``train_semi_supervised/*.png``, ``synthetic.json`` (the plan), and, when
-    defects are planted, ``train_clean.csv`` (the truth) and ``defects.csv``: image id, row in ``train.csv`` (empty for
-    a missing cell), defect, row in ``train_clean.csv``. Rows count from 0, without the header.
+    defects are planted, ``train_clean.csv`` (the ground truth) and ``defects.csv``: image id, row in ``train.csv``
+    (empty for a missing cell), defect, row in ``train_clean.csv``. Rows count from 0, without the header.
 
     Args:
         out: Folder that does not exist, is empty, or, with ``overwrite``, holds an earlier data set of this function.
-        plan: What to make.
-        workers: Processes; the result does not depend on it.
+        plan: Of the data set.
+        workers: Processes; the result does not depend on their number.
         overwrite: Replace an earlier data set.
 
     Raises:
         UsageError: ``out`` is in use, or ``workers`` is below 1.
         InputError: The images have no room for their cells.
     """
-    out = Path(out)
-    check_out(out, overwrite, workers)
     counts = (plan.images, plan.test_images, plan.unlabelled_images)
     parts = plan_acquisitions(plan.cell_types, counts, plan.seed)
     jobs = [_Job(part, index, origin) for part, origins in enumerate(parts) for index, origin in enumerate(origins)]
-    with replaced_folder(out.resolve()) as folder:
-        for name in FOLDERS:
-            (folder / name).mkdir()
-        made = list(progress(run_jobs(partial(_make_one, plan, folder), jobs, workers), 'images', len(jobs)))
-        summary = _write_tables(folder, plan, made[: plan.images], made[plan.images :][: plan.test_images])
-        settings = {**asdict(plan), 'size': {'height': plan.size[0], 'width': plan.size[1]}}
-        (folder / SYNTHETIC_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
-    return summary
+    return write_dataset(Path(out), plan, FOLDERS, jobs, _make_one, _write_tables, workers, overwrite)
 
 
-def _make_one(plan: DatasetPlan, folder: Path, job: _Job) -> _Made:
+def _make_one(plan: DatasetPlan, folder: Path, job: _Job) -> _ImageRows:
     """Makes and writes one image, and returns its rows."""
     origin = job.origin
     type_code = CELL_TYPES.index(origin.cell_type)
-    # Images of one well share their style, so that a split that tears wells apart shows in the scores.
+    # Images of one well share their style, so that a split that separates the images of a well shows in the scores.
     style = ImageStyle.draw(spec_of(origin.cell_type), image_generator(plan.seed, 0, type_code, origin.well))
     rng = image_generator(plan.seed, 1, job.part, job.index)
-    made = make_image(origin.cell_type, plan.size, rng, plan.density, style=style)
+    synthetic = make_image(origin.cell_type, plan.size, rng, plan.density, style=style)
     stem = origin.described_name if job.part == UNLABELLED else origin.image_id
-    write_image(folder / FOLDERS[job.part] / f'{stem}.png', made.image)
-    clean_rows = [_row(origin, origin.cell_type, crop, plan.size) for crop in made.crops]
+    write_image(folder / FOLDERS[job.part] / f'{stem}.png', synthetic.image)
+    clean_rows = [_row(origin, origin.cell_type, crop, plan.size) for crop in synthetic.crops]
     if job.part != TRAIN or not plan.defects.any():
-        return _Made(origin.image_id, clean_rows, clean_rows, [])
+        return _ImageRows(origin.image_id, clean_rows, clean_rows, [])
     rows: list[str] = []
     defects: list[tuple[int | None, int, str]] = []
     defect_rng = image_generator(plan.seed, 2, job.part, job.index)
-    for cell in plant_defects(made.crops, origin.cell_type, plan.size, plan.defects, defect_rng):
+    for cell in plant_defects(synthetic.crops, origin.cell_type, plan.size, plan.defects, defect_rng):
         if cell.defect is not None:
             defects.append((None if cell.crop is None else len(rows), cell.source, cell.defect))
         if cell.crop is not None:
             rows.append(_row(origin, cell.cell_type or origin.cell_type, cell.crop, plan.size))
-    return _Made(origin.image_id, rows, clean_rows, defects)
+    return _ImageRows(origin.image_id, rows, clean_rows, defects)
 
 
 def _row(origin: Acquisition, cell_type: str, crop: MaskCrop, size: Size) -> str:
@@ -171,30 +147,31 @@ def _row(origin: Acquisition, cell_type: str, crop: MaskCrop, size: Size) -> str
     )
 
 
-def _write_tables(folder: Path, plan: DatasetPlan, train: Sequence[_Made], test: Sequence[_Made]) -> DatasetSummary:
+def _write_tables(folder: Path, plan: DatasetPlan, images: Sequence[_ImageRows]) -> DatasetSummary:
+    train, test = images[: plan.images], images[plan.images :][: plan.test_images]
     header = ','.join(COLUMNS)
-    train_rows = [row for made in train for row in made.rows]
-    test_rows = [row for made in test for row in made.rows]
+    train_rows = [row for image in train for row in image.rows]
+    test_rows = [row for image in test for row in image.rows]
     _write_lines(folder / 'train.csv', [header, *train_rows])
     _write_lines(folder / 'test_truth.csv', [header, *test_rows])
-    _write_lines(folder / 'sample_submission.csv', ['id,predicted', *(f'{made.image_id},' for made in test)])
+    _write_lines(folder / 'sample_submission.csv', ['id,predicted', *(f'{image.image_id},' for image in test)])
     defect_rows = list(_defect_rows(train))
     if plan.defects.any():
-        _write_lines(folder / 'train_clean.csv', [header, *(row for made in train for row in made.clean_rows)])
+        _write_lines(folder / 'train_clean.csv', [header, *(row for image in train for row in image.clean_rows)])
         _write_lines(folder / 'defects.csv', ['id,row,defect,clean_row', *defect_rows])
     return DatasetSummary(
         plan.images, plan.test_images, plan.unlabelled_images, len(train_rows), len(test_rows), len(defect_rows)
     )
 
 
-def _defect_rows(train: Sequence[_Made]) -> Iterator[str]:
+def _defect_rows(train: Sequence[_ImageRows]) -> Iterator[str]:
     first, first_clean = 0, 0
-    for made in train:
-        for place, source, defect in made.defects:
+    for image in train:
+        for place, source, defect in image.defects:
             row = '' if place is None else first + place
-            yield f'{made.image_id},{row},{defect},{first_clean + source}'
-        first += len(made.rows)
-        first_clean += len(made.clean_rows)
+            yield f'{image.image_id},{row},{defect},{first_clean + source}'
+        first += len(image.rows)
+        first_clean += len(image.clean_rows)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

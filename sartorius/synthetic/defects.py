@@ -1,4 +1,4 @@
-"""The label defects of the competition's training set, planted on purpose."""
+"""Planting of the label defects that the competition's training set has."""
 
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
@@ -26,23 +26,23 @@ from sartorius.utils.errors import InputError
 CONVEX_FILLED, HOLLOW, DUPLICATED, MISSING = 'convex-filled', 'hollow', 'duplicated', 'missing'
 SPECK, PIECES, SLIVER, OVERLAPPING = 'speck', 'pieces', 'sliver', 'overlapping'
 OUTSIZED, WRONG_CLASS, TWICE = 'outsized', 'wrong-class', 'twice'
-# In the order of the rates. A new one goes to the end, so that a seed plants the others as it always has.
+# In the order of the rates. Add a new one at the end, so that a seed still plants the others as before.
 CELL_DEFECTS = (
     CONVEX_FILLED, HOLLOW, DUPLICATED, MISSING, SPECK, PIECES, SLIVER, OVERLAPPING, OUTSIZED, WRONG_CLASS,
 )  # fmt: skip
 DEFECTS = (*CELL_DEFECTS, TWICE)
 EXTRA_ROWS = (DUPLICATED, SLIVER, TWICE)
-"""Defects that add a row and leave the true one."""
+"""Defects that add a row and keep the correct one."""
 
 
 @dataclass(frozen=True)
 class DefectRates:
-    """Share of the cells that get each defect, a cell one at most; of ``twice``, share of the images.
+    """Share of the cells that get each defect, at most one per cell; for ``twice``, share of the images.
 
     Attributes:
-        convex_filled: The outline is filled as if it were convex, so that straight horizontal runs stick out and
+        convex_filled: The outline is filled as if it were convex, so that straight horizontal runs protrude and
             branches that point up are hollow.
-        hollow: Only a shell along the outline is left.
+        hollow: Only a shell along the outline remains.
         duplicated: The cell is annotated a second time, one pixel beside the first.
         missing: The cell is not annotated.
         speck: A detached piece of 3 to 20 px beside the cell belongs to its mask.
@@ -50,7 +50,7 @@ class DefectRates:
         sliver: A strip along the outside of the cell, nowhere wider than 2 px, is annotated as a cell of its own.
         overlapping: The mask is grown by 3 px, onto a neighbour that it did not overlap.
         outsized: The mask is 30 or more times as large as a typical cell, or, as often, of 3 to 9 px.
-        wrong_class: The row says another cell type.
+        wrong_class: The row names another cell type.
         twice: Every cell of the image is annotated a second time, with an outline of its own. The cells of such an
             image get no other defect.
     """
@@ -91,8 +91,8 @@ class DefectiveCell:
 
     Attributes:
         crop: The annotated mask, or None for a missing cell.
-        source: Index of the true cell.
-        defect: One of :data:`DEFECTS`, or None for a true annotation.
+        source: Index of the cell.
+        defect: One of :data:`DEFECTS`, or None for a correct annotation.
         cell_type: The wrong class that the row names; None for the image's own.
     """
 
@@ -108,20 +108,20 @@ def plant_defects(
     """Annotations with defects, in the order of the cells; missing ones stay in the list, without a mask.
 
     A cell whose mask a defect would not change (a convex cell filled as convex, a hollow sliver), or that leaves no
-    room for it (no neighbour to grow onto, too small to be cut in two), is left as it is. An additional annotation of
-    a cell follows the true one; second annotations of a whole image follow all the first ones.
+    room for it (no neighbour to grow onto, too small to be cut in two), is unchanged. An additional annotation of a
+    cell follows the correct one; second annotations of a whole image follow all the first ones.
 
     Args:
-        crops: True masks inside the image.
+        crops: Correct masks inside the image.
         cell_type: Their class.
         size: Image ``(height, width)``.
-        rates: What to plant how often.
+        rates: Of the defects to plant.
         rng: Random generator; the same state gives the same defects.
     """
     borders = np.cumsum(rates.of_cells)
     drawn = np.searchsorted(borders, rng.random(len(crops)), side='right')
     shifts = rng.integers(0, 4, len(crops))
-    # All further draws come after these, so that a seed plants the first four defects as it always has.
+    # All further random draws come after these, so that a seed still plants the first four defects as before.
     planter = _Planter(crops, cell_type, size, rng)
     if rng.random() < rates.twice:
         return planter.twice()
@@ -134,7 +134,7 @@ def plant_defects(
 
 @dataclass(frozen=True, eq=False)
 class _Planter:
-    """Makes the annotations of one image's cells, one after the other."""
+    """Creates the annotations of one image's cells, one after the other."""
 
     crops: tuple[MaskCrop, ...]
     cell_type: str
@@ -150,11 +150,11 @@ class _Planter:
             others = [name for name in CELL_TYPES if name != self.cell_type]
             return [DefectiveCell(crop, index, WRONG_CLASS, others[self.rng.integers(len(others))])]
         changed = None if defect is None else self._changed(index, defect, shift)
-        true = DefectiveCell(crop, index, None)
+        correct = DefectiveCell(crop, index, None)
         if changed is None:
-            return [true]
+            return [correct]
         planted = DefectiveCell(changed, index, defect)
-        return [true, planted] if defect in EXTRA_ROWS else [planted]
+        return [correct, planted] if defect in EXTRA_ROWS else [planted]
 
     def twice(self) -> tuple[DefectiveCell, ...]:
         """All cells, then all of them again with other outlines."""

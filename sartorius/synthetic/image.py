@@ -1,4 +1,4 @@
-"""One made image with its true masks."""
+"""One synthetic image with its masks."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ MIN_SIDE = 32
 
 @dataclass(frozen=True, eq=False)
 class SyntheticImage:
-    """A made image and what is in it.
+    """A synthetic image and its cells.
 
     Attributes:
         image: uint8 ``(height, width)``.
-        crops: Tight, connected true masks inside the image, bottom to top: a later cell lies on top of an earlier one.
+        crops: Tight, connected masks inside the image, bottom to top: a later cell lies on top of an earlier one.
         cell_type: Its name.
     """
 
@@ -56,10 +56,10 @@ def make_image(
         size: Image ``(height, width)``, each at least 32 pixels.
         rng: Random generator; the same state gives the same image.
         density: Factor on the number of cells for a given area; the number still varies between images.
-        cells: Exactly so many cells, in place of the random number. Where they would cover more than half of the
-            image, they are made smaller.
+        cells: Exact number of cells, in place of the random number. Where they would cover more than half of the
+            image, they are scaled down.
         overlap_rate: Share of the meeting cells that keep their whole mask, so that masks overlap; 0 for none.
-        style: How the image was taken; random by default.
+        style: Imaging conditions; random by default.
         spec: Numbers of another cell type than the three.
 
     Raises:
@@ -82,7 +82,11 @@ def make_image(
 def check_image_request(
     size: Size, density: float = 1.0, cells: int | None = None, overlap_rate: float = OVERLAP_RATE
 ) -> None:
-    """Raises an InputError that says what is out of range."""
+    """Checks the size, density, number of cells and overlap rate of an image.
+
+    Raises:
+        InputError: One is out of range.
+    """
     if min(size) < MIN_SIDE:
         raise InputError(f'image size {size[1]}x{size[0]} is too small; each side must be at least {MIN_SIDE} pixels')
     if not 0 < density < np.inf:

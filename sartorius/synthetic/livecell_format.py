@@ -1,31 +1,20 @@
-"""A made data set on disk in LIVECell's official layout: eight made cell types, polygons in COCO JSON."""
+"""A synthetic data set on disk in LIVECell's official layout: eight invented cell types, polygons in COCO JSON."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from sartorius.annotations.info import SYNTHETIC_FILE
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.synthetic.cell_types import FULL_SIZE
-from sartorius.synthetic.eight_types import LINE_SPECS
-from sartorius.synthetic.image import check_image_request, make_image
+from sartorius.synthetic.cell_types import FULL_SIZE, LINE_SPECS
+from sartorius.synthetic.image import make_image
 from sartorius.synthetic.plates import IMAGES_PER_WELL
 from sartorius.synthetic.rendering import ImageStyle
-from sartorius.synthetic.writing import (
-    check_out,
-    image_generator,
-    replaced_folder,
-    run_jobs,
-    write_image,
-)
+from sartorius.synthetic.writing import check_plan, image_generator, write_dataset, write_image
 from sartorius.utils.classes import LIVECELL_LINES
-from sartorius.utils.cli import progress
-from sartorius.utils.errors import InputError
 
 SPLITS = ('train', 'val', 'test')
 IMAGE_FOLDERS = {
@@ -33,15 +22,16 @@ IMAGE_FOLDERS = {
     'val': 'livecell_train_val_images',
     'test': 'livecell_test_images',
 }
+ANNOTATION_FOLDER = 'annotations/LIVECell'
 _WELL_ROWS = 'ABCDEFGH'
 
 
 @dataclass(frozen=True)
 class LivecellPlan:
-    """What to make.
+    """Plan of a data set in LIVECell's layout.
 
     Attributes:
-        images: Training images; the eight types take turns.
+        images: Training images; the eight types alternate.
         val_images: Validation images; no JSON is written where there are none.
         test_images: Test images, likewise.
         size: Image ``(height, width)``.
@@ -57,17 +47,12 @@ class LivecellPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise InputError(f'number of training images is {self.images}; it must be at least 1')
-        for name in ('val_images', 'test_images', 'seed'):
-            if getattr(self, name) < 0:
-                raise InputError(f'{name} is {getattr(self, name)}; it must not be negative')
-        check_image_request(self.size, self.density)
+        check_plan(self, ('val_images', 'test_images'))
 
 
 @dataclass(frozen=True)
 class LivecellSummary:
-    """What was made: numbers of images and of cells by split."""
+    """Numbers of images and of cells by split."""
 
     images: dict[str, int]
     cells: dict[str, int]
@@ -89,13 +74,13 @@ class _Job:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _ImagePolygons:
     name: str
     polygons: list[list[int]]
 
 
 def make_livecell(out: str | Path, plan: LivecellPlan, workers: int = 1, overwrite: bool = False) -> LivecellSummary:
-    """Makes a data set under ``out``, whole or not at all, for ``tools/data/prepare_livecell.py`` to read.
+    """Makes a data set under ``out``, completely or not at all, for ``tools/data/prepare_livecell.py`` to read.
 
     Written are ``images/livecell_train_val_images/<line>/*.tif``, ``images/livecell_test_images/<line>/*.tif``,
     ``annotations/LIVECell/livecell_coco_{train,val,test}.json`` and ``synthetic.json`` (the plan). Polygons run along
@@ -103,39 +88,39 @@ def make_livecell(out: str | Path, plan: LivecellPlan, workers: int = 1, overwri
     well; no well belongs to two splits.
 
     Args:
-        out: Folder that does not exist, is empty, or, with ``overwrite``, holds an earlier made data set.
-        plan: What to make.
-        workers: Processes; the result does not depend on it.
+        out: Folder that does not exist, is empty, or, with ``overwrite``, holds an earlier synthetic data set.
+        plan: Of the data set.
+        workers: Processes; the result does not depend on their number.
         overwrite: Replace an earlier data set.
 
     Raises:
         UsageError: ``out`` is in use, or ``workers`` is below 1.
         InputError: The images have no room for their cells.
     """
-    out = Path(out)
-    check_out(out, overwrite, workers)
-    jobs = _plan_jobs(plan)
-    with replaced_folder(out.resolve()) as folder:
-        for name in set(IMAGE_FOLDERS.values()):
-            for line in LIVECELL_LINES:
-                (folder / 'images' / name / line).mkdir(parents=True)
-        made = list(progress(run_jobs(partial(_make_one, plan, folder), jobs, workers), 'images', len(jobs)))
-        by_split = {split: [one for one, job in zip(made, jobs, strict=True) if job.split == split] for split in SPLITS}
-        (folder / 'annotations' / 'LIVECell').mkdir(parents=True)
-        for split, images in by_split.items():
-            if images:
-                path = folder / 'annotations' / 'LIVECell' / f'livecell_coco_{split}.json'
-                path.write_text(json.dumps(_coco(images, plan.size)) + '\n', encoding='utf-8')
-        settings = {'form': 'livecell', **asdict(plan), 'size': {'height': plan.size[0], 'width': plan.size[1]}}
-        (folder / SYNTHETIC_FILE).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+    folders = [f'images/{name}/{line}' for name in sorted(set(IMAGE_FOLDERS.values())) for line in LIVECELL_LINES]
+    folders.append(ANNOTATION_FOLDER)
+    settings = {'form': 'livecell'}
+    return write_dataset(
+        Path(out), plan, folders, _plan_jobs(plan), _make_one, _write_annotations, workers, overwrite, settings
+    )
+
+
+def _write_annotations(folder: Path, plan: LivecellPlan, images: Sequence[_ImagePolygons]) -> LivecellSummary:
+    by_split: dict[str, list[_ImagePolygons]] = {split: [] for split in SPLITS}
+    for job, image in zip(_plan_jobs(plan), images, strict=True):
+        by_split[job.split].append(image)
+    for split, own in by_split.items():
+        if own:
+            path = folder / ANNOTATION_FOLDER / f'livecell_coco_{split}.json'
+            path.write_text(json.dumps(_coco(own, plan.size)) + '\n', encoding='utf-8')
     return LivecellSummary(
-        {split: len(images) for split, images in by_split.items()},
-        {split: sum(len(one.polygons) for one in images) for split, images in by_split.items()},
+        {split: len(own) for split, own in by_split.items()},
+        {split: sum(len(image.polygons) for image in own) for split, own in by_split.items()},
     )
 
 
 def _plan_jobs(plan: LivecellPlan) -> list[_Job]:
-    """One job an image; wells are numbered through over the splits."""
+    """One job per image; wells are numbered consecutively over the splits."""
     jobs, first_well = [], 0
     for split, count in zip(SPLITS, (plan.images, plan.val_images, plan.test_images), strict=True):
         for index in range(count):
@@ -146,14 +131,14 @@ def _plan_jobs(plan: LivecellPlan) -> list[_Job]:
     return jobs
 
 
-def _make_one(plan: LivecellPlan, folder: Path, job: _Job) -> _Made:
+def _make_one(plan: LivecellPlan, folder: Path, job: _Job) -> _ImagePolygons:
     """Makes and writes one image, and returns its cells."""
     spec = LINE_SPECS[job.line]
     style = ImageStyle.draw(spec, image_generator(plan.seed, 3, LIVECELL_LINES.index(job.line), job.well))
     rng = image_generator(plan.seed, 4, SPLITS.index(job.split), job.index)
-    made = make_image(job.line, plan.size, rng, plan.density, style=style, spec=spec)
-    write_image(folder / 'images' / IMAGE_FOLDERS[job.split] / job.line / f'{job.name}.tif', made.image)
-    return _Made(job.name, [_polygon(crop) for crop in made.crops])
+    synthetic = make_image(job.line, plan.size, rng, plan.density, style=style, spec=spec)
+    write_image(folder / 'images' / IMAGE_FOLDERS[job.split] / job.line / f'{job.name}.tif', synthetic.image)
+    return _ImagePolygons(job.name, [_polygon(crop) for crop in synthetic.crops])
 
 
 def _polygon(crop: MaskCrop) -> list[int]:
@@ -165,15 +150,15 @@ def _polygon(crop: MaskCrop) -> list[int]:
     return ((contours[0][:, 0] + 1) // 2 + (crop.x, crop.y)).ravel().tolist()
 
 
-def _coco(images: Sequence[_Made], size: Size) -> dict[str, Any]:
+def _coco(images: Sequence[_ImagePolygons], size: Size) -> dict[str, Any]:
     """Content of an official JSON: one category, the line is in the file name."""
-    cells = [(number, polygon) for number, made in enumerate(images, 1) for polygon in made.polygons]
+    cells = [(number, polygon) for number, image in enumerate(images, 1) for polygon in image.polygons]
     return {
-        'info': {'description': 'Made images of made cell types under the names of the LIVECell lines'},
+        'info': {'description': 'Synthetic images of invented cell types under the names of the LIVECell lines'},
         'categories': [{'id': 1, 'name': 'cell', 'supercategory': 'cell'}],
         'images': [
-            {'id': number, 'file_name': f'{made.name}.tif', 'height': size[0], 'width': size[1]}
-            for number, made in enumerate(images, 1)
+            {'id': number, 'file_name': f'{image.name}.tif', 'height': size[0], 'width': size[1]}
+            for number, image in enumerate(images, 1)
         ],
         'annotations': [
             {'id': index, 'image_id': number, 'category_id': 1, 'segmentation': [polygon], 'iscrowd': 0}

@@ -1,4 +1,4 @@
-"""What a planted defect makes of one cell's mask; None where the cell or the image leaves no room for it."""
+"""Defects of one cell's mask, as functions of the mask; None where the cell or the image leaves no room for one."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.pieces import largest_piece
 
 LARGEST_FACTOR = 30
-"""An outsized mask has at least so many times the pixels of its class's mean cell."""
+"""An outsized mask has at least this many times the pixels of its class's mean cell."""
 
 _SHELL = 2.5
-"""Pixels of a hollow mask that are left along its outline."""
+"""Thickness in pixels of the shell of a hollow mask."""
 _SPECK_SIZE, _SPECK_SHARE = (3, 20), 0.05
 _SPECK_GAP, _SPECK_REACH = 5, 10
 """Chessboard distance from a speck's centre to the nearest cell, and at most to its own: two clear pixels between."""
@@ -33,14 +33,14 @@ _DISC = np.array(
 
 
 def hollow_out(crop: MaskCrop) -> MaskCrop:
-    """A shell of the cell's outline; filling its holes gives the cell back if that had none itself."""
+    """A shell of the cell's outline; filling its holes restores the cell if that had none itself."""
     solid: NDArray[np.uint8] = np.pad(ndimage.binary_fill_holes(crop.mask).astype(np.uint8), 1)
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     return MaskCrop(crop.mask & (inside <= _SHELL), crop.x, crop.y)
 
 
 def moved(crop: MaskCrop, direction: int, size: Size) -> MaskCrop:
-    """The crop one pixel right, down, left or up (0 to 3), inside the image."""
+    """The crop moved by one pixel right, down, left or up (0 to 3), inside the image."""
     right, down = ((1, 0), (0, 1), (-1, 0), (0, -1))[direction]
     return MaskCrop(crop.mask, crop.x + right, crop.y + down).clipped(size)
 
@@ -53,8 +53,8 @@ def with_speck(crop: MaskCrop, occupied: NDArray[np.bool_], rng: np.random.Gener
         occupied: bool ``(height, width)``: where any cell is.
         rng: Random generator.
     """
-    most = min(_SPECK_SIZE[1], int(np.ceil(_SPECK_SHARE * crop.area)) - 1)
-    if most < _SPECK_SIZE[0]:
+    largest = min(_SPECK_SIZE[1], int(np.ceil(_SPECK_SHARE * crop.area)) - 1)
+    if largest < _SPECK_SIZE[0]:
         return None
     height, width = occupied.shape
     around = _padded(crop, _SPECK_REACH + _SPECK_GAP).clipped((height, width))
@@ -67,7 +67,7 @@ def with_speck(crop: MaskCrop, occupied: NDArray[np.bool_], rng: np.random.Gener
     places = np.argwhere(free)
     if not len(places):
         return None
-    pixels = places[rng.integers(len(places))] + _DISC[: rng.integers(_SPECK_SIZE[0], most + 1)]
+    pixels = places[rng.integers(len(places))] + _DISC[: rng.integers(_SPECK_SIZE[0], largest + 1)]
     mask = around.mask.copy()
     mask[tuple(pixels.T)] = True
     return MaskCrop(mask, x1, y1).tight()
@@ -78,7 +78,7 @@ def cut_in_two(crop: MaskCrop, rng: np.random.Generator) -> MaskCrop | None:
     pixels = np.argwhere(crop.mask)
     centred = pixels - pixels.mean(axis=0)
     along = centred @ np.linalg.eigh(centred.T @ centred)[1][:, 1]
-    # Rounded, so that in an upright cell whole rows go, not part of one.
+    # Rounded, so that in an upright cell whole rows are removed, not part of one.
     along = (along - np.median(along)).round(6)
     gap = int(rng.integers(2, 4))
     mask = crop.mask.copy()
@@ -102,20 +102,20 @@ def sliver_beside(crop: MaskCrop, size: Size, rng: np.random.Generator) -> MaskC
         columns, rows = np.roll(outline, -start, axis=0)[:length].T
         strip = np.zeros_like(around.mask)
         strip[rows, columns] = True
-        # A second layer on one side, where the strip does not run that way itself.
+        # A second layer on one side, unless the strip itself runs in that direction.
         down, right = ((0, 1), (1, 0))[rng.integers(2)]
         strip[rows + down, columns + right] = True
         strip &= ~around.mask
         sliver = MaskCrop(strip, around.x, around.y)
         whole = sliver.clipped(size).area == sliver.area >= shortest
-        # Wider than 2 px is what has a pixel whose four neighbours belong to it too.
+        # A strip is wider than 2 px if it has a pixel whose four neighbours belong to it too.
         if whole and not cv2.erode(strip.view(np.uint8), _EDGES_TOUCH).any():
             return sliver.tight()
     return None
 
 
 def grown_into_neighbours(crop: MaskCrop, others: Iterable[MaskCrop], size: Size) -> MaskCrop | None:
-    """The cell grown by 3 px all around, if it then shares pixels with a cell of ``others`` that it did not meet."""
+    """The cell grown by 3 px all around, if it then shares pixels with a cell of ``others`` that it did not overlap."""
     grown = _dilated(crop, _WIDE, size)
     if any(_share_pixels(grown, other) and not _share_pixels(crop, other) for other in others):
         return grown
@@ -123,21 +123,21 @@ def grown_into_neighbours(crop: MaskCrop, others: Iterable[MaskCrop], size: Size
 
 
 def far_too_large(crop: MaskCrop, typical_area: float, size: Size, rng: np.random.Generator) -> MaskCrop | None:
-    """The cell's form, without holes, at 30 to 45 times the typical area in pixels, over the cell in the image."""
+    """The cell's shape, without holes, at 30 to 45 times the typical area in pixels, over the cell in the image."""
     solid = ndimage.binary_fill_holes(crop.mask)
-    least = LARGEST_FACTOR * typical_area
-    factor = np.sqrt(least * rng.uniform(1.05, 1.5) / np.count_nonzero(solid))
+    min_area = LARGEST_FACTOR * typical_area
+    factor = np.sqrt(min_area * rng.uniform(1.05, 1.5) / np.count_nonzero(solid))
     height, width = (max(1, round(side * factor)) for side in solid.shape)
     soft = cv2.resize(solid.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    # Centred on the cell, but no further beyond the image's border than it must.
+    # Centred on the cell, but as little beyond the image's border as possible.
     x = np.clip(crop.x + (crop.mask.shape[1] - width) // 2, 0, max(0, size[1] - width))
     y = np.clip(crop.y + (crop.mask.shape[0] - height) // 2, 0, max(0, size[0] - height))
     large = largest_piece(MaskCrop(soft >= 0.5, int(x), int(y)).clipped(size)).tight()
-    return large if large.area >= least else None
+    return large if large.area >= min_area else None
 
 
 def far_too_small(crop: MaskCrop, rng: np.random.Generator) -> MaskCrop:
-    """A few pixels where the cell is widest: 3 to 9, or what a thin cell has of them."""
+    """A few pixels where the cell is widest: 3 to 9, or fewer in a thin cell."""
     around = _padded(crop, _DISC_RADIUS)
     depth = cv2.distanceTransform(around.mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     centre = np.unravel_index(int(depth.argmax()), depth.shape)
@@ -148,11 +148,11 @@ def far_too_small(crop: MaskCrop, rng: np.random.Generator) -> MaskCrop:
 
 
 def second_outline(crop: MaskCrop, size: Size, rng: np.random.Generator) -> MaskCrop:
-    """The cell as another annotator draws it: one pixel beside, and one pixel wider or narrower all around.
+    """The cell as another annotator draws it: moved by one pixel, and one pixel wider or narrower all around.
 
-    A cell of which less than two thirds would be left is drawn wider, never narrower.
+    A cell of which less than two thirds would remain becomes wider, never narrower.
     """
-    # Towards the middle of the image: at its border, a step outwards may undo what is drawn wider.
+    # Towards the middle of the image: at its border, a move outwards may cancel the widening.
     inwards = (0 if 2 * crop.x < size[1] else 2, 1 if 2 * crop.y < size[0] else 3)
     direction = inwards[rng.integers(2)]
     if rng.random() < 0.5:
@@ -173,7 +173,7 @@ def _dilated(crop: MaskCrop, kernel: NDArray[np.uint8], size: Size) -> MaskCrop:
 
 
 def _chessboard_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Of each pixel to the nearest one of the mask, which is not empty."""
+    """Distance of each pixel to the nearest pixel of the mask, which is not empty."""
     return cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_C, 3)
 
 

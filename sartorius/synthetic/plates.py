@@ -1,4 +1,4 @@
-"""Where and when made images were taken: the four columns of ``train.csv`` beyond the masks."""
+"""Plates, wells and times of synthetic images: the four columns of ``train.csv`` beyond the masks."""
 
 import hashlib
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def plan_acquisitions(
 ) -> tuple[tuple[Acquisition, ...], ...]:
     """Origins of the images of each part of a data set.
 
-    The cell types take turns. Every two images of a type share a well: of one site at two times, so that they share
+    The cell types alternate. Every two images of a type share a well: of one site at two times, so that they share
     the ``sample_id`` too, or of two sites at one time. No well belongs to two parts.
 
     Args:

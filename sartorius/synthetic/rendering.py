@@ -11,7 +11,7 @@ from sartorius.synthetic.cell_types import CellTypeSpec
 from sartorius.synthetic.scene import PlacedCell
 
 BACKGROUND = 128.0
-"""Grey level of the empty field: the instrument's software takes shading out and centres its images here."""
+"""Grey level of the empty field: the instrument's software removes shading and centres its images here."""
 DARKEST, BRIGHTEST = 2, 255
 RIM_WIDTH, RIM_GAIN = 1.0, 9.0
 HALO_WIDTH, HALO_GAIN = 4.5, 0.35
@@ -26,7 +26,7 @@ Thickness = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ImageStyle:
-    """How an image was taken; the images of one well share it.
+    """Imaging conditions; the images of one well share them.
 
     Attributes:
         contrast: Factor on all that is not grain.
@@ -86,7 +86,7 @@ def add_bodies(
 def _relief(crop: MaskCrop, size: Size, edge: float) -> NDArray[np.float32]:
     """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
     x1, y1, x2, y2 = crop.window
-    # A frame of background, but not where the image's border cuts the cell: there it goes on.
+    # A frame of background, except where the image's border cuts the cell: there the cell continues.
     top, bottom, left, right = int(y1 > 0), int(y2 < size[0]), int(x1 > 0), int(x2 < size[1])
     solid = np.pad(crop.mask.astype(np.float32), ((top, bottom), (left, right)))
     steep = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
@@ -108,7 +108,7 @@ def _scatter_granules(
     near = (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2)
     columns, rows = columns[near], rows[near]
     inside = crop.mask[rows - y1, columns - x1]
-    # Flat cells show their organelles as well as thick ones do.
+    # Organelles are as visible in flat cells as in thick ones.
     strength = spec.granule_depth * (0.5 + depth / (spec.depth[0] + spec.depth[1]))
     target[rows[inside], columns[inside]] += strength * rng.normal(0.2, 1, int(inside.sum()))
 
@@ -129,7 +129,7 @@ def to_grey(thickness: Thickness, style: ImageStyle, rng: np.random.Generator) -
     signal = style.contrast * (RIM_GAIN * rim + HALO_GAIN * halo)
     noise = style.grain * _smooth_noise(thickness.shape, 0.45, rng)
     grey = signal + noise
-    # The instrument's software takes out all slow changes, those of the halo included.
+    # The instrument's software removes all slow changes, those of the halo included.
     grey += BACKGROUND - cv2.GaussianBlur(grey, (0, 0), SHADING_WIDTH)
     return np.clip(np.rint(grey), DARKEST, BRIGHTEST).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Where the cells of an image lie, and which pixels each of them keeps."""
+"""Placement of the cells of an image, and the pixels that each of them keeps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sartorius.synthetic.shapes import CellShape, round_shape
 from sartorius.utils.errors import InputError
 
 MIN_AREA = 30
-"""Fewest pixels of a cell, as in the competition's masks."""
+"""Minimum area of a cell in pixels, as in the competition's masks."""
 MAX_COVERAGE = 0.5
-"""Cells that would cover a greater share of the image are made smaller."""
+"""Cells that would cover a larger share of the image are scaled down."""
 
 _MIN_RADIUS = 3.0
 _MIN_KEPT = 0.72
@@ -23,7 +23,7 @@ _TRIES = 12
 
 @dataclass(frozen=True, eq=False)
 class PlacedCell:
-    """A cell in its place.
+    """A placed cell.
 
     Attributes:
         crop: Tight mask inside the image; exactly the pixels that the rendering gives to the body.
@@ -41,13 +41,13 @@ class PlacedCell:
 def place_cells(
     shapes: list[CellShape], size: Size, clumping: float, overlap_rate: float, rng: np.random.Generator
 ) -> tuple[PlacedCell, ...]:
-    """Finds a place for every shape.
+    """Places every shape.
 
     A cell that meets one placed before it lies under it: it is cut at its outline, or, at ``overlap_rate``, keeps its
     whole mask, so that both masks hold the pixels they share.
 
     Args:
-        shapes: Cells; made smaller together where they would cover more than :data:`MAX_COVERAGE` of the image.
+        shapes: Cells; scaled down together where they would cover more than :data:`MAX_COVERAGE` of the image.
         size: Image ``(height, width)``.
         clumping: Share of the cells that are put against another cell.
         overlap_rate: Share of the meeting cells that keep their whole mask.
@@ -108,7 +108,7 @@ def _radius(shape: CellShape) -> float:
 
 
 def _fitted(shapes: list[CellShape], size: Size) -> list[CellShape]:
-    """The shapes, smaller if together they would cover too much, but none below the least area."""
+    """The shapes, smaller if together they would cover too much, but none below the minimum area."""
     total = sum(shape.target_area for shape in shapes)
     room = MAX_COVERAGE * size[0] * size[1]
     if total <= room:
@@ -119,7 +119,7 @@ def _fitted(shapes: list[CellShape], size: Size) -> list[CellShape]:
 
 
 def _settle(shape: CellShape, x: float, y: float, occupied: NDArray[np.uint8], keep_whole: bool) -> PlacedCell | None:
-    """The cell with its centre at ``x, y``, or None where too little of it would be left."""
+    """The cell with its centre at ``x, y``, or None where too little of it would remain."""
     height, width = occupied.shape
     if not (0 <= x < width and 0 <= y < height):
         return None
@@ -144,7 +144,7 @@ def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _has_hole(mask: NDArray[np.bool_]) -> bool:
-    """Whether background is shut in: no annotator would leave a hole where a small cell lies on a large one."""
+    """Whether background is enclosed: no annotator would leave a hole where a small cell lies on a large one."""
     outside = np.pad(~mask, 1, constant_values=True).view(np.uint8)
     return cv2.connectedComponents(outside, connectivity=4)[0] > 2
 
@@ -155,7 +155,7 @@ def _occupy(occupied: NDArray[np.uint8], crop: MaskCrop) -> None:
 
 
 def _squeeze_in(waiting: list[CellShape], occupied: NDArray[np.uint8], wanted: int) -> Iterator[PlacedCell]:
-    """Puts the shapes that found no place into the widest gaps, smaller if need be."""
+    """Puts the shapes that were not placed into the widest gaps, scaled down if necessary."""
     while waiting:
         gaps = cv2.distanceTransform(np.pad(1 - occupied, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
         left_over = []
@@ -177,18 +177,18 @@ def _squeeze_in(waiting: list[CellShape], occupied: NDArray[np.uint8], wanted: i
 def _settle_in_gap(
     shape: CellShape, x: float, y: float, reach: float, occupied: NDArray[np.uint8]
 ) -> PlacedCell | None:
-    """The cell as large as it goes into a gap of a given radius; its neighbours may cut it a little."""
+    """The cell as large as fits into a gap of a given radius; its neighbours may cut it a little."""
     for share in (1.3, 0.9, 0.6, 0.4, 0.25):
         factor = max(min(1.0, share * reach / _radius(shape)), np.sqrt(1.3 * MIN_AREA / shape.target_area))
         cell = _settle(shape.scaled(factor), x, y, occupied, keep_whole=False)
         if cell is not None:
             return cell
-    # Arms fit into no small gap; a ball does.
+    # A star with arms fits into no small gap; a round cell does.
     return _settle(round_shape(shape, max(0.9 * reach, _MIN_RADIUS)), x, y, occupied, keep_whole=False)
 
 
 def _forget(gaps: NDArray[np.float32], x: int, y: int, reach: float) -> None:
-    """Takes the surroundings of a place out of the search until the next round."""
+    """Excludes the surroundings of a place from the search until the next round."""
     radius = int(np.ceil(2 * reach)) + 1
     gaps[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1] = 0
 

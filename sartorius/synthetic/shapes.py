@@ -20,7 +20,7 @@ Polygon = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class CellShape:
-    """A cell before it has a place.
+    """A cell before it is placed.
 
     Attributes:
         polygons: Filled parts, whose union is the cell; their common origin is the cell's centre.
@@ -35,7 +35,7 @@ class CellShape:
     target_area: float
 
     def scaled(self, factor: float) -> 'CellShape':
-        """The same form at another size; the target area goes with it."""
+        """The same shape at another size; the target area is scaled too."""
         tips = self.tips.copy()
         tips[:, :2] *= factor
         return CellShape(
@@ -57,7 +57,7 @@ def rasterise(polygons: tuple[Polygon, ...], x: float, y: float) -> MaskCrop:
         points = np.rint((polygon + (x - left, y - top)) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         cv2.fillPoly(canvas, [points], 1, shift=_SUBPIXEL_BITS)
     if len(polygons) > 1:
-        # Arms that cross shut in a piece of background; the corner, which lies outside, floods all the rest.
+        # Arms that cross enclose a piece of background; the corner, which is outside, floods all the rest.
         cv2.floodFill(canvas, None, (0, 0), 2)
         canvas = (canvas != 2).view(np.uint8)
     return MaskCrop(canvas.view(bool), int(left), int(top))
@@ -71,7 +71,7 @@ def round_shape(shape: CellShape, radius: float) -> CellShape:
 
 
 def draw_shapes(spec: CellTypeSpec, areas: NDArray[np.float64], rng: np.random.Generator) -> list[CellShape]:
-    """Random shapes of a cell type, one an area in pixels."""
+    """Random shapes of a cell type, one per area in pixels."""
     outlines, tips = polar_outlines(spec.outline, areas, rng)
     shapes = [CellShape((outline,), tip, 1.0, area) for outline, tip, area in zip(outlines, tips, areas, strict=True)]
     if spec.has_arms:
@@ -95,7 +95,7 @@ def polar_outlines(
     count = len(areas)
     most = spec.corners[1]
     used = np.arange(most) < rng.integers(spec.corners[0], most + 1, (count, 1))
-    # Corners stand about evenly around the body, so that they do not merge into one.
+    # Corners are spread about evenly around the body, so that they do not merge into one.
     spacing = 2 * np.pi / used.sum(axis=1, keepdims=True)
     directions = (np.arange(most) + rng.uniform(-0.15, 0.15, (count, most))) * spacing
     reach = rng.uniform(*spec.reach, (count, most)) * used

@@ -1,23 +1,97 @@
-"""What both forms of a made data set share: random generators, processes, and folders that appear whole."""
+"""Writing of a synthetic data set in any layout: plan checks, random generators, processes, atomic folders."""
 
+import json
 import multiprocessing
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.info import SYNTHETIC_FILE
-from sartorius.utils.errors import UsageError
+from sartorius.masks.crop import Size
+from sartorius.synthetic.image import check_image_request
+from sartorius.utils.cli import progress
+from sartorius.utils.errors import InputError, UsageError
 
-Job, Made = TypeVar('Job'), TypeVar('Made')
+Job, Result, Summary = TypeVar('Job'), TypeVar('Result'), TypeVar('Summary')
+
+
+class Plan(Protocol):
+    """What all plans have."""
+
+    images: int
+    size: Size
+    density: float
+    seed: int
+
+
+def check_plan(plan: Plan, counts: Sequence[str]) -> None:
+    """Checks a plan's numbers of images, seed, size and density.
+
+    Args:
+        plan: A dataclass with ``images`` and further numbers of images.
+        counts: Names of these further numbers.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+    if plan.images < 1:
+        raise InputError(f'number of training images is {plan.images}; it must be at least 1')
+    for name in (*counts, 'seed'):
+        if getattr(plan, name) < 0:
+            raise InputError(f'{name} is {getattr(plan, name)}; it must not be negative')
+    check_image_request(plan.size, plan.density)
+
+
+def write_dataset(
+    out: Path,
+    plan: Plan,
+    folders: Iterable[str],
+    jobs: Sequence[Job],
+    make_image: Callable[[Plan, Path, Job], Result],
+    write_tables: Callable[[Path, Plan, list[Result]], Summary],
+    workers: int,
+    overwrite: bool,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Summary:
+    """Writes a data set under ``out``, completely or not at all, with its plan in ``synthetic.json``.
+
+    Args:
+        out: Folder that does not exist, is empty, or, with ``overwrite``, holds an earlier synthetic data set.
+        plan: Of the data set.
+        folders: Folders to create below ``out``.
+        jobs: One per image.
+        make_image: Makes and writes one image; takes the plan, the folder and a job. Must be picklable.
+        write_tables: Writes the annotations; takes the folder, the plan and all results of ``make_image``.
+        workers: Processes; the result does not depend on their number.
+        overwrite: Replace an earlier data set.
+        settings: Written to ``synthetic.json`` before the plan.
+
+    Raises:
+        UsageError: As :func:`check_out`.
+        InputError: The images have no room for their cells.
+    """
+    check_out(out, overwrite, workers)
+    with replaced_folder(out.resolve()) as folder:
+        for name in folders:
+            (folder / name).mkdir(parents=True)
+        results = list(progress(run_jobs(partial(make_image, plan, folder), jobs, workers), 'images', len(jobs)))
+        summary = write_tables(folder, plan, results)
+        size = {'height': plan.size[0], 'width': plan.size[1]}
+        text = json.dumps({**settings, **asdict(plan), 'size': size}, indent=2)
+        (folder / SYNTHETIC_FILE).write_text(text + '\n', encoding='utf-8')
+    return summary
 
 
 def image_generator(seed: int, *key: int) -> np.random.Generator:
@@ -27,11 +101,11 @@ def image_generator(seed: int, *key: int) -> np.random.Generator:
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     """Writes a grey image in the format of the path's suffix, whole or with an error."""
-    # cv2.imwrite says nothing when the disk is full; write_bytes raises.
+    # cv2.imwrite does not raise when the disk is full; write_bytes does.
     path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
 
 
-def run_jobs(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> Iterable[Made]:
+def run_jobs(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterable[Result]:
     """Results in the order of the jobs; ``work`` and what it takes and returns must be picklable."""
     if workers == 1 or len(jobs) == 1:
         yield from map(work, jobs)
@@ -45,13 +119,13 @@ def run_jobs(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> 
 
 
 def _start_worker() -> None:
-    # Ctrl-C is the parent's to handle: it cancels the work and clears up.
+    # The parent handles Ctrl-C: it cancels the work and removes the temporary folder.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 
 def check_out(out: Path, overwrite: bool, workers: int) -> None:
-    """Whether a data set may be written to a folder, by so many processes.
+    """Checks that a data set may be written to a folder, and the number of processes.
 
     Raises:
         UsageError: The folder is in use, or there are no workers.
@@ -75,7 +149,7 @@ def check_out(out: Path, overwrite: bool, workers: int) -> None:
 
 @contextmanager
 def replaced_folder(out: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside ``out``, which takes its place when the block ends without an error."""
+    """Yields a temporary folder beside ``out``, which replaces ``out`` when the block ends without an error."""
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', suffix='.partial', dir=out.parent))
     folder, old = work / 'new', work / 'old'

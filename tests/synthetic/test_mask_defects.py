@@ -1,4 +1,4 @@
-"""What a planted defect makes of a mask: by hand, and on made cells."""
+"""What a planted defect makes of a mask: by hand, and on synthetic cells."""
 
 import numpy as np
 import pytest

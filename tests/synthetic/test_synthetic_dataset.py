@@ -1,4 +1,4 @@
-"""Made data sets on disk: layout, tables, repeatability, and nothing half-written."""
+"""Synthetic data sets on disk: layout, tables, repeatability, and nothing half-written."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Made images: their masks, their statistics, what they refuse."""
+"""Synthetic images: their masks, their statistics, what they refuse."""
 
 from dataclasses import replace
 

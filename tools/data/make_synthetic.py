@@ -1,4 +1,4 @@
-"""Makes a synthetic data set in the competition's layout, or in LIVECell's."""
+"""Writes a synthetic data set in the competition's layout, or in LIVECell's."""
 
 import argparse
 import re
@@ -23,9 +23,9 @@ DEFECTS = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and makes the data set."""
     parser = make_parser(
-        'Make phase-contrast images of three cell types with exactly known masks, as train/, train.csv, test/, '
-        'test_truth.csv, sample_submission.csv and train_semi_supervised/; or of eight made types, as LIVECell lies '
-        'on the disk.',
+        'Write synthetic phase-contrast images of three cell types with exactly known masks, as train/, train.csv, '
+        "test/, test_truth.csv, sample_submission.csv and train_semi_supervised/; or of eight invented types in LIVECell's "
+        'layout.',
         'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
         '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64',
     )
@@ -34,10 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--form',
         choices=('competition', 'livecell'),
         default='competition',
-        help='layout, and cell types: three, or eight made ones under the names of the LIVECell lines',
+        help='layout, and cell types: three, or eight invented ones under the names of the LIVECell lines',
     )
     parser.add_argument('--images', type=int, default=48, help='training images')
-    parser.add_argument('--test-images', type=int, default=12, help='test images, with their truth')
+    parser.add_argument('--test-images', type=int, default=12, help='test images, with their ground truth')
     parser.add_argument('--val-images', type=int, metavar='N', help='livecell: validation images (8)')
     parser.add_argument('--unlabelled-images', type=int, metavar='N', help='competition: images without masks (6)')
     parser.add_argument('--size', type=_size, default='704x520', metavar='WxH', help='width and height in pixels')
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         nargs='+',
         choices=CELL_TYPES,
         metavar='TYPE',
-        help=f'competition: which take turns ({" ".join(CELL_TYPES)})',
+        help=f'competition: types, which alternate ({" ".join(CELL_TYPES)})',
     )
     parser.add_argument(
         '--defects',
@@ -110,8 +110,9 @@ def _livecell_plan(args: argparse.Namespace) -> 'LivecellPlan':
 def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
     from sartorius.synthetic import make_livecell
 
-    made = make_livecell(args.out, plan, workers=args.workers, overwrite=args.overwrite)
-    parts = ', '.join(f'{count} {split} images with {made.cells[split]} cells' for split, count in made.images.items())
+    summary = make_livecell(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    counts = summary.images.items()
+    parts = ', '.join(f'{count} {split} images with {summary.cells[split]} cells' for split, count in counts)
     print(f'{display_path(args.out)}: {parts}')
     print(f'next: python tools/data/prepare_livecell.py --data-root {display_path(args.out)} --out DIR')
 
@@ -119,11 +120,11 @@ def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
 def _make_competition(args: argparse.Namespace, plan: 'DatasetPlan') -> None:
     from sartorius.synthetic import make_dataset
 
-    made = make_dataset(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    summary = make_dataset(args.out, plan, workers=args.workers, overwrite=args.overwrite)
     print(
-        f'{display_path(args.out)}: {made.images} training images with {made.train_cells} cells, {made.test_images} '
-        f'test images with {made.test_cells} cells, {made.unlabelled_images} without masks'
-        + (f'; {made.defects} label defects planted, listed in defects.csv' if args.defects else '')
+        f'{display_path(args.out)}: {summary.images} training images with {summary.train_cells} cells, '
+        f'{summary.test_images} test images with {summary.test_cells} cells, {summary.unlabelled_images} without masks'
+        + (f'; {summary.defects} label defects planted, listed in defects.csv' if args.defects else '')
     )
 
 

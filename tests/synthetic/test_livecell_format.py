@@ -1,4 +1,4 @@
-"""Made images of eight cell types in LIVECell's layout."""
+"""Synthetic images of eight cell types in LIVECell's layout."""
 
 import json
 
@@ -12,7 +12,7 @@ from sartorius.annotations.segmentation import compressed_counts
 from sartorius.masks.coco_rle import decode
 from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic import LivecellPlan, make_livecell
-from sartorius.synthetic.eight_types import LINE_SPECS
+from sartorius.synthetic.cell_types import LINE_SPECS
 from sartorius.synthetic.livecell_format import _polygon
 from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.errors import InputError, UsageError
