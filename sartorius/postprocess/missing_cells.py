@@ -1,4 +1,4 @@
-"""Predictions files held against annotations: what tools/analysis/missing_cells.py does before it draws."""
+"""Comparison of predictions files with annotations, for tools/analysis/missing_cells.py."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainCSV, read_train_csv
-from sartorius.label_quality.missing import NEVER_FOUND_COLUMNS, Findings, MissingCells, look
+from sartorius.label_quality.missing import NEVER_PREDICTED_COLUMNS, LabelComparison, MissingCells, compare_with_labels
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.postprocess.chain import Chain, load_in_project_classes, postprocess_all
@@ -29,7 +29,7 @@ class Labels:
     Attributes:
         path: The file.
         images: Labels by image id.
-        cell_types: By image id; empty text where the file does not say it.
+        cell_types: By image id; empty text where unknown.
         rows: Row of each label in a CSV, counted from 0 without the header as pandas counts, by image id; None for a
             COCO JSON.
     """
@@ -77,8 +77,8 @@ def check_sources(paths: Sequence[Path]) -> list[str]:
     return unknown
 
 
-def collect(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, list[Findings]]:
-    """Holds the predictions of all files against the labels, one file in memory at a time.
+def compare_files(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, list[LabelComparison]]:
+    """Compares the predictions of all files with the labels, one file in memory at a time.
 
     Args:
         paths: Predictions files; an image may be in several of them.
@@ -86,26 +86,26 @@ def collect(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, li
         chain: Post-processing.
 
     Returns:
-        One finding a file that predicts the image, in the order of ``paths``, by image id.
+        One comparison per file that predicts the image, in the order of ``paths``, by image id.
 
     Raises:
         InputError: A file that is no sound predictions file or holds no image, or an image that the annotations do not
             have or have in another size.
     """
-    findings: dict[str, list[Findings]] = {}
+    comparisons: dict[str, list[LabelComparison]] = {}
     for path in paths:
         predictions = load_in_project_classes(path)
         _check_images(predictions, display_path(path), labels)
         pred = postprocess_all(predictions, chain)
         for image in progress(predictions.images, display_path(path)):
             gt = labels.images[image.image_id]
-            seen = look(gt, pred[image.image_id], with_crops(image).crops)
-            findings.setdefault(image.image_id, []).append(seen)
-    return findings
+            seen = compare_with_labels(gt, pred[image.image_id], with_crops(image).crops)
+            comparisons.setdefault(image.image_id, []).append(seen)
+    return comparisons
 
 
 def write_tables(folder: Path, missing: MissingCells, labels: Labels) -> None:
-    """Writes ``unlabelled.csv``, which is itself a training CSV with more columns, and ``never_found.csv``."""
+    """Writes ``unlabelled.csv``, which is itself a training CSV with more columns, and ``never_predicted.csv``."""
     unlabelled = missing.unlabelled.drop(columns='crop')
     sizes = [labels.images[image_id].size for image_id in unlabelled['id']]
     unlabelled['width'] = [width for _, width in sizes]
@@ -115,15 +115,15 @@ def write_tables(folder: Path, missing: MissingCells, labels: Labels) -> None:
         for crop, size in zip(missing.unlabelled['crop'], sizes, strict=True)
     ]
     unlabelled.to_csv(folder / 'unlabelled.csv', index=False, float_format='%.6g')
-    never_found = missing.never_found
-    rows = rows_of_never_found(never_found, labels)
-    columns = ['id', 'row', *NEVER_FOUND_COLUMNS[1:]]
-    never_found.assign(row=rows)[columns].to_csv(folder / 'never_found.csv', index=False, float_format='%.6g')
+    never_predicted = missing.never_predicted
+    rows = rows_of_never_predicted(never_predicted, labels)
+    columns = ['id', 'row', *NEVER_PREDICTED_COLUMNS[1:]]
+    never_predicted.assign(row=rows)[columns].to_csv(folder / 'never_predicted.csv', index=False, float_format='%.6g')
 
 
-def rows_of_never_found(never_found: pd.DataFrame, labels: Labels) -> pd.Series:
-    """Row in the training CSV of each label that is never found; missing values where the annotations are no CSV."""
-    cells = zip(never_found['id'], never_found['number'], strict=True)
+def rows_of_never_predicted(never_predicted: pd.DataFrame, labels: Labels) -> pd.Series:
+    """Row in the training CSV of each label that is never predicted; missing values if the annotations are no CSV."""
+    cells = zip(never_predicted['id'], never_predicted['number'], strict=True)
     rows = [None if labels.rows is None else labels.rows[image_id][number - 1] for image_id, number in cells]
     return pd.Series(rows, dtype='Int64')
 
@@ -131,12 +131,11 @@ def rows_of_never_found(never_found: pd.DataFrame, labels: Labels) -> pd.Series:
 def format_counts(counts: pd.DataFrame) -> str:
     """:attr:`MissingCells.counts` as lines of text for a terminal."""
     lines = [
-        f'{"class":<8}{"images":>8}{"labels":>9}{"never found":>13}{"found cells":>13}{"unlabelled":>12}'
-        f'{"least score":>13}'
+        f'{"class":<8}{"images":>8}{"labels":>9}{"never predicted":>17}{"pred":>8}{"unlabelled":>12}{"min score":>11}'
     ]
     lines += [
-        f'{row.cell_type:<8}{row.images:>8}{row.labels:>9}{row.never_found:>13}{row.found:>13}{row.unlabelled:>12}'
-        f'{row.min_score:>13.3f}'
+        f'{row.cell_type:<8}{row.images:>8}{row.labels:>9}{row.never_predicted:>17}{row.n_pred:>8}{row.unlabelled:>12}'
+        f'{row.min_score:>11.3f}'
         for row in counts.itertuples()
     ]
     return '\n'.join(lines)
@@ -144,7 +143,7 @@ def format_counts(counts: pd.DataFrame) -> str:
 
 def _rows_of(table: TrainCSV) -> dict[str, tuple[int, ...]]:
     images = (*table.images.values(), *table.fold_images)
-    # A row's place among all rows: lines alone would count blank ones too.
+    # A row's index among all rows: line numbers would count blank lines too.
     lines = sorted(line for image in images for line in (*image.lines, *image.empty_lines))
     rows = {line: row for row, line in enumerate(lines)}
     return {image_id: tuple(rows[line] for line in image.lines) for image_id, image in table.images.items()}

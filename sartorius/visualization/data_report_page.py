@@ -25,12 +25,12 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, staged_folder
 from sartorius.utils.paths import display_path
+from sartorius.visualization import MAX_EXAMPLES
 from sartorius.visualization.charts import Series, histogram_chart, point_chart, strip_chart
 from sartorius.visualization.data_report_page_defects import defect_section
 from sartorius.visualization.html import Column, chip, class_key, html_table, meter, number_cell, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
 
-DEFAULT_MAX_EXAMPLES = 8
 MAX_NAMED_IMAGES = 12
 
 PAGE, ISSUES = 'index.html', 'issues.csv'
@@ -45,7 +45,7 @@ def write_data_report(
     rules: Rules,
     images: Path | None = None,
     folds: Path | None = None,
-    max_examples: int = DEFAULT_MAX_EXAMPLES,
+    max_examples: int = MAX_EXAMPLES,
 ) -> Path:
     """Writes ``index.html``, one file without external resources, and ``issues.csv``, one row per issue.
 

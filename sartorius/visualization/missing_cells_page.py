@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from sartorius.images.files import find_image
 from sartorius.images.reading import read_for_display, stretch
-from sartorius.label_quality.missing import Findings, Limits, MissingCells
+from sartorius.label_quality.missing import LabelComparison, Limits, MissingCells
 from sartorius.masks.crop import MaskCrop
-from sartorius.postprocess.missing_cells import Labels, rows_of_never_found, write_tables
+from sartorius.postprocess.missing_cells import Labels, rows_of_never_predicted, write_tables
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import staged_folder
 from sartorius.utils.tables import size_text
+from sartorius.visualization import MAX_PICTURES
 from sartorius.visualization.cell_figures import cell_figure, window_around
 from sartorius.visualization.html import chip, html_table
 from sartorius.visualization.page import figures, render_page, source_list
 
-DEFAULT_MAX_PICTURES = 48
 MARGIN = 30
 MIN_WINDOW = 130
 """Pixels; larger than for the errors of the report: the surrounding cells help to see whether a spot is a cell."""
@@ -40,7 +40,7 @@ class CellPicture:
     """One cell to show.
 
     Attributes:
-        key: Its list, 'unlabelled' or 'never_found', and the row's number.
+        key: Its list, 'unlabelled' or 'never_predicted', and the row's number.
         image_id: Its image.
         cell: The cell.
         side: 'gt' or 'pred', for its colour.
@@ -59,19 +59,19 @@ class CellPicture:
 def write_missing_cells_page(
     out: Path,
     missing: MissingCells,
-    findings: Mapping[str, Sequence[Findings]],
+    comparisons: Mapping[str, Sequence[LabelComparison]],
     labels: Labels,
     limits: Limits,
     images: Path,
     source: Mapping[str, Any],
-    max_pictures: int = DEFAULT_MAX_PICTURES,
+    max_pictures: int = MAX_PICTURES,
 ) -> list[Path]:
     """Writes ``index.html``, one file without external resources, and the two lists as CSV; all three or none.
 
     Args:
         out: Folder to write them in; created if missing.
         missing: The lists.
-        findings: What the lists were made from, by image id.
+        comparisons: What the lists were made from, by image id.
         labels: The annotations.
         limits: Limits of the lists.
         images: Folder with the images, named by their ids.
@@ -84,22 +84,23 @@ def write_missing_cells_page(
     Raises:
         InputError: An image to show is missing, cannot be read or is of another size than its labels.
     """
-    unlabelled, never_found = (
-        table.groupby('cell_type', sort=False).head(max_pictures) for table in (missing.unlabelled, missing.never_found)
+    unlabelled, never_predicted = (
+        table.groupby('cell_type', sort=False).head(max_pictures)
+        for table in (missing.unlabelled, missing.never_predicted)
     )
     # By image, so that each is read once.
     pictures: dict[str, list[CellPicture]] = {}
     for picture in (
         *_unlabelled_pictures(unlabelled, labels),
-        *_never_found_pictures(never_found, labels, findings),
+        *_never_predicted_pictures(never_predicted, labels, comparisons),
     ):
         pictures.setdefault(picture.image_id, []).append(picture)
     drawn: dict[tuple[str, int], str] = {}
     for image_id, own in progress(pictures.items(), 'pictures'):
         image = _read(images, image_id, labels.images[image_id].size)
         drawn.update((picture.key, _figure(picture, image)) for picture in own)
-    page = _page(missing, drawn, len(labels.images) - len(findings), limits, source)
-    names = ('index.html', 'unlabelled.csv', 'never_found.csv')
+    page = _page(missing, drawn, len(labels.images) - len(comparisons), limits, source)
+    names = ('index.html', 'unlabelled.csv', 'never_predicted.csv')
     with staged_folder(out) as folder:
         write_tables(folder, missing, labels)
         (folder / names[0]).write_text(page, encoding='utf-8')
@@ -115,7 +116,7 @@ def _page(
 ) -> str:
     counts = missing.counts
     lead = (
-        f'{len(missing.unlabelled)} confident predictions without a label and {len(missing.never_found)} labels '
+        f'{len(missing.unlabelled)} confident predictions without a label and {len(missing.never_predicted)} labels '
         f'that are never predicted, in {counts["images"].sum()} images. Please judge which of them are mistakes of the '
         'annotations and which of the models.'
     )
@@ -128,7 +129,7 @@ def _page(
     )
     never_note = (
         f'Labels whose IoU is not above {limits.iou:g} with any prediction of any file, however low its score. Labels '
-        'entirely inside the image come first, and large before small ones. Lines are those of never_found.csv.'
+        'entirely inside the image come first, and large before small ones. Lines are those of never_predicted.csv.'
     )
     sections = [
         ('summary', 'Summary', _summary(counts)),
@@ -138,9 +139,9 @@ def _page(
             _pictures(missing.unlabelled, 'unlabelled', unlabelled_note, drawn, counts),
         ),
         (
-            'never-found',
+            'never-predicted',
             'Labels never predicted',
-            _pictures(missing.never_found, 'never_found', never_note, drawn, counts),
+            _pictures(missing.never_predicted, 'never_predicted', never_note, drawn, counts),
         ),
         ('source', 'Source', source_list(source)),
     ]
@@ -149,14 +150,14 @@ def _page(
 
 def _summary(counts: pd.DataFrame) -> str:
     total = counts.sum(numeric_only=True)
-    labels, n_pred = int(total['labels']), int(total['found'])
+    labels, n_pred = int(total['labels']), int(total['n_pred'])
     entries = [
         ('Images', str(int(total['images'])), ''),
         ('Labels', str(labels), ''),
         (
             'Never predicted',
-            str(int(total['never_found'])),
-            f'{total["never_found"] / max(labels, 1):.1%} of the labels',
+            str(int(total['never_predicted'])),
+            f'{total["never_predicted"] / max(labels, 1):.1%} of the labels',
         ),
         ('Predictions', str(n_pred), 'of all files, after post-processing'),
         ('Without a label', str(int(total['unlabelled'])), 'each once, however many files predict it'),
@@ -170,8 +171,8 @@ def _summary(counts: pd.DataFrame) -> str:
             chip(row.cell_type),
             str(row.images),
             str(row.labels),
-            str(row.never_found),
-            str(row.found),
+            str(row.never_predicted),
+            str(row.n_pred),
             str(row.unlabelled),
             f'{row.min_score:.3f}',
         )
@@ -186,15 +187,15 @@ def _pictures(
     """Pictures of one list, with one heading per cell type."""
     words = {
         'unlabelled': {'pred': 'prediction without a label', 'gt': 'labels around it'},
-        'never_found': {'pred': 'predictions around it', 'gt': 'label; faint: other labels'},
+        'never_predicted': {'pred': 'predictions around it', 'gt': 'label; faint: other labels'},
     }[name]
     parts = [f'<p class="note">{escape(note)}</p>', LEGEND.format(**words)]
     for row in counts.itertuples():
         own = table.index[table['cell_type'] == row.cell_type]
         shown = [drawn[name, index] for index in own if (name, index) in drawn]
         remark = {
-            'unlabelled': f'of {row.found} predictions; score from {row.min_score:.3f}',
-            'never_found': f'of {row.labels} labels',
+            'unlabelled': f'of {row.n_pred} predictions; score from {row.min_score:.3f}',
+            'never_predicted': f'of {row.labels} labels',
         }[name]
         hidden = len(own) - len(shown)
         verb = 'is' if hidden == 1 else 'are'
@@ -219,23 +220,23 @@ def _unlabelled_pictures(shown: pd.DataFrame, labels: Labels) -> Iterator[CellPi
         )
 
 
-def _never_found_pictures(
-    shown: pd.DataFrame, labels: Labels, findings: Mapping[str, Sequence[Findings]]
+def _never_predicted_pictures(
+    shown: pd.DataFrame, labels: Labels, comparisons: Mapping[str, Sequence[LabelComparison]]
 ) -> Iterator[CellPicture]:
-    rows = rows_of_never_found(shown, labels)
+    rows = rows_of_never_predicted(shown, labels)
     for row, csv_row in zip(shown.itertuples(), rows, strict=True):
         crops = labels.images[row.id].crops
         where = ' at the border' if row.border else ''
         in_csv = '' if pd.isna(csv_row) else f'<small>row {csv_row} of {escape(labels.path.name)}</small>'
         yield CellPicture(
-            key=('never_found', row.Index),
+            key=('never_predicted', row.Index),
             image_id=row.id,
             cell=crops[row.number - 1],
             side='gt',
             caption=f'<b>IoU {row.best_iou:.2f}</b>{where}{_place(row)}{in_csv}',
             neighbours={
                 'gt': [crop for number, crop in enumerate(crops, start=1) if number != row.number],
-                'pred': [crop for one in findings[row.id] for crop in one.pred.crops],
+                'pred': [crop for one in comparisons[row.id] for crop in one.pred.crops],
             },
         )
 

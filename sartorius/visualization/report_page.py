@@ -19,13 +19,12 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.tables import size_text
+from sartorius.visualization import MAX_IMAGES
 from sartorius.visualization.charts import Series, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.gallery import Example, card, legend, open_button
 from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
 from sartorius.visualization.report_page_errors import error_section, main_errors
-
-DEFAULT_MAX_IMAGES = 24
 
 
 def write_report(
@@ -33,7 +32,7 @@ def write_report(
     report: EvaluatedPredictions,
     images: str | Path,
     source: Mapping[str, Any] | None = None,
-    max_images: int = DEFAULT_MAX_IMAGES,
+    max_images: int = MAX_IMAGES,
 ) -> Path:
     """Writes ``index.html``, one file without external resources.
 

@@ -1,10 +1,10 @@
-"""Cells without a label and labels that are never found, on masks of a few pixels."""
+"""Predictions without a label and labels that are never predicted, on masks of a few pixels."""
 
 import numpy as np
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.label_quality.missing import Findings, Limits, list_missing, look, merge_candidates
+from sartorius.label_quality.missing import LabelComparison, Limits, compare_with_labels, list_missing, merge_candidates
 from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.structures import ImagePredictions
 
@@ -20,8 +20,8 @@ def labelled(*crops: MaskCrop, image_id: str = 'a', label: int = 2) -> ImageAnno
     return ImageAnnotations(image_id, SIZE, crops, np.full(len(crops), label))
 
 
-def found(*cells: tuple[MaskCrop, float], image_id: str = 'a') -> ImagePredictions:
-    """Post-processed cells; only masks and scores are looked at."""
+def predicted(*cells: tuple[MaskCrop, float], image_id: str = 'a') -> ImagePredictions:
+    """Post-processed cells; only masks and scores count."""
     count = len(cells)
     return ImagePredictions(
         image_id=image_id,
@@ -34,8 +34,8 @@ def found(*cells: tuple[MaskCrop, float], image_id: str = 'a') -> ImagePredictio
     )
 
 
-def findings(gt: ImageAnnotations, *cells: tuple[MaskCrop, float], candidates=()) -> Findings:
-    return look(gt, found(*cells, image_id=gt.image_id), candidates)
+def compare(gt: ImageAnnotations, *cells: tuple[MaskCrop, float], candidates=()) -> LabelComparison:
+    return compare_with_labels(gt, predicted(*cells, image_id=gt.image_id), candidates)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def findings(gt: ImageAnnotations, *cells: tuple[MaskCrop, float], candidates=()
         (block(0, 0, 10, 12), 10 / 120, 10 / 120, True),  # a large cell over a label of a twelfth of it
     ],
 )
-def test_a_found_cell_has_no_label_when_both_measures_are_low(crop, iou, covered, unlabelled) -> None:
-    seen = findings(labelled(block(0, 0)), (crop, 0.9))
+def test_a_prediction_has_no_label_when_both_measures_are_low(crop, iou, covered, unlabelled) -> None:
+    seen = compare(labelled(block(0, 0)), (crop, 0.9))
     assert seen.pred_iou.tolist() == pytest.approx([iou])
     assert seen.covered.tolist() == pytest.approx([covered])
     assert seen.unlabelled(LIMITS).tolist() == [unlabelled]
@@ -60,18 +60,18 @@ def test_a_found_cell_has_no_label_when_both_measures_are_low(crop, iou, covered
 
 def test_labels_cover_together_and_their_overlap_counts_once() -> None:
     gt = labelled(block(0, 0, 2), block(1, 0, 2))  # columns 0 and 1, 1 and 2
-    assert findings(gt, (block(0, 0, 6), 0.9)).covered.tolist() == [0.5]
+    assert compare(gt, (block(0, 0, 6), 0.9)).covered.tolist() == [0.5]
 
 
 def test_limits_are_those_given() -> None:
-    seen = findings(labelled(block(0, 0)), (block(8, 0), 0.9))  # IoU 1/9, a fifth covered
+    seen = compare(labelled(block(0, 0)), (block(8, 0), 0.9))  # IoU 1/9, a fifth covered
     assert not seen.unlabelled(Limits(iou=0.12)).any()
     assert not seen.unlabelled(Limits(covered=0.3)).any()
     assert seen.unlabelled(Limits(iou=0.12, covered=0.3)).all()
 
 
 def test_parts_outside_the_image_do_not_count() -> None:
-    seen = findings(labelled(block(38, 0, 10)), (block(39, 0, 10), 0.9))
+    seen = compare(labelled(block(38, 0, 10)), (block(39, 0, 10), 0.9))
     assert seen.pred.areas.tolist() == [1]
     assert seen.covered.tolist() == [1]
     assert seen.pred_iou.tolist() == [0.5]
@@ -83,49 +83,49 @@ def test_parts_outside_the_image_do_not_count() -> None:
         ([], [], 0, True),
         ([], [block(9, 0)], 1 / 19, True),
         ([], [block(0, 0, 1)], 0.1, True),  # not above .1
-        ([], [block(0, 0, 2)], 0.2, False),  # a candidate that post-processing drops finds it
+        ([], [block(0, 0, 2)], 0.2, False),  # a candidate that post-processing drops
         ([block(0, 0, 2)], [], 0.2, False),  # post-processing may shape a cell that no candidate has
         ([block(5, 0)], [block(9, 0)], 1 / 3, False),
     ],
 )
-def test_a_label_is_never_found_when_no_candidate_meets_it(pred_crops, candidates, best, never) -> None:
+def test_a_label_is_never_predicted_when_no_candidate_overlaps_it(pred_crops, candidates, best, never) -> None:
     gt = labelled(block(0, 0))
-    seen = findings(gt, *((crop, 0.9) for crop in pred_crops), candidates=candidates)
+    seen = compare(gt, *((crop, 0.9) for crop in pred_crops), candidates=candidates)
     assert seen.label_iou.tolist() == pytest.approx([best])
     missing = list_missing({'a': gt}, {'a': 'cort'}, {'a': [seen]}, LIMITS)
-    assert missing.never_found['best_iou'].tolist() == (pytest.approx([best]) if never else [])
+    assert missing.never_predicted['best_iou'].tolist() == (pytest.approx([best]) if never else [])
 
 
-def test_one_file_that_finds_it_is_enough() -> None:
+def test_one_file_that_predicts_it_is_enough() -> None:
     gt = labelled(block(0, 0), block(0, 10))
-    seen = [findings(gt), findings(gt, candidates=[block(0, 0)])]
-    lost = list_missing({'a': gt}, {'a': 'cort'}, {'a': seen}, LIMITS).never_found
+    seen = [compare(gt), compare(gt, candidates=[block(0, 0)])]
+    lost = list_missing({'a': gt}, {'a': 'cort'}, {'a': seen}, LIMITS).never_predicted
     assert lost['number'].tolist() == [2]
     assert lost['files'].tolist() == [2]
 
 
 def test_the_same_cell_of_two_files_is_one_candidate() -> None:
     gt = labelled()
-    first = findings(gt, (block(0, 0), 0.6), (block(0, 20), 0.5))
-    second = findings(gt, (block(1, 0), 0.8))  # IoU 9/11 with the first file's
+    first = compare(gt, (block(0, 0), 0.6), (block(0, 20), 0.5))
+    second = compare(gt, (block(1, 0), 0.8))  # IoU 9/11 with the first file's
     one, other = merge_candidates([first, second], SIZE, LIMITS)
     assert (one.support, other.support) == (2, 1)
     assert one.score == pytest.approx(0.7)
     assert other.score == pytest.approx(0.25)  # the file without it counts as 0
-    assert one.crop.window == (1, 0, 11, 1)  # as the surer file has it
+    assert one.crop.window == (1, 0, 11, 1)  # as in the file with the higher score
 
 
 def test_cells_that_meet_halfway_at_most_are_two() -> None:
     gt = labelled()
-    seen = [findings(gt, (block(0, 0, 2), 0.9)), findings(gt, (block(0, 0, 1), 0.8))]  # IoU .5
+    seen = [compare(gt, (block(0, 0, 2), 0.9)), compare(gt, (block(0, 0, 1), 0.8))]  # IoU .5
     assert [one.support for one in merge_candidates(seen, SIZE, LIMITS)] == [1, 1]
 
 
 def test_a_file_supports_a_cell_once_and_the_nearest_one() -> None:
     """Two overlapping cells of the first file, and one of the second that meets both."""
     gt = labelled()
-    first = findings(gt, (block(0, 0, 10), 0.9), (block(2, 0, 10), 0.8))  # IoU 8/12
-    second = findings(gt, (block(2, 0, 9), 0.7))  # 8/11 with the one, 9/10 with the other
+    first = compare(gt, (block(0, 0, 10), 0.9), (block(2, 0, 10), 0.8))  # IoU 8/12
+    second = compare(gt, (block(2, 0, 9), 0.7))  # 8/11 with the one, 9/10 with the other
     merged = merge_candidates([first, second], SIZE, LIMITS)
     assert [(one.crop.x, one.support) for one in merged] == [(2, 2), (0, 1)]
     assert [one.score for one in merged] == pytest.approx([0.75, 0.45])
@@ -133,29 +133,29 @@ def test_a_file_supports_a_cell_once_and_the_nearest_one() -> None:
 
 def test_of_equal_sightings_the_earlier_file_gives_the_mask() -> None:
     gt = labelled()
-    seen = [findings(gt, (block(x, 0), 0.8)) for x in (3, 2, 4)]
+    seen = [compare(gt, (block(x, 0), 0.8)) for x in (3, 2, 4)]
     (one,) = merge_candidates(seen, SIZE, LIMITS)
     assert (one.crop.x, one.support, one.score) == (3, 3, pytest.approx(0.8))
 
 
 def test_a_labelled_sighting_gives_no_support() -> None:
     gt = labelled(block(0, 0))
-    seen = [findings(gt, (block(9, 0), 0.8)), findings(gt, (block(7, 0), 0.8))]
+    seen = [compare(gt, (block(9, 0), 0.8)), compare(gt, (block(7, 0), 0.8))]
     (one,) = merge_candidates(seen, SIZE, LIMITS)
     assert (one.support, one.score) == (1, pytest.approx(0.4))
     assert one.best_iou == pytest.approx(1 / 19)
 
 
-def test_candidates_are_as_sure_as_three_quarters_of_the_hits_of_their_type() -> None:
+def test_candidates_score_like_three_quarters_of_the_true_positives_of_their_type() -> None:
     rows = range(0, 10, 2)
     sure = labelled(*(block(0, y) for y in rows), image_id='a', label=2)
     unsure = labelled(*(block(0, y) for y in rows), image_id='b', label=0)
-    hits = (0.5, 0.6, 0.7, 0.8, 0.9)  # the lower quartile is the second
+    tp_scores = (0.5, 0.6, 0.7, 0.8, 0.9)  # the lower quartile is the second
     new = [(block(0, 20), 0.55), (block(0, 25), 0.6)]
     seen = {
-        'a': [findings(sure, *((block(0, y), score) for y, score in zip(rows, hits, strict=True)), *new)],
+        'a': [compare(sure, *((block(0, y), score) for y, score in zip(rows, tp_scores, strict=True)), *new)],
         # The other type's scores are half as high.
-        'b': [findings(unsure, *((block(0, y), score / 2) for y, score in zip(rows, hits, strict=True)), *new)],
+        'b': [compare(unsure, *((block(0, y), score / 2) for y, score in zip(rows, tp_scores, strict=True)), *new)],
     }
     missing = list_missing({'a': sure, 'b': unsure}, {'a': 'cort', 'b': 'shsy5y'}, seen, LIMITS)
     assert missing.counts['min_score'].tolist() == pytest.approx([0.3, 0.6])
@@ -163,26 +163,26 @@ def test_candidates_are_as_sure_as_three_quarters_of_the_hits_of_their_type() ->
     assert listed == [['shsy5y', 0.6, 25], ['shsy5y', 0.55, 20], ['cort', 0.6, 25]]
 
 
-def test_a_least_score_that_is_given_holds_for_all_types() -> None:
+def test_a_given_min_score_holds_for_all_types() -> None:
     gt = labelled(block(0, 0))
-    seen = {'a': [findings(gt, (block(0, 0), 0.9), (block(0, 20), 0.5), (block(0, 25), 0.4))]}
+    seen = {'a': [compare(gt, (block(0, 0), 0.9), (block(0, 20), 0.5), (block(0, 25), 0.4))]}
     missing = list_missing({'a': gt}, {'a': 'cort'}, seen, LIMITS, min_score=0.5)
     assert missing.unlabelled['y'].tolist() == [20]
     assert missing.counts['min_score'].tolist() == [0.5]
 
 
-def test_without_hits_everything_is_listed() -> None:
+def test_without_true_positives_everything_is_listed() -> None:
     gt = labelled()
-    missing = list_missing({'a': gt}, {'a': 'cort'}, {'a': [findings(gt, (block(0, 20), 0.01))]}, LIMITS)
+    missing = list_missing({'a': gt}, {'a': 'cort'}, {'a': [compare(gt, (block(0, 20), 0.01))]}, LIMITS)
     assert missing.counts['min_score'].tolist() == [0]
     row = missing.unlabelled.iloc[0]
     assert row[['id', 'cell_type', 'support', 'files', 'x', 'y', 'area']].tolist() == ['a', 'cort', 1, 1, 4.5, 20, 10]
 
 
-def test_order_of_never_found_labels() -> None:
-    """Those inside the image before those at its border, large before small ones, equal ones by their place."""
+def test_order_of_never_predicted_labels() -> None:
+    """Those inside the image before those at its border, large before small ones, ties by position."""
     gt = labelled(block(0, 5, 20), block(5, 10, 4), block(5, 15, 8), block(5, 20, 4))
-    lost = list_missing({'a': gt}, {'a': 'cort'}, {'a': [findings(gt)]}, LIMITS).never_found
+    lost = list_missing({'a': gt}, {'a': 'cort'}, {'a': [compare(gt)]}, LIMITS).never_predicted
     assert lost[['number', 'area', 'border']].values.tolist() == [
         [3, 8, False],
         [2, 4, False],
@@ -194,7 +194,7 @@ def test_order_of_never_found_labels() -> None:
 def test_equal_scores_fall_alike_whatever_the_order_of_the_images() -> None:
     gt = {name: labelled(image_id=name) for name in ('b', 'a')}
     cells = (block(0, 20), 0.5), (block(0, 10), 0.5)
-    seen = {name: [findings(gt[name], *cells)] for name in gt}
+    seen = {name: [compare(gt[name], *cells)] for name in gt}
     types = dict.fromkeys(gt, 'cort')
     for order in (('a', 'b'), ('b', 'a')):
         missing = list_missing(gt, types, {name: seen[name] for name in order}, LIMITS)
@@ -202,16 +202,16 @@ def test_equal_scores_fall_alike_whatever_the_order_of_the_images() -> None:
 
 
 def test_empty_images_and_images_without_predictions() -> None:
-    """An image without labels and cells counts; one that no file predicts does not, nor are its labels lost."""
+    """An image without labels and cells counts; one that no file predicts does not, nor are its labels listed."""
     gt = {'a': labelled(), 'b': labelled(block(0, 0), image_id='b')}
-    missing = list_missing(gt, {'a': 'astro', 'b': 'cort'}, {'a': [findings(gt['a'])]}, LIMITS)
+    missing = list_missing(gt, {'a': 'astro', 'b': 'cort'}, {'a': [compare(gt['a'])]}, LIMITS)
     assert missing.counts.values.tolist() == [['astro', 1, 0, 0, 0, 0, 0.0]]
     assert missing.unlabelled.empty
-    assert missing.never_found.empty
+    assert missing.never_predicted.empty
 
 
 def test_an_image_of_unknown_type_is_listed_last() -> None:
     gt = {'a': labelled(image_id='a'), 'b': labelled(image_id='b')}
-    seen = {name: [findings(gt[name], (block(0, 10), 0.5))] for name in gt}
+    seen = {name: [compare(gt[name], (block(0, 10), 0.5))] for name in gt}
     missing = list_missing(gt, {'a': '', 'b': 'cort'}, seen, LIMITS)
     assert missing.unlabelled['cell_type'].tolist() == ['cort', 'none']

@@ -15,7 +15,7 @@ from sartorius.predictions.provenance import ModelSource, RunRecord
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.visualization.missing_cells_page import DEFAULT_MAX_PICTURES
+from sartorius.visualization import MAX_PICTURES
 
 SIZE = (60, 100)
 LABELS = {'one': [(5, 5), (70, 30)], 'two': [(5, 5), (40, 0)]}
@@ -29,16 +29,16 @@ def square(x: int, y: int) -> str:
 def predict(path: str, cells: dict[str, dict[tuple[int, int], float]], **source) -> None:
     """A predictions file with cells of 20 pixels, by image the corner and score of each."""
     images = []
-    for image_id, found in cells.items():
-        corners = np.array(list(found), dtype=np.float32).reshape(-1, 2)
+    for image_id, pred in cells.items():
+        corners = np.array(list(pred), dtype=np.float32).reshape(-1, 2)
         images.append(
             ImagePredictions(
                 image_id=image_id,
                 size=SIZE,
                 boxes=np.concatenate([corners, corners + 20], axis=1),
-                scores=np.array(list(found.values()), dtype=np.float32),
-                labels=np.full(len(found), 2),
-                soft_masks=np.ones((len(found), 20, 20), dtype=np.float32),
+                scores=np.array(list(pred.values()), dtype=np.float32),
+                labels=np.full(len(pred), 2),
+                soft_masks=np.ones((len(pred), 20, 20), dtype=np.float32),
             )
         )
     save_predictions(path, PredictionSet(tuple(images), source=ModelSource(**source)))
@@ -63,7 +63,7 @@ def missing(repo_root, tmp_path, monkeypatch, in_process):
     for image_id in ('one', 'two', 'three', 'four'):
         noise = np.random.default_rng(0).integers(0, 255, SIZE).astype(np.uint8)
         cv2.imwrite(f'images/{image_id}.png', noise)
-    # Both labels of image one are found, the second but by a candidate that post-processing drops; (40, 35) is new.
+    # Both labels of image one are predicted, the second by a candidate that post-processing drops; (40, 35) is new.
     first = {(5, 5): 0.9, (70, 30): 0.06, (40, 35): 0.95}
     predict('a.npz', {'one': first, 'two': {(5, 5): 0.9}, 'three': {}}, **held_out(0))
     predict('b.npz', {'one': {(41, 35): 0.91}, 'three': {(10, 10): 0.99}}, **held_out(1))
@@ -85,24 +85,28 @@ def test_lists_of_two_models(missing) -> None:
     code, output, problems = missing('a.npz', 'b.npz')
     assert (code, problems) == (0, '')
     assert output.splitlines() == [
-        'class     images   labels  never found  found cells  unlabelled  least score',
-        'astro          1        0            0            1           1        0.000',
-        'cort           2        4            1            4           1        0.900',
-        '1 annotated images are in none of the predictions files and were not looked at',
+        'class     images   labels  never predicted    pred  unlabelled  min score',
+        'astro          1        0                0       1           1      0.000',
+        'cort           2        4                1       4           1      0.900',
+        '1 annotated images are in none of the predictions files and were not compared',
         'wrote out/index.html',
         'wrote out/unlabelled.csv',
-        'wrote out/never_found.csv',
+        'wrote out/never_predicted.csv',
     ]
-    assert sorted(path.name for path in Path('out').iterdir()) == ['index.html', 'never_found.csv', 'unlabelled.csv']
+    assert sorted(path.name for path in Path('out').iterdir()) == [
+        'index.html',
+        'never_predicted.csv',
+        'unlabelled.csv',
+    ]
 
-    found = [{key: row[key] for key in row if key != 'annotation'} for row in rows('out/unlabelled.csv')]
+    pred = [{key: row[key] for key in row if key != 'annotation'} for row in rows('out/unlabelled.csv')]
     common = {'best_iou': '0', 'files': '2', 'area': '400', 'width': '100', 'height': '60'}
-    assert found == [
+    assert pred == [
         {**common, 'id': 'three', 'cell_type': 'astro', 'score': '0.495', 'support': '1', 'x': '19.5', 'y': '19.5'},
         {**common, 'id': 'one', 'cell_type': 'cort', 'score': '0.93', 'support': '2', 'x': '49.5', 'y': '44.5'},
     ]
     # The rows: three, one, two, one, two, four.
-    assert rows('out/never_found.csv') == [
+    assert rows('out/never_predicted.csv') == [
         {
             'id': 'two',
             'row': '4',
@@ -119,7 +123,7 @@ def test_lists_of_two_models(missing) -> None:
 
 
 def test_accepted_rows_fit_a_training_csv(missing) -> None:
-    """The list of new cells is one itself, and its codes are the found masks."""
+    """The list of new cells is one itself, and its codes are the predicted masks."""
     assert missing('a.npz')[0] == 0
     cells = read_train_csv('out/unlabelled.csv').images['one'].cells
     assert cells.size == SIZE
@@ -133,7 +137,11 @@ def test_page(missing) -> None:
     assert page.count('<figure>') == 3
     for words in ('score 0.93</b> 2 of 2 files', 'IoU 0.00</b> at the border', 'row 4 of train.csv', 'b.npz'):
         assert words in page
-    for corner in ('M40 35', 'M5 5', 'M40 0'):  # the candidate as the surer file has it, a neighbour, the lost label
+    for corner in (
+        'M40 35',
+        'M5 5',
+        'M40 0',
+    ):  # the candidate as in the file with the higher score, a neighbour, the label
         assert corner in page
     assert not {'src="http', 'href="http'} & set(page.split())
 
@@ -146,7 +154,7 @@ def test_pictures_are_limited_and_lists_are_not(missing) -> None:
     assert len(rows('out/unlabelled.csv')) == 2
 
 
-def test_post_processing_and_least_score_are_those_given(missing) -> None:
+def test_post_processing_and_min_score_are_those_given(missing) -> None:
     Path('chain.py').write_text("postprocess = [dict(type='ScoreThreshold', threshold=.93)]\n")
     assert missing('a.npz', 'b.npz', '--postprocess', 'chain.py')[0] == 0
     assert [row['score'] for row in rows('out/unlabelled.csv')] == ['0.495', '0.475']
@@ -167,7 +175,7 @@ def test_coco_annotations(missing) -> None:
     write_coco('train.json', images, CELL_TYPES, {})
     assert missing('a.npz', 'b.npz', annotations='train.json')[0] == 0
     assert [row['cell_type'] for row in rows('out/unlabelled.csv')] == ['astro', 'cort']
-    assert [(row['id'], row['row'], row['number']) for row in rows('out/never_found.csv')] == [('two', '', '2')]
+    assert [(row['id'], row['row'], row['number']) for row in rows('out/never_predicted.csv')] == [('two', '', '2')]
     assert 'row 4' not in Path('out/index.html').read_text()
 
 
@@ -220,10 +228,16 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(missing, words, files, cod
     assert not Path('out').exists()
 
 
-def test_defaults_are_those_of_the_analysis(missing) -> None:
-    text = ' '.join(missing('--help')[1].split())
-    for value in (Limits().iou, Limits().covered, DEFAULT_MAX_PICTURES):
-        assert f'(default: {value})' in text
+def test_limits_are_those_of_the_analysis_unless_given(missing) -> None:
+    assert missing('a.npz')[0] == 0
+    page = Path('out/index.html').read_text()
+    assert f'IoU with every label is below {Limits().iou:g}' in page
+    assert f'labels cover less than {Limits().covered:.0%}' in page
+    assert missing('a.npz', '--iou', '.3', '--covered', '.4')[0] == 0
+    page = Path('out/index.html').read_text()
+    assert 'IoU with every label is below 0.3' in page
+    assert 'labels cover less than 40%' in page
+    assert f'(default: {MAX_PICTURES})' in ' '.join(missing('--help')[1].split())
 
 
 def test_origin_is_on_the_page(missing) -> None:

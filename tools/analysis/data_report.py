@@ -6,6 +6,7 @@ from pathlib import Path
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import display_path
+from sartorius.visualization import MAX_EXAMPLES
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -30,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='CSV',
         help='folds.csv of tools/prepare_sartorius.py; without it, the default folds of that tool',
     )
-    parser.add_argument('--max-examples', type=int, default=8, help='maximum number of examples of each defect')
+    parser.add_argument(
+        '--max-examples', type=int, default=MAX_EXAMPLES, help='maximum number of examples of each defect'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder to write index.html and issues.csv in')
     options = parser.parse_args(argv)
     if options.max_examples < 0:

@@ -1,4 +1,4 @@
-"""Lists confident predictions without a label, and labels that no fold ever finds, as pictures to look through."""
+"""Lists confident predictions without a label, and labels that are never predicted, with a picture of each."""
 
 import sys
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from pathlib import Path
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.visualization import MAX_PICTURES
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and writes page and lists."""
     parser = make_parser(
-        'Find what the annotations may lack or have too much of: confident found cells without a label, and labels '
-        'that no model ever finds. The predictions must be of images that the models did not learn from. Writes '
-        'index.html, unlabelled.csv and never_found.csv.',
+        'Find possible mistakes in annotations: confident predictions without a label, and labels that no model ever '
+        'predicts. The predictions must be of images that the models did not learn from. Writes index.html, '
+        'unlabelled.csv and never_predicted.csv.',
         'python tools/analysis/missing_cells.py work_dirs/mrcnn_r50_fold*/predictions_val.npz --annotations '
         'data/sartorius/train.csv --images data/sartorius/train --out work_dirs/missing',
     )
@@ -33,23 +34,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--min-score',
         type=float,
         metavar='SCORE',
-        help='list cells without a label from this score on, whatever their type; if not given, for each cell type '
-        'the score that three quarters of its found cells that hit a label reach',
+        help='min. score of predictions without a label, whatever their type; by default for each cell type the score '
+        'that three quarters of its true positives reach',
     )
     parser.add_argument(
         '--iou',
         type=float,
-        default=0.1,
-        help='a found cell has no label when its IoU with each is below this; a label is never found when its IoU with '
-        'no candidate is above it',
+        help='a prediction has no label when its IoU with each is below this; a label is never predicted when its IoU '
+        'with no candidate is above it; by default the IoU below which TIDE takes a detection for background',
     )
     parser.add_argument(
         '--covered',
         type=float,
-        default=0.2,
-        help='a found cell has no label when labels cover less than this part of its pixels',
+        help='a prediction has no label when labels cover less than this part of its pixels; by default more than '
+        'neighbours that touch share (docs/label_quality.md)',
     )
-    parser.add_argument('--max-pictures', type=int, default=48, help='most pictures of each list and cell type')
+    parser.add_argument(
+        '--max-pictures', type=int, default=MAX_PICTURES, help='maximum number of pictures of each list and cell type'
+    )
     options = parser.parse_args(argv)
     for name in ('iou', 'covered', 'min_score'):
         value = getattr(options, name)
@@ -63,16 +65,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.label_quality.missing import Limits, list_missing
     from sartorius.postprocess.chain import load_chain
-    from sartorius.postprocess.missing_cells import check_sources, collect, format_counts, read_labels
+    from sartorius.postprocess.missing_cells import check_sources, compare_files, format_counts, read_labels
     from sartorius.predictions.store import read_header
     from sartorius.visualization.missing_cells_page import write_missing_cells_page
 
     for sentence in check_sources(options.predictions):
         print(f'warning: {sentence}', file=sys.stderr)
-    chain, limits = load_chain(options.postprocess), Limits(options.iou, options.covered)
+    chain = load_chain(options.postprocess)
+    given = {name: getattr(options, name) for name in ('iou', 'covered')}
+    limits = Limits(**{name: value for name, value in given.items() if value is not None})
     labels = read_labels(options.annotations)
-    findings = collect(options.predictions, labels, chain)
-    missing = list_missing(labels.images, labels.cell_types, findings, limits, options.min_score)
+    comparisons = compare_files(options.predictions, labels, chain)
+    missing = list_missing(labels.images, labels.cell_types, comparisons, limits, options.min_score)
     source = {
         'annotations': display_path(options.annotations),
         'images': display_path(options.images),
@@ -81,12 +85,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         'predictions': {display_path(path): read_header(path).source.to_dict() for path in options.predictions},
     }
     written = write_missing_cells_page(
-        options.out, missing, findings, labels, limits, options.images, source, options.max_pictures
+        options.out, missing, comparisons, labels, limits, options.images, source, options.max_pictures
     )
     print(format_counts(missing.counts))
-    dropped = len(labels.images) - len(findings)
+    dropped = len(labels.images) - len(comparisons)
     if dropped:
-        print(f'{dropped} annotated images are in none of the predictions files and were not looked at')
+        print(f'{dropped} annotated images are in none of the predictions files and were not compared')
     for path in written:
         print(f'wrote {display_path(path)}')
 

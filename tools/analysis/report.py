@@ -6,6 +6,7 @@ from pathlib import Path
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.visualization import MAX_IMAGES
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the ground truth')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
     parser.add_argument(
-        '--max-images', type=int, default=24, help='maximum number of images to show; the table lists all'
+        '--max-images', type=int, default=MAX_IMAGES, help='maximum number of images to show; the table lists all'
     )
     parser.add_argument(
         '--errors', type=Path, metavar='CSV', help='write one row per cell: kind of error, IoU, area, position, cost'
