@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
+from sartorius.predictions.provenance import Source
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
@@ -43,7 +43,7 @@ class EvaluatedPredictions:
     summary: ScoreSummary | None
     errors: ErrorAnalysis | None
     chain: Chain
-    source: Mapping[str, Any]
+    source: Source
     dropped: int = 0
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sartorius.images.files import find_image
 from sartorius.images.reading import read_for_display, stretch
 from sartorius.label_quality.missing import LabelComparison, Limits, MissingCells
+from sartorius.label_quality.missing_files import Labels, rows_of_never_predicted, write_tables
 from sartorius.masks.crop import MaskCrop
-from sartorius.postprocess.missing_cells import Labels, rows_of_never_predicted, write_tables
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import staged_folder

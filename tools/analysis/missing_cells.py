@@ -1,13 +1,20 @@
 """Lists confident predictions without a label, and labels that are never predicted, with a picture of each."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 from sartorius.visualization import MAX_PICTURES
+
+if TYPE_CHECKING:
+    from sartorius.label_quality.missing_files import Labels
+    from sartorius.masks.crop import MaskCrop
+    from sartorius.postprocess.chain import Chain
+    from sartorius.predictions.structures import ImagePredictions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -64,28 +71,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
     from sartorius.label_quality.missing import Limits, list_missing
+    from sartorius.label_quality.missing_files import check_sources, compare_images, format_counts, read_labels
     from sartorius.postprocess.chain import load_chain
-    from sartorius.postprocess.missing_cells import check_sources, compare_files, format_counts, read_labels
     from sartorius.predictions.store import read_header
     from sartorius.visualization.missing_cells_page import write_missing_cells_page
 
-    for sentence in check_sources(options.predictions):
+    sources = {path: read_header(path).source for path in options.predictions}
+    for sentence in check_sources((path, sources[path]) for path in options.predictions):
         print(f'warning: {sentence}', file=sys.stderr)
     chain = load_chain(options.postprocess)
     given = {name: getattr(options, name) for name in ('iou', 'covered')}
     limits = Limits(**{name: value for name, value in given.items() if value is not None})
     labels = read_labels(options.annotations)
-    comparisons = compare_files(options.predictions, labels, chain)
+    comparisons = compare_images(_postprocessed(options.predictions, labels, chain), labels)
     missing = list_missing(labels.images, labels.cell_types, comparisons, limits, options.min_score)
-    source = {
+    origin = {
         'annotations': display_path(options.annotations),
         'images': display_path(options.images),
         'post-processing file': display_path(options.postprocess),
         'post-processing': chain.to_config(),
-        'predictions': {display_path(path): read_header(path).source.to_dict() for path in options.predictions},
+        'predictions': {display_path(path): source.to_dict() for path, source in sources.items()},
     }
     written = write_missing_cells_page(
-        options.out, missing, comparisons, labels, limits, options.images, source, options.max_pictures
+        options.out, missing, comparisons, labels, limits, options.images, origin, options.max_pictures
     )
     print(format_counts(missing.counts))
     dropped = len(labels.images) - len(comparisons)
@@ -93,6 +101,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'{dropped} annotated images are in none of the predictions files and were not compared')
     for path in written:
         print(f'wrote {display_path(path)}')
+
+
+def _postprocessed(
+    paths: Sequence[Path], labels: 'Labels', chain: 'Chain'
+) -> 'Iterator[tuple[ImagePredictions, tuple[MaskCrop, ...]]]':
+    """Post-processed predictions of each image of each file, and the masks of all candidates before it."""
+    from sartorius.label_quality.missing_files import check_images
+    from sartorius.postprocess.chain import load_in_project_classes, postprocess_all
+    from sartorius.postprocess.steps import with_crops
+    from sartorius.utils.cli import progress
+
+    for path in paths:
+        predictions, name = load_in_project_classes(path), display_path(path)
+        check_images(predictions, name, labels)
+        pred = postprocess_all(predictions, chain)
+        for image in progress(predictions.images, name):
+            yield pred[image.image_id], with_crops(image).crops
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
-"""Comparison of predictions files with annotations, for tools/analysis/missing_cells.py."""
+"""Files of the search for missing cells: labels to compare with predictions, checks of sources and sizes, two lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,12 @@ from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainCSV, read_train_csv
 from sartorius.label_quality.missing import NEVER_PREDICTED_COLUMNS, LabelComparison, MissingCells, compare_with_labels
+from sartorius.masks.crop import MaskCrop
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
-from sartorius.postprocess.chain import Chain, load_in_project_classes, postprocess_all
-from sartorius.postprocess.steps import with_crops
 from sartorius.predictions.leakage import check_leakage
-from sartorius.predictions.store import read_header
-from sartorius.predictions.structures import PredictionSet
-from sartorius.utils.cli import progress
+from sartorius.predictions.provenance import Source
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 
@@ -57,50 +55,74 @@ def read_labels(path: Path) -> Labels:
     )
 
 
-def check_sources(paths: Sequence[Path]) -> list[str]:
-    """Refuses files whose models learnt from the images that they predict, by the files' headers.
+def check_sources(sources: Iterable[tuple[Path, Source]]) -> list[str]:
+    """Checks that no predictions file is named twice or is of models that were trained on the images.
+
+    Args:
+        sources: Path and source of each file.
 
     Returns:
-        One sentence on each model of which it is not known.
+        One sentence per model of which it is not known.
 
     Raises:
         UsageError: A file is named twice.
-        InputError: As :func:`sartorius.predictions.leakage.check_leakage`, or no sound predictions file.
+        InputError: As :func:`sartorius.predictions.leakage.check_leakage`.
     """
     seen: set[Path] = set()
-    unknown = []
-    for path in paths:
+    unknown: list[str] = []
+    for path, source in sources:
         if path.resolve() in seen:
             raise UsageError(f'{display_path(path)} is named twice, and would support its own cells; name it once')
         seen.add(path.resolve())
-        unknown += check_leakage(read_header(path).source, display_path(path)).unknown
+        unknown += check_leakage(source, display_path(path)).unknown
     return unknown
 
 
-def compare_files(paths: Sequence[Path], labels: Labels, chain: Chain) -> dict[str, list[LabelComparison]]:
-    """Compares the predictions of all files with the labels, one file in memory at a time.
+def check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
+    """Checks that labels are known for all predicted images, of the same size.
 
     Args:
-        paths: Predictions files; an image may be in several of them.
-        labels: Labels of all their images.
-        chain: Post-processing.
-
-    Returns:
-        One comparison per file that predicts the image, in the order of ``paths``, by image id.
+        predictions: The predictions.
+        name: Name of their file in messages.
+        labels: The labels.
 
     Raises:
-        InputError: A file that is no sound predictions file or holds no image, or an image that the annotations do not
-            have or have in another size.
+        InputError: No image, or an image that the annotations do not have or have in another size.
+    """
+    if not predictions.images:
+        raise InputError(f'{name}: holds no image; predict the annotated images with tools/test.py --split val')
+    unknown = [image_id for image_id in predictions.image_ids if image_id not in labels.images]
+    if unknown:
+        raise InputError(
+            f'{name}: image {unknown[0]} is not in {display_path(labels.path)} ({len(unknown)} such images); take the '
+            'annotations of the same images'
+        )
+    for image in predictions.images:
+        size = labels.images[image.image_id].size
+        if size != image.size:
+            raise InputError(
+                f'{name}: image {image.image_id} is {image.size[1]}x{image.size[0]} px, in {display_path(labels.path)} '
+                f'{size[1]}x{size[0]}; take the annotations of the same images'
+            )
+
+
+def compare_images(
+    images: Iterable[tuple[ImagePredictions, Sequence[MaskCrop]]], labels: Labels
+) -> dict[str, list[LabelComparison]]:
+    """Compares the predictions of all files with the labels.
+
+    Args:
+        images: Post-processed predictions with crops, and the masks of all candidates before post-processing; an image
+            comes once per file that predicts it. A generator keeps one file in memory at a time.
+        labels: Labels of all images (:func:`check_images`).
+
+    Returns:
+        By image id: one comparison per file that predicts the image, in the order of the files.
     """
     comparisons: dict[str, list[LabelComparison]] = {}
-    for path in paths:
-        predictions = load_in_project_classes(path)
-        _check_images(predictions, display_path(path), labels)
-        pred = postprocess_all(predictions, chain)
-        for image in progress(predictions.images, display_path(path)):
-            gt = labels.images[image.image_id]
-            seen = compare_with_labels(gt, pred[image.image_id], with_crops(image).crops)
-            comparisons.setdefault(image.image_id, []).append(seen)
+    for pred, candidates in images:
+        compared = compare_with_labels(labels.images[pred.image_id], pred, candidates)
+        comparisons.setdefault(pred.image_id, []).append(compared)
     return comparisons
 
 
@@ -147,21 +169,3 @@ def _rows_of(table: TrainCSV) -> dict[str, tuple[int, ...]]:
     lines = sorted(line for image in images for line in (*image.lines, *image.empty_lines))
     rows = {line: row for row, line in enumerate(lines)}
     return {image_id: tuple(rows[line] for line in image.lines) for image_id, image in table.images.items()}
-
-
-def _check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
-    if not predictions.images:
-        raise InputError(f'{name}: holds no image; predict the annotated images with tools/test.py --split val')
-    unknown = [image_id for image_id in predictions.image_ids if image_id not in labels.images]
-    if unknown:
-        raise InputError(
-            f'{name}: image {unknown[0]} is not in {display_path(labels.path)} ({len(unknown)} such images); take the '
-            'annotations of the same images'
-        )
-    for image in predictions.images:
-        size = labels.images[image.image_id].size
-        if size != image.size:
-            raise InputError(
-                f'{name}: image {image.image_id} is {image.size[1]}x{image.size[0]} px, in {display_path(labels.path)} '
-                f'{size[1]}x{size[0]}; take the annotations of the same images'
-            )
