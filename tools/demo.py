@@ -1,212 +1,101 @@
-"""The whole workflow on synthetic images: what `make demo` runs. Every step is a command line that a user can type."""
+"""The whole workflow on made images, from nothing to a scored submission: what `make demo` runs."""
 
-import shlex
-import shutil
-import subprocess
-import sys
 import time
-from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.errors import InputError
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, WORK_DIRS, display_path
+from sartorius.utils.paths import CONFIG_DIR, DEFAULT_POSTPROCESS, WORK_DIRS, display_path
 
-# Its name is how a later demo knows what it may replace.
-LOG = 'sartorius-demo.log'
-MODELS = {'mrcnn_r50': 'Mask R-CNN', 'cmrcnn_r50': 'Cascade Mask R-CNN'}
-FUSED = 'both, fused by WBF'
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sartorius.workflow.settings import WorkflowSettings
+
+WORKFLOW = CONFIG_DIR / 'workflows' / 'demo.yaml'
+SIZE = (260, 352)
+TITLES = {'mrcnn_r50': 'Mask R-CNN', 'cmrcnn_r50': 'Cascade Mask R-CNN'}
+BASELINE, FUSED = 'threshold and connected components', 'both, fused by WBF'
+DEFAULT, TUNED = 'default thresholds', 'tuned'
+# More stages at once than a GPU wait for it; on a CPU two models train faster side by side.
+JOBS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parses the command line and walks the workflow."""
+    """Parses the command line, runs the workflow and shows the scores."""
     parser = make_parser(
-        'Make synthetic images, train two small models on them, predict, tune, fuse, submit and score.',
+        f'Make images, run {display_path(WORKFLOW)} on them (train two small models, predict, fuse, tune, submit), and '
+        'score every step on a page. Stopped, it continues when the same command is typed again.',
         'python tools/demo.py --iterations 250',
     )
-    parser.add_argument(
-        '--out', type=Path, default=WORK_DIRS / 'demo', help='folder to write; its contents are replaced'
-    )
+    parser.add_argument('--out', type=Path, default=WORK_DIRS / 'demo', help='folder to write')
     parser.add_argument('--images', type=int, default=45, help='training images')
     parser.add_argument('--test-images', type=int, default=9, help='test images')
-    parser.add_argument('--iterations', type=int, default=250, help='training iterations of each model')
+    parser.add_argument('--iterations', type=int, help="training iterations of each model; the workflow's if not given")
     parser.add_argument('--seed', type=int, default=0, help='seed of images and training')
     options = parser.parse_args(argv)
-    options.out = options.out.resolve()
-    started = time.monotonic()
-    _clear(options.out)
-    workflow = Workflow(options.out)
-    for number, step in enumerate(steps := _steps(options, workflow), start=1):
-        _run(f'[{number}/{len(steps)}] {step.title}', step.words, workflow.out / LOG)
-    _show_results(workflow)
-    print(f'\nThe demo took {(time.monotonic() - started) / 60:.1f} minutes.')
+
+    from sartorius.synthetic import DatasetPlan, make_dataset
+    from sartorius.workflow.facts import read_data_facts, read_recipe_facts
+    from sartorius.workflow.plan import make_plan
+    from sartorius.workflow.runner import assign_devices, run_workflow
+    from sartorius.workflow.settings import read_workflow
+
+    started, out = time.monotonic(), options.out.resolve()
+    changes = {'seed': options.seed} | ({'iterations': options.iterations} if options.iterations is not None else {})
+    settings = read_workflow(WORKFLOW, **changes)
+    images = DatasetPlan(options.images, options.test_images, unlabelled_images=0, size=SIZE, seed=options.seed)
+    print(f'making {options.images} training and {options.test_images} test images', flush=True)
+    # The same options give the same bytes, so that a workflow that was stopped finds its data unchanged.
+    make_dataset(out / 'data', images, workers=JOBS, overwrite=True)
+    plan = assign_devices(make_plan(settings, read_data_facts(out / 'data'), out, read_recipe_facts), JOBS)
+    print(f'{len(plan.stages)} stages; the command line of each stands in its log, below {display_path(out / "logs")}')
+    run_workflow(plan)
+    _show_scores(settings, out)
+    print(f'The demo took {(time.monotonic() - started) / 60:.1f} minutes.')
 
 
-@dataclass(frozen=True)
-class Workflow:
-    """Where each step of the workflow leaves its results, below one folder."""
-
-    out: Path
-
-    @property
-    def data(self) -> Path:
-        """Images and CSVs in the competition's layout."""
-        return self.out / 'data'
-
-    @property
-    def annotations(self) -> Path:
-        """Folds in COCO JSON."""
-        return self.out / 'annotations'
-
-    @property
-    def submission(self) -> Path:
-        """The CSV to hand in."""
-        return self.out / 'submission.csv'
-
-    def predictions(self, model: str, split: str) -> Path:
-        """Predictions file of a model, or of the fused ones (``fused``)."""
-        return self.out / model / f'predictions_{split}.npz'
-
-    def postprocess(self, model: str) -> Path:
-        """The chain, tuned on the held-out fold."""
-        return self.out / model / 'postprocess.json'
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the workflow."""
-
-    title: str
-    words: list[str]
-
-
-def _steps(options: Namespace, workflow: Workflow) -> list[Step]:
-    data = ['--data-root', str(workflow.data), '--annotations', str(workflow.annotations)]
-    steps = [
-        Step(
-            'making synthetic images',
-            [
-                'data/make_synthetic.py',
-                '--out',
-                str(workflow.data),
-                '--images',
-                str(options.images),
-                '--size',
-                '352x260',
-            ]
-            + ['--test-images', str(options.test_images), '--unlabelled-images', '0', '--seed', str(options.seed)],
-        ),
-        Step(
-            'preparing annotations and folds',
-            ['prepare_sartorius.py', '--data-root', str(workflow.data), '--out', str(workflow.annotations)],
-        ),
-    ]
-    for model, name in MODELS.items():
-        config = f'configs/sartorius/{model}.py'
-        checkpoint = str(workflow.out / model / f'iter_{options.iterations}.pth')
-        steps.append(
-            Step(
-                f'training {name}',
-                ['train.py', config, '--small', '--from-scratch', *data, '--work-dir', str(workflow.out / model)]
-                + ['--iterations', str(options.iterations), '--seed', str(options.seed)],
-            )
-        )
-        for split in ('val', 'test'):
-            out = str(workflow.predictions(model, split))
-            words = ['test.py', config, checkpoint, '--split', split, '--tta', *data, '--out', out]
-            steps.append(Step(f'predicting with {name}, two views an image ({split} images)', words))
-    for split in ('val', 'test'):
-        members = [str(workflow.predictions(model, split)) for model in MODELS]
-        words = ['ensemble.py', *members, '--method', 'wbf', '--out', str(workflow.predictions('fused', split))]
-        steps.append(Step(f'fusing both models ({split} images)', words))
-    held_out = str(workflow.annotations / 'fold0_val.json')
-    for model in (*MODELS, 'fused'):
-        words = ['tune.py', str(workflow.predictions(model, 'val')), '--annotations', held_out]
-        steps.append(
-            Step(f'tuning thresholds on the held-out fold ({model})', [*words, '--out', str(workflow.out / model)])
-        )
-    submit = ['make_submission.py', str(workflow.predictions('fused', 'test'))]
-    submit += ['--postprocess', str(workflow.postprocess('fused'))]
-    return [
-        *steps,
-        Step('writing the submission', [*submit, '--out', str(workflow.submission)]),
-        Step(
-            'checking the submission',
-            ['check_submission.py', str(workflow.submission), '--sample', str(workflow.data / 'sample_submission.csv')]
-            + ['--size', '352x260'],
-        ),
-        Step(
-            'scoring the submission',
-            ['score_submission.py', str(workflow.submission), str(workflow.data / 'test_truth.csv')],
-        ),
-    ]
-
-
-def _run(title: str, words: list[str], log: Path) -> None:
-    """Runs one tool, its output going to the log; shows the command and how long it took.
-
-    Raises:
-        InputError: The tool failed; the message holds the end of its output.
-    """
-    words = ['python', f'tools/{words[0]}', *(_shorten(word) for word in words[1:])]
-    print(f'\n{title}\n  $ {shlex.join(words)}', flush=True)
-    started = time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('a+', encoding='utf-8') as file:
-        file.write(f'\n$ {shlex.join(words)}\n')
-        file.flush()
-        begin = file.tell()
-        # Standard error stays on the terminal for the progress bars.
-        errors = None if sys.stderr.isatty() else subprocess.STDOUT
-        code = subprocess.run([sys.executable, *words[1:]], cwd=REPO_ROOT, stdout=file, stderr=errors).returncode
-        file.seek(begin)
-        tail = file.read().strip().splitlines()[-12:]
-    if code:
-        raise InputError(f'{words[1]} ended with code {code}; its last lines:\n' + '\n'.join(tail))
-    if words[1] == 'tools/score_submission.py':
-        print('\n'.join(tail))
-    print(f'  done in {time.monotonic() - started:.0f} s', flush=True)
-
-
-def _shorten(word: str) -> str:
-    path = Path(word)
-    return str(path.relative_to(REPO_ROOT)) if path.is_relative_to(REPO_ROOT) else word
-
-
-def _show_results(workflow: Workflow) -> None:
-    """Scores every stage on the test images, prints the table and writes the page."""
-    from sartorius.annotations.reading import load_annotations
+def _show_scores(settings: 'WorkflowSettings', out: Path) -> None:
+    """Scores every step on the test images, prints the table and writes the page."""
+    from sartorius.annotations.reading import load_annotations, load_groups
     from sartorius.evaluation.baseline import threshold_and_components
     from sartorius.evaluation.metric import score_images
     from sartorius.images.reading import read_for_display
     from sartorius.postprocess.chain import load_chain, postprocess_all
+    from sartorius.postprocess.tuning.tuner import tune
     from sartorius.predictions.store import load_predictions
-    from sartorius.visualization.demo import Stage, write_demo_page
+    from sartorius.visualization.demo import ScoredStep, write_demo_page
     from sartorius.visualization.gallery import Example
 
-    gt = load_annotations(workflow.data / 'test_truth.csv')
-    images = {image_id: read_for_display(workflow.data / 'test' / f'{image_id}.png') for image_id in gt}
-    found = {
-        'threshold and connected components': {key: threshold_and_components(image) for key, image in images.items()}
-    }
-    for model, name in {**MODELS, 'fused': FUSED}.items():
-        predictions = load_predictions(workflow.predictions(model, 'test'))
-        for kind, chain in {'default thresholds': DEFAULT_POSTPROCESS, 'tuned': workflow.postprocess(model)}.items():
-            cells = postprocess_all(predictions, load_chain(chain))
-            found[f'{name}, {kind}'] = {key: image.crops for key, image in cells.items()}
-    scores = {name: score_images(gt, cells) for name, cells in found.items()}
+    truth = out / 'data' / 'test_truth.csv'
+    gt, groups = load_annotations(truth), load_groups(truth)
+    images = {image_id: read_for_display(out / 'data' / 'test' / f'{image_id}.png') for image_id in gt}
+    held_out = out / 'annotations' / 'fold0_val.json'
+    chain = load_chain(DEFAULT_POSTPROCESS)
+    crops = {BASELINE: {image_id: threshold_and_components(image) for image_id, image in images.items()}}
+    for name in (*(recipe.name for recipe in settings.recipes), 'fused'):
+        val, test = (load_predictions(out / 'fold0' / name / f'predictions_{split}.npz') for split in ('val', 'test'))
+        if name == 'fused':
+            tuned = load_chain(out / 'tune' / 'postprocess.json')
+        else:
+            tuned = tune(val, load_annotations(held_out), chain, load_groups(held_out)).chain
+        for kind, steps in {DEFAULT: chain, TUNED: tuned}.items():
+            final = postprocess_all(test, steps)
+            title = FUSED if name == 'fused' else TITLES.get(name, name)
+            crops[f'{title}, {kind}'] = {image_id: image.crops for image_id, image in final.items()}
+    scores = {name: score_images(gt, cells) for name, cells in crops.items()}
 
     print('\nCompetition mAP on the test images, which no step has learnt from:')
     for name, table in scores.items():
         types = '  '.join(f'{kind} {rows.score.mean():.3f}' for kind, rows in table.groupby('cell_type'))
         print(f'  {table.score.mean():.3f}  {name:<42} {types}')
-    baseline, last = list(scores)[0], scores[f'{FUSED}, tuned'].set_index('image_id')
-    final = postprocess_all(
-        load_predictions(workflow.predictions('fused', 'test')), load_chain(workflow.postprocess('fused'))
-    )
-    stages = [Stage(name, float(table.score.mean()), is_baseline=name == baseline) for name, table in scores.items()]
+    remark = _fusion_remark(scores, groups)
+    print(f'\n{remark}')
+    steps = [
+        ScoredStep(name, float(table.score.mean()), is_baseline=name == BASELINE) for name, table in scores.items()
+    ]
+    last = scores[f'{FUSED}, {TUNED}'].set_index('image_id')
     examples = [
         Example(
             title=image_id,
@@ -219,22 +108,29 @@ def _show_results(workflow: Workflow) -> None:
         )
         for image_id in sorted(gt, key=lambda key: (last.cell_type[key], -last.score[key]))
     ]
-    page = write_demo_page(workflow.out / 'index.html', stages, examples)
-    print(f'\nImages, truth and predictions side by side: {display_path(page)}')
+    page = write_demo_page(out / 'index.html', steps, examples, remark)
+    print(f'\nsubmission: {display_path(out / "submission.csv")}')
+    print(f'images with ground truth and predictions side by side: {display_path(page)}')
 
 
-def _clear(out: Path) -> None:
-    """Removes an earlier demo; refuses to remove anything else.
+def _fusion_remark(scores: 'Mapping[str, pd.DataFrame]', groups: Mapping[str, str]) -> str:
+    """Whether the fusion is better than the best single model, with the uncertainty of so few images."""
+    from sartorius.evaluation.bootstrap import estimate, groups_of_images
 
-    Raises:
-        InputError: The folder holds something that no demo left there.
-    """
-    if not out.exists():
-        return
-    if any(out.iterdir()) and not (out / LOG).is_file():
-        raise InputError(f'{display_path(out)}: is not empty and no earlier demo; choose another --out')
-    shutil.rmtree(out)
+    singles = {name: table for name, table in scores.items() if name.endswith(TUNED) and not name.startswith(FUSED)}
+    best = max(singles, key=lambda name: singles[name].score.mean())
+    difference = scores[f'{FUSED}, {TUNED}'].set_index('image_id').score - singles[best].set_index('image_id').score
+    of_images = groups_of_images(difference.index, groups)
+    gain = estimate(difference.to_numpy(), of_images)
+    interval = f'95 % interval {gain.low:+.3f} to {gain.high:+.3f} over {len(set(of_images))} groups of images'
+    if gain.mean >= 0:
+        return f'Fusing scores {gain.mean:+.3f} against the best single model ({best}); {interval}.'
+    return (
+        f'Here fusing scores {gain.mean:+.3f} against the best single model ({best}); {interval}. It is shown because '
+        'it is what a submission is made of: with models of similar strength it gains, with unequal ones it needs '
+        'weights (python tools/ensemble.py --weights). Submit what is best on the held-out images.'
+    )
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, interrupted='finished stages are kept; the same command continues')

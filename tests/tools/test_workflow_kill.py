@@ -1,5 +1,6 @@
-"""tools/workflow.py: what it plans, shows and refuses; and that no kill changes the end."""
+"""tools/workflow.py: what it plans, shows and refuses; and that no kill changes its results."""
 
+import hashlib
 import random
 import re
 import signal
@@ -10,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from sartorius.workflow.stages import load_plan
-
-psutil = pytest.importorskip('psutil', reason='comes with Snakemake, which has no release for this Python')
+from sartorius.workflow.stages import Plan, Stage, load_plan, save_plan
 
 WORKFLOW = """\
 recipes: [configs/sartorius/mrcnn_r50.py]
 small: true
+only_folds: [0]
 folds: 2
 iterations: 3
 from_scratch: true
@@ -36,8 +37,10 @@ CHAIN = """postprocess = [
     dict(type='MinArea', min_area=0),
 ]
 """
+STAGES = 8
 KILLS = 5
 SECONDS_TO_DIE = 30
+SECONDS_TO_WAIT = 600
 
 
 @pytest.fixture(scope='module')
@@ -54,11 +57,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., str]) -> 
 
 
 @pytest.fixture(scope='module')
-def undisturbed(place: Path, repo_root: Path) -> tuple[Path, float]:
-    """A workflow that was left alone, and the seconds that it took."""
-    began = time.monotonic()
+def undisturbed(place: Path, repo_root: Path) -> Path:
+    """A workflow that was left alone."""
     finish(start(place, repo_root, 'undisturbed'))
-    return place / 'undisturbed', time.monotonic() - began
+    return place / 'undisturbed'
 
 
 def words(place: Path, out: str, *more: str) -> list[str]:
@@ -69,36 +71,119 @@ def words(place: Path, out: str, *more: str) -> list[str]:
 def test_dry_run_shows_every_stage_and_writes_nothing(place: Path, run: Callable[..., str]) -> None:
     out = place / 'dry'
     said = run(*words(place, str(out), '--dry-run'))
-    assert f'{out}: 13 stages, 0 of them done' in said
-    assert re.search(r'^  training +fold1/mrcnn_r50 +3 iterations$', said, re.MULTILINE)
+    assert f'{out}: {STAGES} stages, 0 of them done' in said
+    assert re.search(r'^  training +fold0/mrcnn_r50 +3 iterations$', said, re.MULTILINE)
     assert re.search(r'^  predicting +fold0/mrcnn_r50/test +2 images$', said, re.MULTILINE)
     assert not out.exists()
 
 
 @pytest.mark.slow
-def test_no_kill_changes_the_end(place: Path, undisturbed: tuple[Path, float], repo_root: Path) -> None:
-    """Killed five times: the same submission and predictions, and no process left at work."""
-    left_alone, whole = undisturbed
-    moments = random.Random(8)
-    for number in range(KILLS):
-        workflow = start(place, repo_root, 'killed')
-        try:
-            workflow.wait(moments.uniform(0.05, 0.25) * whole)
-        except subprocess.TimeoutExpired:
-            kill(workflow, everything=number % 2 == 1)
-    finish(start(place, repo_root, 'killed'))
-
+def test_no_kill_changes_the_results(place: Path, undisturbed: Path, repo_root: Path) -> None:
+    """Killed in a training after its first checkpoint and in a prediction: the same predictions and submission."""
     killed = place / 'killed'
-    submission = (left_alone / 'submission.csv').read_bytes()
+    training = killed / 'fold0' / 'mrcnn_r50'
+    moments = (
+        lambda: (training / 'iter_1.pth').is_file(),
+        lambda: (killed / 'logs' / 'predict' / 'fold0' / 'mrcnn_r50' / 'val.log').is_file(),
+    )
+    for number, has_come in enumerate(moments):
+        workflow = start(place, repo_root, 'killed')
+        wait_for(has_come, workflow)
+        kill(workflow, everything=number == 1)
+    assert not (killed / 'submission.csv').exists()
+    finish(start(place, repo_root, 'killed'))
+    assert '--resume' in (killed / 'logs' / 'train' / 'fold0' / 'mrcnn_r50.log').read_text()
+
+    submission = (undisturbed / 'submission.csv').read_bytes()
     assert submission.count(b'\n') > 3
     assert (killed / 'submission.csv').read_bytes() == submission
-    files = sorted(path.relative_to(left_alone) for path in left_alone.rglob('predictions_*.npz'))
-    assert len(files) == 6
+    files = sorted(path.relative_to(undisturbed) for path in undisturbed.rglob('predictions_*.npz'))
+    assert len(files) == 2
     for name in files:
-        with np.load(left_alone / name) as expected, np.load(killed / name) as found:
+        with np.load(undisturbed / name) as expected, np.load(killed / name) as actual:
             for array in ('boxes', 'scores', 'labels', 'soft_masks'):
-                np.testing.assert_array_equal(found[array], expected[array], err_msg=f'{name}: {array}')
+                np.testing.assert_array_equal(actual[array], expected[array], err_msg=f'{name}: {array}')
     assert not list(killed.rglob('.new-*')) + [path for path in killed.rglob('*.npz') if path.name.startswith('.')]
+
+
+# Stand for the tools: a training of four resumable steps, and a stage that reads files and writes one. Each takes a
+# moment, so that kills hit it, and writes whole files.
+TRAIN = """
+import hashlib, sys, time
+from pathlib import Path
+source, folder = map(Path, sys.argv[1:3])
+folder.mkdir(parents=True, exist_ok=True)
+last = Path(sys.argv[4]) if sys.argv[3:] else source
+for step in range(int(last.stem[5:]) + 1 if sys.argv[3:] else 1, 5):
+    time.sleep(0.2)
+    new = folder / 'new'
+    new.write_text(hashlib.sha256(last.read_bytes()).hexdigest())
+    last = new.rename(folder / f'iter_{step}.pth')
+"""
+READ = """
+import hashlib, sys, time
+from pathlib import Path
+*sources, out = map(Path, sys.argv[1:])
+time.sleep(0.3)
+new = out.with_name(f'{out.name}.new')
+new.write_text(hashlib.sha256(b''.join(path.read_bytes() for path in sources) or b'data').hexdigest())
+new.rename(out)
+"""
+RUN = 'import sys; from sartorius.workflow import runner, stages; runner.run_workflow(stages.load_plan(sys.argv[1]))'
+
+
+def small_plan(out: Path) -> Path:
+    """Two folds of a preparation, training and prediction, joined, two stages at once; returns the saved plan."""
+    data, joined = str(out / 'data.txt'), str(out / 'joined.txt')
+    stages = [Stage('prepare', 'data', ('-c', READ, data), (), (data,))]
+    predictions = []
+    for fold in ('fold0', 'fold1'):
+        folder, prediction = out / fold, str(out / f'{fold}.txt')
+        checkpoint = str(folder / 'iter_4.pth')
+        source = data if fold == 'fold0' else predictions[0]
+        words = ('-c', TRAIN, source, str(folder))
+        stages.append(Stage('train', fold, words, (source,), (checkpoint,), work_dir=str(folder)))
+        stages.append(Stage('predict', fold, ('-c', READ, checkpoint, prediction), (checkpoint,), (prediction,)))
+        predictions.append(prediction)
+    stages.append(Stage('join', 'all', ('-c', READ, *predictions, joined), tuple(predictions), (joined,)))
+    out.mkdir(parents=True)
+    return save_plan(Plan(out, Path('/data'), {stage.key: stage for stage in stages}, jobs=2, devices=()))
+
+
+def expected_hash() -> str:
+    """What the small plan writes in the end."""
+
+    def sha(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    source, predictions = sha('data'), []
+    for _ in range(2):
+        for _ in range(5):
+            source = sha(source)
+        predictions.append(source)
+    return sha(''.join(predictions))
+
+
+@pytest.mark.slow
+def test_a_workflow_killed_at_random_moments_ends_the_same(tmp_path: Path, repo_root: Path) -> None:
+    """Alternately the first process and all processes are killed; none may live on, and no work is done twice."""
+    plan, moments = small_plan(tmp_path / 'out'), random.Random(8)
+
+    def start_plan() -> subprocess.Popen:
+        with (tmp_path / 'out.txt').open('a') as output:
+            words = [sys.executable, '-c', RUN, str(plan)]
+            return subprocess.Popen(words, cwd=repo_root, stdout=output, stderr=subprocess.STDOUT)
+
+    for number in range(KILLS):
+        workflow = start_plan()
+        before = len(list((tmp_path / 'out').rglob('*.json')))
+        # From the first record of a stage on, within about the time that two stages take.
+        wait_for(lambda count=before: len(list((tmp_path / 'out').rglob('*.json'))) > count, workflow)
+        time.sleep(moments.uniform(0, 1))
+        kill(workflow, everything=number % 2 == 1)
+    workflow = start_plan()
+    assert workflow.wait() == 0, (tmp_path / 'out.txt').read_text()[-3000:]
+    assert (tmp_path / 'out' / 'joined.txt').read_text() == expected_hash()
 
 
 def start(place: Path, repo_root: Path, out: str) -> subprocess.Popen:
@@ -111,6 +196,14 @@ def start(place: Path, repo_root: Path, out: str) -> subprocess.Popen:
 def finish(workflow: subprocess.Popen) -> None:
     """Waits for the end of a workflow that must succeed."""
     assert workflow.wait() == 0, Path(workflow.args[-3]).with_suffix('.txt').read_text()[-3000:]
+
+
+def wait_for(has_come: Callable[[], bool], workflow: subprocess.Popen) -> None:
+    """Waits for a moment of a workflow that must not end before."""
+    until = time.monotonic() + SECONDS_TO_WAIT
+    while not has_come():
+        assert workflow.poll() is None and time.monotonic() < until, 'the moment has not come'
+        time.sleep(0.05)
 
 
 def kill(workflow: subprocess.Popen, everything: bool) -> None:
@@ -128,16 +221,16 @@ def kill(workflow: subprocess.Popen, everything: bool) -> None:
 
 @pytest.mark.slow
 def test_what_did_not_change_is_kept_and_what_did_is_made_again(
-    place: Path, undisturbed: tuple[Path, float], run: Callable[..., str]
+    place: Path, undisturbed: Path, run: Callable[..., str]
 ) -> None:
-    out = undisturbed[0]
+    out = undisturbed
     trained = {path: path.stat().st_mtime_ns for path in out.glob('fold*/*/iter_3.pth')}
-    assert len(trained) == 2
+    assert len(trained) == 1
     (out / 'tune' / 'postprocess.json').unlink()
     (place / 'data' / 'train.csv').touch()
     said = run(*words(place, str(out)))
-    assert '[13/13]' in said
-    done = re.findall(r'^\[\d+/13\] (.*) \(.*: done in', said, re.MULTILINE)
+    assert f'[{STAGES}/{STAGES}]' in said
+    done = re.findall(rf'^\[\d+/{STAGES}\] (.*) \(.*: done in', said, re.MULTILINE)
     assert set(done) <= {'tuning', 'writing the submission', 'checking the submission'} and done[0] == 'tuning'
     assert trained == {path: path.stat().st_mtime_ns for path in trained}
     plan = load_plan(out / 'workflow.json')
@@ -145,18 +238,16 @@ def test_what_did_not_change_is_kept_and_what_did_is_made_again(
 
 
 @pytest.mark.slow
-def test_a_failure_spoils_nothing_that_is_done(
-    place: Path, undisturbed: tuple[Path, float], run: Callable[..., str]
-) -> None:
+def test_a_failure_spoils_nothing_that_is_done(place: Path, undisturbed: Path, run: Callable[..., str]) -> None:
     """A damaged image, found when the annotations are prepared, and fixed."""
     image = next((place / 'data' / 'train').iterdir())
     content = image.read_bytes()
     image.write_bytes(content[:20])
-    said = run(*words(place, str(undisturbed[0])), code=1)
+    said = run(*words(place, str(undisturbed)), code=1)
     assert 'error: preparing annotations and folds (annotations) failed; its last lines:' in said
     assert image.name in said
     assert 'All finished stages are kept' in said
     image.write_bytes(content)
-    said = run(*words(place, str(undisturbed[0])))
-    assert len(re.findall(r'^\[\d+/13\] training .*: kept', said, re.MULTILINE)) == 2
-    assert not re.search(r'^\[\d+/13\] training .*: started', said, re.MULTILINE)
+    said = run(*words(place, str(undisturbed)))
+    assert len(re.findall(rf'^\[\d+/{STAGES}\] training .*: kept', said, re.MULTILINE)) == 1
+    assert not re.search(rf'^\[\d+/{STAGES}\] training .*: started', said, re.MULTILINE)

@@ -18,7 +18,7 @@ from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
 from sartorius.visualization.charts import Series, axis_ticks, line_chart, scatter_chart, strip_chart
-from sartorius.visualization.demo import Stage, write_demo_page
+from sartorius.visualization.demo import ScoredStep, write_demo_page
 from sartorius.visualization.gallery import Example, card
 from sartorius.visualization.page import source_list
 from sartorius.visualization.report_page import choose_images, write_report
@@ -195,9 +195,10 @@ def test_examples_are_checked() -> None:
 
 
 def test_demo_page(tmp_path) -> None:
-    stages = [Stage('threshold', 0.05, 'no <training>', is_baseline=True), Stage('model', 0.2), Stage('fused', 0.25)]
+    baseline = ScoredStep('threshold', 0.05, 'no <training>', is_baseline=True)
+    steps = [baseline, ScoredStep('model', 0.2), ScoredStep('fused', 0.25)]
     example = Example('one', np.zeros(SIZE, np.uint8), [square(0, 0)], [square(0, 0)], cell_type='cort', score=0.5)
-    page = check(write_demo_page(tmp_path / 'index.html', stages, [example]))
+    page = check(write_demo_page(tmp_path / 'index.html', steps, [example], 'A <remark>.'))
     assert [attributes['class'] for tag, attributes in page.elements if tag == 'li'] == [
         'stage baseline',
         'stage',
@@ -207,12 +208,12 @@ def test_demo_page(tmp_path) -> None:
     assert [float(bar) for bar in bars] == [0.2, 0.8, 1]
     assert 'no <training>' in page.text
     assert 'fused reaches a competition mAP of 0.250' in page.text
-    assert 'threshold reaches 0.050' in page.text
+    assert 'threshold reaches 0.050. A <remark>.' in page.text
 
 
 def test_demo_page_without_examples_or_score(tmp_path) -> None:
-    check(write_demo_page(tmp_path / 'index.html', [Stage('model', 0.0)], []))
-    with pytest.raises(InputError, match='at least one stage'):
+    check(write_demo_page(tmp_path / 'index.html', [ScoredStep('model', 0.0)], []))
+    with pytest.raises(InputError, match='at least one step'):
         write_demo_page(tmp_path / 'index.html', [], [])
 
 
