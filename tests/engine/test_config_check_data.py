@@ -188,6 +188,16 @@ def test_missing_files_are_named(folder: Path) -> None:
     assert any('load_from: /nowhere/weights.pth: no such checkpoint' in text for text in found)
 
 
+def test_keys_are_checked_without_data(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    report = checked(folder)
+    assert messages(report, 'error', 'keys') == []
+    assert messages(report, 'ok', 'keys') == ['no unknown key or type; the model can be built']
+    assert len(messages(report, 'error', 'files')) == 2
+    assert len(messages(checked(folder, **{'model.backbone.depth': 19}), 'error', 'keys')) == 1
+
+
 def test_weights_at_a_url_are_not_fetched(folder: Path) -> None:
     found = messages(checked(folder, load_from='https://nowhere.invalid/weights.pth'), 'ok', 'files')
     assert any('load_from: weights.pth will be downloaded' in text for text in found)

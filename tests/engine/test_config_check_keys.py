@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 
 from sartorius.engine.config import load_config
 from sartorius.engine.config_check.keys import find_dead_parameter_keys, find_unread_keys
-from sartorius.engine.config_check.names import find_unread_names
+from sartorius.engine.config_check.names import find_unread_names, read_bases
 from sartorius.utils.classes import CELL_TYPES, LIVECELL_LINES
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -25,7 +25,7 @@ def scope() -> None:
 def problems(path: Path) -> list[str]:
     """All messages about keys of a config file."""
     classes = (*CELL_TYPES, *LIVECELL_LINES)
-    return find_unread_names(path) + find_unread_keys(load_config(path), classes)
+    return find_unread_names(path) + find_unread_keys(load_config(path), classes, read_bases(path))
 
 
 def leaf(folder: Path, text: str, base: Path = R50) -> Path:
@@ -100,6 +100,18 @@ def test_planted_misspelling(tmp_path: Path, text: str, key: str, fix: str) -> N
     (found,) = problems(leaf(tmp_path, text))
     assert key in found.split(': ', 1)[0] + ':'
     assert fix in found
+
+
+def test_keys_left_behind_by_an_inherited_type(tmp_path: Path) -> None:
+    """They are right keys of the type that was replaced; the nearest parameter of the new one would lead astray."""
+    found = problems(leaf(tmp_path, "model = dict(backbone=dict(type='MobileNetV2', out_indices=(1, 2, 4, 6)))"))
+    keys = [message.split(':')[0] for message in found]
+    assert keys == [f'model.backbone.{key}' for key in ('depth', 'num_stages', 'style')]
+    fix = 'inherited from the ResNet of the base config: write _delete_=True beside the new type of model.backbone'
+    assert all(fix in message for message in found)
+    text = "model = dict(backbone=dict(type='MobileNetV2', _delete_=True, widen_facto=1.0))"
+    (found,) = problems(leaf(tmp_path, text))
+    assert "did you mean 'widen_factor'" in found
 
 
 def test_stages_of_a_cascade(tmp_path: Path) -> None:

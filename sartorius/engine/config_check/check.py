@@ -18,7 +18,7 @@ from sartorius.engine.config_check.data import SplitBoxes, read_split
 from sartorius.engine.config_check.files import check_images, check_weights
 from sartorius.engine.config_check.keys import find_dead_parameter_keys, find_unread_keys
 from sartorius.engine.config_check.limits import check_limits
-from sartorius.engine.config_check.names import find_unread_names
+from sartorius.engine.config_check.names import find_unread_names, read_bases
 from sartorius.engine.config_check.report import ERROR, OK, WARNING, Report
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.utils.errors import InputError
@@ -77,7 +77,7 @@ def check_config(config: Config, path: str | Path, fold: Fold | None = None) -> 
     report = Report()
     train = _read(config.train_dataloader, report)
     val = _read(config.val_dataloader, report) if config.get('val_dataloader') else None
-    model = _check_keys(config, path, train, report)
+    model = _check_keys(config, path, report)
     for split, what in ((train, 'training'), (val, 'validation')):
         if split is not None:
             check_images(split, what, report)
@@ -101,9 +101,12 @@ def _read(dataloader: Any, report: Report) -> SplitBoxes | None:
     return None
 
 
-def _check_keys(config: Config, path: str | Path, train: SplitBoxes | None, report: Report) -> nn.Module | None:
-    """Reports misspelt keys; returns the model without weights if there are none."""
-    messages = find_unread_names(path) + find_unread_keys(config, train.classes if train else ())
+def _check_keys(config: Config, path: str | Path, report: Report) -> nn.Module | None:
+    """Reports misspelt keys; returns the model without weights if there are none. Needs no data."""
+    classes = config.get('val_evaluator', {}).get('classes') or ()
+    messages = find_unread_names(path)
+    if find_unread_keys(config, classes):
+        messages += find_unread_keys(config, classes, read_bases(path))
     model = None
     if not messages:
         try:

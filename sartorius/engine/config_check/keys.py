@@ -1,41 +1,28 @@
-"""Keys of a config that nothing reads: misspelt ones, which MMEngine merges without a word."""
+"""Misspelt keys below the top level of a config, which MMEngine merges without a word, and unknown types."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 
 from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
-from sartorius.engine.signatures import (
-    Target,
-    parameters_of,
-    registered_names,
-    targets_of,
-    words_behind,
-)
+from sartorius.engine.signatures import Target, parameters_of, registered_names, targets_of, words_behind
 from sartorius.inference.inference_config import TILE_KEYS
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.errors import InputError
 
-# Dicts of no type whose keys MMEngine's runner reads itself.
-FIXED_KEYS: dict[str, frozenset[str]] = {
-    'default_hooks': frozenset(
-        {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint', 'visualization'}
-    ),
-    'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
-    'mp_cfg': frozenset({'mp_start_method', 'opencv_num_threads'}),
-    'auto_scale_lr': frozenset({'base_batch_size', 'enable'}),
-    'custom_imports': frozenset({'imports', 'allow_failed_imports'}),
-    'metainfo': frozenset({'classes', 'palette', 'dataset_type', 'task_name'}),
+# Dicts without a type whose keys are known exactly.
+KNOWN_KEYS: dict[str, frozenset[str]] = {
     'init_from': frozenset({'config', 'same_fold'}),
     'tiles': frozenset(TILE_KEYS),
-    'clip_grad': parameters_of(torch.nn.utils.clip_grad_norm_)[0]
-    | parameters_of(torch.nn.utils.clip_grad_value_)[0]
-    | {'type'},
     'randomness': parameters_of(set_random_seed)[0],
+    'clip_grad': frozenset({'type'}).union(
+        *(parameters_of(clip)[0] for clip in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_))
+    ),
 }
 LOADER_KEYS = parameters_of(torch.utils.data.DataLoader)[0] | {'num_batch_per_epoch', 'dataset'}
 # Keys that the code which builds these dicts takes out before it calls the type.
@@ -53,29 +40,30 @@ TAKEN_BEFORE: dict[str, frozenset[str]] = {
 }
 # Keys of MMDetection's own configs that its code no longer reads.
 LEFTOVERS = frozenset({'debug'})
-# Dicts whose keys are names or are handed on to something outside.
+# Dicts whose keys are names, or are handed on to something outside.
 OPEN = frozenset({'init_kwargs', 'backend_args', 'custom_keys', 'override', 'dist_cfg'})
 # Dicts that a registry builds, so that a missing type means a misspelt neighbour.
 BUILT = frozenset({'pipeline', 'transforms', 'custom_hooks', 'param_scheduler', 'vis_backends', 'default_hooks'})
 
 
-def find_unread_keys(config: Config, classes: Iterable[str] = ()) -> list[str]:
+def find_unread_keys(config: Config, classes: Iterable[str] = (), bases: Sequence[Config] = ()) -> list[str]:
     """Keys below the top level that no code reads, unknown types, and steps that cannot be built.
 
-    A dict with a type is held against the parameters of that type; one without against the words in the source of all
-    types of its section, which is where its keys are read.
+    The keys of a dict with a type are compared with the parameters of that type, those of a dict without one with the
+    words in the source of all types of its section, which is where its keys are read.
 
     Args:
         config: The whole config.
-        classes: Class names of the data, which may be keys where a setting is one a class.
+        classes: Class names of the data, which may be keys where a setting has a value per class.
+        bases: The configs that its file inherits from, by which keys that another type left behind are recognised.
 
     Returns:
-        One message a key: its dotted path, what is wrong, and the nearest right one.
+        One message per key: its dotted path, what is wrong, and the fix.
     """
     messages: list[str] = []
-    for section in sorted(config.keys() & RUN_KEYS - {'postprocess', 'filename'}):
+    for section in sorted(config.keys() & RUN_KEYS - {'postprocess'}):
         if isinstance(config[section], Mapping | list | tuple):
-            messages += _Section(section, config[section], classes).messages()
+            messages += _Section(section, config[section], frozenset(classes), bases).walk()
     if config.get('postprocess') is not None:
         try:
             build_chain(config.postprocess)
@@ -85,35 +73,25 @@ def find_unread_keys(config: Config, classes: Iterable[str] = ()) -> list[str]:
 
 
 class _Section:
-    """One top-level key of a config.
+    """One top-level key of a config: its name, its value, and what :func:`find_unread_keys` is given."""
 
-    Args:
-        name: The key.
-        content: Its value.
-        classes: Class names of the data.
-    """
+    def __init__(self, name: str, content: Any, classes: frozenset[str], bases: Sequence[Config]) -> None:
+        self.name, self.content, self.classes, self.bases = name, content, classes, bases
 
-    def __init__(self, name: str, content: Any, classes: Iterable[str]) -> None:
-        self.name = name
-        self.content = content
-        self.classes = frozenset(classes)
-        types = sorted({node['type'] for node in _dicts(content) if isinstance(node.get('type'), str)})
-        targets = [target for type_name in types for target in targets_of(type_name)]
-        if name == 'optim_wrapper':
-            targets += targets_of(content.get('constructor', 'DefaultOptimWrapperConstructor'))
-        self._targets = targets
-        self._pool: frozenset[str] | None = None
-
-    def messages(self) -> list[str]:
+    def walk(self) -> list[str]:
         """Messages of the whole section."""
         return list(self._walk(self.content, self.name, self.name))
 
+    @cached_property
     def _words(self) -> frozenset[str]:
-        """Words behind all types of the section; those of this project's hooks where it has none."""
-        if self._pool is None:
-            targets = self._targets or targets_of('PostprocessHook')
-            self._pool = words_behind(targets) | self.classes | LEFTOVERS
-        return self._pool
+        """Words behind all types of the section, or behind MMEngine's own readers where it has none."""
+        nodes = list(_dicts(self.content))
+        types = {node['type'] for node in nodes if isinstance(node.get('type'), str)}
+        if self.name == 'optim_wrapper':
+            types.add(self.content.get('constructor', 'DefaultOptimWrapperConstructor'))
+        targets = [target for name in sorted(types) for target in targets_of(name)]
+        own = [Runner, Config] if not targets or self.name == 'default_hooks' else []
+        return words_behind([*targets, *own]) | self.classes | LEFTOVERS
 
     def _walk(self, node: Any, path: str, slot: str) -> Iterator[str]:
         if isinstance(node, list | tuple):
@@ -121,7 +99,7 @@ class _Section:
                 yield from self._walk(item, f'{path}.{number}', slot)
         if not isinstance(node, Mapping) or slot in OPEN:
             return
-        found = list(self._look_at(node, path, slot))
+        found = list(self._check(node, path, slot))
         yield from found
         unread = {message.split(':', 1)[0] for message in found}
         for key, value in node.items():
@@ -129,19 +107,19 @@ class _Section:
                 # The hooks of default_hooks are built like those of a list.
                 yield from self._walk(value, f'{path}.{key}', 'default_hooks' if path == 'default_hooks' else str(key))
 
-    def _look_at(self, node: Mapping[str, Any], path: str, slot: str) -> Iterator[str]:
-        if slot in FIXED_KEYS and (path == slot or slot != 'default_hooks'):
-            yield from _unknown(node, path, FIXED_KEYS[slot], '')
+    def _check(self, node: Mapping[str, Any], path: str, slot: str) -> Iterator[str]:
+        if slot in KNOWN_KEYS:
+            yield from _unknown(node, path, KNOWN_KEYS[slot])
         elif path.endswith('_dataloader'):
             yield from _unknown(node, path, LOADER_KEYS, 'a data loader')
         elif 'type' in node:
-            yield from self._look_at_typed(node, path, slot)
-        elif slot in BUILT:
+            yield from self._check_typed(node, path, slot)
+        elif slot in BUILT and path != slot:
             yield f'{path}: has no type, so that nothing can be built of it'
         else:
-            yield from _unknown(node, path, self._words(), '')
+            yield from _unknown(node, path, self._words)
 
-    def _look_at_typed(self, node: Mapping[str, Any], path: str, slot: str) -> Iterator[str]:
+    def _check_typed(self, node: Mapping[str, Any], path: str, slot: str) -> Iterator[str]:
         name = node['type']
         targets = targets_of(name) if isinstance(name, str) else (name,)
         if not targets or not callable(targets[0]):
@@ -149,26 +127,45 @@ class _Section:
             return
         keys = set(node) - {'type', '_scope_'} - TAKEN_BEFORE.get(slot, frozenset())
         # Registries may share a name; the one that fits best is meant.
-        best = min(targets, key=lambda target: len(keys - self._accepted(target, node)))
+        best = min(targets, key=lambda target: len(keys - _accepted(target, node)))
         label = name if isinstance(name, str) else getattr(name, '__name__', repr(name))
-        yield from _unknown(dict.fromkeys(keys), path, self._accepted(best, node), label)
+        yield from _unknown(keys, path, _accepted(best, node), label, self._inherited(node, path))
 
-    def _accepted(self, target: Target, node: Mapping[str, Any]) -> frozenset[str]:
-        names, more = parameters_of(target)
-        if not more:
-            return names
-        if 'ema_type' in names:
-            # The averaging hook hands its other parameters to the averaged model.
-            for average in targets_of(node.get('ema_type', 'ExponentialMovingAverage')):
-                names |= parameters_of(average)[0]
-            return names
-        return names | words_behind([target])
+    def _inherited(self, node: Mapping[str, Any], path: str) -> dict[str, str]:
+        """Keys of a dict that a base config gives to another type, with that type."""
+        inherited: dict[str, str] = {}
+        for base in self.bases:
+            theirs = _at(base, path)
+            if isinstance(theirs, Mapping) and theirs.get('type', node['type']) != node['type']:
+                inherited |= dict.fromkeys(theirs, str(theirs['type']))
+        return inherited
 
 
-def _unknown(node: Mapping[str, Any], path: str, known: frozenset[str], what: str) -> Iterator[str]:
-    for key in sorted(map(str, node)):
-        if key not in known:
-            reader = f'{what} takes no {key!r}' if what else 'read by nothing'
+def _accepted(target: Target, node: Mapping[str, Any]) -> frozenset[str]:
+    """Keys that a type takes from a dict."""
+    names, more = parameters_of(target)
+    if not more:
+        return names
+    if 'ema_type' in names:
+        # The averaging hook hands its other parameters to the averaged model.
+        averages = targets_of(node.get('ema_type', 'ExponentialMovingAverage'))
+        return names.union(*(parameters_of(average)[0] for average in averages))
+    return names | words_behind([target])
+
+
+def _unknown(
+    keys: Iterable[str], path: str, known: frozenset[str], what: str = '', inherited: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    for key in sorted(map(str, keys)):
+        if key in known:
+            continue
+        reader = f'{what} takes no {key!r}' if what else 'read by nothing'
+        if inherited and key in inherited:
+            yield (
+                f'{path}.{key}: {reader}; it is inherited from the {inherited[key]} of the base config: write '
+                f'_delete_=True beside the new type of {path}'
+            )
+        else:
             yield f'{path}.{key}: {reader}{nearest(key, known)}'
 
 
@@ -179,6 +176,16 @@ def _dicts(node: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(node, list | tuple):
         for item in node:
             yield from _dicts(item)
+
+
+def _at(node: Any, path: str) -> Any:
+    """What stands at a dotted path; None where there is no such key."""
+    for part in path.split('.'):
+        if isinstance(node, list | tuple):
+            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
+        else:
+            node = node.get(part) if isinstance(node, Mapping | Config) else None
+    return node
 
 
 def find_dead_parameter_keys(config: Config, parameter_names: Iterable[str]) -> list[str]:

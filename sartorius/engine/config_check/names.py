@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.config import Config
+
 from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
 from sartorius.utils.errors import InputError
@@ -44,6 +46,13 @@ def find_unread_names(path: str | Path) -> list[str]:
             )
             messages.append(f'{name}: set in {display_path(file.path)} and read by nothing{fix}')
     return messages
+
+
+def read_bases(path: str | Path) -> list[Config]:
+    """The configs that a config file inherits from; MMDetection's own (``mmdet::``) are skipped."""
+    path = Path(path).resolve()
+    bases = _bases(ast.parse(path.read_text(encoding='utf-8')))
+    return [Config.fromfile(path.parent / base) for base in bases if '::' not in base]
 
 
 def _chain(path: Path) -> list[ConfigFile]:
