@@ -1,7 +1,7 @@
 """Settings files (workflow, fusion, pseudo-label rules, post-processing chain): reading, checking, and error messages.
 
 A settings class is a :class:`Settings` model, which pydantic checks by its annotations, or a frozen dataclass that
-checks its own values. Whatever is wrong with a file is told in one sentence that names file, key, bad value and fix.
+checks its own values. Every mistake is reported in one sentence that names file, key, bad value and fix.
 """
 
 import json

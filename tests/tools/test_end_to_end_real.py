@@ -1,5 +1,4 @@
-"""The workflow on the competition's own images: a few iterations in two "
-"processes, then the held-out fold to a score."""
+"""The workflow on the competition's own images: two processes train a few iterations, the held-out fold is scored."""
 
 import json
 import re
@@ -35,7 +34,7 @@ def test_held_out_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_p
     held_out = load_annotations(annotations / 'fold1_val.json')
     assert set(load_predictions(predictions).image_ids) == set(held_out)
 
-    # A model of so few iterations is sure of nothing: with the usual thresholds no cell would walk the workflow's end.
+    # A model of so few iterations is sure of nothing: with the usual thresholds no cell would reach the submission.
     lenient = tmp_path / 'lenient.py'
     lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     fused, submission = str(tmp_path / 'fused.npz'), str(tmp_path / 'submission.csv')

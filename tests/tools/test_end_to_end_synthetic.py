@@ -1,4 +1,4 @@
-"""The whole workflow as a user types it: images to a scored submission, through the real command lines, on a CPU."""
+"""The whole workflow as a user types it, images to a scored submission, through the real command lines, on a CPU."""
 
 import json
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = 'configs/sartorius/mrcnn_r50.py'
 SIZE = '176x130'
-# Six iterations on small crops: enough to walk the workflow, not to learn.
+# Six iterations on small crops: enough to run every stage, not to learn.
 SHORT = (
     '--iterations',
     '6',
@@ -194,7 +194,7 @@ def test_predictions_say_where_they_came_from(predicted: dict[str, Path]) -> Non
 
 
 def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: Callable[..., str]) -> None:
-    # A model of so few iterations is sure of nothing: with the usual thresholds no cell would walk the workflow's end.
+    # A model of so few iterations is sure of nothing: with the usual thresholds no cell would reach the submission.
     lenient = data / 'lenient.py'
     lenient.write_text("postprocess = [dict(type='ScoreThreshold', threshold=0.0), dict(type='RemoveOverlap')]")
     fused, submission = data / 'fused.npz', data / 'submission.csv'

@@ -263,7 +263,7 @@ def test_a_plan_comes_back_from_disk(tmp_path: Path) -> None:
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Plan:
-    """Two stages: one writes what it is told, the other copies it."""
+    """Two stages: one writes a text, the other copies it."""
     first, second = tmp_path / 'out/first.txt', tmp_path / 'out/second.txt'
     write = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
     copy = "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read())"
@@ -274,7 +274,7 @@ def chain(tmp_path: Path) -> Plan:
     return Plan(tmp_path / 'out', Path('/data'), {stage.key: stage for stage in stages}, devices=())
 
 
-def walk(plan: Plan) -> list[str]:
+def run_all(plan: Plan) -> list[str]:
     """Runs all stages in order; returns the keys of those whose tool ran."""
     ran = []
     for stage in plan:
@@ -290,38 +290,38 @@ def changed(plan: Plan, key: str, **changes: object) -> Plan:
 
 
 def test_what_is_done_is_kept(chain: Plan) -> None:
-    assert walk(chain) == ['prepare/first', 'tune/second']
-    assert walk(chain) == []
+    assert run_all(chain) == ['prepare/first', 'tune/second']
+    assert run_all(chain) == []
     assert done_stages(chain) == {'prepare/first', 'tune/second'}
     assert (chain.out / 'second.txt').read_text() == 'hello'
 
 
 def test_what_depends_on_a_change_is_made_again(chain: Plan) -> None:
-    walk(chain)
+    run_all(chain)
     words = chain.stages['prepare/first'].words
     other = changed(chain, 'prepare/first', words=(*words[:-1], 'other'))
     assert done_stages(other) == set()
-    assert walk(other) == ['prepare/first', 'tune/second']
+    assert run_all(other) == ['prepare/first', 'tune/second']
     assert (chain.out / 'second.txt').read_text() == 'other'
 
 
 def test_a_change_without_effect_goes_no_further(chain: Plan) -> None:
     """Other data, but the first stage makes the same of them."""
-    walk(chain)
-    assert walk(changed(chain, 'prepare/first', facts={'data': 2})) == ['prepare/first']
+    run_all(chain)
+    assert run_all(changed(chain, 'prepare/first', facts={'data': 2})) == ['prepare/first']
 
 
 def test_a_missing_or_foreign_output_is_made_again(chain: Plan) -> None:
-    walk(chain)
+    run_all(chain)
     (chain.out / 'second.txt').unlink()
-    assert walk(chain) == ['tune/second']
+    assert run_all(chain) == ['tune/second']
     (chain.out / 'second.txt').write_text('HELLO')
-    assert walk(chain) == ['tune/second']
+    assert run_all(chain) == ['tune/second']
     assert (chain.out / 'second.txt').read_text() == 'hello'
 
 
 def test_a_moved_workflow_is_still_done(chain: Plan, tmp_path: Path) -> None:
-    walk(chain)
+    run_all(chain)
     moved = chain.out.rename(tmp_path / 'moved')
     stages = {
         key: Stage(**{
@@ -400,7 +400,7 @@ def test_a_training_with_another_config_starts_anew(tmp_path: Path) -> None:
 
 
 def test_a_record_says_what_was_written(chain: Plan) -> None:
-    walk(chain)
+    run_all(chain)
     stage = chain.stages['tune/second']
     (described,) = describe_outputs(chain, stage).items()
     assert described[0] == 'second.txt'
