@@ -1,7 +1,7 @@
-"""What each stage after training is worth: thresholds, areas, steps, test-time augmentation, more models.
+"""Ablation of the stages after training: thresholds, areas, steps, test-time augmentation, more models.
 
-Every row of the table is tuned anew and scored on images that it was not tuned on, so that a row with more to tune has
-no advantage; and every row stays, whether it helped or not.
+Every row of the table is tuned anew and scored on images that it was not tuned on, so that a row with more parameters
+has no advantage; and every row is shown, whether it helps or not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,9 @@ import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate
+from sartorius.fusion.recipe import DEFAULT_SCORE
 from sartorius.fusion.sets import fuse
-from sartorius.postprocess.chain import Chain
+from sartorius.postprocess.chain import Chain, load_chain
 from sartorius.postprocess.steps import (
     FillHoles,
     MaskNMS,
@@ -27,17 +28,12 @@ from sartorius.postprocess.steps import (
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid
 from sartorius.postprocess.tuning.tuner import tune
 from sartorius.predictions.structures import PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 
-# Where tuning starts: the Detectron2 baseline's thresholds and least areas, and the 8th place's rule on overlaps
-# (docs/postprocess.md).
-BASELINE_SCORES = {'shsy5y': 0.15, 'astro': 0.35, 'cort': 0.55}
-BASELINE_AREAS = {'shsy5y': 75, 'astro': 150, 'cort': 75}
-MIN_REMAINING = 0.7
 MASK_NMS_IOU = 0.5
+"""Where tuning of mask NMS starts, which the default chain has not; the other steps start as in the default chain."""
 FUSION_METHODS = ('nms', 'wbf', 'consensus')
-MIN_FUSED_SCORE = 0.1
-"""Cells that their model scored lower take no part in a fusion, as in tools/ensemble.py."""
 FOLDS = 2
 
 
@@ -46,8 +42,8 @@ class Stage(NamedTuple):
 
     Attributes:
         name: What is added to the row above.
-        predictions: Of the validation images.
-        chain: Where tuning starts.
+        predictions: Predictions of the validation images.
+        chain: Post-processing where tuning starts.
         tuned: Names of the parameters (:data:`sartorius.postprocess.tuning.grid.TUNABLE_PARAMETERS`) that are tuned.
     """
 
@@ -64,8 +60,8 @@ class Row:
     Attributes:
         name: What is added to the row above; for a fusion, to the last row of a single model.
         score: Competition mAP on images that it was not tuned on.
-        gain: Its difference from the row that it is added to; None in the first.
-        classes: The score of each cell type that the images have.
+        gain: Difference from the row that it is added to; None in the first.
+        classes: Score of each cell type that the images have.
     """
 
     name: str
@@ -77,33 +73,34 @@ class Row:
 def stages(
     plain: PredictionSet, augmented: PredictionSet | None = None, others: Sequence[PredictionSet] = ()
 ) -> Iterator[Stage]:
-    """The rows in their order.
+    """Yields the rows in their order.
 
     Args:
-        plain: One model's predictions.
-        augmented: The same model's with test-time augmentation; the rows go on with these if they are given.
-        others: Further models' predictions, which the last rows fuse with the first one's.
+        plain: Predictions of one model.
+        augmented: Predictions of the same model with test-time augmentation; later rows use these if they are given.
+        others: Predictions of further models, which the last rows fuse with those of the first.
     """
-    scores: dict[str, float] = dict.fromkeys(BASELINE_SCORES, 0.0)
-    areas = dict(scores)
-    before, after = [], [RemoveOverlap(0.0)]
+    default = {type(step): step for step in load_chain().steps}
+    none = dict.fromkeys(CELL_TYPES, 0.0)
+    scores, areas = ScoreThreshold(none), MinArea(none)
+    before, after = [], [RemoveOverlap()]
 
     def stage(name: str, predictions: PredictionSet, *tuned: str) -> Stage:
-        steps: list[Step] = [VoteClass(), ScoreThreshold(scores), MaskThreshold(), *before, *after, MinArea(areas)]
+        steps: list[Step] = [VoteClass(), scores, default[MaskThreshold], *before, *after, areas]
         return Stage(name, predictions, Chain(tuple(steps)), tuned)
 
     yield stage('plain model', plain)
-    scores = BASELINE_SCORES
+    scores = default[ScoreThreshold]
     yield stage('+ score thresholds', plain, 'score')
-    areas = BASELINE_AREAS
-    yield stage('+ least areas', plain, 'score', 'area')
-    before = [FillHoles()]
+    areas = default[MinArea]
+    yield stage('+ min areas', plain, 'score', 'area')
+    before = [default[FillHoles]]
     yield stage('+ hole filling', plain, 'score', 'area')
-    after = [MaskNMS(MASK_NMS_IOU), RemoveOverlap(0.0)]
+    after = [MaskNMS(MASK_NMS_IOU), RemoveOverlap()]
     yield stage('+ mask NMS', plain, 'score', 'area', 'nms')
-    after = [MaskNMS(MASK_NMS_IOU), RemoveOverlap(MIN_REMAINING)]
+    after = [MaskNMS(MASK_NMS_IOU), default[RemoveOverlap]]
     parameters = ('score', 'area', 'nms', 'remaining')
-    yield stage('+ least remaining', plain, *parameters)
+    yield stage('+ min remaining', plain, *parameters)
     parameters = (*parameters, 'mask')
     yield stage('+ mask thresholds', plain, *parameters)
     best = plain
@@ -111,7 +108,7 @@ def stages(
         best = augmented
         yield stage('+ test-time augmentation', best, *parameters)
     for method in FUSION_METHODS if others else ():
-        fused = fuse([best, *others], method, score_thresholds=MIN_FUSED_SCORE)
+        fused = fuse([best, *others], method, score_thresholds=DEFAULT_SCORE)
         yield stage(f'+ {len(others)} more by {method}', fused, *parameters)
 
 
@@ -121,13 +118,13 @@ def measure(
     """Scores all rows, each tuned on some of the groups and scored on the others.
 
     Args:
-        rows: As :func:`stages` gives them.
-        gt: True cells by image id.
+        rows: Rows of :func:`stages`.
+        gt: Ground truth by image id.
         groups: Group of near-duplicates by image id, as in :func:`sartorius.postprocess.tuning.tuner.tune`.
         folds: With 2, a row is tuned on one half and scored on the other, and the other way round.
 
     Returns:
-        The rows, and a table with one row an image (``image_id``, ``group``, ``cell_type``) and the scores of each row.
+        The rows, and a table with one row per image: ``image_id``, ``group``, ``cell_type`` and the score in each row.
     """
     table = pd.DataFrame()
     measured: list[Row] = []
@@ -150,7 +147,7 @@ def _row(table: pd.DataFrame, name: str, base: str) -> Row:
     groups = table['group'].to_numpy().astype(str)
     values = table[name].to_numpy()
     classes = {}
-    for cell_type in (own for own in BASELINE_SCORES if (table['cell_type'] == own).any()):
+    for cell_type in (own for own in CELL_TYPES if (table['cell_type'] == own).any()):
         chosen = (table['cell_type'] == cell_type).to_numpy()
         classes[cell_type] = estimate(values[chosen], groups[chosen])
     gain = estimate(values - table[base].to_numpy(), groups) if base else None

@@ -6,11 +6,12 @@ import pytest
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.leaderboard.ablation import measure, stages
 from sartorius.masks.crop import MaskCrop
+from sartorius.postprocess.chain import load_chain
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 
 SIZE = (60, 240)
 CORT = 2
-SINGLE = ['plain model', '+ score thresholds', '+ least areas', '+ hole filling', '+ mask NMS', '+ least remaining']
+SINGLE = ['plain model', '+ score thresholds', '+ min areas', '+ hole filling', '+ mask NMS', '+ min remaining']
 
 
 def predictions(scores: list[list[float]], shift: float = 0.0) -> PredictionSet:
@@ -49,6 +50,15 @@ def test_thresholds_drop_the_false_cells():
 
 
 @pytest.mark.slow
+def test_tuning_starts_at_the_default_chain():
+    """No number of configs/_base_/postprocess.py stands a second time."""
+    *_, last = stages(predictions([[0.9]]))
+    default = {type(step): step for step in load_chain().steps}
+    own = {type(step): step for step in last.chain.steps}
+    assert {kind: own[kind] for kind in default} == default
+    assert [kind.__name__ for kind in own if kind not in default] == ['MaskNMS']
+
+
 def test_rows_of_augmentation_and_of_more_models_come_last():
     """The first model misses the last cell, the second finds it: every fusion gains by it over the single model."""
     alone, other = predictions([[0.9, 0.9, 0.9]] * 4), predictions([[0.9, 0.9, 0.9, 0.9]] * 4, shift=1)

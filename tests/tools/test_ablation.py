@@ -33,7 +33,7 @@ def test_writes_every_row(run, tmp_path):
     write_files(tmp_path)
     plain, other, gt, out = (str(tmp_path / name) for name in ('plain.npz', 'other.npz', 'train.csv', 'out'))
     printed = run('tools/analysis/ablation.py', plain, '--others', other, '--annotations', gt, '--out', out)
-    for row in ('plain model', '+ score thresholds', '+ least areas', '+ mask NMS', '+ 1 more by consensus'):
+    for row in ('plain model', '+ score thresholds', '+ min areas', '+ mask NMS', '+ 1 more by consensus'):
         assert row in printed
     table = (tmp_path / 'out' / 'ablation.csv').read_text()
     assert table.splitlines()[0].startswith('image_id,group,cell_type,plain model')

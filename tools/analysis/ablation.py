@@ -1,4 +1,4 @@
-"""Shows what every stage after training is worth, on images that it was not tuned on."""
+"""Measures what each stage after training is worth, on images that it was not tuned on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ OUTPUTS = ('ablation.md', 'ablation.csv')
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, measures and writes."""
     parser = make_parser(
-        'Add one stage after the other to a plain model - thresholds, least areas, steps, test-time augmentation, '
+        'Add one stage after the other to a plain model - thresholds, min areas, steps, test-time augmentation, '
         'fusion with more models - and score each on the half of the images that it was not tuned on, both halves '
         'in turn. Every row is shown, whether it helps or not.',
         'python tools/analysis/ablation.py work_dirs/mrcnn_r50/predictions_val.npz --tta '
@@ -27,16 +27,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--tta', type=Path, metavar='FILE', help="the same model's with --tta")
     parser.add_argument('--others', type=Path, nargs='+', default=[], metavar='FILE', help="further models'")
     parser.add_argument(
-        '--annotations', type=Path, required=True, metavar='JSON_OR_CSV', help='true cells: COCO JSON or training CSV'
+        '--annotations', type=Path, required=True, metavar='JSON_OR_CSV', help='ground truth: COCO JSON or training CSV'
     )
-    parser.add_argument('--folds', type=int, default=2, help='parts that the images are cut into')
+    parser.add_argument('--folds', type=int, help='parts that the images are divided into; two if not given')
     parser.add_argument(
         '--out', type=Path, metavar='DIR', default=WORK_DIRS / 'ablation', help=f'for {" and ".join(OUTPUTS)}'
     )
     options = parser.parse_args(argv)
 
     from sartorius.annotations.reading import load_annotations, load_groups
-    from sartorius.leaderboard.ablation import measure, stages
+    from sartorius.leaderboard.ablation import FOLDS, measure, stages
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import staged_folder, write_text
 
@@ -44,9 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     others = [load_predictions(path) for path in options.others]
     plain = load_predictions(options.predictions)
     planned = list(stages(plain, options.tta and load_predictions(options.tta), others))
-    rows, table = measure(planned, gt, groups, options.folds)
+    folds = FOLDS if options.folds is None else options.folds
+    rows, table = measure(planned, gt, groups, folds)
     text = format_rows(rows)
-    about = f'{len(table)} images in {table["group"].nunique()} groups, tuned on other groups in {options.folds} folds.'
+    about = f'{len(table)} images in {table["group"].nunique()} groups, tuned on other groups in {folds} folds.'
     print(f'{text}\n\n{about}')
     with staged_folder(options.out) as folder:
         write_text(folder / OUTPUTS[0], f'{text}\n\n{about}\n')
