@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.annotations.train_csv import MAX_FIELD
+from sartorius.annotations.csv_checks import MAX_FIELD
 from sartorius.utils.errors import InputError
 
 

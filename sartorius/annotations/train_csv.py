@@ -2,22 +2,28 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from sartorius.annotations.csv_checks import (
+    MAX_FIELD,
+    REQUIRED_COLUMNS,
+    check_cell_type,
+    check_columns,
+    decode_codes,
+    size_of_fields,
+)
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.masks import kaggle_rle
-from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.crop import Size
 from sartorius.masks.packed import PackedMasks
-from sartorius.masks.packed_rle import decode_kaggle, encode_kaggle
+from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
-REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
 PSEUDO_COLUMNS = ('source', 'fold', 'held_out')
 """Columns of pseudo-labelled rows: what labelled them (empty in rows of people), the one fold that they train (a
 number; ``all`` for models that are trained on all data and validated on none; empty for every one), and the images and
@@ -28,9 +34,6 @@ ALL_DATA = 'all'
 
 DETAIL_COLUMNS = ('plate_time', 'sample_date', 'sample_id', 'elapsed_timedelta', *PSEUDO_COLUMNS)
 """Columns that a CSV may have: the competition's other four, and those of pseudo-labels."""
-
-# A code of one cell may be longer than the csv module's default limit of 131,072 characters.
-MAX_FIELD = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +114,8 @@ def read_train_csv(path: str | Path) -> TrainCSV:
     path = Path(path)
     rows = _read_rows(path)
     _, header = next(rows, (1, []))
-    columns = _check_header(path, header)
+    check_columns(path, header)
+    columns = {name: header.index(name) for name in header if name in REQUIRED_COLUMNS + DETAIL_COLUMNS}
     images: dict[tuple[str, str], _ImageRows] = {}
     for line, row in rows:
         if len(row) != len(header):
@@ -181,21 +185,6 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise InputError(f"{path}: not a text file; expected a CSV such as the competition's train.csv") from None
 
 
-def _check_header(path: Path, header: Sequence[str]) -> dict[str, int]:
-    """Position of each known column."""
-    if not header:
-        raise InputError(f'{path}: is empty; expected the columns {", ".join(REQUIRED_COLUMNS)}')
-    missing = [name for name in REQUIRED_COLUMNS if name not in header]
-    if missing:
-        raise InputError(
-            f'{path}: column{"s" * (len(missing) > 1)} {", ".join(missing)} missing; found {", ".join(header)}'
-        )
-    double = [name for name in header if header.count(name) > 1]
-    if double:
-        raise InputError(f'{path}: column {double[0]} stands there twice')
-    return {name: header.index(name) for name in header if name in REQUIRED_COLUMNS + DETAIL_COLUMNS}
-
-
 def _add_row(path: Path, line: int, row: dict[str, str], images: dict[tuple[str, str], _ImageRows]) -> None:
     image_id, code = row.pop('id'), row.pop('annotation')
     key = image_id, row.get('fold', '') if row.get('source') else ''
@@ -216,28 +205,21 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
     """Checks what all rows of an image share; the image's size."""
     if not image_id:
         raise InputError(f'{path}: line {line} has an empty id')
-    for name in ('width', 'height'):
-        if not (row[name].isdecimal() and row[name].isascii() and int(row[name]) > 0):
-            raise InputError(
-                f'{path}: line {line}, image {image_id}: {name} is {row[name]!r}, not a whole number above 0'
-            )
-    if row['cell_type'] not in CELL_TYPES:
-        raise InputError(
-            f'{path}: line {line}, image {image_id}: unknown cell_type {row["cell_type"]!r}; '
-            f'the classes are {", ".join(CELL_TYPES)}'
-        )
+    place = f'{path}: line {line}, image {image_id}'
+    size = size_of_fields(row['height'], row['width'], place)
+    check_cell_type(row['cell_type'], place)
     fold = row.get('fold') if row.get('source') else ''
     if fold and fold != ALL_DATA and not re.fullmatch('0|[1-9][0-9]*', fold):
         raise InputError(
-            f'{path}: line {line}, image {image_id}: fold is {fold!r}; give the number of the one fold that this '
+            f'{place}: fold is {fold!r}; give the number of the one fold that this '
             f'pseudo-labelled image trains, {ALL_DATA!r} for a model of all data, or nothing for every one'
         )
-    return int(row['height']), int(row['width'])
+    return size
 
 
 def _finish_image(path: Path, image_id: str, rows: _ImageRows) -> TrainImage:
     cell_type = rows.constants['cell_type']
-    crops = _decode(path, image_id, rows)
+    crops = decode_codes(rows.codes, rows.size, lambda row: f'{path}: line {rows.lines[row]}, image {image_id}')
     # An image without cells stands in a CSV as one row without a code.
     cells = [(crop, line) for crop, line in zip(crops, rows.lines, strict=True) if crop.mask.size]
     labels = np.full(len(cells), CELL_TYPES.index(cell_type), dtype=np.int64)
@@ -248,16 +230,3 @@ def _finish_image(path: Path, image_id: str, rows: _ImageRows) -> TrainImage:
         lines=tuple(line for _, line in cells),
         empty_lines=tuple(line for crop, line in zip(crops, rows.lines, strict=True) if not crop.mask.size),
     )
-
-
-def _decode(path: Path, image_id: str, rows: _ImageRows) -> list[MaskCrop]:
-    """Crops of an image's rows; a malformed code is named by its line."""
-    try:
-        return decode_kaggle(rows.codes, rows.size).crops
-    except InputError:
-        for line, code in zip(rows.lines, rows.codes, strict=True):
-            try:
-                kaggle_rle.decode(code, rows.size)
-            except InputError as error:
-                raise InputError(f'{path}: line {line}, image {image_id}: {error}') from None
-        raise

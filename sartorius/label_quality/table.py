@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sartorius.annotations.csv_checks import check_cell_type, check_columns, decode_codes, size_of_fields
 from sartorius.annotations.raw_rows import RawRow, read_raw_rows
-from sartorius.annotations.train_csv import REQUIRED_COLUMNS
 from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.masks.packed_rle import decode_kaggle
-from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError
 
 KEY_COLUMNS = ('id', 'source', 'fold')
 """Rows that agree on these are of one image. Pseudo-labels of several models for several folds stay apart."""
@@ -60,9 +58,7 @@ def read_label_table(path: str | Path) -> LabelTable:
     """
     path = Path(path)
     header, rows, tail = read_raw_rows(path)
-    missing = [name for name in REQUIRED_COLUMNS if name not in header.fields]
-    if missing:
-        raise InputError(f'{path}: column {missing[0]} is missing; found {", ".join(header.fields)}')
+    check_columns(path, header.fields)
     if not rows:
         raise InputError(f'{path}: holds no rows below its header; expected one row a cell')
     table = LabelTable(path, header, rows, tail, ())
@@ -102,45 +98,22 @@ def _images(table: LabelTable) -> Iterator[AnnotatedImage]:
 
 
 def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> AnnotatedImage:
-    size = _size(table, rows[0])
-    for row in rows:
-        place = f'{table.path}: row {row} below the header, image {image_id}'
-        cell_type = table.value(row, 'cell_type')
-        if cell_type not in CELL_TYPES:
-            raise InputError(f'{place}: unknown cell_type {cell_type!r}{did_you_mean(cell_type, CELL_TYPES)}')
-        if _size(table, row) != size:
+    places = [f'{table.path}: row {row} below the header, image {image_id}' for row in rows]
+    sizes = [
+        size_of_fields(table.value(row, 'height'), table.value(row, 'width'), place)
+        for row, place in zip(rows, places, strict=True)
+    ]
+    for row, place, size in zip(rows, places, sizes, strict=True):
+        check_cell_type(table.value(row, 'cell_type'), place)
+        if size != sizes[0]:
             raise InputError(f'{place}: is of another width or height than row {rows[0]} of the same image')
-    codes = [table.value(row, 'annotation') for row in rows]
-    try:
-        crops = decode_kaggle(codes, size).crops
-    except InputError:
-        _name_bad_code(table, image_id, rows, size)
-        raise
+    crops = decode_codes([table.value(row, 'annotation') for row in rows], sizes[0], places.__getitem__)
     return AnnotatedImage(
         image_id,
-        size,
+        sizes[0],
         tuple(
             AnnotatedCell(row, crop, table.value(row, 'cell_type'))
             for row, crop in zip(rows, crops, strict=True)
             if crop.mask.size
         ),
     )
-
-
-def _name_bad_code(table: LabelTable, image_id: str, rows: Sequence[int], size: Size) -> None:
-    """Raises for the first row whose code is malformed."""
-    for row in rows:
-        try:
-            kaggle_rle.decode(table.value(row, 'annotation'), size)
-        except InputError as error:
-            raise InputError(f'{table.path}: row {row} below the header, image {image_id}: {error}') from None
-
-
-def _size(table: LabelTable, row: int) -> Size:
-    values = table.value(row, 'height'), table.value(row, 'width')
-    for name, value in zip(('height', 'width'), values, strict=True):
-        if not (value.isdecimal() and value.isascii() and int(value) > 0):
-            raise InputError(
-                f'{table.path}: row {row} below the header: {name} is {value!r}, not a whole number above 0'
-            )
-    return int(values[0]), int(values[1])

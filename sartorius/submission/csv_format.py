@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.annotations.train_csv import MAX_FIELD
+from sartorius.annotations.csv_checks import MAX_FIELD
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.kaggle_rle import decode
 from sartorius.masks.packed import PackedMasks

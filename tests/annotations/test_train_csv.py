@@ -79,9 +79,12 @@ def test_takes_a_byte_order_mark_and_windows_line_ends(tmp_path):
     [
         ([], 'is empty; expected the columns id, annotation'),
         ([FIVE], 'holds no rows below its header'),
-        (['id,annotation,width,height', 'a,1 1,4,3'], 'column cell_type missing; found id, annotation, width, height'),
+        (
+            ['id,annotation,width,height', 'a,1 1,4,3'],
+            'column cell_type is missing; found id, annotation, width, height',
+        ),
         (['id,width', 'a,4'], 'columns annotation, height, cell_type missing'),
-        ([FIVE + ',id', 'a,1 1,4,3,cort,a'], 'column id stands there twice'),
+        ([FIVE + ',id', 'a,1 1,4,3,cort,a'], 'the header has the column id twice'),
         ([FIVE, 'a,1 1,4,3'], 'line 2 has 4 fields, the header has 5'),
         ([FIVE, 'a,1 1,4,3,cort', 'a,1 1,4,3,cort,x'], 'line 3 has 6 fields'),
         ([FIVE, ',1 1,4,3,cort'], 'line 2 has an empty id'),
@@ -90,7 +93,7 @@ def test_takes_a_byte_order_mark_and_windows_line_ends(tmp_path):
         ([FIVE, 'a,1 1,4,-3,cort'], "line 2, image a: height is '-3'"),
         (
             [FIVE, 'a,1 1,4,3,neuron'],
-            "image a: unknown cell_type 'neuron'; the classes are shsy5y, astro, cort",
+            "image a: unknown cell_type 'neuron'; known: astro, cort, shsy5y",
         ),
         (
             [FIVE, 'a,1 1,4,3,cort', 'b,1 1,4,3,cort', 'a,1 1,5,3,cort'],

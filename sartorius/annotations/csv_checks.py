@@ -1,0 +1,72 @@
+"""Checks that every reader of a training CSV makes of a row: columns, image size, class and code."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed_rle import CodeError, decode_kaggle
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.errors import InputError, did_you_mean
+
+REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
+
+MAX_FIELD = 1 << 27
+"""Characters of a field: the code of one cell may be longer than the csv module's default limit of 131,072."""
+
+
+def check_columns(path: Path, header: Sequence[str]) -> None:
+    """Checks a header.
+
+    Raises:
+        InputError: It is empty, lacks a column, or has one twice.
+    """
+    if not header:
+        raise InputError(f'{path}: is empty; expected the columns {", ".join(REQUIRED_COLUMNS)}')
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if missing:
+        raise InputError(
+            f'{path}: column{"s" * (len(missing) > 1)} {", ".join(missing)} {"are" if len(missing) > 1 else "is"} '
+            f'missing; found {", ".join(header)}'
+        )
+    double = [name for name in header if header.count(name) > 1]
+    if double:
+        raise InputError(f'{path}: the header has the column {double[0]} twice')
+
+
+def size_of_fields(height: str, width: str, place: str) -> Size:
+    """Image ``(height, width)`` from the fields of a row; ``place`` names the row in messages.
+
+    Raises:
+        InputError: One of them is not a whole number above 0.
+    """
+    for name, value in (('height', height), ('width', width)):
+        if not (value.isdecimal() and value.isascii() and int(value) > 0):
+            raise InputError(f'{place}: {name} is {value!r}, not a whole number above 0')
+    return int(height), int(width)
+
+
+def check_cell_type(name: str, place: str) -> None:
+    """Checks the class of a row.
+
+    Raises:
+        InputError: It is not among the competition's classes.
+    """
+    if name not in CELL_TYPES:
+        raise InputError(f'{place}: unknown cell_type {name!r}{did_you_mean(name, CELL_TYPES)}')
+
+
+def decode_codes(codes: Sequence[str], size: Size, place: Callable[[int], str]) -> list[MaskCrop]:
+    """Masks of all rows of an image; an empty field gives a mask without pixels.
+
+    Args:
+        codes: The field ``annotation`` of each row.
+        size: Image ``(height, width)``.
+        place: Names a row in messages, by its index in ``codes``.
+
+    Raises:
+        InputError: A code breaks a rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
+    """
+    try:
+        return decode_kaggle(codes, size).crops
+    except CodeError as error:
+        raise InputError(f'{place(error.number)}: {error.reason}') from None
