@@ -63,7 +63,7 @@ def decode(rle: CocoRLE) -> MaskCrop:
     if starts.size == 0:
         return MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)
     left, right = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
-    # Only the columns that the cell touches are laid out.
+    # Only the columns that the cell touches are decoded.
     band = np.zeros((right - left) * height + 1, dtype=np.int8)
     band[starts - left * height] += 1
     band[ends - left * height] -= 1

@@ -1,4 +1,4 @@
-"""Outlines that were filled as if they were convex, as the annotation tool filled all masks: done and undone."""
+"""Filling of outlines as if they were convex, as the annotation tool filled all masks, and its inverse."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from sartorius.masks.pieces import fill_holes
 def fill_as_convex(crop: MaskCrop) -> MaskCrop:
     """The cell's outline as ``cv2.fillConvexPoly`` fills it, which is what broke the competition's astrocyte masks.
 
-    A convex cell comes back as it is. In others the scan from the top loses the outline where it turns back upwards:
-    straight horizontal runs fill a bay, and a branch keeps its outline alone. So pixels are gained and lost. The 10,175
-    annotated astrocytes, their holes filled first, come out of it with a mean IoU of .998 with their annotation (.990
-    without it), 82 % of them to the pixel; done upside down instead, with .973.
+    A convex cell does not change. In others the scan from the top loses the outline where it turns back upwards:
+    straight horizontal runs fill a bay, and of a branch only the outline remains. So pixels are gained and lost. The
+    10,175 annotated astrocytes, their holes filled first, then have a mean IoU of .998 with their annotation (.990
+    without it), 82 % of them to the pixel; done upside down instead, .973.
 
     Args:
         crop: Any crop; several pieces are filled one by one, and holes count as filled.
@@ -34,19 +34,19 @@ def fill_as_convex(crop: MaskCrop) -> MaskCrop:
 
 
 MIN_RUN = 12
-"""Shortest run in pixels that is taken for the end of a fill. Outlines have flat notches one pixel deep as well: turned
-upside down, 10,175 astrocytes have 65 from 12 to 14 px and 9 from 25 px on, where upright they have 326 and 748. After
-all checks 1,360 masks are fixed upright, and 67 upside down, which lose 158,000 and 1,100 px."""
+"""Minimum length in pixels of a run that counts as the end of a fill. Outlines have flat notches one pixel deep as
+well: turned upside down, 10,175 astrocytes have 65 from 12 to 14 px and 9 from 25 px on, where upright they have 326
+and 748. After all checks 1,360 masks are fixed upright, and 67 upside down; they lose 158,000 and 1,100 px."""
 
 MIN_LIKENESS = 0.99
-"""Least IoU of a solid mask with the convex fill of its own outline, from which on it is taken for such a fill. The
+"""Minimum IoU of a solid mask with the convex fill of its own outline, from which the mask counts as such a fill. The
 masks of the competition that end in a run keep .992 in 99 of 100 cases; of those that do so upside down, every second
-one comes out below .95."""
+one is below .95."""
 
 _DEPTH = 11.0
-"""How far from the visible outline a bay begins; see :func:`_bay_of`. Found on the outlines of 10,175 astrocytes,
-turned upside down and filled: 10 brings back a little more (IoU .9458, not .9455), and takes from more cells what was
-theirs (IoU falls by .01 or more for 7 in 100 of those that a fill changes, not 5)."""
+"""Distance from the visible outline at which a bay begins; see :func:`_bay_of`. Chosen on the outlines of 10,175
+astrocytes, turned upside down and filled: 10 recovers a little more (IoU .9458, not .9455), and cuts correct pixels
+from more cells (IoU falls by .01 or more for 7 in 100 of those that a fill changes, not 5)."""
 
 _MARGIN = 3
 
@@ -79,7 +79,7 @@ def find_fill_ends(crop: MaskCrop, min_run: int = MIN_RUN) -> list[FillEnd]:
 
     Args:
         crop: A cell without holes.
-        min_run: Shortest run in pixels.
+        min_run: Minimum length of a run in pixels.
 
     Returns:
         The runs, top to bottom, within the crop.
@@ -90,37 +90,38 @@ def find_fill_ends(crop: MaskCrop, min_run: int = MIN_RUN) -> list[FillEnd]:
     rows, starts = np.nonzero(steps == 1)
     stops = np.nonzero(steps == -1)[1]
     long_enough = stops - starts >= min_run
-    found = []
+    ends = []
     for y, left, stop in zip(rows[long_enough], starts[long_enough], stops[long_enough], strict=True):
         right = stop + 1
         if not (mask[y + 1, left] and mask[y + 1, right]):
             continue
         if _ends_below(mask, y + 1, left, -1) or _ends_below(mask, y + 1, right, 1):
-            found.append(FillEnd(int(y) - 1, int(left), int(stop)))
-    return found
+            ends.append(FillEnd(int(y) - 1, int(left), int(stop)))
+    return ends
 
 
 def undo_convex_fill(
     crop: MaskCrop, min_run: int = MIN_RUN, min_likeness: float = MIN_LIKENESS
 ) -> tuple[MaskCrop, list[FillEnd]]:
-    """Cuts away what the outline of a convex-filled cell did not hold, as well as the outline can be guessed.
+    """Removes the pixels that the outline of a convex-filled cell did not enclose, as far as it can be estimated.
 
-    Above each end of a fill the hidden outline is guessed from the visible one: legs have about the thickness that the
-    cell has elsewhere, and grow thicker towards the body (:func:`_bay_of`). The visible outline always stays. Branches
-    that the fill left hollow are not filled here: :func:`sartorius.masks.pieces.fill_holes` does that, before or after.
+    Above each end of a fill the hidden outline is estimated from the visible one: legs have about the thickness that
+    the cell has elsewhere, and grow thicker towards the body (:func:`_bay_of`). The visible outline is always kept.
+    Branches that the fill left hollow are not filled here: :func:`sartorius.masks.pieces.fill_holes` does that, before
+    or after.
 
-    On the outlines of 2,611 astrocytes that a fill changes upside down, IoU with the truth rises from .928 to .946
-    (.830 to .878 for those below .95). On 1,011 of them that it had not learnt from, a gradient-boosted model of 13
-    features reached .949 (.890), this formula .943 (.874).
+    On the outlines of 2,611 astrocytes that a fill changes upside down, IoU with the unfilled mask rises from .928 to
+    .946 (.830 to .878 for those below .95). On 1,011 of them that it was not trained on, a gradient-boosted model
+    of 13 features reached .949 (.890), this formula .943 (.874).
 
     Args:
-        crop: Any crop; holes count as filled for what is looked at, and stay as they are.
-        min_run: Shortest run in pixels that is taken for the end of a fill.
-        min_likeness: Least IoU, in [0, 1], of the solid cell with the convex fill of its own outline.
+        crop: Any crop; holes count as filled in the analysis, and are kept.
+        min_run: Minimum length in pixels of a run that counts as the end of a fill.
+        min_likeness: Minimum IoU, in [0, 1], of the solid cell with the convex fill of its own outline.
 
     Returns:
         A crop of the same window, and the ends of fills above which something was cut; the cell itself, not a copy, and
-        no end where nothing was.
+        no end if nothing was cut.
     """
     solid = fill_holes([crop])[0]
     ends = find_fill_ends(solid, min_run)
@@ -150,7 +151,7 @@ def _likeness(solid: MaskCrop) -> float:
 
 
 def _depth_below_outline(solid: MaskCrop, ends: list[FillEnd]) -> tuple[NDArray[np.float32], float]:
-    """Distance of every pixel from the outline pixels that no fill made, and the cell's mean half width, in pixels."""
+    """Distance of every pixel from the outline pixels that no fill created, and mean half width of the cell, in px."""
     around = np.pad(solid.mask, 1)
     inner = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
     outline = solid.mask & ~inner
@@ -162,7 +163,7 @@ def _depth_below_outline(solid: MaskCrop, ends: list[FillEnd]) -> tuple[NDArray[
 
 
 def _bay_of(end: FillEnd, solid: MaskCrop, depth: NDArray[np.float32], half_width: float) -> NDArray[np.bool_]:
-    """Pixels above the end of a fill that are taken for the bay.
+    """Pixels above the end of a fill that are assigned to the bay.
 
     A pixel ``h`` rows above the run belongs to the bay if it lies deeper below the visible outline than
     ``11 * sqrt((h + 1) * w / L) - 1``, with ``w`` the mean half width of the cell and ``L`` the length of the run: a

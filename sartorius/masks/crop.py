@@ -1,4 +1,4 @@
-"""A cell as a small array with an offset, never a full-size bitmap."""
+"""Binary mask of one cell as a small array with an offset, never a full-size bitmap."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class MaskCrop:
-    """One cell's binary mask, cut to a window of its image.
+    """One cell's binary mask, cropped to a window of its image.
 
     Attributes:
         mask: bool array of shape ``(h, w)``; may be empty (0 rows or columns) and need not be tight.
@@ -63,7 +63,7 @@ class MaskCrop:
         return MaskCrop(self.mask[top:bottom, left:right], x1 + left, y1 + top)
 
     def to_full(self, size: Size) -> NDArray[np.bool_]:
-        """Bool array of shape ``(height, width)``; what lies outside the image is left out."""
+        """Bool array of shape ``(height, width)``; pixels outside the image are dropped."""
         full = np.zeros(size, dtype=bool)
         inside = self.clipped(size)
         x1, y1, x2, y2 = inside.window

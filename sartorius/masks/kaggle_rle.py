@@ -29,7 +29,7 @@ def parse_runs(text: str, size: Size) -> NDArray[np.int64]:
         int64 array of shape ``(K, 2)``: 0-based flat start and length of each run, sorted.
 
     Raises:
-        InputError: No str, a value that is no whole number, an odd number of values, a start or length below 1, a run
+        InputError: No str, a value that is no integer, an odd number of values, a start or length below 1, a run
             past the image, runs that are unsorted or share a pixel.
     """
     if not isinstance(text, str):
@@ -104,7 +104,7 @@ def encode(crop: MaskCrop, size: Size) -> str:
     rights = np.nonzero(edges == -1)[1]
     offsets = (rows + inside.y) * width + inside.x
     starts, ends = offsets + lefts, offsets + rights
-    # A run that reaches the right border goes on at the left border of the next row.
+    # A run that reaches the right border continues at the left border of the next row.
     joined = np.flatnonzero(starts[1:] == ends[:-1])
     starts, ends = np.delete(starts, joined + 1), np.delete(ends, joined)
     values = np.stack([starts + 1, ends - starts], axis=1).ravel()
@@ -114,7 +114,7 @@ def encode(crop: MaskCrop, size: Size) -> str:
 def _split_at_rows(
     starts: NDArray[np.int64], ends: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cuts runs that go on over the right border into one run a row."""
+    """Splits runs that continue past the right border into one run per row."""
     first_row, last_row = starts // width, (ends - 1) // width
     counts = last_row - first_row + 1
     owner = np.repeat(np.arange(starts.size), counts)

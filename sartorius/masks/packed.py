@@ -1,4 +1,4 @@
-"""All cells of an image in one array, so that one pass of a compiled loop does the work for all of them."""
+"""Binary masks of all cells of an image in one array, processed by compiled loops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from sartorius.utils.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class PackedMasks:
-    """The binary masks of one image's cells, crop after crop.
+    """Binary masks of one image's cells: their crops, concatenated.
 
     Attributes:
-        pixels: bool ``(P,)``: the crops one after the other, each row-major. Never written to: operations share it.
+        pixels: bool ``(P,)``: the crops one after the other, each row-major. Never modified: operations share it.
         windows: int64 ``(N, 4)``: ``x1, y1, x2, y2`` of each crop in pixels of the image, half-open. A crop need not
             be tight and may reach past the image.
     """
@@ -25,12 +25,12 @@ class PackedMasks:
     windows: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        # The compiled loops check nothing: arrays that do not fit would have them read beyond the pixels.
+        # The compiled loops check nothing: with arrays that do not match they would read beyond the pixels.
         pixels, windows = self.pixels, self.windows
         if pixels.ndim != 1 or pixels.dtype != np.bool_:
             raise InputError(f'pixels of packed cells are a 1-D bool array, not {pixels.ndim}-D {pixels.dtype}')
         if windows.ndim != 2 or windows.shape[1] != 4 or windows.dtype.kind not in 'iu':
-            raise InputError(f'windows of packed cells are whole numbers (N, 4), not {windows.dtype} {windows.shape}')
+            raise InputError(f'windows of packed cells are integers (N, 4), not {windows.dtype} {windows.shape}')
         object.__setattr__(self, 'pixels', np.ascontiguousarray(pixels))
         object.__setattr__(self, 'windows', np.ascontiguousarray(windows, dtype=np.int64))
         heights, widths = self.heights, self.widths
@@ -51,10 +51,10 @@ class PackedMasks:
         """The cells of a label image: cell n - 1 of the result is where ``labels`` is n, and 0 is background.
 
         Args:
-            labels: Whole numbers, none negative, ``(height, width)``.
+            labels: Integers, none negative, ``(height, width)``.
         """
         if labels.ndim != 2 or labels.dtype.kind not in 'iu':
-            raise InputError(f'label images are 2-D whole numbers, not {labels.ndim}-D {labels.dtype}')
+            raise InputError(f'label images are 2-D arrays of integers, not {labels.ndim}-D {labels.dtype}')
         if labels.size and labels.min() < 0:
             raise InputError(f'label images have no negative labels, here is {labels.min()}')
         from scipy import ndimage
@@ -82,7 +82,7 @@ class PackedMasks:
 
     @property
     def bases(self) -> NDArray[np.int64]:
-        """int64 ``(N + 1,)``: where each cell's pixels begin, and the end of the last one's."""
+        """int64 ``(N + 1,)``: start of each cell's pixels, and the end of the last cell's."""
         return np.concatenate([[0], (self.heights * self.widths).cumsum()])
 
     @property
@@ -94,7 +94,7 @@ class PackedMasks:
 
     @property
     def cells(self) -> list[NDArray[np.bool_]]:
-        """One bool array ``(h, w)`` a cell; views of :attr:`pixels`."""
+        """One bool array ``(h, w)`` per cell; views of :attr:`pixels`."""
         bases = self.bases.tolist()
         parts = zip(bases[:-1], bases[1:], self.heights.tolist(), self.widths.tolist(), strict=True)
         return [self.pixels[start:stop].reshape(height, width) for start, stop, height, width in parts]
@@ -110,14 +110,14 @@ class PackedMasks:
         return self._gather(self.bases[:-1][chosen], self.widths[chosen], 1, self.windows[chosen])
 
     def tight(self) -> 'PackedMasks':
-        """The same cells without empty rims; 0x0 crops at 0, 0 for cells without pixels."""
+        """The same cells without empty border rows and columns; 0x0 crops at 0, 0 for cells without pixels."""
         from sartorius.masks.kernels import geometry
 
         windows = geometry.tight_windows(self.pixels, self.windows)
         return self if np.array_equal(windows, self.windows) else self._cut(windows)
 
     def clipped(self, size: Size) -> 'PackedMasks':
-        """What lies inside an image of ``(height, width)``; a crop outside becomes one without pixels."""
+        """The parts inside an image of ``(height, width)``; a crop outside becomes one without pixels."""
         height, width = size
         windows = self.windows.clip(0, [width, height, width, height])
         outside = (windows[:, 0] >= windows[:, 2]) | (windows[:, 1] >= windows[:, 3])
@@ -151,7 +151,7 @@ class PackedMasks:
     def resized(self, old: Size, new: Size) -> 'PackedMasks':
         """The cells of an image resized from ``old`` to ``new`` ``(height, width)`` by nearest neighbour, as OpenCV's.
 
-        A crop may come out with an empty rim where the image shrinks.
+        A crop may get empty border rows or columns where the image shrinks.
 
         Args:
             old: Size of the image; the crops must lie inside.
@@ -162,7 +162,7 @@ class PackedMasks:
         if min(*old, *new) < 1:
             raise InputError(f'an image of size {old[1]}x{old[0]} cannot be resized to {new[1]}x{new[0]}')
         source_x, source_y = _nearest_sources(old[1], new[1]), _nearest_sources(old[0], new[0])
-        # Where a cell's rows and columns land: the first output pixel that reads from each or from beyond.
+        # New position of a cell's rows and columns: the first output pixel that reads from each or from beyond.
         columns = np.searchsorted(source_x, self.windows[:, 0::2])
         rows = np.searchsorted(source_y, self.windows[:, 1::2])
         windows = np.stack([columns[:, 0], rows[:, 0], columns[:, 1], rows[:, 1]], axis=1)
@@ -175,7 +175,7 @@ class PackedMasks:
         return PackedMasks(geometry.fill_holes(self.pixels, self.windows), self.windows)
 
     def to_labels(self, size: Size) -> NDArray[np.int32]:
-        """Label image of ``(height, width)``: n + 1 where cell n is, 0 elsewhere; later cells lie on top."""
+        """Label image of ``(height, width)``: n + 1 where cell n is, 0 elsewhere; later cells over earlier ones."""
         from sartorius.masks.kernels import geometry
 
         labels = np.zeros(size, dtype=np.int32)
@@ -205,7 +205,7 @@ class PackedMasks:
 
 
 def _nearest_sources(old: int, new: int) -> NDArray[np.int64]:
-    """Which of ``old`` pixels each of ``new`` pixels is read from, asked of OpenCV so that its rounding is met."""
+    """Index of the old pixel that each new pixel is read from; computed by OpenCV, so that the rounding is its own."""
     import cv2
 
     indices = np.arange(old, dtype=np.int32)[None]

@@ -35,7 +35,7 @@ def decode_coco(counts: Sequence[str], size: Size) -> PackedMasks:
     """Tight crops of the compressed ``counts`` of COCO codes of one image.
 
     Args:
-        counts: One str a cell.
+        counts: One str per cell.
         size: Image ``(height, width)``, the ``size`` of every code.
 
     Returns:
@@ -84,7 +84,7 @@ def _decode(
 ) -> PackedMasks:
     texts = codes
     if not all(type(code) is str for code in codes) or not ''.join(codes).isascii():
-        # What no sound code holds is left out here and refused below.
+        # Characters that no valid code has are removed here and refused below.
         texts = [code if isinstance(code, str) and code.isascii() else '!' for code in codes]
     text = np.frombuffer(''.join(texts).encode('ascii'), dtype=np.uint8)
     ends = np.cumsum(list(map(len, texts)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""From the mask head's RoI grid to the pixels of the image."""
+"""Pasting of soft masks from the mask head's RoI grid into image pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def binarise(
         One crop a cell; its window is the part of the box inside the image, and is empty for a degenerate box.
 
     Raises:
-        InputError: The soft masks are not square or not one a box.
+        InputError: The soft masks are not square, or not one per box.
     """
     from sartorius.masks.kernels import pasting
 

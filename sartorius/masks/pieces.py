@@ -12,11 +12,12 @@ from sartorius.masks.packed import PackedMasks
 def fill_holes(crops: Sequence[MaskCrop]) -> tuple[MaskCrop, ...]:
     """The same cells with every background region that a cell encloses filled.
 
-    Background pixels connect by their edges, so that an outline closed only diagonally encloses too; what touches the
-    border of the image is open. The result equals ``scipy.ndimage.binary_fill_holes`` of each full-size mask.
+    Background pixels connect by their edges, so that an outline closed only diagonally encloses too; background that
+    touches the border of the image is open. The result equals ``scipy.ndimage.binary_fill_holes`` of each full-size
+    mask.
 
     Args:
-        crops: Any crops, also such that are not tight or are empty.
+        crops: Any crops; they may be empty and need not be tight.
 
     Returns:
         Crops of the same windows.
@@ -34,7 +35,7 @@ def piece_areas(crop: MaskCrop) -> list[int]:
 
 
 def largest_piece(crop: MaskCrop) -> MaskCrop:
-    """The largest piece alone; of equally large ones that with the topmost pixel.
+    """Only the largest piece; of equally large ones the one with the topmost pixel.
 
     Returns:
         A crop of the same window; the cell itself, not a copy, if it is of one piece or empty.
@@ -46,12 +47,12 @@ def largest_piece(crop: MaskCrop) -> MaskCrop:
 
 
 def drop_fragments(crop: MaskCrop, min_fraction: float, min_area: float) -> MaskCrop:
-    """The cell without its small pieces. The largest piece always stays, and with it all that are as large.
+    """The cell without its small pieces. The largest piece is always kept, and with it all that are as large.
 
     Args:
         crop: Any crop.
-        min_fraction: A piece goes if it has less than this fraction, in [0, 1], of the largest piece's pixels.
-        min_area: A piece goes if it has fewer pixels.
+        min_fraction: A piece is removed if it has less than this fraction, in [0, 1], of the largest piece's pixels.
+        min_area: A piece is removed if it has fewer pixels.
 
     Returns:
         A crop of the same window; the cell itself, not a copy, if it is of one piece or empty.
@@ -61,20 +62,20 @@ def drop_fragments(crop: MaskCrop, min_fraction: float, min_area: float) -> Mask
         return crop
     areas = np.bincount(pieces.ravel())
     areas[0] = 0
-    stays = (areas >= areas.max() * min_fraction) & (areas >= min(min_area, areas.max()))
-    stays[0] = False
-    return MaskCrop(stays[pieces], crop.x, crop.y)
+    kept = (areas >= areas.max() * min_fraction) & (areas >= min(min_area, areas.max()))
+    kept[0] = False
+    return MaskCrop(kept[pieces], crop.x, crop.y)
 
 
 def join_pieces(crop: MaskCrop, max_gap: int) -> MaskCrop:
     """The cell with its pieces joined where they lie close to each other.
 
-    Background goes to the cell where a closing covers it in one stretch that touches two pieces or more, so that the
-    rest of the outline stays as it is.
+    A closing adds background to the cell only in connected stretches that touch two pieces or more, so that the rest of
+    the outline does not change.
 
     Args:
         crop: Any crop.
-        max_gap: Widest gap, in pixels, that is closed.
+        max_gap: Maximum gap, in pixels, that is closed.
 
     Returns:
         A crop of the same window; the cell itself, not a copy, if nothing was joined.

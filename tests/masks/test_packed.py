@@ -373,7 +373,7 @@ def test_arrays_that_do_not_fit_are_refused(pixels, windows, message):
 
 
 def test_cells_move_by_whole_pixels():
-    with pytest.raises(InputError, match='whole numbers'):
+    with pytest.raises(InputError, match='integers'):
         two_cells().moved(0.5, 0)
 
 

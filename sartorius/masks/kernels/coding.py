@@ -10,12 +10,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 Decoded = tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]
-"""Pixels, windows, and which codes are sound."""
+"""Pixels, windows, and which codes are valid."""
 
 
 @njit(cache=True)
 def decode_coco(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int, width: int) -> Decoded:
-    """Tight crops of compressed COCO codes: 5 bits a character, column-major."""
+    """Tight crops of compressed COCO codes: 5 bits per character, column-major."""
     starts, stops = np.empty(text.size, np.int64), np.empty(text.size, np.int64)
     run_ends = np.zeros(ends.size, np.int64)
     sound = np.ones(ends.size, np.bool_)
@@ -73,7 +73,7 @@ def decode_kaggle(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int,
                 if digits > 15:
                     break
             if digits == 0 or digits > 15:
-                # Spaces lie between numbers; anything else is left to the slow decoder.
+                # Spaces separate numbers; anything else is left to the slow decoder.
                 sound[cell] = digits == 0 and text[place] == 32
                 place += 1
                 continue
@@ -169,7 +169,7 @@ def _paint_lines(
                 left = min(left, starts[run] % line)
                 right = max(right, (stops[run] - 1) % line + 1)
             else:
-                # The run goes on at the beginning of the next line.
+                # The run continues at the beginning of the next line.
                 left, right = 0, line
             run += 1
         if run > first:
@@ -201,7 +201,7 @@ def _find_lines(
     count = 0
     for place in range(pixels.size):
         count += pixels[place] and (place == 0 or not pixels[place - 1])
-    # A run is cut by the end of its crop's row, too.
+    # The end of its crop's row ends a run, too.
     for cell in range(len(windows)):
         count += windows[cell, 3] - windows[cell, 1]
     starts, stops = np.empty(count, np.int64), np.empty(count, np.int64)
@@ -218,7 +218,7 @@ def _find_lines(
                         stops[run] = y * line + x
                         run += 1
                     elif run > first and stops[run - 1] == y * line + x:
-                        # Goes on from the line before.
+                        # Continues from the line before.
                         run -= 1
                     else:
                         starts[run] = y * line + x

@@ -40,7 +40,7 @@ def resize(
     source_x: NDArray[np.int64],
     source_y: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Pixels of resized cells: column x of the new image is column ``source_x[x]`` of the old one, and so the rows."""
+    """Pixels of resized cells: column x of the new image is column ``source_x[x]`` of the old one; rows likewise."""
     total = 0
     for cell in range(len(windows)):
         x1, y1, x2, y2 = new_windows[cell]
@@ -67,7 +67,7 @@ def resize(
 
 @njit(cache=True)
 def tight_windows(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Windows without empty rims; 0, 0, 0, 0 for a cell without pixels."""
+    """Windows without empty border rows and columns; 0, 0, 0, 0 for a cell without pixels."""
     tight = np.zeros_like(windows)
     base = 0
     for cell in range(len(windows)):
@@ -171,9 +171,9 @@ def resolve(
     fractions: NDArray[np.float64],
     taken: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Pixels of cells that take what is free in ``order``; ``taken`` is the image, and is written to.
+    """Pixels of cells that take the free pixels in ``order``; ``taken`` is the image, and is written to.
 
-    A cell of which less than its fraction is free gets nothing and takes nothing.
+    A cell of which less than its fraction is free gets and takes no pixels.
     """
     resolved = np.zeros_like(pixels)
     bases = np.zeros(len(windows) + 1, np.int64)

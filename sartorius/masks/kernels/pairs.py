@@ -13,7 +13,7 @@ def shared_pixels(
     other_windows: NDArray[np.int64],
     order: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Every pair of a cell and another cell whose windows meet.
+    """Every pair of a cell and another cell whose windows intersect.
 
     Args:
         pixels: Of the cells.
@@ -24,7 +24,7 @@ def shared_pixels(
 
     Returns:
         int64 ``(N + 1,)``: the pairs of cell n are those from entry n to entry n + 1 of this; int64 ``(K,)``: the other
-        cell of each pair; int64 ``(K,)``: how many pixels the pair shares, which may be none.
+        cell of each pair; int64 ``(K,)``: number of pixels that the pair shares, which may be 0.
     """
     bases, other_bases = _bases(windows), _bases(other_windows)
     tops = other_windows[order, 1]
@@ -68,7 +68,7 @@ def suppress(
     overlaps: NDArray[np.float64],
     limits: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Which cells stay: those that no cell before them in ``order`` that stays overlaps by more than their limit.
+    """Which cells are kept: those that no kept cell before them in ``order`` overlaps by more than their limit.
 
     Args:
         order: int64 ``(N,)``: indices of the cells, best first.
@@ -77,15 +77,15 @@ def suppress(
         overlaps: float64 ``(K,)``: how much each pair overlaps.
         limits: float64 ``(N,)``.
     """
-    stays, seen = np.ones(order.size, np.bool_), np.zeros(order.size, np.bool_)
+    kept, seen = np.ones(order.size, np.bool_), np.zeros(order.size, np.bool_)
     for cell in order:
         seen[cell] = True
-        if stays[cell]:
+        if kept[cell]:
             for pair in range(borders[cell], borders[cell + 1]):
                 other = others[pair]
                 if not seen[other] and overlaps[pair] > limits[other]:
-                    stays[other] = False
-    return stays
+                    kept[other] = False
+    return kept
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""From RoI grids to image pixels."""
+"""Pasting from RoI grids to image pixels."""
 
 import numpy as np
 from numba import njit
@@ -57,8 +57,8 @@ def binarise(
 
 @njit(cache=True)
 def _split(coordinate: float, grid: int) -> tuple[int, float]:
-    """Whole grid point at or before a coordinate, and how far the coordinate lies towards the next, in [0, 1]."""
-    # Not "< -1", which lets pass what is no number.
+    """Grid point at or before a coordinate, and the coordinate's distance from it towards the next, in [0, 1]."""
+    # Not "< -1", which NaN would pass.
     if not coordinate >= -1:
         return -1, 0.0
     if coordinate >= grid:
