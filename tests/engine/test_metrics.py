@@ -24,7 +24,7 @@ LIMIT = 3
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def warnings() -> Iterator[list[str]]:
     """Warnings of the run's log that speak of a limit or of cut cells."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
@@ -59,7 +59,7 @@ def sample(image_id: str, cells: int, **meta: int) -> dict:
     ],
 )
 def test_prediction_warns_of_images_at_the_limit(
-    tmp_path: Path, said: list[str], samples: list[dict], warning: str | None
+    tmp_path: Path, warnings: list[str], samples: list[dict], warning: str | None
 ) -> None:
     metric = DumpPredictions(str(tmp_path / 'predictions.npz'), {'kind': 'model'}, max_cells=LIMIT)
     metric.process(None, samples)
@@ -67,16 +67,16 @@ def test_prediction_warns_of_images_at_the_limit(
     assert metric.evaluate(len(samples)) == {'images': len(samples), 'cells': cells}
     predictions = load_predictions(tmp_path / 'predictions.npz')
     assert [len(image) for image in predictions.images] == [len(entry['pred_instances']['scores']) for entry in samples]
-    assert len(said) == (0 if warning is None else 1)
-    assert warning is None or re.search(warning, said[0])
+    assert len(warnings) == (0 if warning is None else 1)
+    assert warning is None or re.search(warning, warnings[0])
 
 
-def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, said: list[str]) -> None:
+def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, warnings: list[str]) -> None:
     metric = DumpPredictions(str(tmp_path / 'predictions.npz'))
     metric.process(None, [sample('a', 2, cut_cells=0), sample('b', 2, cut_cells=1), sample('c', 2, cut_cells=2)])
     metric.evaluate(3)
-    assert len(said) == 1
-    assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.overlap', said[0])
+    assert len(warnings) == 1
+    assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.overlap', warnings[0])
 
 
 def competition_metric(folder: Path, **more: int) -> CompetitionMetric:
@@ -87,7 +87,7 @@ def competition_metric(folder: Path, **more: int) -> CompetitionMetric:
     return CompetitionMetric(str(folder / 'gt.json'), **more)
 
 
-def test_validation_counts_predictions_before_the_chain(tmp_path: Path, said: list[str]) -> None:
+def test_validation_counts_predictions_before_the_chain(tmp_path: Path, warnings: list[str]) -> None:
     chain = build_chain([dict(type='ScoreThreshold', threshold=0.95), dict(type='RemoveOverlap')])
     samples = [sample('a', 3), sample('b', 2)]
     for entry in samples:
@@ -97,8 +97,8 @@ def test_validation_counts_predictions_before_the_chain(tmp_path: Path, said: li
     metric.process(None, samples)
     # The cell of image a is an fn; image b, without cells, scores 1.
     assert metric.evaluate(2) == {'competition/mAP': 0.5, 'competition/astro': 0.0, 'competition/none': 1.0}
-    assert len(said) == 1
-    assert said[0].startswith('1 of 2 images reach the limit of 3 cells')
+    assert len(warnings) == 1
+    assert warnings[0].startswith('1 of 2 images reach the limit of 3 cells')
 
 
 def test_validation_needs_the_chain(tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ class StandInRunner:
 
     def __init__(self) -> None:
         self.logger = self
-        self.said: list[str] = []
+        self.warnings: list[str] = []
 
     def warning(self, message: str) -> None:
-        StandInRunner.said.append(message)
+        StandInRunner.warnings.append(message)
 
     def test(self) -> None:
         pass
@@ -49,7 +49,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def predict(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Predicts two test images of 50x40 px, a and b, that nothing reads."""
     monkeypatch.setattr(predictor, 'Runner', StandInRunner)
-    StandInRunner.configs, StandInRunner.said = [], []
+    StandInRunner.configs, StandInRunner.warnings = [], []
     images = [
         {'id': number, 'file_name': f'test/{name}.png', 'height': 40, 'width': 50} for number, name in enumerate('ab')
     ]
@@ -108,16 +108,16 @@ def test_source_names_orientations_scales_tiles_and_boxes(
     assert source['boxes']['file'].endswith('boxes.npz') and len(source['boxes']['sha256']) == 64
     # Given boxes have no limit that could be reached.
     assert evaluator().max_cells is None
-    assert StandInRunner.said == []
+    assert StandInRunner.warnings == []
 
 
 @pytest.mark.parametrize('count', [0, 1])
 def test_images_without_boxes_are_named(predict: Callable[..., Path], tmp_path: Path, count: int) -> None:
     names = ('b',) if count else ('a', 'b')
     predict(boxes=put_boxes(tmp_path / 'boxes.npz', *names, count=count))
-    assert len(StandInRunner.said) == 1
+    assert len(StandInRunner.warnings) == 1
     expected = '1 of 2 images, which get no cells: a' if count else '2 of 2 images, which get no cells: a, b'
-    assert StandInRunner.said[0].endswith(f'has no boxes for {expected}')
+    assert StandInRunner.warnings[0].endswith(f'has no boxes for {expected}')
 
 
 def test_images_that_are_not_predicted_are_refused(predict: Callable[..., Path], tmp_path: Path) -> None:

@@ -58,9 +58,9 @@ def tiled(config: Config, blob_detector: torch.nn.Module) -> Callable[..., Tiled
 
 def batch_of(image: np.ndarray, scale: int = 1) -> dict[str, list[Any]]:
     """An image ``(H, W)`` as the loader yields it; enlarged by repeating its pixels."""
-    shown = np.kron(image, np.ones((scale, scale), np.uint8))
-    meta = dict(ori_shape=image.shape, img_shape=shown.shape, scale_factor=(scale, scale), img_id='blobs')
-    inputs = torch.from_numpy(np.repeat(shown[None], 3, axis=0))
+    pixels = np.kron(image, np.ones((scale, scale), np.uint8))
+    meta = dict(ori_shape=image.shape, img_shape=pixels.shape, scale_factor=(scale, scale), img_id='blobs')
+    inputs = torch.from_numpy(np.repeat(pixels[None], 3, axis=0))
     return {'inputs': [inputs], 'data_samples': [DetDataSample(metainfo=meta)]}
 
 

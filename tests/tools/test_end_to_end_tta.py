@@ -136,17 +136,17 @@ def test_boxes_of_another_detector(plain: Path, test: Callable[..., str], data: 
     for result in results:
         del result['segmentation']
     (plain / 'results.json').write_text(json.dumps([one for one in results if one['image_id'] == first['id']]))
-    said = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz')
+    output = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz')
     pred = load_predictions(plain / 'prompted.npz').by_id()
     name, other = (Path(image['file_name']).stem for image in dataset['images'])
-    assert f'has no boxes for 1 of 2 images, which get no cells: {other}' in said
+    assert f'has no boxes for 1 of 2 images, which get no cells: {other}' in output
     assert len(pred[other]) == 0
     np.testing.assert_allclose(pred[name].boxes, predictions.by_id()[name].boxes, atol=1e-4)
     assert pred[name].has_masks
     unknown = [dict(results[0], image_id='elsewhere')]
     (plain / 'results.json').write_text(json.dumps(unknown))
-    said = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz', code=1)
-    assert "image_id 'elsewhere' is not in the COCO dataset" in said.splitlines()[-1]
+    output = test('mrcnn_r50', '--boxes', str(plain / 'results.json'), out=plain / 'prompted.npz', code=1)
+    assert "image_id 'elsewhere' is not in the COCO dataset" in output.splitlines()[-1]
 
 
 def test_tiff_of_16_bits_and_odd_size(tmp_path: Path, run: Callable[..., str]) -> None:
