@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, resolve_method
-from sartorius.fusion.recipe import DEFAULT_SCORE, Member, Recipe, load_recipe
+from sartorius.fusion.recipe import DEFAULT_SCORE, FusionMember, FusionRecipe, load_recipe
 from sartorius.fusion.sets import fuse
 from sartorius.predictions.coco_results import read_coco_results
 from sartorius.predictions.provenance import ConcatenatedSource, FusedSource, ModelSource
@@ -106,12 +106,12 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     return options
 
 
-def _read_recipe(options: Namespace) -> Recipe:
+def _read_recipe(options: Namespace) -> FusionRecipe:
     """From the config, or from the options."""
     if options.config is None:
         method = resolve_method(options.method or DEFAULT_METHOD, options.iou, SET_METHODS)
         score = DEFAULT_SCORE if options.score is None else options.score
-        return Recipe(
+        return FusionRecipe(
             method=method,
             score_threshold=score,
             class_agnostic=options.class_agnostic,
@@ -122,7 +122,7 @@ def _read_recipe(options: Namespace) -> Recipe:
     return recipe.model_copy(update={'boxes_only': recipe.boxes_only or options.boxes_only})
 
 
-def _load(member: Member) -> PredictionSet:
+def _load(member: FusionMember) -> PredictionSet:
     if member.predictions.suffix != '.json':
         return load_predictions(member.predictions, boxes_allowed=True)
     if member.annotations is None:

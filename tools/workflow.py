@@ -11,7 +11,7 @@ from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
-    from sartorius.workflow.stages import Plan
+    from sartorius.workflow.stages import WorkflowPlan
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -89,7 +89,7 @@ class _PrintSchema(argparse.Action):
         parser.exit()
 
 
-def _show(plan: 'Plan', every: bool) -> None:
+def _show(plan: 'WorkflowPlan', every: bool) -> None:
     """Prints how many stages there are and how many are done; with ``every`` a line for each."""
     from sartorius.workflow.records import done_stages
     from sartorius.workflow.stages import KINDS, TITLES

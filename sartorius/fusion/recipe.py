@@ -20,7 +20,7 @@ def _as_method(value: object) -> SetMethod:
     return value if isinstance(value, tuple(SET_METHODS.values())) else build_by_type(SET_METHODS, value, '')
 
 
-class Member(Settings):
+class FusionMember(Settings):
     """One model's part in a fusion."""
 
     predictions: CheckoutPath
@@ -35,25 +35,25 @@ class Member(Settings):
     """For specialists, the types that the model was trained on alone; what the predictions say if None."""
 
 
-class Recipe(Settings):
+class FusionRecipe(Settings):
     """A fusion, except for the predictions where ``members`` is empty; other fields as in :func:`sets.fuse`."""
 
     method: Annotated[SetMethod, PlainValidator(_as_method)] = METHODS[DEFAULT_METHOD]()
-    members: tuple[Member, ...] = ()
+    members: tuple[FusionMember, ...] = ()
     score_threshold: ScoreLimit = DEFAULT_SCORE
     class_agnostic: Flag = False
     average_masks: Flag = False
     boxes_only: Flag = False
 
     @model_validator(mode='after')
-    def _check_method(self) -> 'Recipe':
+    def _check_method(self) -> 'FusionRecipe':
         if self.average_masks and not self.method.can_average_masks:
             raise InputError(f'average_masks has no meaning with {self.method.name}; leave it out')
         return self
 
     def with_files(
         self, paths: Sequence[Path], weights: Sequence[float] | None = None, annotations: Path | None = None
-    ) -> 'Recipe':
+    ) -> 'FusionRecipe':
         """The same fusion of other files, which replace the members' own in order.
 
         Args:
@@ -71,7 +71,7 @@ class Recipe(Settings):
         members = self.members
         if not members:
             pairs = zip(paths, weights or [1.0] * len(paths), strict=True)
-            members = tuple(Member(predictions=path, weight=weight) for path, weight in pairs)
+            members = tuple(FusionMember(predictions=path, weight=weight) for path, weight in pairs)
         if paths:
             pairs = zip(members, paths, strict=True)
             members = tuple(one.model_copy(update={'predictions': path.resolve()}) for one, path in pairs)
@@ -86,16 +86,16 @@ class Recipe(Settings):
         return [self.score_threshold if one.score_threshold is None else one.score_threshold for one in self.members]
 
 
-def build_recipe(config: Mapping[str, Any]) -> Recipe:
+def build_recipe(config: Mapping[str, Any]) -> FusionRecipe:
     """Recipe of a config such as ``dict(method=dict(type='wbf'), members=[dict(predictions=..., weight=2), ...])``.
 
     Raises:
         InputError: No dict, an unknown key (the nearest known one is named), or a value that is wrong.
     """
-    return build(Recipe, config)
+    return build(FusionRecipe, config)
 
 
-def load_recipe(path: str | Path) -> Recipe:
+def load_recipe(path: str | Path) -> FusionRecipe:
     """Recipe from a ``.py`` or ``.json`` file that defines ``fusion = dict(...)``.
 
     Raises:

@@ -9,12 +9,12 @@ from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
 from sartorius.workflow.facts import DataFacts, RecipeFacts
 from sartorius.workflow.settings import FUSED, PROMPTED, RecipeSettings, WorkflowSettings
-from sartorius.workflow.stages import Plan, Stage
+from sartorius.workflow.stages import Stage, WorkflowPlan
 
 ReadFacts = Callable[[Path, Sequence[str], bool], RecipeFacts]
 
 
-def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts: ReadFacts) -> Plan:
+def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts: ReadFacts) -> WorkflowPlan:
     """Plans all stages of a workflow, each after those that it needs.
 
     Args:
@@ -35,7 +35,7 @@ def make_plan(settings: WorkflowSettings, data: DataFacts, out: Path, read_facts
     for number in range(settings.pseudo_rounds + 1):
         previous = planner.add_round(number, previous)
     planner.add_results()
-    return Plan(out, data.root, planner.stages)
+    return WorkflowPlan(out, data.root, planner.stages)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any
 
 from sartorius.utils.files import sha256_of, write_text
 from sartorius.utils.paths import REPO_ROOT
-from sartorius.workflow.stages import Plan, Stage
+from sartorius.workflow.stages import Stage, WorkflowPlan
 
 RUNNING, FAILED, DONE = 'running', 'failed', 'done'
 
 
 @dataclass(frozen=True)
-class Record:
+class StageRecord:
     """State and results of a stage's last run.
 
     Attributes:
@@ -41,20 +41,20 @@ class Record:
     code: int | None = None
 
 
-def read_record(plan: Plan, stage: Stage) -> Record | None:
+def read_record(plan: WorkflowPlan, stage: Stage) -> StageRecord | None:
     """Reads the record of a stage; None if it was never started, or its record cannot be read."""
     try:
-        return Record(**json.loads(plan.record(stage).read_text(encoding='utf-8')))
+        return StageRecord(**json.loads(plan.record(stage).read_text(encoding='utf-8')))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_record(plan: Plan, stage: Stage, record: Record) -> None:
+def write_record(plan: WorkflowPlan, stage: Stage, record: StageRecord) -> None:
     """Writes a stage's record atomically."""
     write_text(plan.record(stage), json.dumps(asdict(record), indent=1) + '\n')
 
 
-def fingerprint(plan: Plan, stage: Stage) -> str | None:
+def fingerprint(plan: WorkflowPlan, stage: Stage) -> str | None:
     """Hash of everything that decides a stage's outputs; None while a file that it reads does not exist yet."""
     made = {}
     for need in plan.needs(stage):
@@ -71,7 +71,7 @@ def fingerprint(plan: Plan, stage: Stage) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def is_done(plan: Plan, stage: Stage) -> bool:
+def is_done(plan: WorkflowPlan, stage: Stage) -> bool:
     """Whether a stage was finished with the same command, configs, data and inputs, and its outputs are there."""
     record = read_record(plan, stage)
     return (
@@ -83,7 +83,7 @@ def is_done(plan: Plan, stage: Stage) -> bool:
     )
 
 
-def done_stages(plan: Plan) -> set[str]:
+def done_stages(plan: WorkflowPlan) -> set[str]:
     """Keys of the stages that are done, together with all that they need."""
     done: set[str] = set()
     for stage in plan:
@@ -92,8 +92,8 @@ def done_stages(plan: Plan) -> set[str]:
     return done
 
 
-def describe_outputs(plan: Plan, stage: Stage) -> dict[str, dict[str, Any]]:
-    """Size, time of change and hash of each output of a stage, as in :attr:`Record.outputs`.
+def describe_outputs(plan: WorkflowPlan, stage: Stage) -> dict[str, dict[str, Any]]:
+    """Size, time of change and hash of each output of a stage, as in :attr:`StageRecord.outputs`.
 
     Raises:
         FileNotFoundError: The stage did not write one of them.
@@ -109,7 +109,7 @@ def describe_outputs(plan: Plan, stage: Stage) -> dict[str, dict[str, Any]]:
     return described
 
 
-def relative(plan: Plan, path: str | Path) -> str:
+def relative(plan: WorkflowPlan, path: str | Path) -> str:
     """Path of one of the workflow's files, relative to the workflow's folder."""
     return Path(path).relative_to(plan.out).as_posix()
 
@@ -125,7 +125,7 @@ def _is_unchanged(path: Path, known: dict[str, Any]) -> bool:
     return state.st_mtime_ns == known['changed'] or sha256_of(path) == known['sha256']
 
 
-def _portable(plan: Plan, word: str) -> str:
+def _portable(plan: WorkflowPlan, word: str) -> str:
     for folder, name in ((plan.out, 'WORKFLOW'), (plan.data_root, 'DATA'), (REPO_ROOT, 'CHECKOUT')):
         if word == str(folder) or word.startswith(f'{folder}/'):
             return name + word[len(str(folder)) :]

@@ -20,14 +20,14 @@ from sartorius.workflow.records import (
     DONE,
     FAILED,
     RUNNING,
-    Record,
+    StageRecord,
     describe_outputs,
     fingerprint,
     is_done,
     read_record,
     write_record,
 )
-from sartorius.workflow.stages import Plan, Stage, load_plan
+from sartorius.workflow.stages import Stage, WorkflowPlan, load_plan
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_stage(plan, plan.stages[key])
 
 
-def run_stage(plan: Plan, stage: Stage) -> int:
+def run_stage(plan: WorkflowPlan, stage: Stage) -> int:
     """Runs a stage unless it is done, and marks it as done for Snakemake.
 
     Locks, which the tool and its workers inherit, keep a stage from running twice at once, and a device from being used
@@ -73,10 +73,12 @@ def run_stage(plan: Plan, stage: Stage) -> int:
     return 0
 
 
-def _run_tool(plan: Plan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]) -> int:
+def _run_tool(
+    plan: WorkflowPlan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]
+) -> int:
     words = [*stage.words, *_resume_words(plan, stage)]
     print(f'$ python {shlex.join(words)}', file=output, flush=True)
-    record = Record(RUNNING, fingerprint(plan, stage) or '', time.time())
+    record = StageRecord(RUNNING, fingerprint(plan, stage) or '', time.time())
     write_record(plan, stage, record)
     code = subprocess.run(
         [sys.executable, *words],
@@ -101,7 +103,7 @@ def _run_tool(plan: Plan, stage: Stage, environment: dict[str, str], output: IO[
     return code
 
 
-def _resume_words(plan: Plan, stage: Stage) -> list[str]:
+def _resume_words(plan: WorkflowPlan, stage: Stage) -> list[str]:
     """Options that resume a stopped training; its folder is removed if it was started with other inputs."""
     if stage.work_dir is None:
         return []

@@ -15,7 +15,7 @@ from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 from sartorius.workflow.processes import death_with_parent, try_lock
 from sartorius.workflow.records import DONE, FAILED, RUNNING, done_stages, read_record
-from sartorius.workflow.stages import Plan, Stage, save_plan
+from sartorius.workflow.stages import Stage, WorkflowPlan, save_plan
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
 SECONDS_BETWEEN_UPDATES = 0.5
@@ -25,7 +25,7 @@ SECONDS_TO_STOP = 30.0
 LOG_LINES = 12
 
 
-def assign_devices(plan: Plan, jobs: int | None = None) -> Plan:
+def assign_devices(plan: WorkflowPlan, jobs: int | None = None) -> WorkflowPlan:
     """Gives a plan the GPUs of this machine, or shares out its cores where there is none.
 
     Args:
@@ -39,7 +39,7 @@ def assign_devices(plan: Plan, jobs: int | None = None) -> Plan:
     return replace(plan, jobs=jobs, devices=tuple(names), threads=shared)
 
 
-def run_workflow(plan: Plan, extra: Sequence[str] = ()) -> None:
+def run_workflow(plan: WorkflowPlan, extra: Sequence[str] = ()) -> None:
     """Runs the stages of a workflow that are not done.
 
     Args:
@@ -124,7 +124,7 @@ def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def _snakemake_words(plan: Plan, plan_file: Path, extra: Sequence[str]) -> list[str]:
+def _snakemake_words(plan: WorkflowPlan, plan_file: Path, extra: Sequence[str]) -> list[str]:
     if plan.devices is None:
         limits = ['--jobs', str(plan.jobs)]
     else:
@@ -170,7 +170,7 @@ def _wait(process: subprocess.Popen, update: Callable[[], None]) -> int:
 class _Progress:
     """Prints a line when a stage starts and when it ends."""
 
-    def __init__(self, plan: Plan, done: Collection[str]) -> None:
+    def __init__(self, plan: WorkflowPlan, done: Collection[str]) -> None:
         self.plan = plan
         self.done = set(done)
         self.failed: list[Stage] = []
@@ -206,7 +206,7 @@ class _Progress:
         print(f'[{len(self.done)}/{len(self.plan.stages)}] {text}', flush=True)
 
 
-def _explain(plan: Plan, failed: Sequence[Stage], snakemake_log: Path) -> str:
+def _explain(plan: WorkflowPlan, failed: Sequence[Stage], snakemake_log: Path) -> str:
     """Names the stage that failed, with the end of its log; shows Snakemake's own log if no stage failed."""
     what, log = 'Snakemake ended early', snakemake_log
     if failed:

@@ -67,7 +67,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkflowPlan:
     """All stages of a workflow.
 
     Attributes:
@@ -92,7 +92,7 @@ class Plan:
         return [other for other in self.stages.values() if wanted & set(other.outputs)]
 
     def record(self, stage: Stage) -> Path:
-        """File of the stage's :class:`sartorius.workflow.records.Record`."""
+        """File of the stage's :class:`sartorius.workflow.records.StageRecord`."""
         return self.out / 'stages' / f'{stage.key}.json'
 
     def stamp(self, stage: Stage) -> Path:
@@ -107,7 +107,7 @@ class Plan:
         return iter(self.stages.values())
 
 
-def save_plan(plan: Plan) -> Path:
+def save_plan(plan: WorkflowPlan) -> Path:
     """Writes the plan into the workflow's folder, where Snakemake and the stages read it; returns its path."""
     path = plan.out / 'workflow.json'
     content = {
@@ -122,14 +122,14 @@ def save_plan(plan: Plan) -> Path:
     return path
 
 
-def load_plan(path: str | Path) -> Plan:
+def load_plan(path: str | Path) -> WorkflowPlan:
     """Reads a plan that :func:`save_plan` wrote."""
     content = json.loads(Path(path).read_text(encoding='utf-8'))
     stages = []
     for entry in content['stages']:
         lists = {name: tuple(entry[name]) for name in ('words', 'inputs', 'outputs')}
         stages.append(Stage(**{**entry, **lists}))
-    return Plan(
+    return WorkflowPlan(
         out=Path(content['out']),
         data_root=Path(content['data_root']),
         stages={stage.key: stage for stage in stages},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sartorius.fusion.methods import SET_METHODS, build_method
-from sartorius.fusion.recipe import Member, Recipe, build_recipe, load_recipe
+from sartorius.fusion.recipe import FusionMember, FusionRecipe, build_recipe, load_recipe
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
 
@@ -38,10 +38,10 @@ def test_what_is_not_said_keeps_its_default():
 
 
 def test_a_member_has_its_own_threshold_and_annotations():
-    recipe = Recipe(
+    recipe = FusionRecipe(
         members=(
-            Member(predictions=Path('/a.json'), score_threshold=0.3, annotations=Path('/a.coco')),
-            Member(predictions=Path('/b.json')),
+            FusionMember(predictions=Path('/a.json'), score_threshold=0.3, annotations=Path('/a.coco')),
+            FusionMember(predictions=Path('/b.json')),
         )
     ).with_files([], annotations=Path('/b.coco'))
     assert recipe.score_thresholds == [0.3, 0.1]
@@ -96,6 +96,8 @@ def test_bad_files_are_named(tmp_path, text, message):
 
 def test_numbers_of_files_and_weights_must_fit():
     with pytest.raises(UsageError, match='2 weights for 1 files'):
-        Recipe().with_files([Path('a.npz')], [1, 2])
+        FusionRecipe().with_files([Path('a.npz')], [1, 2])
     with pytest.raises(UsageError, match='1 files for the 2 members'):
-        Recipe(members=(Member(predictions=Path('a')), Member(predictions=Path('b')))).with_files([Path('c')])
+        FusionRecipe(members=(FusionMember(predictions=Path('a')), FusionMember(predictions=Path('b')))).with_files(
+            [Path('c')]
+        )

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sartorius.workflow.stages import Plan, Stage, load_plan, save_plan
+from sartorius.workflow.stages import Stage, WorkflowPlan, load_plan, save_plan
 
 WORKFLOW = """\
 recipes: [configs/sartorius/mrcnn_r50.py]
@@ -146,7 +146,7 @@ def small_plan(out: Path) -> Path:
         predictions.append(prediction)
     stages.append(Stage('join', 'all', ('-c', READ, *predictions, joined), tuple(predictions), (joined,)))
     out.mkdir(parents=True)
-    return save_plan(Plan(out, Path('/data'), {stage.key: stage for stage in stages}, jobs=2, devices=()))
+    return save_plan(WorkflowPlan(out, Path('/data'), {stage.key: stage for stage in stages}, jobs=2, devices=()))
 
 
 def expected_hash() -> str:

@@ -13,11 +13,11 @@ from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import REPO_ROOT
 from sartorius.workflow.facts import DataFacts, RecipeFacts
 from sartorius.workflow.plan import make_plan
-from sartorius.workflow.records import DONE, Record, describe_outputs, done_stages, fingerprint, write_record
+from sartorius.workflow.records import DONE, StageRecord, describe_outputs, done_stages, fingerprint, write_record
 from sartorius.workflow.run_stage import run_stage
 from sartorius.workflow.runner import format_seconds
 from sartorius.workflow.settings import read_workflow
-from sartorius.workflow.stages import Plan, Stage, load_plan, save_plan
+from sartorius.workflow.stages import Stage, WorkflowPlan, load_plan, save_plan
 
 DATA = DataFacts(
     root=Path('/data'),
@@ -43,17 +43,17 @@ def facts(**changes: RecipeFacts) -> object:
     return read
 
 
-def plan_of(folder: Path, text: str, data: DataFacts = DATA, **changes: RecipeFacts) -> Plan:
+def plan_of(folder: Path, text: str, data: DataFacts = DATA, **changes: RecipeFacts) -> WorkflowPlan:
     path = folder / 'mine.yaml'
     path.write_text(text)
     return make_plan(read_workflow(path), data, folder / 'out', facts(**changes))
 
 
-def keys(plan: Plan, kind: str) -> list[str]:
+def keys(plan: WorkflowPlan, kind: str) -> list[str]:
     return [stage.name for stage in plan if stage.kind == kind]
 
 
-def command(plan: Plan, key: str) -> tuple[str, list[str], dict[str, list[str]]]:
+def command(plan: WorkflowPlan, key: str) -> tuple[str, list[str], dict[str, list[str]]]:
     """Tool, arguments and options with their values; paths relative to the workflow's folder or the checkout."""
     tool, *words = [word.replace(f'{plan.out}/', '').replace(f'{REPO_ROOT}/', '') for word in plan.stages[key].words]
     arguments: list[str] = []
@@ -262,7 +262,7 @@ def test_a_plan_comes_back_from_disk(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Plan:
+def chain(tmp_path: Path) -> WorkflowPlan:
     """Two stages: one writes a text, the other copies it."""
     first, second = tmp_path / 'out/first.txt', tmp_path / 'out/second.txt'
     write = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
@@ -271,10 +271,10 @@ def chain(tmp_path: Path) -> Plan:
         Stage('prepare', 'first', ('-c', write, str(first), 'hello'), (), (str(first),), {'data': 1}),
         Stage('tune', 'second', ('-c', copy, str(first), str(second)), (str(first),), (str(second),)),
     ]
-    return Plan(tmp_path / 'out', Path('/data'), {stage.key: stage for stage in stages}, devices=())
+    return WorkflowPlan(tmp_path / 'out', Path('/data'), {stage.key: stage for stage in stages}, devices=())
 
 
-def run_all(plan: Plan) -> list[str]:
+def run_all(plan: WorkflowPlan) -> list[str]:
     """Runs all stages in order; returns the keys of those whose tool ran."""
     ran = []
     for stage in plan:
@@ -285,18 +285,18 @@ def run_all(plan: Plan) -> list[str]:
     return ran
 
 
-def changed(plan: Plan, key: str, **changes: object) -> Plan:
+def changed(plan: WorkflowPlan, key: str, **changes: object) -> WorkflowPlan:
     return replace(plan, stages={**plan.stages, key: replace(plan.stages[key], **changes)})
 
 
-def test_what_is_done_is_kept(chain: Plan) -> None:
+def test_what_is_done_is_kept(chain: WorkflowPlan) -> None:
     assert run_all(chain) == ['prepare/first', 'tune/second']
     assert run_all(chain) == []
     assert done_stages(chain) == {'prepare/first', 'tune/second'}
     assert (chain.out / 'second.txt').read_text() == 'hello'
 
 
-def test_what_depends_on_a_change_is_made_again(chain: Plan) -> None:
+def test_what_depends_on_a_change_is_made_again(chain: WorkflowPlan) -> None:
     run_all(chain)
     words = chain.stages['prepare/first'].words
     other = changed(chain, 'prepare/first', words=(*words[:-1], 'other'))
@@ -305,13 +305,13 @@ def test_what_depends_on_a_change_is_made_again(chain: Plan) -> None:
     assert (chain.out / 'second.txt').read_text() == 'other'
 
 
-def test_a_change_without_effect_goes_no_further(chain: Plan) -> None:
+def test_a_change_without_effect_goes_no_further(chain: WorkflowPlan) -> None:
     """Other data, but the first stage makes the same of them."""
     run_all(chain)
     assert run_all(changed(chain, 'prepare/first', facts={'data': 2})) == ['prepare/first']
 
 
-def test_a_missing_or_foreign_output_is_made_again(chain: Plan) -> None:
+def test_a_missing_or_foreign_output_is_made_again(chain: WorkflowPlan) -> None:
     run_all(chain)
     (chain.out / 'second.txt').unlink()
     assert run_all(chain) == ['tune/second']
@@ -320,7 +320,7 @@ def test_a_missing_or_foreign_output_is_made_again(chain: Plan) -> None:
     assert (chain.out / 'second.txt').read_text() == 'hello'
 
 
-def test_a_moved_workflow_is_still_done(chain: Plan, tmp_path: Path) -> None:
+def test_a_moved_workflow_is_still_done(chain: WorkflowPlan, tmp_path: Path) -> None:
     run_all(chain)
     moved = chain.out.rename(tmp_path / 'moved')
     stages = {
@@ -334,7 +334,7 @@ def test_a_moved_workflow_is_still_done(chain: Plan, tmp_path: Path) -> None:
     assert done_stages(replace(chain, out=moved, stages=stages)) == set(chain.stages)
 
 
-def test_a_tool_that_fails_or_writes_nothing_is_no_success(chain: Plan) -> None:
+def test_a_tool_that_fails_or_writes_nothing_is_no_success(chain: WorkflowPlan) -> None:
     stage = chain.stages['prepare/first']
     failing = changed(chain, stage.key, words=('-c', 'raise SystemExit(3)'))
     assert run_stage(failing, failing.stages[stage.key]) == 3
@@ -345,7 +345,7 @@ def test_a_tool_that_fails_or_writes_nothing_is_no_success(chain: Plan) -> None:
     assert json.loads(silent.record(stage).read_text())['state'] == 'failed'
 
 
-def test_a_stage_gets_a_free_device_and_its_threads(chain: Plan) -> None:
+def test_a_stage_gets_a_free_device_and_its_threads(chain: WorkflowPlan) -> None:
     out = chain.out / 'first.txt'
     names = "('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')"
     code = f"import os, sys; open(sys.argv[1], 'w').write(' '.join(os.environ[name] for name in {names}))"
@@ -376,11 +376,11 @@ out.write_text(json.dumps(sys.argv[2:]))
 def test_a_stopped_training_goes_on(tmp_path: Path, left: list[str], expected: list[str]) -> None:
     folder, out = tmp_path / 'out/run', tmp_path / 'out/run/words.json'
     stage = Stage('train', 'run', ('-c', TRAIN, str(out)), (), (str(out),), work_dir=str(folder))
-    plan = Plan(tmp_path / 'out', Path('/data'), {stage.key: stage})
+    plan = WorkflowPlan(tmp_path / 'out', Path('/data'), {stage.key: stage})
     folder.mkdir(parents=True)
     for name in left:
         (folder / name).write_text(str(folder / 'iter_2.pth') if name == 'last_checkpoint' else '')
-    write_record(plan, stage, Record('running', fingerprint(plan, stage), 0.0))
+    write_record(plan, stage, StageRecord('running', fingerprint(plan, stage), 0.0))
     assert run_stage(plan, stage) == 0
     assert [word.replace(f'{folder}/', '') for word in json.loads(out.read_text())] == expected
 
@@ -389,17 +389,17 @@ def test_a_training_with_another_config_starts_anew(tmp_path: Path) -> None:
     folder, out = tmp_path / 'out/run', tmp_path / 'out/run/words.json'
     words = ('-c', TRAIN, str(out))
     stage = Stage('train', 'run', words, (), (str(out),), {'config': 'old'}, work_dir=str(folder))
-    plan = Plan(tmp_path / 'out', Path('/data'), {stage.key: stage})
+    plan = WorkflowPlan(tmp_path / 'out', Path('/data'), {stage.key: stage})
     folder.mkdir(parents=True)
     (folder / 'iter_10.pth').touch()
-    write_record(plan, stage, Record('running', fingerprint(plan, stage), 0.0))
+    write_record(plan, stage, StageRecord('running', fingerprint(plan, stage), 0.0))
     other = changed(plan, stage.key, facts={'config': 'new'})
     assert run_stage(other, other.stages[stage.key]) == 0
     assert json.loads(out.read_text()) == []
     assert not (folder / 'iter_10.pth').exists()
 
 
-def test_a_record_says_what_was_written(chain: Plan) -> None:
+def test_a_record_says_what_was_written(chain: WorkflowPlan) -> None:
     run_all(chain)
     stage = chain.stages['tune/second']
     (described,) = describe_outputs(chain, stage).items()

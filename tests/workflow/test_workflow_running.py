@@ -7,15 +7,15 @@ import pytest
 from sartorius.utils.errors import InputError
 from sartorius.workflow import runner
 from sartorius.workflow.processes import try_lock
-from sartorius.workflow.records import FAILED, Record, done_stages, write_record
+from sartorius.workflow.records import FAILED, StageRecord, done_stages, write_record
 from sartorius.workflow.runner import assign_devices, lock_workflow, run_workflow
-from sartorius.workflow.stages import Plan, Stage
+from sartorius.workflow.stages import Stage, WorkflowPlan
 
 TUNE = Stage('tune', 'all', ('tools/tune.py',), (), ())
 
 
-def make_plan(out: Path, *stages: Stage) -> Plan:
-    return Plan(out, Path('/data'), {stage.key: stage for stage in stages}, devices=())
+def make_plan(out: Path, *stages: Stage) -> WorkflowPlan:
+    return WorkflowPlan(out, Path('/data'), {stage.key: stage for stage in stages}, devices=())
 
 
 def test_two_workflows_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_a_killed_record_is_not_done(tmp_path: Path) -> None:
     plan.record(TUNE).parent.mkdir(parents=True)
     plan.record(TUNE).write_text('{"state": "do')
     assert done_stages(plan) == set()
-    write_record(plan, TUNE, Record(FAILED, '', 0.0, code=1))
+    write_record(plan, TUNE, StageRecord(FAILED, '', 0.0, code=1))
     assert done_stages(plan) == set()
 
 
