@@ -34,14 +34,14 @@ def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
 def against_bitmaps(method: str, cells: int) -> Benchmark:
     """Against ensemble-boxes and full-size masks, pasted and averaged cell by cell."""
     images = predictions_of_models(cells)
-    found = sum(map(len, images))
+    n_pred = sum(map(len, images))
     theirs, peer = peer_of(method)
     if theirs is not None:
         # ensemble-boxes compiles some of its loops at the first call, which is not what is measured.
         theirs(predictions_of_models(10))
     return Benchmark(
         name=f'fusion/{method}-{cells}',
-        work=f'{method} of {found:,} cells that {MODELS} models found of {cells:,}, to binary masks',
+        work=f'{method} of {n_pred:,} predictions of {MODELS} models for {cells:,} cells, to binary masks',
         peer=peer,
         ours=partial(fuse_as_grids, images, method),
         theirs=None if theirs is None else partial(theirs, images),
@@ -69,7 +69,7 @@ def peer_of(method: str) -> tuple[Callable[[Sequence[ImagePredictions]], Cells] 
 
 @cache
 def predictions_of_models(cells: int) -> tuple[ImagePredictions, ...]:
-    """True cells as each of five models might see them: boxes moved by a pixel or so, nine of ten found."""
+    """Predictions of five models: nine of ten ground-truth cells each, their boxes shifted by a pixel or so."""
     gt = synthetic_cells(cells)
     windows = np.array([crop.window for crop in gt.crops], dtype=np.float64)
     images = []
@@ -146,7 +146,7 @@ def consensus_by_bitmaps(images: Sequence[ImagePredictions]) -> Cells:
 
 
 def compare_cells(ours: Cells, theirs: Cells) -> str:
-    """Whether both found the same cells, and how far their masks agree."""
+    """Whether both keep the same cells, and how far their masks agree."""
     (boxes, crops), (peer_boxes, masks) = ours, theirs
     iou = box_iou(boxes, peer_boxes)
     partners = iou.argmax(axis=1)

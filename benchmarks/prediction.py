@@ -74,7 +74,7 @@ def make_benchmark(name: str, make: Callable[[], ImageAnnotations]) -> Benchmark
     outputs = outputs_for(annotations)
     return Benchmark(
         name=name,
-        work=f'boxes and mask logits of {len(outputs.scores)} found cells to disjoint, hole-filled COCO RLE',
+        work=f'boxes and mask logits of {len(outputs.scores)} predictions to disjoint, hole-filled COCO RLE',
         peer='MMDetection, scipy, pycocotools',
         ours=partial(to_codes, outputs),
         theirs=partial(to_codes_by_bitmaps, outputs),

@@ -26,7 +26,7 @@ GROWTH_CELLS = 36
 """Cells of an image in the series: the median of the competition's images."""
 GRID = 28
 FOUND, FOUND_TWICE, FALSE = 0.9, 0.3, 0.5
-"""Shares of the true cells that are found, found once more, and as many as which are found where there is none."""
+"""Shares of the ground truth that are true positives, duplicates, and as many as which are spurious."""
 Images = Sequence[tuple[ImagePredictions, ImageAnnotations]]
 
 
@@ -45,7 +45,7 @@ def against_chain(setting: Setting) -> Benchmark:
     settings = int(np.prod(grid.shape))
     return Benchmark(
         name='tuning/chain',
-        work=f'score {settings:,} settings on an image of {cells} true cells',
+        work=f'score {settings:,} settings on an image of {cells} ground-truth cells',
         peer='the chain and the metric, once a setting',
         ours=partial(count_ours, images, grid),
         theirs=partial(count_by_chain, images, grid),
@@ -124,7 +124,7 @@ def _without_peer(name: str, images: Images, goal: str = '') -> Benchmark:
     cells = sum(len(gt) for _, gt in images)
     return Benchmark(
         name=name,
-        work=f'score {settings:,} settings on {len(images)} images with {cells:,} true cells',
+        work=f'score {settings:,} settings on {len(images)} images with {cells:,} ground-truth cells',
         peer='none',
         ours=partial(count_ours, images, grid),
         theirs=None,

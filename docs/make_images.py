@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'Draw the picture of the README: synthetic images with their ground truth; with --predictions, --images and '
         '--annotations of a synthetic data set, the image of the median score of each cell type.',
         'python docs/make_images.py --predictions work_dirs/demo/fold0/fused/predictions_test.npz '
-        '--images work_dirs/demo/data/test --annotations work_dirs/demo/data/test_truth.csv',
+        '--images work_dirs/demo/data/test --annotations work_dirs/demo/data/test_gt.csv',
     )
     parser.add_argument('--predictions', type=Path, help='predictions file')
     parser.add_argument('--images', type=Path, help='folder with its images')

@@ -68,8 +68,8 @@ def _show_scores(settings: 'WorkflowSettings', out: Path) -> None:
     from sartorius.visualization.demo import ScoredStep, write_demo_page
     from sartorius.visualization.gallery import Example
 
-    truth = out / 'data' / 'test_truth.csv'
-    gt, groups = load_annotations(truth), load_groups(truth)
+    gt_file = out / 'data' / 'test_gt.csv'
+    gt, groups = load_annotations(gt_file), load_groups(gt_file)
     images = {image_id: read_for_display(out / 'data' / 'test' / f'{image_id}.png') for image_id in gt}
     held_out = out / 'annotations' / 'fold0_val.json'
     chain = load_chain(DEFAULT_POSTPROCESS)

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('predictions', type=Path, help='file of tools/test.py --split val, or of tools/ensemble.py')
     parser.add_argument(
-        '--annotations', type=Path, required=True, metavar='JSON_OR_CSV', help='true cells: COCO JSON or training CSV'
+        '--annotations', type=Path, required=True, metavar='JSON_OR_CSV', help='ground truth: COCO JSON or training CSV'
     )
     parser.add_argument(
         '--postprocess',

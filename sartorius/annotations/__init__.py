@@ -1,4 +1,4 @@
-"""True cells: the competition's CSV, COCO JSON, folds, label checks, submissions."""
+"""Ground truth: the competition's CSV, COCO JSON, folds, label checks, submissions."""
 
 from sartorius.annotations.reading import load_annotations
 from sartorius.annotations.structures import ImageAnnotations

@@ -1,4 +1,4 @@
-"""True cells, and which images are near-duplicates, from whichever file holds them."""
+"""Ground truth and groups of near-duplicate images, from a COCO JSON or a training CSV."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from sartorius.utils.errors import InputError
 
 
 def load_annotations(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
-    """Reads true cells from a COCO JSON (``.json``) or a training CSV (``.csv``) of the competition.
+    """Reads ground truth from a COCO JSON (``.json``) or a training CSV (``.csv``) of the competition.
 
     Args:
         path: The file.

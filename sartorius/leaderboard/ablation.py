@@ -134,10 +134,10 @@ def measure(
             name: TUNABLE_PARAMETERS[name].values if name in stage.tuned else (0.0,)
             for name in ('score', 'area', *stage.tuned)
         }
-        found = tune(stage.predictions, gt, stage.chain, groups, SearchGrid(axes), folds).images
+        images = tune(stage.predictions, gt, stage.chain, groups, SearchGrid(axes), folds).images
         if table.empty:
-            table = found[['image_id', 'group', 'cell_type']].copy()
-        table[stage.name] = found['cross_validated'].to_numpy()
+            table = images[['image_id', 'group', 'cell_type']].copy()
+        table[stage.name] = images['cross_validated'].to_numpy()
         measured.append(_row(table, stage.name, base))
         base = base if ' more by ' in stage.name else stage.name
     return measured, table

@@ -38,7 +38,7 @@ class RowScores:
             alone have no such scores: neither column is there.
         average_precision: COCO's ``AP``, ``AP50`` and ``AP75`` of all cells before post-processing: of masks, or of
             boxes where there are no masks.
-        without_gt: Number of predicted images that have no truth.
+        without_gt: Number of predicted images without ground truth.
         over_folds: Whether the tuning used the other folds; else other groups of the one fold.
     """
 
@@ -75,7 +75,7 @@ class _FileScores:
     images: pd.DataFrame
     settings: np.ndarray
     voted: np.ndarray
-    found: dict[str, list[PredictedMask]]
+    pred: dict[str, list[PredictedMask]]
 
 
 def score_rows(
@@ -85,15 +85,15 @@ def score_rows(
 
     Args:
         rows: As :func:`sartorius.leaderboard.rows.group_rows` returns them.
-        gt: True cells by image id.
+        gt: Ground truth by image id.
         groups: Group of near-duplicates by image id.
         chain: The default post-processing.
 
     Returns:
-        The scores, and the rows that no image of the truth is in.
+        The scores, and the rows without an image that has ground truth.
 
     Raises:
-        InputError: No row has an image with truth, or a file cannot be scored.
+        InputError: No row has an image with ground truth, or a file cannot be scored.
     """
     known = [row for row in rows if any(not gt.keys().isdisjoint(file.header.image_ids) for file in row.files)]
     if not known:
@@ -126,8 +126,8 @@ def score_row(
     else:
         part_of = draw_folds(tables, images['n_gt'].tolist(), PARTS, seed=0)
     images['tuned'] = cross_validate(tables, part_of)[0]
-    found = {image_id: cells for part in parts for image_id, cells in part.found.items()}
-    precision = score_masks({image_id: gt[image_id] for image_id in found}, found)
+    pred = {image_id: cells for part in parts for image_id, cells in part.pred.items()}
+    precision = score_masks({image_id: gt[image_id] for image_id in pred}, pred)
     images = images.drop(columns='n_gt').sort_values('image_id', ignore_index=True)
     return RowScores(row, images, precision, without_gt, over_folds)
 
@@ -143,19 +143,19 @@ def _score_file(
         images=table.assign(**_places(file, images, groups)),
         settings=np.stack([one.scores for one in tables]),
         voted=np.array([NO_CLASS if one.label is None else CELL_TYPES[one.label] for one in tables]),
-        found={image.image_id: encode_predictions(image) for image in images},
+        pred={image.image_id: encode_predictions(image) for image in images},
     )
 
 
 def _score_boxes(
     files: Sequence[FoldFile], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    tables, found = [], {}
+    tables, pred = [], {}
     for file in files:
         images, _ = _images_of(file, gt)
         tables.append(pd.DataFrame({'image_id': [image.image_id for image in images], **_places(file, images, groups)}))
-        found.update({image.image_id: image for image in images})
-    precision = score_boxes({image_id: gt[image_id] for image_id in found}, found)
+        pred.update({image.image_id: image for image in images})
+    precision = score_boxes({image_id: gt[image_id] for image_id in pred}, pred)
     return pd.concat(tables, ignore_index=True), precision
 
 

@@ -86,7 +86,7 @@ class _ImageRows:
 def make_dataset(out: str | Path, plan: DatasetPlan, workers: int = 1, overwrite: bool = False) -> DatasetSummary:
     """Makes a data set under ``out``, completely or not at all.
 
-    Written are ``train/*.png``, ``train.csv`` with all nine columns, ``test/*.png``, ``test_truth.csv`` (the same
+    Written are ``train/*.png``, ``train.csv`` with all nine columns, ``test/*.png``, ``test_gt.csv`` (the same
     columns), ``sample_submission.csv``, ``train_semi_supervised/*.png``, ``synthetic.json`` (the plan), and, when
     defects are planted, ``train_clean.csv`` (the ground truth) and ``defects.csv``: image id, row in ``train.csv``
     (empty for a missing cell), defect, row in ``train_clean.csv``. Rows count from 0, without the header.
@@ -153,7 +153,7 @@ def _write_tables(folder: Path, plan: DatasetPlan, images: Sequence[_ImageRows])
     train_rows = [row for image in train for row in image.rows]
     test_rows = [row for image in test for row in image.rows]
     _write_lines(folder / 'train.csv', [header, *train_rows])
-    _write_lines(folder / 'test_truth.csv', [header, *test_rows])
+    _write_lines(folder / 'test_gt.csv', [header, *test_rows])
     _write_lines(folder / 'sample_submission.csv', ['id,predicted', *(f'{image.image_id},' for image in test)])
     defect_rows = list(_defect_rows(train))
     if plan.defects.any():

@@ -60,7 +60,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def gt_file(tmp_path: Path) -> Path:
-    """Two true cells, alike in images a to d."""
+    """Two ground-truth cells, alike in images a to d."""
     crops = [MaskCrop(np.ones((20, 20), dtype=bool), 30 * place, 0) for place in range(2)]
     cells = cells_from_crops(crops, CORT, SIZE)
     folder = tmp_path / 'annotations'

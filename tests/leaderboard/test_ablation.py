@@ -36,7 +36,7 @@ def gt_of(images: int, cells: int) -> dict[str, ImageAnnotations]:
 
 
 def test_thresholds_drop_the_false_cells():
-    """Four true cells of score .8 and more, four false ones of .3: half right without thresholds, all right with."""
+    """Four true positives of score .8 and more, four false positives of .3: P is 1/2 without thresholds, 1 with."""
     found = predictions([[0.9, 0.8, 0.85, 0.95, 0.3, 0.3, 0.3, 0.3]] * 6)
     rows, table = measure(list(stages(found)), gt_of(6, 4), {})
     assert [row.name for row in rows] == [*SINGLE, '+ mask thresholds']

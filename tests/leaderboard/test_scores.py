@@ -1,4 +1,4 @@
-"""Scores that a hand can check: two true cells an image, found with or without false ones."""
+"""Scores that can be checked by hand: two ground-truth cells per image, predicted with or without false positives."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def scored(tmp_path, gt_file, chain=CHAIN, groups=None):
 
 
 def test_each_fold_is_scored_with_thresholds_of_the_other(tmp_path, put, gt_file):
-    """Two of four found cells are false: the score is a half, and 1 with a threshold between .3 and .8.
+    """Two of four predictions are false positives: the score is a half, and 1 with a threshold between .3 and .8.
 
     The second fold's cells are all right, whatever the threshold: it has no reason to change anything, so that the
     first fold stays as it is, while the second is scored with the threshold of the first.

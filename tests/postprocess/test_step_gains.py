@@ -48,9 +48,9 @@ def measured() -> tuple[TuningResult, list[StepGain]]:
 
 def test_steps_added_one_after_the_other(measured):
     _, gains = measured
-    # Of 4 true cells 3 are hit. Found are 7 at first: the hollow one, with half of its 144 px, misses, and a false one,
-    # a speck and the rim of the second find are there: 3 / (7 + 4 - 3). The threshold drops the false one; the least
-    # area speck and rim, and the hollow one's 72 px, too, until they are filled.
+    # Of 4 ground-truth cells 3 are matched. There are 7 predictions at first: the hollow one, with half of its 144 px,
+    # is no match, and there are a spurious one, a speck and the rim of the second: 3 / (7 + 4 - 3). The threshold drops
+    # the spurious one; the min. area speck and rim, and the hollow one's 72 px, too, until they are filled.
     assert [(gain.name, round(gain.score.mean, 4)) for gain in gains] == [
         (PLAIN, round(3 / 8, 4)),
         ('VoteClass', round(3 / 8, 4)),
@@ -135,7 +135,7 @@ def test_evidence_is_plain(measured):
 
 
 def tune_few(groups: list[str]) -> list[str]:
-    """Notes on images of these groups, whose true cells score below the threshold that they start with."""
+    """Notes on images of these groups, whose true positives score below the threshold that they start with."""
     images = [made_image(f'cort{place}', 0.4) for place in range(len(groups))]
     predictions, gt = PredictionSet(tuple(image for image, _ in images)), {own.image_id: own for _, own in images}
     wells = {image.image_id: group for (image, _), group in zip(images, groups, strict=True)}

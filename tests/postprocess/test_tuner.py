@@ -42,7 +42,7 @@ def made_set(*images) -> tuple[PredictionSet, dict[str, ImageAnnotations]]:
 
 
 def cort_images(count: int):
-    """True cells score .45 and more, false ones .35 and less; with the baseline's .55 half of the cells miss."""
+    """True positives score .45 and more, false positives .35 and less; the baseline's .55 drops half of the cells."""
     return [made_image(f'cort{place}', CORT, [0.8, 0.7, 0.5, 0.45], [0.35, 0.3, 0.2]) for place in range(count)]
 
 

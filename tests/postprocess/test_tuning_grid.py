@@ -34,7 +34,7 @@ NMS_GRID = SearchGrid({**AXES, 'nms': (0.05, 0.4)})
 
 
 def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
-    """Discs as truth, which overlap; found ones are the same, shifted and scored at random, and a few false ones."""
+    """Overlapping discs as ground truth; predictions are the same, shifted and scored at random, and some spurious."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(0, 7))
     radii = rng.integers(3, 8, count)

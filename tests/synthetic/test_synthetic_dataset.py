@@ -75,7 +75,7 @@ def test_layout(made):
         'sample_submission.csv',
         'synthetic.json',
         'test',
-        'test_truth.csv',
+        'test_gt.csv',
         'train',
         'train.csv',
         'train_semi_supervised',
@@ -97,7 +97,7 @@ def test_tables_name_the_images(made):
     out, summary = made
     for table, folder, cells in (
         ('train.csv', 'train', summary.train_cells),
-        ('test_truth.csv', 'test', summary.test_cells),
+        ('test_gt.csv', 'test', summary.test_cells),
     ):
         rows = read(out / table)
         assert tuple(rows[0]) == COLUMNS
@@ -260,7 +260,7 @@ def test_defects_repeat_whatever_the_number_of_workers(more_defective, tmp_path)
     assert digests(tmp_path / 'again') == digests(more_defective[0])
 
 
-def test_defects_leave_images_and_test_truth_as_they_are(defective, tmp_path):
+def test_defects_leave_images_and_test_gt_as_they_are(defective, tmp_path):
     out, _ = defective
     clean_plan = DatasetPlan(images=6, test_images=1, unlabelled_images=0, size=(128, 160), density=2, seed=1)
     make_dataset(tmp_path / 'clean', clean_plan)

@@ -13,7 +13,7 @@ SIZE = (40, 90)
 
 
 def write_files(folder) -> None:
-    """Four cort images with two true cells and, in the predictions, a faint false one."""
+    """Four cort images with two ground-truth cells and, in the predictions, a false positive of low score."""
     left = 30 * np.arange(3)
     boxes = np.stack([left, left * 0, left + 20, left * 0 + 20], axis=1).astype(np.float32)
     labels, soft = np.full(3, 2), np.ones((3, 8, 8), dtype=np.float32)

@@ -209,7 +209,7 @@ def test_from_predictions_to_score(data: Path, predicted: dict[str, Path], run: 
     said = run('tools/check_submission.py', str(submission), '--sample', sample, '--size', SIZE)
     cells = sum(bool(row.split(',')[1]) for row in submission.read_text().splitlines()[1:])
     assert f'OK: 2 images, {cells} cells' in said and cells > 0
-    said = run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_truth.csv'))
+    said = run('tools/score_submission.py', str(submission), str(data / 'data' / 'test_gt.csv'))
     # Columns: class, images, gt, pred, mAP.
     assert re.search(rf'^all +2 +[1-9]\d* +{cells} +0\.\d+', said, re.MULTILINE)
 

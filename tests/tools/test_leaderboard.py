@@ -54,7 +54,7 @@ def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_pat
     assert '![Differences from the baseline](results.png)' in page
     assert output.strip() and page.startswith(output.split('\nwrote')[0].strip())
 
-    # Half of the found cells are false, and surer than the true ones: no threshold helps.
+    # Half of the predictions are false positives of higher scores than the others: no threshold helps.
     base = '**mrcnn_r18** (baseline)'
     assert lines_of(page, base)[0][:6] == [
         base, '0, 1', '4', '0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '-'

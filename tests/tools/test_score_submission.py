@@ -54,7 +54,7 @@ def score(repo_root, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize('form', ['five columns', 'nine columns', 'coco'])
 def test_every_form_of_annotations_gives_the_same_table(score, tmp_path, form):
     if form == 'coco':
-        name = 'truth.json'
+        name = 'gt.json'
         bars = {'a': [(0, 0), (0, 2)], 'b': [(5, 0)]}
         images = [
             CocoImage(
@@ -76,7 +76,7 @@ def test_every_form_of_annotations_gives_the_same_table(score, tmp_path, form):
     assert result.stderr == ''
     assert result.returncode == 0
     lines = [line.split() for line in result.stdout.splitlines()]
-    # a: one hit, one missed, one spurious: 1/3. b: IoU 0.8, above six of the ten thresholds.
+    # a: TP 1, FN 1, FP 1: 1/3. b: IoU 0.8, above six of the ten thresholds.
     assert lines[1][:5] == ['all', '2', '3', '3', '0.4667']
     assert lines[2][:5] == ['shsy5y', '1', '1', '1', '0.6000']
     assert lines[3][:5] == ['cort', '1', '2', '2', '0.3333']

@@ -22,8 +22,8 @@ PNG = b'\x89PNG'
 def tune(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command in a folder with predictions.npz and train.csv, which stands for work_dirs too.
 
-    Four cort images: true cells of 12x12 px score .3 and more, false ones .1. The baseline's threshold of .55 drops
-    half of the true cells.
+    Four cort images: true positives of 12x12 px score .3 and more, false positives .1. The baseline's threshold of .55
+    drops half of the true positives.
     """
     scores = np.array([0.8, 0.7, 0.35, 0.3, 0.1, 0.1], dtype=np.float32)
     left = 15 * np.arange(len(scores))

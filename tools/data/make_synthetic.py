@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and makes the data set."""
     parser = make_parser(
         'Write synthetic phase-contrast images of three cell types with exactly known masks, as train/, train.csv, '
-        "test/, test_truth.csv, sample_submission.csv and train_semi_supervised/; or of eight invented types in LIVECell's "
+        "test/, test_gt.csv, sample_submission.csv and train_semi_supervised/; or of eight invented types in LIVECell's "
         'layout.',
         'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
         '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64',

@@ -43,7 +43,7 @@ def notes(result: TuningResult) -> list[str]:
     other = int(((images['voted'] != images['cell_type']) & (images['voted'] != NO_CLASS)).sum())
     if other:
         sentences.append(
-            f'{other} of {len(images)} images are voted another class than most of their true cells are of: they are '
+            f'{other} of {len(images)} images are voted another class than most of their ground truth: they are '
             'tuned with that class'
         )
     if result.settings == result.before:

@@ -40,7 +40,7 @@ class TuningResult:
         choices: How they were chosen, by cell type; only classes with images.
         tables: Mean score of the class's images, float64 of the grid's shape, by cell type; only classes with images.
         fold_chains: The chain that was tuned without each fold.
-        images: One row an image, by id: ``image_id``, ``group``, ``cell_type`` (of its true cells), ``voted`` (class
+        images: One row an image, by id: ``image_id``, ``group``, ``cell_type`` (of its ground truth), ``voted`` (class
             that the chain gives it), ``fold``, and its scores ``start`` (with the chain it started from), ``tuned``
             (with the tuned chain; too good by nature) and ``cross_validated`` (with its fold's chain).
     """
@@ -80,7 +80,7 @@ def tune(
 
     Args:
         predictions: Of images that the model was not trained on.
-        gt: True cells by image id. Images that are in one of the two alone do not count.
+        gt: Ground truth by image id. Images that are in one of the two alone do not count.
         chain: Where to start from; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for what it must
         hold.
         groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); no group lies
@@ -102,20 +102,20 @@ def tune(
         raise InputError(f'{folds} folds; cross-validation needs at least 2')
     images, gt = annotated_images(predictions, gt)
 
-    found = [
+    searched = [
         score_all_settings(image, gt[image.image_id], chain, grid) for image in progress(images, 'scoring all settings')
     ]
     start = score_chains(images, gt, [chain] * len(images), 'scoring the start')
     tables = ScoreTables(
-        scores=np.stack([table.scores for table in found]),
+        scores=np.stack([table.scores for table in searched]),
         start=start['score'].to_numpy(),
-        classes=np.array([NO_CLASS if table.label is None else CELL_TYPES[table.label] for table in found]),
+        classes=np.array([NO_CLASS if table.label is None else CELL_TYPES[table.label] for table in searched]),
         groups=np.array([(groups or {}).get(image.image_id, image.image_id) for image in images]),
     )
     choices = tables.choices(np.ones(len(images), dtype=bool))
     tuned_chain = _chain_with(chain, before, grid, choices)
     tuned = score_chains(images, gt, [tuned_chain] * len(images), 'scoring the tuned')
-    _check_shortcut(found, tables.scores_with(choices), tuned['score'].to_numpy())
+    _check_shortcut(searched, tables.scores_with(choices), tuned['score'].to_numpy())
 
     fold_of = draw_folds(tables, start['n_gt'].tolist(), folds, seed)
     cross_validated, fold_choices = cross_validate(tables, fold_of)
@@ -153,13 +153,13 @@ def score_chains(
 
     Args:
         images: Predictions with labels that index into the project's cell types.
-        gt: True cells of exactly these images, in their order.
+        gt: Ground truth of exactly these images, in their order.
         chains: One an image.
         description: What the progress bar says.
     """
     pairs = progress(zip(images, chains, strict=True), description, total=len(images))
-    found = {image.image_id: own(image).crops for image, own in pairs}
-    return score_images(gt, found)
+    pred = {image.image_id: own(image).crops for image, own in pairs}
+    return score_images(gt, pred)
 
 
 def annotated_images(
@@ -191,8 +191,8 @@ def _chain_with(
     chain: Chain, before: Mapping[str, ParameterValues], grid: SearchGrid, choices: Mapping[str, Choice]
 ) -> Chain:
     """The chain with the chosen settings put in, where they are better."""
-    found = {name: {**before[name], **grid.at(choice.index)} for name, choice in choices.items() if choice.is_better}
-    return with_settings(chain, {**before, **found})
+    chosen = {name: {**before[name], **grid.at(choice.index)} for name, choice in choices.items() if choice.is_better}
+    return with_settings(chain, {**before, **chosen})
 
 
 def _check_shortcut(tables: Sequence[ImageTable], counted: NDArray[np.float64], real: NDArray[np.float64]) -> None:
