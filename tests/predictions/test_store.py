@@ -1,6 +1,7 @@
 """The predictions file: written, read back exactly, and refused where it is not whole."""
 
 import json
+import time
 import zipfile
 
 import numpy as np
@@ -90,6 +91,17 @@ def test_every_byte_value_survives_quantising_twice():
     values = np.arange(256, dtype=np.float32) / np.float32(255)
     np.testing.assert_array_equal(quantise(values), values)
     np.testing.assert_array_equal(quantise(np.array([0.0, 0.001, 0.499, 1.0])), values[[0, 0, 127, 255]])
+
+
+def test_the_same_predictions_give_the_same_bytes(tmp_path, monkeypatch):
+    """Whenever they are written: archives usually carry the time."""
+    save_predictions(tmp_path / 'one.npz', make_set())
+    monkeypatch.setattr(time, 'time', lambda: 1.0)
+    monkeypatch.setattr(time, 'localtime', lambda *_: time.gmtime(86400.0 * 365 * 20))
+    save_predictions(tmp_path / 'two.npz', make_set())
+    save_predictions(tmp_path / 'again.npz', load_predictions(tmp_path / 'one.npz'))
+    assert (tmp_path / 'one.npz').read_bytes() == (tmp_path / 'two.npz').read_bytes()
+    assert (tmp_path / 'one.npz').read_bytes() == (tmp_path / 'again.npz').read_bytes()
 
 
 def test_plain_numpy_can_read_it(tmp_path):

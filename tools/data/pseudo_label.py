@@ -24,8 +24,8 @@ def balance_of(text: str) -> str | float:
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and labels."""
     parser = make_parser(
-        'Add images that models are sure of to the training CSV, as pseudo-labels. The labels of a file train one fold '
-        'alone, that which its models were held out from. Rows of earlier rounds are replaced, all others copied. '
+        'Add confident predictions of unlabelled images to the training CSV, as pseudo-labels. The labels of a file train '
+        'only the fold that is held out from its models. Rows of earlier rounds are replaced, all others copied. '
         'Writes the CSV and a summary beside it.',
         'python tools/data/pseudo_label.py fold0/predictions_unlabelled.npz fold1/predictions_unlabelled.npz '
         '--train-csv data/sartorius/train.csv --out work_dirs/round1/train.csv',
@@ -34,13 +34,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         'predictions',
         nargs='*',
         type=Path,
-        help='predictions of tools/test.py --split unlabelled, fused or not, a fold',
+        help='predictions of tools/test.py --split unlabelled, fused or not, one per fold',
     )
     parser.add_argument(
         '--all-data',
         type=Path,
         metavar='FILE',
-        help='predictions, of any models, whose labels go into all.json alone, for a model that no fold validates',
+        help='predictions, of any models, whose labels go into all.json alone, for a model without validation',
     )
     parser.add_argument('--train-csv', type=Path, required=True, metavar='CSV', help='training CSV to add rows to')
     parser.add_argument('--out', type=Path, required=True, metavar='CSV', help='training CSV to write')
@@ -56,25 +56,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=Path,
         metavar='FILE',
         default=DEFAULT_PSEUDO_RULES,
-        help='.json or .py that defines pseudo_labels: when an image is believed',
+        help='.json or .py that defines pseudo_labels: which predictions become labels',
     )
     parser.add_argument(
         '--balance',
         type=balance_of,
         default='train',
         metavar='train|equal|none|RATIO',
-        help="images of each class: in the annotated images' proportions, equally many, all, or so many for each "
+        help="images of each class: in the annotated images' proportions, equally many, all, or so many per "
         'annotated image of the class; the most confident ones',
     )
-    parser.add_argument('--fold', type=int, help='fold that models without a record of it were held out from')
+    parser.add_argument('--fold', type=int, help='fold that is held out from models without a record of it')
     parser.add_argument(
         '--round', type=int, help="number of the round; one more than the training CSV's latest if none"
     )
     options = parser.parse_args(argv)
     for name in ('fold', 'round'):
-        least = 0 if name == 'fold' else 1
-        if getattr(options, name) is not None and getattr(options, name) < least:
-            parser.error(f'--{name} {getattr(options, name)}: must be {least} or more')
+        lowest = 0 if name == 'fold' else 1
+        if getattr(options, name) is not None and getattr(options, name) < lowest:
+            parser.error(f'--{name} {getattr(options, name)}: must be {lowest} or more')
 
     from sartorius.postprocess.chain import load_chain
     from sartorius.pseudo_labels.labelling import Request, write_pseudo_labels

@@ -1,11 +1,11 @@
-"""Predictions of different images in one set."""
+"""Concatenation of predictions of different images."""
 
 import numpy as np
 import pytest
 
 from sartorius.predictions import ImagePredictions, PredictionSet
-from sartorius.predictions.concat import concat_sets
 from sartorius.predictions.provenance import ConcatenatedSource, ForeignSource, Member, ModelSource
+from sartorius.predictions.structures import concatenate
 from sartorius.utils.errors import InputError
 from sartorius.utils.version import git_commit
 
@@ -24,12 +24,12 @@ def test_all_images_stand_in_one_set_by_id() -> None:
         labels=np.array([1]),
         soft_masks=np.ones((1, 28, 28), np.float32),
     )
-    joined = concat_sets([make_set('c', 'a'), PredictionSet(images=(cell,))], ['one', 'two'])
-    assert joined.image_ids == ('a', 'b', 'c')
-    assert joined.by_id()['b'] is cell
+    together = concatenate([make_set('c', 'a'), PredictionSet(images=(cell,))], ['one', 'two'])
+    assert together.image_ids == ('a', 'b', 'c')
+    assert together.by_id()['b'] is cell
     one = Member(name='one', images=2, source=ModelSource(config='c'))
     two = Member(name='two', images=1, source=ForeignSource())
-    assert joined.source == ConcatenatedSource(members=(one, two), git_commit=git_commit())
+    assert together.source == ConcatenatedSource(members=(one, two), git_commit=git_commit())
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_all_images_stand_in_one_set_by_id() -> None:
         ([make_set('a'), make_set('b', classes=('astro',))], r"two: has the classes \('astro',\)"),
     ],
 )
-def test_what_cannot_be_joined_is_refused(sets: list[PredictionSet], message: str) -> None:
+def test_what_cannot_be_concatenated_is_refused(sets: list[PredictionSet], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        concat_sets(sets, ['one', 'two'][: len(sets)])
+        concatenate(sets, ['one', 'two'][: len(sets)])
