@@ -89,7 +89,7 @@ def predictions_of_models(cells: int) -> tuple[ImagePredictions, ...]:
 
 def fuse_as_grids(images: Sequence[ImagePredictions], method: str) -> Cells:
     """The project's way: masks stay on their grids until the end."""
-    fused = fuse_image(images, method)
+    fused, _ = fuse_image(images, method)
     return fused.boxes, binarise(fused.soft_masks, fused.boxes, fused.size, MASK_THRESHOLD)
 
 

@@ -1,5 +1,5 @@
-# What an image shows, the first model says; the model that was trained on that type alone gives its cells.
-# Predictions files say themselves what their models were trained on, so that their order is free.
+# The model of all types votes for the cell type of an image; the model trained on that type alone gives its cells.
+# Predictions files name the types that their models were trained on, so that their order is free.
 fusion = dict(
     method=dict(type='specialists'),
     score_threshold=0.1,

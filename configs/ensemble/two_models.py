@@ -1,5 +1,5 @@
-# WBF of two models with weights and score thresholds of their own. Files named on the command line take the places of
-# these two, in their order, so that the same config fuses what they predict on other images.
+# WBF of two models with their own weights and score thresholds. Files named on the command line replace these two, in
+# their order, so that the same config fuses predictions of other images.
 fusion = dict(
     method=dict(type='wbf', iou_threshold=0.7),
     members=[

@@ -13,7 +13,7 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.settings import build_by_type
 
 DROPPED = ('low_score', 'unusable', 'rejected', 'without_mask')
-"""Why cells are not in a fused image; :func:`sartorius.fusion.image.fuse_image_and_count` explains them."""
+"""Why cells are not in a fused image; :func:`sartorius.fusion.image.fuse_image` explains them."""
 
 
 @dataclass(frozen=True, eq=False)

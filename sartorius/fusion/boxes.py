@@ -1,4 +1,4 @@
-"""Fusion of boxes, with the members of each fused box known."""
+"""Fusion of several models' boxes, with the members of each fused box."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.masks.paste import binarise
 from sartorius.utils.errors import InputError
 
-# Below these a box has no pixel or a cell no say, and the single precision of the fused boxes breaks down.
+# Below these a box has no pixel or a cell no weight, and single precision does not suffice for the fused boxes.
 MIN_SIDE = 0.01
 MIN_SCORE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class FusedBoxes:
-    """Several models' boxes of one image as one, best score first.
+    """Fused boxes of one image, best score first.
 
     Attributes:
         boxes: float32 ``(K, 4)``: ``x1, y1, x2, y2`` in pixels, half-open.
         scores: float32 ``(K,)`` in [0, 1].
         labels: int64 ``(K,)``.
-        members: One int64 ``(n, 2)`` array a fused box: model and index within the model of the boxes that went into
+        members: One int64 ``(n, 2)`` array per fused box: model and index within the model of the boxes that went into
             it, best weighted score first; never empty. For methods that choose among the boxes (nms, soft-nms) the
             first is the chosen one itself.
-        keeps_boxes: Whether every fused box is one of the boxes that went in, to the last bit.
-        unusable: Boxes that took no part: no area inside the image, or no score.
-        rejected: Boxes that took part and are in no fused box.
+        keeps_boxes: Whether every fused box is one of the input boxes, to the last bit.
+        unusable: Number of boxes that were not used: no area inside the image, or no score.
+        rejected: Number of used boxes that are in no fused box.
     """
 
     boxes: NDArray[np.float32]
@@ -61,7 +61,7 @@ class FusedBoxes:
 
 @dataclass(frozen=True, eq=False)
 class _Pool:
-    """The boxes of all models that take part, in pixels, in the order of the candidates."""
+    """The used boxes of all models, in pixels, in the order of the candidates."""
 
     boxes: NDArray[np.float32]
     models: NDArray[np.int64]
@@ -83,11 +83,11 @@ def fuse_boxes(
     known_labels: Sequence[Collection[int]] | None = None,
     soft_masks: Sequence[NDArray[np.float32]] | None = None,
 ) -> FusedBoxes:
-    """Fuses the boxes that several models, or several views of one model, found in one image.
+    """Fuses the boxes that several models, or one model in several orientations, predict in one image.
 
     The order of the models and of their boxes makes no difference, also where scores are equal. Boxes are clipped to
-    the image for the fusion; those with a side under 0.01 px inside it, and those with a score under 1e-6, take no
-    part.
+    the image for the fusion; those with a side under 0.01 px inside it, and those with a score under 1e-6, are not
+    used.
 
     Args:
         boxes: ``(N, 4)`` for each model: ``x1, y1, x2, y2`` in pixels, half-open.
@@ -96,12 +96,12 @@ def fuse_boxes(
         size: Image ``(height, width)``.
         method: A key of :data:`sartorius.fusion.methods.METHODS`, or one of its methods with its parameters.
         iou_threshold: In (0, 1), in place of the method's own; the method's own if None.
-        weights: One a model, above 0; only their ratios count. Equal if None.
+        weights: One per model, above 0; only their ratios count. Equal if None.
         class_agnostic: Ignore the labels: boxes of different labels are fused too, and a fused box gets the label for
             which its members' weighted scores have the largest sum. Otherwise the boxes of each label are fused apart.
         tie_breakers: ``(N,)`` for each model: decides between boxes that are equal in everything else.
-        known_labels: The labels that each model can give at all, where not all can give all: a model has no say in the
-            scores of labels that it does not know.
+        known_labels: The labels that each model can predict at all, if not all can predict all: a model does not count
+            in the scores of labels that it does not know.
         soft_masks: float32 ``(N, S, S)`` for each model, for methods that compare masks (consensus).
 
     Raises:
@@ -204,12 +204,12 @@ def _make_pool(
 def _canonical_order(
     keys: Sequence[NDArray], models: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order of the boxes, and of the models, that depends on what they hold alone.
+    """Order of the boxes, and of the models, that depends only on their values.
 
     Args:
-        keys: What is compared, ``(N,)`` each; the last one counts most, as in ``numpy.lexsort``.
+        keys: Compared values, ``(N,)`` each; the last one counts most, as in ``numpy.lexsort``.
         models: Model of each box.
-        weights: One a model.
+        weights: One per model.
     """
     order = np.lexsort(keys)
     changes = np.zeros(len(order), dtype=bool)
@@ -225,7 +225,7 @@ def _canonical_order(
 
 
 def _known(known_labels: Sequence[Collection[int]] | None, models: int, labels: int) -> NDArray[np.bool_]:
-    """bool ``(models, labels)``: whether a model can give a label."""
+    """bool ``(models, labels)``: whether a model can predict a label."""
     if known_labels is None:
         return np.ones((models, labels), dtype=bool)
     return np.array([[label in known for label in range(labels)] for known in known_labels], dtype=bool)
@@ -238,7 +238,7 @@ def _mask_maker(
     indices: NDArray[np.int64],
     size: Size,
 ) -> Callable[[], PackedMasks] | None:
-    """Makes the candidates' binary masks when a method asks for them; None where a model's boxes have none."""
+    """Function that makes the candidates' binary masks; None if a model's boxes have none."""
     if soft_masks is None or not all(masks.shape[1] for masks in soft_masks if len(masks)):
         return None
 
@@ -257,7 +257,7 @@ def _sorted(fusion: Fusion) -> Fusion:
     """Best score first; equal scores by label, then by box."""
     order = np.lexsort([*fusion.boxes.T[::-1], fusion.labels, -fusion.scores])
     places = np.empty(len(order) + 1, dtype=np.int64)
-    # The last place is that of the owner -1.
+    # The last entry is for the owner -1.
     places[order], places[-1] = np.arange(len(order)), -1
     kept = None if fusion.kept is None else fusion.kept[order]
     return Fusion(fusion.boxes[order], fusion.scores[order], fusion.labels[order], places[fusion.owners], kept)
@@ -266,7 +266,7 @@ def _sorted(fusion: Fusion) -> Fusion:
 def _vote(
     owners: NDArray[np.int64], labels: NDArray[np.int64], weights: NDArray[np.float64], count: int
 ) -> NDArray[np.int64]:
-    """Label of each fused box for which its members' weights add up to most; the lower label where two are equal."""
+    """Label of each fused box for which the sum of its members' weights is largest; the lower label of equal ones."""
     votes = np.zeros((count, labels.max(initial=0) + 1))
     np.add.at(votes, (owners, labels), weights)
     return votes.argmax(axis=1)

@@ -27,45 +27,20 @@ def fuse_image(
     average_masks: bool = False,
     boxes_only: bool = False,
     known_labels: Sequence[Collection[int]] | None = None,
-) -> ImagePredictions:
-    """Fuses several models' predictions of one image; see :func:`fuse_image_and_count`."""
-    return fuse_image_and_count(
-        images,
-        method,
-        weights,
-        iou_threshold,
-        score_thresholds,
-        class_agnostic,
-        average_masks,
-        boxes_only,
-        known_labels,
-    )[0]
-
-
-def fuse_image_and_count(
-    images: Sequence[ImagePredictions],
-    method: str | Method = DEFAULT_METHOD,
-    weights: Sequence[float] | None = None,
-    iou_threshold: float | None = None,
-    score_thresholds: float | NDArray[np.floating] = 0.0,
-    class_agnostic: bool = False,
-    average_masks: bool = False,
-    boxes_only: bool = False,
-    known_labels: Sequence[Collection[int]] | None = None,
 ) -> tuple[ImagePredictions, Counter[str]]:
-    """Fuses several models' predictions of one image, and counts what is not in the result.
+    """Fuses several models' predictions of one image, and counts the cells that are not in the result.
 
     Args:
-        images: One a model; those whose soft masks have a grid of 0 hold boxes alone.
+        images: One per model; those whose soft masks have a grid of 0 hold boxes without masks.
         method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``weights``, ``iou_threshold``, ``class_agnostic``
             and ``known_labels`` too.
-        score_thresholds: Cells scored lower by their model take no part: one for all, or ``(models, labels)``.
+        score_thresholds: Cells that their model scored lower are dropped: one for all, or ``(models, labels)``.
         average_masks: As in :func:`sartorius.fusion.sets.fuse`; ``boxes_only`` too.
 
     Returns:
         The fused cells, and how many cells of the models (``low_score``: under the threshold; ``unusable``: without
         area inside the image, or a score under 1e-6; ``rejected``: dropped by the method) and how many fused cells
-        (``without_mask``: no member has a mask) were left out. Every other cell is a member of one fused cell.
+        (``without_mask``: no member has a mask) were dropped. Every other cell is a member of one fused cell.
 
     Raises:
         InputError: Sizes that differ, cells that are post-processed already, bad values or settings.
@@ -123,7 +98,7 @@ def _fuse_masks(
     has_mask = np.array([image.soft_masks.shape[1] > 0 for image in images])
     joins = has_mask[members[:, 0]]
     if fused.keeps_boxes and not average_masks:
-        # A chosen box keeps its own mask; one that came without takes what the others have.
+        # A chosen box keeps its own mask; one without a mask takes those of the others.
         first = np.searchsorted(owners, owners)
         joins &= (np.arange(len(owners)) == first) | ~joins[first]
     owners, (models, indices) = owners[joins], members[joins].T

@@ -1,4 +1,4 @@
-"""Fusion of whole prediction sets: boxes, scores, labels and soft masks."""
+"""Fusion of prediction sets: boxes, scores, labels and soft masks."""
 
 import hashlib
 from collections import Counter
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sartorius.fusion.base import DROPPED
 from sartorius.fusion.checks import check_number, check_weights
-from sartorius.fusion.image import fuse_image_and_count
+from sartorius.fusion.image import fuse_image
 from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, resolve_method
 from sartorius.fusion.specialists import Specialists, find_roles, join_images, trained_for
 from sartorius.predictions.provenance import FusedSource, Member
@@ -23,7 +23,7 @@ from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.version import git_commit
 
 ScoreThreshold = float | Mapping[str, float]
-"""One number for all classes, or a number a class; classes that are not named have 0."""
+"""One number for all classes, or one per class; classes that are not named have 0."""
 
 
 def fuse(
@@ -43,27 +43,27 @@ def fuse(
     A fused cell's soft mask is the mean of its members' (see :func:`sartorius.fusion.boxes.fuse_boxes`), each resampled
     from its own box to the fused box, weighted by model weight times score, and rounded to what a predictions file
     holds. With a method that chooses among the boxes (nms, soft-nms) the chosen cell keeps its own mask, unless
-    ``average_masks``. Sets of boxes alone (soft masks on a grid of 0) have a say in position and score; a fused box
-    none of whose members has a mask is left out and counted.
+    ``average_masks``. Sets of boxes without masks (soft masks on a grid of 0) count in position and score; a
+    fused box none of whose members has a mask is dropped and counted.
 
     Args:
         sets: Predictions before post-processing. Classes may stand in any order and some may be missing; they are
-            matched by name, and a model has no say in the scores of a class that it does not know. Soft masks on
+            matched by name, and a model does not count in the scores of a class that it does not know. Soft masks on
             different grids are brought to the largest.
         method: As in :func:`sartorius.fusion.boxes.fuse_boxes`; ``iou_threshold`` and ``class_agnostic`` too. Or
             :class:`sartorius.fusion.specialists.Specialists`, which chooses a set for each image and fuses no cells.
-        weights: One a set, above 0; only their ratios count. Equal if None.
-        score_thresholds: Cells scored lower by their model take no part: one for all sets, or one a set.
+        weights: One per set, above 0; only their ratios count. Equal if None.
+        score_thresholds: Cells that their model scored lower are dropped: one for all sets, or one per set.
         average_masks: With nms: average the suppressed cells' masks too, if their agreement with the kept one, as far
             as its box reaches, is at least 0.5 (soft IoU).
-        boxes_only: Leave all masks out, for a model's mask heads to draw them on the fused boxes.
-        names: What messages and the result's source call the sets, for example their files' paths.
+        boxes_only: Drop all masks, for a model's mask heads to predict them in the fused boxes.
+        names: Names of the sets in messages and in the result's source, for example their files' paths.
         cell_types: For specialists: of each set, the types that its model was trained on alone; what its source says
             where that is None.
 
     Returns:
         Images sorted by id, with a :class:`sartorius.predictions.provenance.FusedSource`, whose ``dropped`` are the
-        counts of :func:`sartorius.fusion.image.fuse_image_and_count`.
+        counts of :func:`sartorius.fusion.image.fuse_image`.
 
     Raises:
         InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
@@ -95,7 +95,7 @@ def fuse(
         )
     else:
         work = partial(
-            fuse_image_and_count,
+            fuse_image,
             method=method,
             weights=scaled.tolist(),
             score_thresholds=limits,
@@ -135,7 +135,7 @@ def _largest_grid(sets: Sequence[PredictionSet]) -> int:
 def _check_specialists(
     weights: NDArray[np.float64], class_agnostic: bool, average_masks: bool, boxes_only: bool
 ) -> None:
-    """Refuses what has no meaning where no cells are fused."""
+    """Refuses options that have no meaning with specialists, which fuses no cells."""
     settings = {
         'weights': bool((weights != 1).any()),
         'class_agnostic': class_agnostic,
@@ -169,7 +169,7 @@ def _describe_members(
 def _thresholds_of(
     score_thresholds: ScoreThreshold | Sequence[ScoreThreshold], names: Sequence[str]
 ) -> list[ScoreThreshold]:
-    """One score threshold a set, of plain types.
+    """One score threshold per set, of plain types.
 
     Raises:
         InputError: Another number of them than of sets, or one outside 0 to 1.
@@ -238,7 +238,7 @@ def _check_same_images(sets: Sequence[PredictionSet], names: Sequence[str]) -> N
 
 
 def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: SetMethod, boxes_only: bool) -> None:
-    """Refuses boxes alone where masks are needed."""
+    """Refuses boxes without masks where masks are needed."""
     filled = {name: [image for image in one.images if len(image)] for name, one in zip(names, sets, strict=True)}
     with_masks = {name: any(image.has_masks for image in images) for name, images in filled.items() if images}
     without = [name for name, has_masks in with_masks.items() if not has_masks]
@@ -250,12 +250,12 @@ def _check_masks(sets: Sequence[PredictionSet], names: Sequence[str], method: Se
         )
     if without and len(without) == len(with_masks) and not boxes_only:
         raise InputError(
-            'boxes without masks in all files; fuse them with --boxes-only, and let tools/test.py draw the masks'
+            'boxes without masks in all files; fuse them with --boxes-only, and let tools/test.py predict the masks'
         )
 
 
 def _refuse_copies(lookups: Sequence[Mapping[str, ImagePredictions]], names: Sequence[str]) -> None:
-    """Refuses two sets that hold the same cells: the model would count twice. Sets without any cell are no copies."""
+    """Refuses two sets of the same cells: the model would count twice. Sets without any cell are no copies."""
     first_of: dict[bytes, str] = {}
     for lookup, name in zip(lookups, names, strict=True):
         if not any(map(len, lookup.values())):

@@ -1,4 +1,4 @@
-"""Soft masks of one cell from several boxes: resampled onto one box's grid, and averaged."""
+"""Soft masks of one cell from several boxes: resampling to one box's grid, averaging, comparison."""
 
 import zlib
 
@@ -12,7 +12,7 @@ def resample_soft_mask(
     to_box: NDArray[np.floating],
     grid: int | None = None,
 ) -> NDArray[np.float32]:
-    """One soft mask ``(S, S)`` seen from another box; see :func:`resample_soft_masks`."""
+    """One soft mask ``(S, S)`` resampled to another box; see :func:`resample_soft_masks`."""
     return resample_soft_masks(soft_mask[None], np.asarray(from_box)[None], np.asarray(to_box)[None], grid)[0]
 
 
@@ -68,7 +68,7 @@ def weighted_mean(
 
     values = np.asarray(weights, dtype=np.float64)
     shares = values / np.bincount(groups, values)[groups]
-    # In double precision, so that the order of a group's members does not show after rounding.
+    # In double precision, so that the order of a group's members has no effect after rounding.
     means = np.empty((groups[-1] + 1, *soft_masks.shape[1:]), dtype=np.float32)
     masks.weighted_mean(
         np.ascontiguousarray(soft_masks).reshape(len(groups), -1), shares, groups, means.reshape(len(means), -1)
@@ -92,5 +92,5 @@ def agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
 
 
 def fingerprints(soft_masks: NDArray[np.floating]) -> NDArray[np.int64]:
-    """int64 ``(N,)``: tells masks apart whose cells are equal in all else, whatever order they come in."""
+    """int64 ``(N,)``: checksum of each mask, to order cells that are equal in everything else."""
     return np.array([zlib.crc32(mask) for mask in np.ascontiguousarray(soft_masks)], dtype=np.int64)

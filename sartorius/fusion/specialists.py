@@ -104,7 +104,7 @@ def join_images(
         grid: Side of the soft masks' grid of the result; masks on another are resampled.
 
     Returns:
-        The cells, and the numbers of dropped cells, counted as in :func:`sartorius.fusion.image.fuse_image_and_count`.
+        The cells, and the numbers of dropped cells, counted as in :func:`sartorius.fusion.image.fuse_image`.
 
     Raises:
         InputError: As :func:`sartorius.fusion.image.check_images`.

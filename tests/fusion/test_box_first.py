@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from sartorius.fusion import fuse, fuse_image
-from sartorius.fusion.image import fuse_image_and_count
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.store import load_predictions, quantise, save_predictions
 from sartorius.utils.errors import InputError
 
 SIZE = (90, 120)
 GRID = 12
+
+
+def fused_cells(*images, **options) -> ImagePredictions:
+    """The fused image alone, without the counts."""
+    return fuse_image(*images, **options)[0]
 
 
 def make_image(boxes, scores, soft_masks) -> ImagePredictions:
@@ -44,12 +48,12 @@ def test_boxes_alone_have_a_say_in_place_and_score_but_not_in_the_mask(method):
     rng = np.random.default_rng(14)
     model = make_image([[20, 20, 40, 40]], [0.6], rng.random((1, GRID, GRID)))
     detector = without_masks(make_image([[21, 20, 41, 40], [60, 60, 70, 70]], [0.6, 0.9], rng.random((2, 2, 2))))
-    fused, dropped = fuse_image_and_count([model, detector], method)
+    fused, dropped = fuse_image([model, detector], method)
     assert len(fused) == 1 and dropped['without_mask'] == 1
     assert 20.1 < fused.boxes[0, 0] < 20.9
     # As if the box had come with the model's own mask.
     alike = make_image([[21, 20, 41, 40]], [0.6], np.zeros((1, GRID, GRID)))
-    alike_fused = fuse_image([model, alike], method)
+    alike_fused = fused_cells([model, alike], method)
     np.testing.assert_array_equal(fused.boxes, alike_fused.boxes)
     np.testing.assert_array_equal(fused.scores, alike_fused.scores)
     # The zeros of that made-up mask would have spoilt it; only the model's own is sampled.
@@ -60,7 +64,7 @@ def test_a_chosen_box_without_mask_takes_that_of_the_box_it_suppressed():
     rng = np.random.default_rng(15)
     model = make_image([[20, 20, 40, 40]], [0.6], rng.random((1, GRID, GRID)))
     detector = without_masks(make_image([[20, 20, 40, 40]], [0.7], rng.random((1, 2, 2))))
-    fused = fuse_image([model, detector], 'nms')
+    fused = fused_cells([model, detector], 'nms')
     np.testing.assert_array_equal(fused.scores, np.float32([0.7]))
     np.testing.assert_allclose(fused.soft_masks, model.soft_masks, atol=1.01 / 255)
 

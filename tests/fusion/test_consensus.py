@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sartorius.fusion import build_method, fuse_image
-from sartorius.fusion.image import fuse_image_and_count
 from sartorius.fusion.kernels.boxes import cluster_by_pairs
 from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
@@ -14,6 +13,11 @@ from sartorius.predictions import ImagePredictions
 from sartorius.predictions.store import quantise
 
 SIZE = (60, 80)
+
+
+def fused_cells(*images, **options) -> ImagePredictions:
+    """The fused image alone, without the counts."""
+    return fuse_image(*images, **options)[0]
 
 
 def model(*cells, grid=20):
@@ -30,7 +34,7 @@ def model(*cells, grid=20):
 
 
 def consensus(*models, **parameters):
-    return fuse_image(models, build_method({'type': 'consensus', **parameters}))
+    return fused_cells(models, build_method({'type': 'consensus', **parameters}))
 
 
 def test_two_halves_of_one_box_are_two_cells_to_consensus_alone():
@@ -38,7 +42,7 @@ def test_two_halves_of_one_box_are_two_cells_to_consensus_alone():
     box, score, label = np.float32([[10, 10, 50, 50]]), np.float32([0.8]), np.zeros(1, np.int64)
     stripe = np.eye(20, dtype=np.float32) + np.eye(20, k=1, dtype=np.float32)
     models = [ImagePredictions('a', SIZE, box, score, label, mask[None]) for mask in (stripe, np.fliplr(stripe))]
-    assert len(fuse_image(models, 'wbf')) == 1
+    assert len(fused_cells(models, 'wbf')) == 1
     assert len(consensus(*models)) == 2
 
 
@@ -65,7 +69,7 @@ def test_a_chain_is_not_one_cell():
 
 def test_least_models_drops_what_one_alone_found_and_counts_it():
     models = [model((10, 10, 30, 30, 0.6, 0), (40, 10, 60, 30, 0.9, 0)), model((11, 10, 31, 30, 0.5, 0))]
-    fused, dropped = fuse_image_and_count(models, build_method({'type': 'consensus', 'min_models': 2}))
+    fused, dropped = fuse_image(models, build_method({'type': 'consensus', 'min_models': 2}))
     assert len(fused) == 1 and dropped['rejected'] == 1
 
 

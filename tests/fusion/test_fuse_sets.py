@@ -24,6 +24,11 @@ GRID = 12
 MERGING = ['wbf', 'nms', 'nmw', 'consensus']
 
 
+def fused_cells(*images, **options) -> ImagePredictions:
+    """The fused image alone, without the counts."""
+    return fuse_image(*images, **options)[0]
+
+
 def make_image(boxes, scores, soft_masks, labels=None, image_id='a', size=SIZE) -> ImagePredictions:
     return ImagePredictions(
         image_id=image_id,
@@ -87,7 +92,7 @@ def test_masks_equal_the_mean_of_full_size_bitmaps(seed):
     boxes, scores, weights = [target + shift, target - shift, target], [0.3, 0.3, 0.4], [1, 1, 2]
     masks = quantise(rng.random((3, GRID, GRID)))
     images = [make_image([box], [score], [mask]) for box, score, mask in zip(boxes, scores, masks, strict=True)]
-    fused = fuse_image(images, 'wbf', weights, iou_threshold=0.3)
+    fused = fused_cells(images, 'wbf', weights, iou_threshold=0.3)
     assert len(fused) == 1
     np.testing.assert_allclose(fused.boxes[0], target, atol=1e-4)
     full = sum(
@@ -107,7 +112,7 @@ def test_members_that_agree_give_the_mask_they_agree_on(method, average):
     box = np.array([36, 27, 65, 55])
     rng = np.random.default_rng(0)
     images = [as_seen(gt, box + rng.uniform(-2, 2, 4)) for _ in range(5)]
-    fused = fuse_image(images, method, average_masks=average)
+    fused = fused_cells(images, method, average_masks=average)
     assert len(fused) == 1
     (crop,) = binarise(fused.soft_masks, fused.boxes, SIZE)
     alone = [iou(binarise(image.soft_masks, image.boxes, SIZE)[0], gt) for image in images]
@@ -119,7 +124,7 @@ def test_members_that_differ_are_averaged():
     box = [20, 20, 48, 48]
     left, right = np.zeros((28, 28)), np.zeros((28, 28))
     left[:, :20], right[:, 10:] = 1, 1
-    fused = fuse_image([make_image([box], [0.9], [left]), make_image([box], [0.3], [right])], 'wbf')
+    fused = fused_cells([make_image([box], [0.9], [left]), make_image([box], [0.3], [right])], 'wbf')
     # Three parts of the left one, one of the right one.
     np.testing.assert_allclose(fused.soft_masks[0, 14, [5, 15, 25]], [0.75, 1, 0.25], atol=0.5 / 255)
     np.testing.assert_array_equal(fused.soft_masks, quantise(fused.soft_masks))
@@ -128,7 +133,7 @@ def test_members_that_differ_are_averaged():
 def test_nms_keeps_the_mask_of_the_kept_cell():
     rng = np.random.default_rng(1)
     images = [random_image(rng) for _ in range(3)]
-    fused = fuse_image(images, 'nms')
+    fused = fused_cells(images, 'nms')
     cells = {
         (*b.tolist(), float(s)): m for i in images for b, s, m in zip(i.boxes, i.scores, i.soft_masks, strict=True)
     }
@@ -141,8 +146,8 @@ def test_nms_averages_only_masks_that_agree():
     kept, like, unlike = np.zeros((3, 28, 28))
     kept[4:24, 4:24], like[4:24, 6:24], unlike[:4] = 1, 1, 1
     images = [make_image([box], [score], [mask]) for score, mask in ((0.8, kept), (0.4, like), (0.7, unlike))]
-    np.testing.assert_array_equal(fuse_image(images, 'nms').soft_masks[0], kept)
-    fused = fuse_image(images, 'nms', average_masks=True).soft_masks[0]
+    np.testing.assert_array_equal(fused_cells(images, 'nms').soft_masks[0], kept)
+    fused = fused_cells(images, 'nms', average_masks=True).soft_masks[0]
     # Column 5 is in the kept mask (two thirds of the say) and not in the like one; the unlike one has none.
     np.testing.assert_allclose(fused[10, [5, 10]], [2 / 3, 1], atol=0.5 / 255)
     assert fused[2, 10] == 0
@@ -151,7 +156,7 @@ def test_nms_averages_only_masks_that_agree():
 def test_grids_of_different_size_are_brought_to_the_largest():
     gt = disk((50, 40), 12)
     images = [as_seen(gt, [36, 26, 64, 54], 0.5, grid) for grid in (14, 28)]
-    fused = fuse_image(images, 'wbf')
+    fused = fused_cells(images, 'wbf')
     assert fused.soft_masks.shape == (1, 28, 28)
     assert iou(binarise(fused.soft_masks, fused.boxes, SIZE)[0], gt) > 0.95
 
@@ -161,7 +166,7 @@ def test_one_set_without_overlaps_comes_back(method):
     rng = np.random.default_rng(2)
     boxes = [[5, 5, 15, 17], [40.2, 30.1, 55, 50], [80, 60, 99.5, 80.5]]
     image = make_image(boxes, [0.9, 0.8, 0.7], rng.random((3, GRID, GRID)), [1, 0, 2])
-    assert_same_cells(fuse_image([image], method), image)
+    assert_same_cells(fused_cells([image], method), image)
 
 
 @pytest.mark.parametrize('method', MERGING)
@@ -169,7 +174,7 @@ def test_an_image_three_times_is_the_image(method):
     rng = np.random.default_rng(3)
     boxes = [[5, 5, 15, 17], [40.2, 30.1, 55, 50], [80, 60, 99.5, 80.5]]
     image = make_image(boxes, [0.9, 0.8, 0.7], rng.random((3, GRID, GRID)), [1, 0, 2])
-    fused = fuse_image([image] * 3, method)
+    fused = fused_cells([image] * 3, method)
     np.testing.assert_allclose(fused.boxes, image.boxes, atol=1e-4)
     np.testing.assert_allclose(fused.scores, image.scores, atol=1e-6)
     np.testing.assert_allclose(fused.soft_masks, image.soft_masks, atol=1.01 / 255)
@@ -203,18 +208,18 @@ def test_order_of_sets_and_cells_makes_no_difference(models, method, average, cl
         return make_image(boxes, [c[2] for c in cells], chosen, [c[3] for c in cells])
 
     options = {'method': method, 'average_masks': average, 'class_agnostic': class_agnostic}
-    fused = fuse_image([build(cells) for cells in models], weights=weights, **options)
+    fused = fused_cells([build(cells) for cells in models], weights=weights, **options)
     order = random.sample(range(len(models)), len(models))
     shuffled = [build(random.sample(models[m], len(models[m]))) for m in order]
-    assert_same_cells(fuse_image(shuffled, weights=[weights[m] for m in order], **options), fused)
+    assert_same_cells(fused_cells(shuffled, weights=[weights[m] for m in order], **options), fused)
 
 
 def test_a_score_threshold_leaves_cells_out_before_the_fusion():
     box = [20, 20, 40, 40]
     ones = np.ones((1, GRID, GRID))
     images = [make_image([box], [0.9], ones), make_image([box], [0.2], ones)]
-    np.testing.assert_allclose(fuse_image(images, 'wbf').scores, [0.55], atol=1e-6)
-    np.testing.assert_allclose(fuse_image(images, 'wbf', score_thresholds=0.3).scores, [0.45], atol=1e-6)
+    np.testing.assert_allclose(fused_cells(images, 'wbf').scores, [0.55], atol=1e-6)
+    np.testing.assert_allclose(fused_cells(images, 'wbf', score_thresholds=0.3).scores, [0.45], atol=1e-6)
 
 
 def test_score_thresholds_a_set_and_a_class():
@@ -256,7 +261,7 @@ def test_images_are_matched_by_id_and_the_source_tells_all():
     ]
     fused = fuse(sets, 'wbf', weights=[1, 3], score_thresholds=[0, dict(cort=0)], names=['z.npz', 'y.npz'])
     assert fused.image_ids == ('a', 'b')
-    assert_same_cells(fused.images[0], fuse_image([a, other_a], 'wbf', [1, 3]))
+    assert_same_cells(fused.images[0], fused_cells([a, other_a], 'wbf', [1, 3]))
     assert fused.source == FusedSource(
         method='wbf',
         settings={
@@ -287,9 +292,9 @@ def test_what_is_fused_in_memory_equals_the_file(tmp_path):
 @pytest.mark.parametrize('method', METHODS)
 def test_images_without_cells(method):
     empty = ImagePredictions.empty('a', SIZE, GRID)
-    assert len(fuse_image([empty, empty], method)) == 0
+    assert len(fused_cells([empty, empty], method)) == 0
     image = random_image(np.random.default_rng(6), 1)
-    assert len(fuse_image([empty, image], method)) == 1
+    assert len(fused_cells([empty, image], method)) == 1
 
 
 def test_an_image_missing_in_one_set_is_named():
@@ -335,7 +340,7 @@ def test_other_sizes_are_refused():
     with pytest.raises(InputError, match='image a is 60x45 px in set 2, 120x90 in set 1; predict on the same files'):
         fuse(as_sets(image, other))
     with pytest.raises(InputError, match='image a: 60x45 px in one set, 120x90 in another'):
-        fuse_image([image, other])
+        fused_cells([image, other])
 
 
 def test_the_same_predictions_under_two_names_are_refused():
@@ -402,7 +407,7 @@ def test_real_cells_seen_by_models_that_agree(real_data):
         masks = [area_average(crop, box, 28) for crop, box in zip(gt, boxes, strict=True)]
         models.append(make_image(boxes, np.linspace(0.9, 0.5, len(gt)), masks, size=size))
     # A pixel or so apart, the boxes of the smallest cells overlap by less than .7.
-    fused = fuse_image(models, 'wbf', iou_threshold=0.6)
+    fused = fused_cells(models, 'wbf', iou_threshold=0.6)
     assert len(fused) == len(gt)
     crops = binarise(fused.soft_masks, fused.boxes, size)
     alone = [

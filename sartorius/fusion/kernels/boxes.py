@@ -15,7 +15,7 @@ def cluster_boxes(
     threshold: float,
     moving: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Puts each box into the cluster of its label whose centre it overlaps most, or makes it the first of a new one.
+    """Assigns each box to the cluster of its label whose centre it overlaps most, or to a new one.
 
     Args:
         boxes: float64 ``(N, 4)``, with an area.
@@ -23,7 +23,7 @@ def cluster_boxes(
         labels: int64 ``(N,)``.
         threshold: A box joins a cluster if its IoU with the centre is greater.
         moving: Whether a cluster's centre is the mean of its boxes so far, weighted by their scores, as in WBF;
-            otherwise it stays the first box, as in NMS and NMW.
+            otherwise it is the first box, as in NMS and NMW.
 
     Returns:
         Cluster of each box ``(N,)``, first box of each cluster ``(K,)``, and centres ``(K, 4)``.
@@ -63,7 +63,7 @@ def cluster_by_pairs(
     """Clusters in which every two members are a pair: complete linkage, best score first.
 
     Args:
-        rows: int64 ``(P,)``, ascending: the later cell of each pair that may stand in one cluster.
+        rows: int64 ``(P,)``, ascending: the later cell of each pair that may be in one cluster.
         columns: int64 ``(P,)``: its earlier cell.
         ious: float64 ``(P,)``.
         count: Number of cells N.

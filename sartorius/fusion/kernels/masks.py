@@ -1,4 +1,4 @@
-"""Masks of one cell from several models: brought to one grid, averaged, and compared."""
+"""Soft masks of several models: resampled, averaged, and compared."""
 
 import numpy as np
 from numba import njit
@@ -12,7 +12,7 @@ def resample(
     targets: NDArray[np.float64],
     resampled: NDArray[np.float32],
 ) -> None:
-    """Writes what soft masks ``(N, S, S)`` that span ``sources`` give on grids ``(N, G, G)`` that span ``targets``.
+    """Resamples soft masks ``(N, S, S)`` that span ``sources`` to grids ``(N, G, G)`` that span ``targets``.
 
     Bilinear between the centres of grid cells, zeros around the grid, nothing outside the mask's own box. In double
     precision, rounded once.
