@@ -1,8 +1,6 @@
 """Training that starts from the weights of another run."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -10,10 +8,39 @@ from mmengine.model import is_model_wrapper
 
 from sartorius.engine.config import default_work_dir
 from sartorius.models.checkpoints import read_checkpoint
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError
 from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.settings import Flag, Settings, Text, build
 
 LAST_CHECKPOINT = 'last_checkpoint'
+
+
+class InitFrom(Settings):
+    """The run that a config starts from: ``init_from = dict(config='configs/livecell/mrcnn_r50.py')``."""
+
+    config: Text
+    """Config of that run, from the top of the checkout."""
+    same_fold: Flag = False
+    """Whether that run is trained in every fold as well."""
+
+
+def read_init_from(config: Config, name: str) -> InitFrom | None:
+    """The run that a config starts from; None where it names none.
+
+    Args:
+        config: A training's config.
+        name: What messages call it.
+
+    Raises:
+        InputError: ``init_from`` is malformed, or names no config.
+    """
+    if config.get('init_from') is None:
+        return None
+    where = f'{name}: init_from'
+    start = build(InitFrom, config.init_from, where)
+    if not (REPO_ROOT / start.config).is_file():
+        raise InputError(f'{where}: {start.config}: no such config')
+    return start
 
 
 def last_checkpoint(work_dir: Path) -> Path | None:
@@ -32,18 +59,17 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
     """Last checkpoint of the run that a config starts from; None where it names none.
 
     Args:
-        config: May have ``init_from = dict(config='configs/livecell/mrcnn_r50.py', same_fold=False)``: the first
-            run's config, from the top of the checkout, and whether that run is trained a fold as well.
+        config: May have ``init_from`` (:class:`InitFrom`).
         name: What messages call the config.
         fold: Fold of this run; the config's if None.
 
     Raises:
         InputError: ``init_from`` is malformed, or there is no such run yet; the message names the command.
     """
-    if config.get('init_from') is None:
+    start = read_init_from(config, name)
+    if start is None:
         return None
-    first, same_fold = _read(config.init_from, name)
-    fold = fold if same_fold else None
+    first, fold = start.config, fold if start.same_fold else None
     small = bool(config.get('small'))
     work_dir = default_work_dir(first, fold, small)
     checkpoint = last_checkpoint(work_dir)
@@ -54,21 +80,6 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
             f'"{command}", or name other weights with --load-from'
         )
     return checkpoint
-
-
-def _read(init_from: Any, name: str) -> tuple[str, bool]:
-    """Config and ``same_fold`` of a ``init_from``."""
-    if not isinstance(init_from, Mapping) or not isinstance(init_from.get('config'), str):
-        raise InputError(f'{name}: init_from is {init_from!r}; write dict(config=..., same_fold=...)')
-    for key in init_from:
-        if key not in ('config', 'same_fold'):
-            raise InputError(f'{name}: init_from has no key {key!r}{did_you_mean(key, ("config", "same_fold"))}')
-    same_fold = init_from.get('same_fold', False)
-    if not isinstance(same_fold, bool):
-        raise InputError(f'{name}: same_fold of init_from is {same_fold!r}; write True or False')
-    if not (REPO_ROOT / init_from['config']).is_file():
-        raise InputError(f'{name}: init_from names {init_from["config"]}, which is no config of this checkout')
-    return init_from['config'], same_fold
 
 
 def describe_misfits(model: torch.nn.Module, checkpoint: str | Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sartorius.annotations.source_tables import TEST_FOLDER, TRAIN_FOLDER, UNLABELLED_FOLDER
 from sartorius.images.files import images_in
 from sartorius.images.reading import image_size
-from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.errors import UsageError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import REPO_ROOT, display_path
 
@@ -95,18 +95,14 @@ def read_recipe_facts(config: Path, cfg_options: Sequence[str] = (), small: bool
         InputError: It cannot be read, or ``init_from`` names no config.
     """
     from sartorius.engine.config import load_config, parse_options
+    from sartorius.engine.first_weights import read_init_from
 
     content = load_config(config, parse_options(cfg_options), small)
-    start, same_fold = content.get('init_from'), False
-    if start is not None:
-        same_fold = bool(start.get('same_fold', False))
-        start = REPO_ROOT / start['config']
-        if not start.is_file():
-            raise InputError(f'{display_path(config)}: init_from: {display_path(start)}: no such config')
+    start = read_init_from(content, display_path(config))
     return RecipeFacts(
         iterations=content.train_cfg.max_iters,
         sha256=hashlib.sha256(content.pretty_text.encode()).hexdigest(),
         boxes_only=bool(content.get('boxes_only', False)),
-        init_from=start,
-        same_fold=same_fold,
+        init_from=REPO_ROOT / start.config if start else None,
+        same_fold=start is not None and start.same_fold,
     )

@@ -84,11 +84,11 @@ def test_a_missing_run_names_its_command(same_fold: bool, command: str, work_dir
 @pytest.mark.parametrize(
     ('value', 'message'),
     [
-        ('configs/a.py', 'write dict'),
-        (dict(same_fold=True), 'write dict'),
+        ('configs/a.py', "init_from: 'configs/a.py' is not a mapping with some of config, same_fold"),
+        (dict(same_fold=True), "init_from: the key 'config' is missing"),
         (dict(config=FIRST, same_flod=True), "did you mean 'same_fold'"),
-        (dict(config=FIRST, same_fold=1), 'write True or False'),
-        (dict(config='configs/livecell/nothing.py'), 'no config of this checkout'),
+        (dict(config=FIRST, same_fold=1), 'same_fold is 1; give true or false'),
+        (dict(config='configs/livecell/nothing.py'), 'init_from: configs/livecell/nothing.py: no such config'),
     ],
 )
 def test_a_malformed_start_is_refused(value: object, message: str) -> None:
