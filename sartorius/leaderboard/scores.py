@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.bootstrap import Estimate, estimate
+from sartorius.evaluation.bootstrap import Estimate, estimate, groups_of_images
 from sartorius.evaluation.coco_ap import PredictedMask, encode_predictions, score_boxes, score_masks
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.postprocess.chain import Chain
@@ -172,7 +172,7 @@ def _images_of(
 def _places(file: FoldFile, images: Sequence[ImagePredictions], groups: Mapping[str, str]) -> dict[str, object]:
     """Columns ``group`` and ``fold`` of some images."""
     return {
-        'group': [groups.get(image.image_id, image.image_id) for image in images],
+        'group': groups_of_images((image.image_id for image in images), groups),
         'fold': -1 if file.fold is None else file.fold,
     }
 

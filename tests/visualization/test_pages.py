@@ -259,3 +259,24 @@ def test_charts_are_well_formed_and_within_their_frame() -> None:
 def test_templates_are_in_the_package() -> None:
     folder = resources.files('sartorius.visualization') / 'templates'
     assert {entry.name for entry in folder.iterdir()} == {'page.html', 'page.css', 'page.js'}
+
+
+def test_style_and_script_know_what_cards_are_made_of() -> None:
+    """Every state, side and panel of a card has its rule or name in the templates."""
+    folder = resources.files('sartorius.visualization') / 'templates'
+    style, script = (folder.joinpath(name).read_text(encoding='utf-8') for name in ('page.css', 'page.js'))
+    gt, pred = [square(0, 0), square(20, 20)], [square(0, 0), square(45, 25)]
+    kinds = {'gt_errors': ['correct', 'missed'], 'pred_errors': ['correct', 'spurious']}
+    page = Page(card(Example('cell', np.zeros(SIZE, np.uint8), pred, gt, **kinds), 0, CLASSES))
+    paths = [attributes for tag, attributes in page.elements if tag == 'path']
+    assert {path['data-set'] for path in paths} == {'gt', 'pred'}
+    assert '[data-set=gt]' in style
+    assert "names = { gt: 'Ground-truth cell', pred: 'Prediction' }" in script
+    assert {path['class'].split()[1] for path in paths} == {'tp', 'fn', 'fp'}
+    for state in ('tp', 'fn', 'fp'):
+        assert f'.cells .{state} {{ --state: var(--{state}-color); }}' in style
+        assert re.search(rf'\.compare {{[^}}]*--{state}-color: var\(--{state}\)', style)
+        assert re.search(rf':root {{[^}}]*--{state}: #', style)
+    # The viewer opens with the predictions.
+    assert "let view = 'pred'" in script
+    assert 'pred' in page.values('data-view')

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.bootstrap import Estimate, estimate
+from sartorius.evaluation.bootstrap import Estimate, estimate, groups_of_images
 from sartorius.evaluation.metric import score_images
 from sartorius.postprocess.chain import Chain, in_project_classes
 from sartorius.postprocess.tuning.grid import (
@@ -110,7 +110,7 @@ def tune(
         scores=np.stack([table.scores for table in searched]),
         start=start['score'].to_numpy(),
         classes=np.array([NO_CLASS if table.label is None else CELL_TYPES[table.label] for table in searched]),
-        groups=np.array([(groups or {}).get(image.image_id, image.image_id) for image in images]),
+        groups=groups_of_images((image.image_id for image in images), groups or {}),
     )
     choices = tables.choices(np.ones(len(images), dtype=bool))
     tuned_chain = _chain_with(chain, before, grid, choices)
