@@ -1,1 +1,1 @@
-"""What recipes are worth: from predictions of validation folds to one page, and the card of a model."""
+"""Leaderboard of recipes: from predictions of validation folds to one page; ablation; model card."""

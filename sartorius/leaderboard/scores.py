@@ -1,4 +1,4 @@
-"""Scores of the results' rows: each fold's images with thresholds that were tuned on the other folds."""
+"""Scores of the rows: the images of each fold with thresholds that were tuned on the other folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
 TUNED = ('score', 'area')
-"""Knobs that are tuned: those that need no further run of the chain (:mod:`sartorius.postprocess.tuning.grid`)."""
+"""Parameters that are tuned: those that need no further run of the chain (:mod:`sartorius.postprocess.tuning.grid`)."""
 
 PARTS = 5
-"""Parts that the groups of a row are cut into where it has one fold only."""
+"""Parts that the groups of a row are divided into if it has only one fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,10 @@ class RowScores:
     """A row and its scores.
 
     Attributes:
-        row: What was scored.
-        images: One row an image, by id: ``image_id``, ``group``, ``cell_type``, ``fold`` (-1 unknown), ``default``
-            (competition score with the default chain) and ``tuned`` (with thresholds tuned on other images). Boxes
-            alone have no such scores: neither column is there.
+        row: The row that was scored.
+        images: One row per image, by id: ``image_id``, ``group``, ``cell_type``, ``fold`` (-1 unknown), ``default``
+            (competition score with the default chain) and ``tuned`` (with thresholds tuned on other images). The last
+            two columns are missing for boxes alone.
         average_precision: COCO's ``AP``, ``AP50`` and ``AP75`` of all cells before post-processing: of masks, or of
             boxes where there are no masks.
         without_gt: Number of predicted images without ground truth.
@@ -70,7 +70,7 @@ class RowScores:
 
 @dataclass(frozen=True, eq=False)
 class _FileScores:
-    """What is kept of a file: far less than its predictions."""
+    """Scores of one file, which take far less memory than its predictions."""
 
     images: pd.DataFrame
     settings: np.ndarray

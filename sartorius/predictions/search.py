@@ -1,4 +1,4 @@
-"""Which predictions files a bare command takes."""
+"""Search for the predictions files that a command takes when none is named."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Found:
 
     @property
     def modified(self) -> tuple[int, str]:
-        """Sorts files by age, oldest first; the path decides between files of one instant."""
+        """Sort key by age, oldest first; the path breaks ties."""
         return self.path.stat().st_mtime_ns, str(self.path)
 
 
 @dataclass(frozen=True)
 class FusionPlan:
-    """What a bare ``tools/ensemble.py`` does.
+    """Files that ``tools/ensemble.py`` fuses when none is named.
 
     Attributes:
         chosen: The files to fuse, sorted by path.
@@ -39,16 +39,11 @@ class FusionPlan:
     dropped: tuple[tuple[Path, str], ...]
 
 
-def find_predictions(folder: str | Path) -> list[tuple[Path, PredictionHeader]]:
-    """All readable predictions files in a folder and below, sorted by path; fused ones too, other archives not."""
-    return [(found.path, found.header) for found in _scan(folder)[0]]
-
-
 def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
-    """Chooses the files that a bare ``tools/ensemble.py`` fuses.
+    """Chooses the files that ``tools/ensemble.py`` fuses when none is named.
 
-    The rule: files that are no results of a fusion, grouped by the set of their image ids; of these groups the one that
-    holds the newest file.
+    The rule: all files but results of a fusion are grouped by the set of their image ids; the group with the newest
+    file is chosen.
 
     Raises:
         UsageError: There is none; the message names the command that makes one.
@@ -69,7 +64,9 @@ def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
 
 
 def find_for_submission(folder: str | Path = WORK_DIRS) -> Path:
-    """The file that a bare ``tools/make_submission.py`` takes: the newest fused one, or the only one there is.
+    """Chooses the file that ``tools/make_submission.py`` takes when none is named.
+
+    The rule: the newest fused file, or the only file.
 
     Raises:
         UsageError: There is none, or there are several and none is fused; the message names the command to run.

@@ -1,1 +1,1 @@
-"""Predictions of unlabelled images become training rows."""
+"""Pseudo-labels: predictions of unlabelled images become training rows."""

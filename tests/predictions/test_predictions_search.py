@@ -1,4 +1,4 @@
-"""Which files the bare commands take."""
+"""Files that commands take when none is named."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.provenance import FusedSource, Member, ModelSource
-from sartorius.predictions.search import find_for_submission, find_predictions, plan_fusion
+from sartorius.predictions.search import find_for_submission, plan_fusion
 from sartorius.predictions.store import save_predictions
 from sartorius.utils.errors import UsageError
 
@@ -23,14 +23,15 @@ def put(path, images='ab', age=0, kind='model'):
 
 
 def test_all_predictions_files_are_found_and_nothing_else(tmp_path):
-    second, first = put(tmp_path / 'b/c/p.npz'), put(tmp_path / 'a/p.npz', images='xyz')
+    second, first = put(tmp_path / 'b/c/p.npz'), put(tmp_path / 'a/p.npz')
     np.savez(tmp_path / 'other.npz', weights=np.zeros(2))
     (tmp_path / 'broken.npz').write_bytes(second.read_bytes()[:100])
     (tmp_path / 'folder.npz').mkdir()
     put(tmp_path / '.half-written.npz')
-    found = find_predictions(tmp_path)
-    assert [path for path, _ in found] == [first, second]
-    assert found[0][1].image_ids == ('x', 'y', 'z')
+    plan = plan_fusion(tmp_path)
+    assert [one.path for one in plan.chosen] == [first, second]
+    assert plan.chosen[0].header.image_ids == ('a', 'b')
+    assert [path for path, _ in plan.dropped] == [tmp_path / 'broken.npz']
 
 
 def test_files_of_the_same_images_are_fused_in_any_order_of_images(tmp_path):
