@@ -1,25 +1,26 @@
-# Each target first does whatever set-up is missing; `make help` lists them.
+# Each target first completes the set-up; `make help` lists them.
 # PYTHON=python3.11 names the Python of a first set-up; ARGS="..." is passed on to the command.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast bench lint check setup ready
 
-# So that `python` and `torchrun` are those of the project, whatever is activated.
+# `python` and `torchrun` are those of the project, whatever environment is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
-# Tests run side by side, a file to a process, each on one thread, in the order of tests/conftest.py. More than four
-# processes would want much memory.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Tests run in parallel, each file in one process with one thread, in the order of tests/conftest.py. More than four
+# processes would need much memory.
+IN_PARALLEL := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: ready ## make data, train two small models, fuse, submit, score; without download or GPU
+demo: ready ## synthetic images, two small models, fusion, submission, score; without download or GPU
 	@$(IN_ENV) python tools/demo.py $(ARGS)
 
 test: ready ## all tests
-	@$(IN_ENV) $(SIDE_BY_SIDE) $(ARGS)
+	@$(IN_ENV) $(IN_PARALLEL) $(ARGS)
 
-test-fast: ready ## the tests that take a few seconds at most
-	@$(IN_ENV) $(SIDE_BY_SIDE) -m 'not slow' $(ARGS)
+# Whatever it lists as slower than 3 s should be marked slow.
+test-fast: ready ## the tests that take about 3 s at most
+	@$(IN_ENV) $(IN_PARALLEL) -m 'not slow' --durations=10 --durations-min=3 $(ARGS)
 
 bench: ready ## time and memory against what a user would otherwise run, side by side
 	@$(IN_ENV) python benchmarks/run.py $(ARGS)
@@ -30,7 +31,7 @@ lint: ready ## style of the code
 check: ready ## versions, devices, compiled ops, and what to do about what does not work
 	@$(IN_ENV) python -m sartorius.check_env $(ARGS)
 
-setup: ## go through the whole set-up again, to fix it
+setup: ## run all steps of the set-up again, to fix it
 	@PYTHON="$(PYTHON)" sh tools/setup/setup_env.sh --again
 
 ready:
