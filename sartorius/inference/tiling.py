@@ -330,6 +330,8 @@ def _iou_inside_tiles(
     iou = np.zeros((len(ours), len(theirs)))
     for our_cut, their_cut in itertools.product((False, True), repeat=2):
         rows, columns = np.flatnonzero(cut[ours] == our_cut), np.flatnonzero(cut[theirs] == their_cut)
+        if not (rows.size and columns.size):
+            continue
         one, other = boxes[ours[rows]], boxes[theirs[columns]]
         iou[np.ix_(rows, columns)] = box_iou(
             _clipped(one, windows[1]) if their_cut else one, _clipped(other, windows[0]) if our_cut else other

@@ -126,15 +126,15 @@ def perfect_predictions(
         Index of the tile, box, and index of the cell of every prediction.
     """
     rng = np.random.default_rng(seed)
-    owners, pred, cells = [], [], []
-    for number, tile in enumerate(tiles):
-        low, high = np.tile(tile.window[:2], 2), np.tile(tile.window[2:], 2)
-        for cell, box in enumerate(boxes):
-            if (np.minimum(box[2:], high[2:]) > np.maximum(box[:2], low[:2])).all():
-                owners.append(number)
-                pred.append(np.clip(box + rng.uniform(-jitter, jitter, 4), low, high))
-                cells.append(cell)
-    return np.array(owners, dtype=int), np.array(pred, dtype=np.float32).reshape(-1, 4), np.array(cells, dtype=int)
+    pred, cells = [], []
+    for tile in tiles:
+        low, high = np.array(tile.window[:2]), np.array(tile.window[2:])
+        inside = np.flatnonzero((np.minimum(boxes[:, 2:], high) > np.maximum(boxes[:, :2], low)).all(axis=1))
+        moved = boxes[inside] + rng.uniform(-jitter, jitter, (len(inside), 4))
+        pred.append(np.clip(moved, np.tile(low, 2), np.tile(high, 2)).astype(np.float32))
+        cells.append(inside)
+    owners = np.repeat(np.arange(len(tiles)), [len(inside) for inside in cells])
+    return owners, np.concatenate(pred), np.concatenate(cells)
 
 
 def ones(boxes: np.ndarray) -> np.ndarray:
@@ -146,7 +146,10 @@ def labels_of(boxes: np.ndarray) -> np.ndarray:
 
 
 def by_core_alone(tiles: tuple[Tile, ...], owners: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    return np.array([row for row, owner in enumerate(owners) if tiles[owner].holds(boxes[row : row + 1])[0]], dtype=int)
+    held = np.zeros(len(boxes), dtype=bool)
+    for number, tile in enumerate(tiles):
+        held[owners == number] = tile.holds(boxes[owners == number])
+    return np.flatnonzero(held)
 
 
 @given(tilings(), st.data())
