@@ -1,4 +1,4 @@
-"""Tunes the thresholds of the post-processing on predictions of annotated images."""
+"""Tunes the parameters of the post-processing on predictions of annotated images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ OUTPUTS = ('postprocess.json', 'tuning.md', 'thresholds.png', 'steps.png')
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, tunes and writes."""
     parser = make_parser(
-        'Find the thresholds of every class that give the best competition mAP, and show what each step is worth. '
-        'Give predictions of images that the model was not trained on (a validation fold): others mislead it.',
+        'Find the thresholds of every class that give the best competition mAP, and measure the gain of each step. '
+        'Give predictions of images that the model was not trained on (a validation fold); others bias it.',
         'python tools/tune.py work_dirs/mrcnn_r50/predictions_val.npz --annotations data/sartorius/train.csv',
     )
     parser.add_argument('predictions', type=Path, help='file of tools/test.py --split val, or of tools/ensemble.py')

@@ -12,7 +12,7 @@ from sartorius.evaluation.coco_ap import PredictedMask, encode_predictions, scor
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid, score_all_settings
-from sartorius.postprocess.tuning.selection import NO_CLASS, ScoreTables, cross_validate, draw_folds
+from sartorius.postprocess.tuning.selection import NO_CLASS, ScoreTables, cross_validate, make_folds
 from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
 from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions
@@ -124,7 +124,7 @@ def score_row(
     if over_folds:
         part_of = np.repeat(np.arange(len(parts)), [len(part.images) for part in parts])
     else:
-        part_of = draw_folds(tables, images['n_gt'].tolist(), PARTS, seed=0)
+        part_of = make_folds(tables, images['n_gt'].tolist(), PARTS, seed=0)
     images['tuned'] = cross_validate(tables, part_of)[0]
     pred = {image_id: cells for part in parts for image_id, cells in part.pred.items()}
     precision = score_masks({image_id: gt[image_id] for image_id in pred}, pred)

@@ -1,4 +1,4 @@
-"""An ordered list of steps, and its two forms on disk: a config in Python and a JSON file with its evidence."""
+"""The chain: an ordered list of steps, and its two file formats: a Python config, and JSON with its evidence."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ CONFIG_KEY = 'postprocess'
 class Chain:
     """Steps, applied one after the other to the usable cells of an image.
 
-    What comes out never shares a pixel: a chain without ``RemoveOverlap`` resolves overlaps at its end.
+    The cells of the result never share a pixel: a chain without ``RemoveOverlap`` resolves overlaps at its end.
 
     Raises:
-        InputError: A step in a place where it cannot do its work: a ``MaskThreshold`` after a step on pixels, which
-            would come too late to do anything; after ``RemoveOverlap`` a step that gives cells new pixels, so that they
+        InputError: A step in a place where it has no effect or does harm: a ``MaskThreshold`` after a step on pixels,
+            which has no effect there; after ``RemoveOverlap`` a step that gives cells new pixels, so that they
             would share some again.
     """
 
@@ -42,7 +42,7 @@ class Chain:
             name = type(step).__name__
             if isinstance(step, MaskThreshold) and on_pixels:
                 raise InputError(
-                    f'post-processing: MaskThreshold stands after {on_pixels}, which binarises the masks at .5; '
+                    f'post-processing: MaskThreshold is after {on_pixels}, which binarises the masks at .5; '
                     'put it before'
                 )
             on_pixels = name if step.on_pixels else on_pixels
@@ -50,7 +50,7 @@ class Chain:
             grown = None if isinstance(step, RemoveOverlap) else (name if step.grows_cells else grown)
         if grown and self._removes_overlap:
             raise InputError(
-                f'post-processing: {grown} stands after RemoveOverlap and gives cells new pixels, which others may '
+                f'post-processing: {grown} is after RemoveOverlap and gives cells new pixels, which other cells may '
                 'have; put it before'
             )
 
@@ -61,7 +61,7 @@ class Chain:
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         """The image's cells after all steps, with crops of which no two share a pixel.
 
-        Cells without a finite score or a usable box are left out first (:func:`steps.drop_unusable`).
+        Cells without a finite score or a usable box are dropped first (:func:`base.drop_unusable`).
         """
         predictions = drop_unusable(predictions)
         for step in self.steps:
@@ -102,8 +102,8 @@ def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> N
 
     Args:
         path: File to write; :func:`load_chain` reads it.
-        chain: What it holds.
-        evidence: What speaks for the chain (the data and the scores it was tuned by), JSON types only; kept beside it.
+        chain: The steps.
+        evidence: Data and scores that the chain was tuned by, JSON types only; saved with it.
     """
     write_text(
         path, json.dumps({CONFIG_KEY: chain.to_config(), 'evidence': dict(evidence)}, indent=2, allow_nan=False) + '\n'

@@ -65,11 +65,11 @@ def test_steps_run_in_order():
         ('VoteClass', 'must be a list of dicts'),
         (
             [{'type': 'FillHoles'}, {'type': 'MaskThreshold', 'threshold': 0.4}],
-            'MaskThreshold stands after FillHoles',
+            'MaskThreshold is after FillHoles',
         ),
         (
             [{'type': 'RemoveOverlap'}, {'type': 'ConvexFillAstro'}, {'type': 'MinArea', 'min_area': 75}],
-            'ConvexFillAstro stands after RemoveOverlap and gives cells new pixels',
+            'ConvexFillAstro is after RemoveOverlap and gives cells new pixels',
         ),
     ],
 )

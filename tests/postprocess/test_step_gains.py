@@ -120,7 +120,7 @@ def test_tables(measured):
     assert '|   +0.2500 |' in steps[7]
     text = format_result(result)
     assert '| cort   |      4 |      4 |' in text
-    assert '- astro: no images: keeps what it had' in text
+    assert '- astro: no images: keeps its starting values' in text
     assert len({len(line) for line in steps}) == 1
 
 
@@ -143,16 +143,16 @@ def tune_few(groups: list[str]) -> list[str]:
 
 
 def test_what_is_said_of_few_groups():
-    assert any('cort: images of one group alone' in note for note in tune_few(['a', 'a']))
-    assert any('nothing can be left out' in note for note in tune_few(['a', 'a']))
+    assert any('cort: images of a single group' in note for note in tune_few(['a', 'a']))
+    assert any('a single group cannot be cross-validated' in note for note in tune_few(['a', 'a']))
     assert any('nothing changed' in note for note in tune_few(['a', 'a']))
     two = tune_few(['a', 'b'])
-    assert any('cort: of 2 groups, one left out leaves one' in note for note in two)
+    assert any('cort: 2 groups are too few to leave one out' in note for note in two)
     assert any('2 groups in all: with fewer than 10' in note for note in two)
     assert not any('nothing changed' in note for note in two)
     assert tune_few([f'well{place}' for place in range(10)]) == [
-        'shsy5y: no images: keeps what it had',
-        'astro: no images: keeps what it had',
+        'shsy5y: no images: keeps its starting values',
+        'astro: no images: keeps its starting values',
     ]
 
 

@@ -220,7 +220,7 @@ def test_any_chain_gives_disjoint_cells_or_says_what_is_wrong_and_drops_none_in_
     try:
         chain = Chain(tuple(steps))
     except InputError as error:
-        assert 'stands after' in str(error)
+        assert 'is after' in str(error)
         return
     try:
         cells = chain(given_image)
@@ -262,7 +262,7 @@ def test_the_examples_reach_what_they_should(step_rank):
             counts['left cells'] += len(chain(image)) > 1
             counts['ran'] += 1
         except InputError as error:
-            counts['misplaced' if 'stands after' in str(error) else 'foreign label'] += 1
+            counts['misplaced' if 'is after' in str(error) else 'foreign label'] += 1
     assert seen == set(STEPS)
     assert counts['ran'] > 120
     assert counts['left cells'] > 60

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sartorius.postprocess.tuning import selection as choice_module
-from sartorius.postprocess.tuning.selection import NO_CLASS, Choice, ScoreTables, choose, cross_validate, draw_folds
+from sartorius.postprocess.tuning.selection import NO_CLASS, Choice, ScoreTables, choose, cross_validate, make_folds
 
 
 def groups_of(count: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def random_tables(seed: int, count: int = 24, shape: tuple[int, ...] = (4, 6)) -
 def test_no_group_lies_in_two_folds():
     for seed in range(20):
         tables = random_tables(seed)
-        folds = draw_folds(tables, [5] * 24, 5, seed)
+        folds = make_folds(tables, [5] * 24, 5, seed)
         assert folds.max() == 4
         for group in np.unique(tables.groups):
             assert len(set(folds[tables.groups == group])) == 1
@@ -97,9 +97,9 @@ def test_no_group_lies_in_two_folds():
 def test_fewer_groups_than_folds_leave_one_out_at_a_time():
     tables = random_tables(0)
     few = ScoreTables(tables.scores, tables.start, tables.classes, np.repeat(groups_of(3), 8))
-    assert draw_folds(few, [5] * 24, 5, 0).max() == 2
+    assert make_folds(few, [5] * 24, 5, 0).max() == 2
     one = ScoreTables(tables.scores, tables.start, tables.classes, np.repeat(groups_of(1), 24))
-    assert draw_folds(one, [5] * 24, 5, 0).tolist() == [0] * 24
+    assert make_folds(one, [5] * 24, 5, 0).tolist() == [0] * 24
     np.testing.assert_array_equal(cross_validate(one, np.zeros(24, dtype=int))[0], one.start)
 
 
@@ -107,13 +107,13 @@ def test_each_class_is_spread_over_the_folds():
     tables = random_tables(0)
     classes = np.repeat(['cort', 'astro'], [20, 4])
     spread = ScoreTables(tables.scores, tables.start, classes, groups_of(24))
-    folds = draw_folds(spread, [5] * 24, 4, 0)
+    folds = make_folds(spread, [5] * 24, 4, 0)
     assert sorted(folds[20:]) == [0, 1, 2, 3]
 
 
 def test_nothing_of_a_scored_group_is_seen_in_choosing(monkeypatch):
     tables = random_tables(1)
-    folds = draw_folds(tables, [5] * 24, 4, 0)
+    folds = make_folds(tables, [5] * 24, 4, 0)
     seen: list[set[str]] = []
 
     def spy(scores, start, groups):
@@ -131,7 +131,7 @@ def test_nothing_of_a_scored_group_is_seen_in_choosing(monkeypatch):
 def test_scores_of_a_fold_have_no_part_in_its_settings():
     """Whatever happens to the images of a fold, what is chosen for it stays."""
     tables = random_tables(2)
-    folds = draw_folds(tables, [5] * 24, 4, 0)
+    folds = make_folds(tables, [5] * 24, 4, 0)
     _, choices = cross_validate(tables, folds)
     for fold in range(4):
         scores, start = tables.scores.copy(), tables.start.copy()
@@ -144,7 +144,7 @@ def test_scores_of_a_fold_have_no_part_in_its_settings():
 
 def test_cross_validated_scores_are_those_of_the_folds_choices():
     tables = random_tables(3)
-    folds = draw_folds(tables, [5] * 24, 3, 0)
+    folds = make_folds(tables, [5] * 24, 3, 0)
     scores, choices = cross_validate(tables, folds)
     for place, (name, fold) in enumerate(zip(tables.classes, folds, strict=True)):
         own = choices[fold].get(name)
@@ -159,7 +159,7 @@ def test_noise_gives_a_gain_in_sample_and_none_out_of_it():
         tables = random_tables(seed, count=40, shape=(8, 8))
         everything = np.ones(40, dtype=bool)
         tuned.append((tables.scores_with(tables.choices(everything)) - tables.start).mean())
-        unseen.append((cross_validate(tables, draw_folds(tables, [5] * 40, 5, seed))[0] - tables.start).mean())
+        unseen.append((cross_validate(tables, make_folds(tables, [5] * 40, 5, seed))[0] - tables.start).mean())
     # Uniform scores: a gain deviates by .41 an image, by .012 in the mean over 30 sets of 40.
     assert np.mean(tuned) > 0.035
     assert abs(np.mean(unseen)) < 0.025

@@ -81,7 +81,7 @@ def test_groups_are_read_from_the_annotations(tune, tmp_path):
     code, output, _ = tune('predictions.npz', '--annotations', 'wells.csv')
     assert code == 0
     assert output.startswith('4 of 4 predicted images have annotations and count, in 2 groups\n')
-    assert 'cort: of 2 groups, one left out leaves one' in output
+    assert 'cort: 2 groups are too few to leave one out' in output
 
 
 def test_goes_on_from_a_tuned_chain(tune, tmp_path):

@@ -1,4 +1,4 @@
-"""What the tuner found, as Markdown that reads well in a terminal, and as the evidence kept beside the chain."""
+"""Tuning results as Markdown that is readable in a terminal, and as the evidence saved with the chain."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.tables import markdown_table
 
 FEW_GROUPS = 10
-"""Below this many groups bootstrap intervals are too narrow to be taken at their word."""
+"""With fewer groups bootstrap intervals are too narrow."""
 
 
 def format_result(result: TuningResult) -> str:
-    """The settings, what is to be said about each class, and the scores."""
+    """The settings, notes on each class, and the scores."""
     parts = [_settings_table(result), '\n'.join(f'- {note}' for note in notes(result)), _score_table(result)]
     return '\n\n'.join(part for part in parts if part)
 
@@ -36,7 +36,7 @@ def format_steps(gains: Sequence[StepGain]) -> str:
 
 
 def notes(result: TuningResult) -> list[str]:
-    """Sentences on the classes that keep what they had or whose cross-validated score says little, and on groups."""
+    """Sentences on classes that keep their starting values or have too few groups to cross-validate, and on groups."""
     sentences = [f'{name}: {_note_on(result.choices.get(name))}' for name in CELL_TYPES]
     sentences = [sentence for sentence in sentences if not sentence.endswith(': ')]
     images = result.images
@@ -47,16 +47,16 @@ def notes(result: TuningResult) -> list[str]:
             'tuned with that class'
         )
     if result.settings == result.before:
-        sentences.append('nothing changed: the score of the start, which no image here had a part in choosing, is fair')
+        sentences.append(
+            'nothing changed: the score of the starting chain is unbiased, as no image here was used to choose it'
+        )
     groups = result.images['group'].nunique()
     if groups == 1:
         sentences.append(
-            'one group alone: nothing can be left out, and the cross-validated scores are those of the start'
+            'a single group cannot be cross-validated: the cross-validated scores are those of the starting chain'
         )
     elif groups < FEW_GROUPS:
-        sentences.append(
-            f'{groups} groups in all: with fewer than {FEW_GROUPS} the intervals are narrower than they should be'
-        )
+        sentences.append(f'{groups} groups in total: with fewer than {FEW_GROUPS} the intervals are too narrow')
     return sentences
 
 
@@ -112,24 +112,24 @@ def _score_table(result: TuningResult) -> str:
         optimism = f'{tuned - unseen.mean:+.4f}'
         rows.append([name, f'{start:.4f}', f'{tuned:.4f}', *_cells(unseen, '.4f'), *_cells(gain, '+.4f'), optimism])
     explained = (
-        'tuned: on the images that it was tuned on, too good by nature; cross-validated: each image with the settings\n'
-        'that were chosen without its group; gain: cross-validated less start; optimism: tuned less cross-validated.'
+        'tuned: on the images that it was tuned on, biased upwards; cross-validated: each image with the settings\n'
+        'that were chosen without its group; gain: cross-validated minus start; optimism: tuned minus cross-validated.'
     )
     return f'{markdown_table(header, rows)}\n\n{explained}'
 
 
 def _note_on(choice: Choice | None) -> str:
     if choice is None:
-        return 'no images: keeps what it had'
+        return 'no images: keeps its starting values'
     if choice.groups == 1:
-        return 'images of one group alone, which cannot tell a gain from chance: keeps what it had'
+        return 'images of a single group, which cannot tell a gain from chance: keeps its starting values'
     note = ''
     if choice.gain <= 0:
-        note = 'nothing better found: keeps what it had'
+        note = 'nothing better found: keeps its starting values'
     elif not choice.is_better:
-        note = f'gain {choice.gain:.4f}, standard error {choice.error:.4f}: may be chance, keeps what it had'
+        note = f'gain {choice.gain:.4f}, standard error {choice.error:.4f}: may be chance, keeps its starting values'
     if choice.groups == 2:
-        rest = 'of 2 groups, one left out leaves one, which is not enough: cross-validated with what it had'
+        rest = '2 groups are too few to leave one out: cross-validated with its starting values'
         note = f'{note}; {rest}' if note else rest
     return note
 

@@ -1,4 +1,4 @@
-"""Which setting to take, given every image's score with every setting."""
+"""Selection of a setting from every image's score with every setting, and its cross-validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ NO_CLASS = 'none'
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A setting for some images.
+    """The setting selected for some images.
 
     Attributes:
-        index: Of the setting, one number an axis of the grid.
+        index: Of the setting, one number per axis of the grid.
         plateau: bool, of the grid's shape: the settings that count as equally good.
-        gain: Mean score with the setting, less that with what the images started with.
+        gain: Mean score with the setting, minus that with the starting chain.
         error: Standard error of the gain over the groups; NaN for a single group.
         groups: Number of groups.
     """
@@ -38,18 +38,18 @@ class Choice:
 
     @property
     def is_better(self) -> bool:
-        """Whether the gain is more than chance makes out of nothing: more than its standard error."""
+        """Whether the gain is more than its standard error."""
         return self.gain > SAME_SCORE and self.gain > self.error
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreTables:
-    """What the choices are made from.
+    """Scores that settings are selected from.
 
     Attributes:
         scores: float64 ``(N, ...)``: every image's score with every setting of a grid.
-        start: float64 ``(N,)``: its score with what it started with.
-        classes: ``(N,)``: cell type whose settings the image is given; :data:`NO_CLASS` for an image without any.
+        start: float64 ``(N,)``: its score with the starting chain.
+        classes: ``(N,)``: cell type whose settings apply to the image; :data:`NO_CLASS` for an image without any.
         groups: ``(N,)``: name of the group of near-duplicates that the image belongs to.
     """
 
@@ -60,15 +60,15 @@ class ScoreTables:
 
     def choices(self, chosen: NDArray[np.bool_]) -> dict[str, Choice]:
         """The choice for each class that is among some of the images, a bool array ``(N,)``."""
-        found = {}
+        choices = {}
         for name in CELL_TYPES:
             own = chosen & (self.classes == name)
             if own.any():
-                found[name] = choose(self.scores[own], self.start[own], self.groups[own])
-        return found
+                choices[name] = choose(self.scores[own], self.start[own], self.groups[own])
+        return choices
 
     def scores_with(self, choices: dict[str, Choice]) -> NDArray[np.float64]:
-        """Every image's score, float64 ``(N,)``, where choices that are not better leave a class what it had."""
+        """Every image's score, float64 ``(N,)``; a class whose choice is not better keeps its starting score."""
         scores = self.start.copy()
         for name, choice in choices.items():
             if choice.is_better:
@@ -81,13 +81,13 @@ def choose(scores: NDArray[np.float64], start: NDArray[np.float64], groups: NDAr
     """The setting in the middle of the best plateau.
 
     The mean over the images is smoothed by the mean over each setting and its neighbours (one step up and down on each
-    axis, as far as there are any), so that a lucky peak among bad neighbours does not win. The plateau is the connected
-    piece of settings around the best one whose smoothed scores come within :data:`PLATEAU` of it. Of these the one
-    nearest to their centre of gravity is taken, in steps of the grid.
+    axis, as far as there are any), so that a chance peak among low neighbours is not selected. The plateau is the
+    connected piece of settings around the best one whose smoothed scores come within :data:`PLATEAU` of it. Of these
+    the one nearest to their centre of gravity is selected, in steps of the grid.
 
     Args:
         scores: float64 ``(images, ...)`` of at least one image.
-        start: float64 ``(images,)``: scores with what the images started with.
+        start: float64 ``(images,)``: scores with the starting chain.
         groups: ``(images,)``: group of each image.
     """
     mean = scores.mean(axis=0)
@@ -98,14 +98,14 @@ def choose(scores: NDArray[np.float64], start: NDArray[np.float64], groups: NDAr
     plateau = pieces == pieces[best]
     places = np.argwhere(plateau)
     distances = np.square(places - places.mean(axis=0)).sum(axis=1)
-    # Rounded, so that of equally near ones the first is taken whatever the machine makes of the last digit.
+    # Rounded, so that of equally near ones the first is selected, whatever the rounding of the machine.
     index = tuple(int(place) for place in places[distances.round(9).argmin()])
     gains = scores[(slice(None), *index)] - start
     return Choice(index, plateau, float(gains.mean()), standard_error(gains, groups), len(np.unique(groups)))
 
 
-def draw_folds(tables: ScoreTables, cells: Sequence[int], folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold of each image, int64 ``(N,)``; no group is split, and each class is spread as evenly as can be.
+def make_folds(tables: ScoreTables, cells: Sequence[int], folds: int, seed: int) -> NDArray[np.int64]:
+    """Fold of each image, int64 ``(N,)``; no group is split, and each class is spread as evenly as possible.
 
     With fewer groups than folds there are as many folds as groups.
     """
@@ -118,10 +118,10 @@ def draw_folds(tables: ScoreTables, cells: Sequence[int], folds: int, seed: int)
 def cross_validate(
     tables: ScoreTables, folds: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], list[dict[str, Choice]]]:
-    """Scores each fold with settings that were chosen without it.
+    """Scores each fold with settings that were selected without it.
 
-    All that tuning does - smoothing, plateau, and whether to keep what was there - is done anew for each fold, on the
-    other folds' images alone.
+    The whole selection (smoothing, plateau, and whether to keep the starting values) is repeated for each fold, on the
+    images of the other folds only.
 
     Args:
         tables: Of all images.

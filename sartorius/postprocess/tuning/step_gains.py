@@ -1,4 +1,4 @@
-"""What each step of a chain is worth: added one after the other to the plain model, and left out one at a time."""
+"""Gain of each step of a chain: added one after the other to the plain model, and removed one at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ PLAIN = 'plain model'
 
 @dataclass(frozen=True)
 class StepGain:
-    """What one step is worth.
+    """Gain of one step.
 
     Attributes:
         name: Name of the step; :data:`PLAIN` for the model without any.
         score: Score of the steps added so far, this one included.
-        added: What adding it gained; None for the plain model.
-        dropped: What the whole chain gains by it: its score, less that without this step alone; None likewise.
+        added: Gain from adding it; None for the plain model.
+        dropped: Score of the whole chain, minus that without only this step; None likewise.
     """
 
     name: str
@@ -40,14 +40,14 @@ def measure_steps(
 ) -> list[StepGain]:
     """The gain of each step, every image with the chain that was tuned without it.
 
-    Steps keep their places in the chain whichever of them take part, and their settings: none are tuned anew for a
-    shorter chain. The plain model is what it says, every mask binarised at .5, and pixels that cells share given to the
-    better score.
+    Steps keep their places in the chain and their settings, whichever other steps are removed: nothing is tuned again
+    for a shorter chain. The plain model is its raw predictions, every mask binarised at .5, and pixels that cells share
+    given to the better score.
 
     Args:
-        predictions: As :func:`sartorius.postprocess.tuning.tuner.tune` was given them.
+        predictions: As given to :func:`sartorius.postprocess.tuning.tuner.tune`.
         gt: Likewise.
-        result: What it found.
+        result: Of that function.
 
     Returns:
         The plain model and then the steps, in the order in which they are added.
@@ -95,7 +95,7 @@ def _score_parts(
             if place in kept:
                 steps.append(step)
             elif isinstance(step, RemoveOverlap):
-                # No chain can do without: what is left out is that it drops cells.
+                # Every chain resolves overlaps: only its dropping of cells is removed.
                 steps.append(RemoveOverlap())
         parts.append(Chain(tuple(steps)))
     return score_chains(images, gt, parts, description)['score'].to_numpy()

@@ -1,4 +1,4 @@
-"""Tunes the chain's thresholds a class for the competition's mAP, without running any network."""
+"""Tuning of the chain's parameters per class for the competition's mAP, without running any network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sartorius.postprocess.tuning.grid import (
     settings_of,
     with_settings,
 )
-from sartorius.postprocess.tuning.selection import NO_CLASS, SAME_SCORE, Choice, ScoreTables, cross_validate, draw_folds
+from sartorius.postprocess.tuning.selection import NO_CLASS, SAME_SCORE, Choice, ScoreTables, cross_validate, make_folds
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
@@ -30,7 +30,7 @@ DEFAULT_FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """What the tuner found.
+    """Result of :func:`tune`.
 
     Attributes:
         chain: The chain with the tuned settings.
@@ -40,9 +40,9 @@ class TuningResult:
         choices: How they were chosen, by cell type; only classes with images.
         tables: Mean score of the class's images, float64 of the grid's shape, by cell type; only classes with images.
         fold_chains: The chain that was tuned without each fold.
-        images: One row an image, by id: ``image_id``, ``group``, ``cell_type`` (of its ground truth), ``voted`` (class
+        images: One row per image, by id: ``image_id``, ``group``, ``cell_type`` (of its ground truth), ``voted`` (class
             that the chain gives it), ``fold``, and its scores ``start`` (with the chain it started from), ``tuned``
-            (with the tuned chain; too good by nature) and ``cross_validated`` (with its fold's chain).
+            (with the tuned chain; biased upwards) and ``cross_validated`` (with its fold's chain).
     """
 
     chain: Chain
@@ -55,7 +55,8 @@ class TuningResult:
     images: pd.DataFrame
 
     def estimate(self, scores: str, less: str | None = None, cell_type: str | None = None) -> Estimate:
-        """Mean and interval of a column of ``images``, or of its difference from another, over all or a class."""
+        """Mean and interval of a column of ``images``, or of its difference from another, over all images or a
+        class."""
         rows = self.images if cell_type is None else self.images[self.images['cell_type'] == cell_type]
         values = rows[scores] if less is None else rows[scores] - rows[less]
         return estimate(values.to_numpy(), rows['group'].to_numpy().astype(str))
@@ -70,24 +71,24 @@ def tune(
     folds: int = DEFAULT_FOLDS,
     seed: int = 0,
 ) -> TuningResult:
-    """Finds the best thresholds of every class.
+    """Selects the best parameters of every class.
 
-    A class is tuned on the images that the chain votes it for: see
-    :func:`sartorius.postprocess.tuning.selection.choose` for the
-    choice. A class keeps the settings that it started with when it has no images or those of a single group, or when
-    the gain of the choice is no more than its standard error. The cross-validated scores do all of this anew with each
-    fold of the groups left out, and score the images of that fold.
+    A class is tuned on the images that the chain votes it for, by the rule of
+    :func:`sartorius.postprocess.tuning.selection.choose`. A class keeps the parameters of the starting chain if it has
+    no images or those of a single group, or if the gain of the choice is no more than its standard error. For the
+    cross-validated scores all of this is repeated without each fold of the groups, and the images of that fold are
+    scored.
 
     Args:
         predictions: Of images that the model was not trained on.
-        gt: Ground truth by image id. Images that are in one of the two alone do not count.
-        chain: Where to start from; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for what it must
-        hold.
+        gt: Ground truth by image id. Images that are in only one of the two do not count.
+        chain: Starting chain; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for the steps that it
+            needs.
         groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); no group lies
             in two folds. An image without one is a group of its own.
         grid: The settings to try; by default :meth:`sartorius.postprocess.tuning.grid.SearchGrid.of` the chain.
-        folds: Number of parts that the groups are cut into, at least 2; of fewer groups, one is left out at a time.
-        seed: Of the folds.
+        folds: Number of parts that the groups are split into, at least 2; with fewer groups, each is a fold.
+        seed: Seed of the folds.
 
     Raises:
         InputError: No image has annotations, an image has another size there, too few folds, or a chain that cannot be
@@ -117,7 +118,7 @@ def tune(
     tuned = score_chains(images, gt, [tuned_chain] * len(images), 'scoring the tuned')
     _check_shortcut(searched, tables.scores_with(choices), tuned['score'].to_numpy())
 
-    fold_of = draw_folds(tables, start['n_gt'].tolist(), folds, seed)
+    fold_of = make_folds(tables, start['n_gt'].tolist(), folds, seed)
     cross_validated, fold_choices = cross_validate(tables, fold_of)
     table = pd.DataFrame(
         {
@@ -190,7 +191,7 @@ def annotated_images(
 def _chain_with(
     chain: Chain, before: Mapping[str, ParameterValues], grid: SearchGrid, choices: Mapping[str, Choice]
 ) -> Chain:
-    """The chain with the chosen settings put in, where they are better."""
+    """The chain with the selected settings, where they are better."""
     chosen = {name: {**before[name], **grid.at(choice.index)} for name, choice in choices.items() if choice.is_better}
     return with_settings(chain, {**before, **chosen})
 
