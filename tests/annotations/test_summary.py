@@ -2,20 +2,10 @@
 
 from sartorius.annotations.summary import class_table, fold_table, note
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.tables import markdown_table
 
 
 def rows_of(table):
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in table.splitlines()]
-
-
-def test_tables_are_aligned():
-    assert markdown_table(['class', 'n'], [['cort', 5], ['a', 1000]]).splitlines() == [
-        '| class |    n |',
-        '| :---- | ---: |',
-        '| cort  |    5 |',
-        '| a     | 1000 |',
-    ]
 
 
 def test_class_table():

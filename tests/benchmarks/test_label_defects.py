@@ -5,7 +5,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_planted_defects_are_found_and_mended(capsys: pytest.CaptureFixture) -> None:
+def test_planted_defects_are_found_and_fixed(capsys: pytest.CaptureFixture) -> None:
     label_defects.main(['--images', '6'])
     rows = [
         [cell.strip() for cell in line.split('|')[1:-1]] for line in capsys.readouterr().out.splitlines() if '|' in line
