@@ -81,9 +81,9 @@ def test_takes_a_byte_order_mark_and_windows_line_ends(tmp_path):
         ([FIVE], 'holds no rows below its header'),
         (
             ['id,annotation,width,height', 'a,1 1,4,3'],
-            'column cell_type is missing; found id, annotation, width, height',
+            'column cell_type is missing; found id, annotation',
         ),
-        (['id,width', 'a,4'], 'columns annotation, height, cell_type missing'),
+        (['id,width', 'a,4'], 'columns annotation, height, cell_type are missing'),
         ([FIVE + ',id', 'a,1 1,4,3,cort,a'], 'the header has the column id twice'),
         ([FIVE, 'a,1 1,4,3'], 'line 2 has 4 fields, the header has 5'),
         ([FIVE, 'a,1 1,4,3,cort', 'a,1 1,4,3,cort,x'], 'line 3 has 6 fields'),
