@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sartorius.datasets.sample_checks import boxes_of, crops_of, find_problems
 from sartorius.datasets.samplers import SeededDataset
-from sartorius.datasets.transforms import LoadCellAnnotations, LoadCellImage
+from sartorius.datasets.transforms.load_cell_annotations import LoadCellAnnotations
+from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.engine.config import innermost
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.utils.cli import progress

@@ -10,7 +10,10 @@ from mmdet.datasets.transforms import RandomFlip
 from mmdet.registry import TRANSFORMS
 
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.datasets.transforms import BreakAstroMasks, FillMaskHoles, RandomCellCrop, RandomQuarterTurn
+from sartorius.datasets.transforms.break_astro_masks import BreakAstroMasks
+from sartorius.datasets.transforms.fill_mask_holes import FillMaskHoles
+from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
+from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn
 from sartorius.masks import kaggle_rle
 from sartorius.masks.convex_fill import fill_as_convex
 from sartorius.masks.crop import MaskCrop

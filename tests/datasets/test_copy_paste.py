@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from sartorius.annotations.coco import CocoImage, cells_from_crops, write_coco
 from sartorius.annotations.reading import load_annotations
 from sartorius.datasets import SartoriusDataset, SeededDataset
-from sartorius.datasets.transforms import CellCopyPaste
+from sartorius.datasets.transforms.copy_paste import CellCopyPaste
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.datasets.transforms import FlipPaste
+from sartorius.datasets.transforms.flip_paste import FlipPaste
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 

@@ -14,8 +14,10 @@ from mmengine.registry import init_default_scope
 
 from sartorius.annotations.reading import load_annotations
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.datasets.transforms import LoadCellImage, RandomCellCrop, RandomQuarterTurn, RandomTile
-from sartorius.datasets.transforms.random_tile import tile_starts
+from sartorius.datasets.transforms.load_cell_image import LoadCellImage
+from sartorius.datasets.transforms.random_cell_crop import RandomCellCrop
+from sartorius.datasets.transforms.random_rotation import RandomQuarterTurn
+from sartorius.datasets.transforms.random_tile import RandomTile, tile_starts
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 

@@ -21,7 +21,8 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
 from sartorius.datasets.cropped_masks import CroppedMasks
-from sartorius.datasets.transforms import LoadCellAnnotations, LoadCellImage
+from sartorius.datasets.transforms.load_cell_annotations import LoadCellAnnotations
+from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.masks import coco_rle
 from sartorius.masks.crop import MaskCrop
 

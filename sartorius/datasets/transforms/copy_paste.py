@@ -33,34 +33,46 @@ TURNS = ('none', 'quarter', 'any')
 class CellCopyPaste(BaseTransform):
     """Pastes cells of other images of the training set onto the sample.
 
-    The other images come from the data set that the sample itself comes from, so that no cell of another fold is ever
-    seen. It must be a :class:`sartorius.datasets.sartorius.SartoriusDataset` with this transform in its own pipeline;
-    the best place there is right after loading, where nothing has to be resized. Cells are pasted at the sample's
-    magnification (``scale_factor``) and at random places. Cells at their image's border may be halves and are not
-    taken; each other cell is taken once at most.
+    1. With probability ``1 - prob`` the sample is returned as it is.
+    2. The number of cells is drawn from ``cells``, and ``sources`` classes are drawn by the chances of ``classes``. For
+       each of them one image of the data set that has such cells is drawn; one that is drawn twice is one source.
+    3. The sources are loaded by ``load`` and resized to the sample's magnification (``scale_factor``). Their cells of
+       the class are candidates, except those at the image's border, which may be halves. The drawn number of them is
+       pasted in random order, each once at most.
+    4. A cell is cut out as a patch with its surroundings, rotated by quarter turns (``turn``) and mirrored (``flip``),
+       then rotated by any angle and resized (``turn``, ``scale``).
+    5. Up to ``attempts`` random places are tried. There is room where the part of the cell inside the image that no
+       other cell hides is at least ``min_visible`` of it; with ``placement`` 'free' it must touch no cell at all. With
+       'anywhere' it may cover the sample's own cells, and lies under those that were pasted before. A cell without room
+       is skipped, so that fewer than drawn may be pasted.
+    6. The patch's grey levels are shifted by the difference of the two backgrounds (``match_background``). The cell's
+       pixels are opaque; around them, its halo fades out over ``rim`` pixels.
+    7. The sample's cells lose the pixels that are covered; those that show less than ``min_visible`` are dropped.
+       Boxes are recomputed, and pasted cells follow the sample's own.
 
-    A pasted cell's own pixels are opaque; around them, its halo fades into the sample over ``rim`` pixels. What is
-    pasted is cut at the image's border. Cells that find no place are left out: fewer than drawn may be pasted.
+    The other images come from the data set that the sample itself comes from, so that no cell of another fold is used.
+    It must be a :class:`sartorius.datasets.sartorius.SartoriusDataset` with this transform in its own pipeline; the
+    best place there is right after loading, where nothing has to be resized.
 
     Required keys: ``dataset``, which SartoriusDataset adds. Modified keys: ``img``, ``gt_masks``, ``gt_bboxes``,
     ``gt_bboxes_labels``, ``gt_ignore_flags``.
 
     Args:
-        cells: Least and greatest number of cells to paste; both can be drawn.
-        classes: Whose cells: 'same' for the class that most of the sample's cells have, None for those of any image,
+        cells: Minimum and maximum number of cells to paste; both can be drawn.
+        classes: Classes of the pasted cells: 'same' for the class that most of the sample's cells have, None for any,
             or chances by class name, for example ``{'cort': 3, 'astro': 1}``; classes without images have none.
         sources: Number of images that the cells of one sample are taken from.
         placement: 'free' leaves the sample's own cells as they are; 'anywhere' pastes on top of them and cuts them.
         flip: Whether half of the cells are mirrored.
         turn: 'none', 'quarter' for random quarter turns, which are exact, or 'any' for random angles.
-        scale: Least and greatest factor of a cell's size, one as likely as its inverse.
+        scale: Minimum and maximum factor of a cell's size, one as likely as its inverse.
         rim: Width in pixels over which the paste fades out around the cell.
-        match_background: Whether a cell is made brighter or darker by as much as the ground about its new place differs
-            from the ground that it comes from.
-        min_visible: Least fraction of its pixels that a cell must show: a pasted one that shows less is not pasted, a
-            cell of the sample of which less is left is dropped.
-        attempts: How many places are drawn at most until there is room for a cell.
-        prob: How often cells are pasted at all.
+        match_background: Whether a cell is made brighter or darker by the difference between the background at its new
+            place and that where it comes from.
+        min_visible: Minimum fraction of its pixels that a cell must show: a cell that shows less is not pasted, and a
+            cell of the sample of which less remains is dropped.
+        attempts: Maximum number of places that are tried for a cell.
+        prob: Probability that cells are pasted at all.
         load: Transforms that load another image with its cells.
     """
 

@@ -1,7 +1,7 @@
 """Pastes an image's own mirrored cells."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import mmcv
 import numpy as np
@@ -41,6 +41,8 @@ class FlipPaste(BaseTransform):
             from the ground that it comes from.
         prob: How often an image of these classes is changed.
     """
+
+    example: ClassVar[dict[str, Any]] = {'classes': None}
 
     def __init__(
         self,

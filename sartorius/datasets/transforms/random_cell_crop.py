@@ -1,7 +1,7 @@
 """Random crops that never hand a broken cell to the loss."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -30,6 +30,8 @@ class RandomCellCrop(BaseTransform):
         attempts: How many windows are drawn at most until one holds a cell.
         pad_value: Grey level of the padding.
     """
+
+    example: ClassVar[dict[str, Any]] = {'crop_size': (40, 50)}
 
     def __init__(
         self, crop_size: Size, min_visible: float = 0.25, min_area: int = 16, attempts: int = 5, pad_value: int = 128

@@ -1,7 +1,7 @@
 """Small tiles, shown enlarged."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import mmcv
 import numpy as np
@@ -43,6 +43,8 @@ class RandomTile(BaseTransform):
     Raises:
         InputError: A size, factor or stride that is not positive, or an unknown interpolation.
     """
+
+    example: ClassVar[dict[str, Any]] = {'tile_size': (40, 50), 'stride': (10, 12)}
 
     def __init__(
         self,
