@@ -148,7 +148,7 @@ def test_what_is_said_of_few_groups():
     assert any('nothing changed' in note for note in tune_few(['a', 'a']))
     two = tune_few(['a', 'b'])
     assert any('cort: 2 groups are too few to leave one out' in note for note in two)
-    assert any('2 groups in all: with fewer than 10' in note for note in two)
+    assert any('2 groups in total: with fewer than 10' in note for note in two)
     assert not any('nothing changed' in note for note in two)
     assert tune_few([f'well{place}' for place in range(10)]) == [
         'shsy5y: no images: keeps its starting values',
