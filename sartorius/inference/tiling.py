@@ -347,7 +347,7 @@ def _cut_side(length: int, tile: int, overlap: int) -> list[tuple[int, int, floa
     if step > ALIGNMENT:
         step -= step % ALIGNMENT
     starts = range(0, length - tile + step, step)
-    seams = [(before + tile + after) // 2 for before, after in itertools.pairwise(starts)]
+    seams = [(before + tile + after) / 2 for before, after in itertools.pairwise(starts)]
     edges = [-np.inf, *seams, np.inf]
     return [
         (start, min(start + tile, length), low, high)

@@ -55,6 +55,16 @@ def test_overlap_that_does_not_fit(size: tuple[int, int], overlap: int) -> None:
         cut_tiles((200, 200), size, overlap)
 
 
+def test_a_cell_as_long_as_an_odd_overlap_is_kept_once_by_the_cores() -> None:
+    """17 px: the shared strip is 56 to 73, the seam 64.5; the second tile cuts off a piece whose centre is 64."""
+    tiles = cut_tiles((1, 74), (45, 45), 17)
+    assert [tile.core[0] for tile in tiles] == [-INFINITE, 36.5, 64.5]
+    boxes = np.array([[55, 0, 72, 1]], dtype=np.float32)
+    owners, pred, _ = perfect_predictions(tiles, boxes)
+    assert pred.tolist() == [[55, 0, 72, 1], [56, 0, 72, 1]]
+    np.testing.assert_array_equal(pred[by_core_alone(tiles, owners, pred)], boxes)
+
+
 def test_a_centre_on_a_seam_belongs_to_the_tile_after_it() -> None:
     first, second = cut_tiles((60, 92), (60, 60), 20)
     # The seam lies at column 46.
@@ -99,7 +109,7 @@ def test_cores_partition_the_image_with_half_the_overlap_around(tiling: tuple, d
         left, top, right, bottom = tile.window
         assert 0 <= left < right <= width and 0 <= top < bottom <= height
         for border, edge, rim in zip(tile.window, tile.core, (0, 0, width, height), strict=True):
-            assert border == rim if np.isinf(edge) else abs(border - edge) >= overlap // 2
+            assert border == rim if np.isinf(edge) else abs(border - edge) >= overlap / 2
 
 
 def boxes_in(size: tuple[int, int], longest: int) -> st.SearchStrategy[list[tuple[int, int, int, int]]]:
