@@ -359,11 +359,7 @@ def last_part(path: str | None) -> str:
 
 
 def write_run(work_dir: str | Path, record: RunRecord) -> Path:
-    """Writes a run's record atomically into its work dir.
-
-    Returns:
-        Path of the file.
-    """
+    """Writes a run's record atomically into its work dir; returns the path of the file."""
     path = Path(work_dir) / RUN_FILE
     content = {'schema': RUN_SCHEMA, 'version': RUN_VERSION, **record.to_dict()}
     write_text(path, json.dumps(content, indent=1) + '\n')
