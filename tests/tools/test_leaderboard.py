@@ -1,16 +1,22 @@
 """The command that writes the page of results."""
 
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sartorius.leaderboard.page import portable
 from sartorius.utils.files import sha256_of
 from sartorius.utils.version import GitCommit
 from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa: F401
 
 PNG = b'\x89PNG'
+# Minutes of the runs that a run starts from count, however far back.
+FIRST = {'recipe': 'first', 'minutes': 2.0, 'weights': {'url': 'https://x.org/coco.pth', 'sha256': 'a'}}
+SECOND = {'recipe': 'second', 'minutes': 3.5, 'weights': {'file': 'iter_200.pth', 'sha256': 'b', 'run': FIRST}}
+PRE_TRAINED = {'minutes': 1.0, 'weights': {'file': 'w/iter_300.pth', 'sha256': 'feed' * 16, 'run': SECOND}}
 RIGHT, HALF, POOR = [0.9, 0.8], [0.7, 0.6, 0.9, 0.8], [0.9]
 
 
@@ -28,8 +34,9 @@ def workflow(put, gt_file) -> None:  # noqa: F811
     """Two folds of a model, one of a better and of a worse one, and of boxes alone."""
     put('workflow/fold0/mrcnn_r18', [image('a', HALF), image('b', HALF)], model_source(fold=0))
     put('workflow/fold1/mrcnn_r18', [image('c', HALF), image('d', HALF)], model_source(fold=1))
-    put('workflow/fold0/mrcnn_r50_fine', [image('a', RIGHT), image('b', RIGHT)], model_source('mrcnn_r50_fine', fold=0))
-    put('workflow/fold0/mrcnn_r18_ema', [image('a', POOR), image('b', POOR)], model_source('mrcnn_r18_ema', fold=0))
+    fine, ema = model_source('mrcnn_r50_fine', run=PRE_TRAINED), model_source('mrcnn_r18_ema', run={'minutes': None})
+    put('workflow/fold0/mrcnn_r50_fine', [image('a', RIGHT), image('b', RIGHT)], fine)
+    put('workflow/fold0/mrcnn_r18_ema', [image('a', POOR), image('b', POOR)], ema)
     put('workflow/fold0/rtmdet', [image('a', RIGHT, grid=0), image('b', RIGHT, grid=0)], model_source('rtmdet', fold=0))
 
 
@@ -60,9 +67,11 @@ def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_pat
         base, '0, 1', '4', '0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '-'
     ]  # fmt: skip
     better = lines_of(page, 'mrcnn_r50_fine')[0]
+    assert better[-1] == '6.5'
     assert better[1:3] == ['0 of 2', '2'] and better[5] == '+0.500 [+0.500, +0.500]'
     # A row that does not help stays.
     worse = lines_of(page, 'mrcnn_r18_ema')[0]
+    assert worse[-1] == '-'
     assert worse[3:6] == ['0.500 [0.500, 0.500]', '0.500 [0.500, 0.500]', '+0.000 [+0.000, +0.000]']
     boxes = lines_of(page, 'rtmdet')[0]
     assert boxes[3:7] == ['-', '-', '-', '-'] and boxes[7] == '1.000 (boxes)'
@@ -71,6 +80,7 @@ def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_pat
     assert order == sorted(order)
 
     assert f'(SHA-256 {sha256_of(tmp_path / "annotations" / "all.json")[:8]})' in page
+    assert '| iter_300.pth feedfeed |' in re.sub(' +', ' ', page)
     models = [line for line in lines_of(page, 'mrcnn_r18 ') if len(line) == 12]
     assert [line[1] for line in models] == ['0', '1']
     assert models[0][2:8] == ['configs/sartorius/mrcnn_r18.py config o', '0', '100', '4', '2.0', 'CPU']
@@ -114,3 +124,20 @@ def test_bad_input_ends_in_one_sentence_and_writes_nothing(results, workflow, pu
     assert ended == code
     assert message in errors and 'Traceback' not in errors
     assert not list(tmp_path.glob('results.*'))
+
+
+@pytest.mark.parametrize(
+    ('text', 'shown'),
+    [
+        ('--data-root /home/me/data/sartorius --fold 0', '--data-root .../data/sartorius --fold 0'),
+        ("--cfg-options 'a=/home/me/x/y.pth' --out work_dirs/a/b", "--cfg-options 'a=.../x/y.pth' --out work_dirs/a/b"),
+        (
+            'python tools/train.py configs/sartorius/mrcnn_r18.py',
+            'python tools/train.py configs/sartorius/mrcnn_r18.py',
+        ),
+        ('--load-from https://x.org/a/b/c.pth', '--load-from https://x.org/a/b/c.pth'),
+        ('--data-root $SARTORIUS_DATA', '--data-root $SARTORIUS_DATA'),
+    ],
+)
+def test_no_machine_is_recognised_by_its_folders(text: str, shown: str) -> None:
+    assert portable(text) == shown
