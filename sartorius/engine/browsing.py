@@ -83,12 +83,12 @@ def browse(recipe: RecipeOptions, data: DataOptions, options: BrowseOptions) -> 
     out = options.out or WORK_DIRS / 'browse' / Path(config.work_dir).name
     seconds: list[float] = []
     chosen = choose_samples(dataset, options.samples, passes)
-    rows = [_make_row(dataset, index, draws, seconds) for index, draws in progress(chosen.items(), 'samples')]
+    rows = [_make_row(dataset, index, numbers, seconds) for index, numbers in progress(chosen.items(), 'samples')]
     with staged_folder(out) as folder:
         for row in progress(rows, 'pictures'):
-            for sample in row.draws:
+            for sample in row.samples:
                 picture = draw_sample(sample, row.image_id, classes, options.boxes)
-                path = folder / f'sample_{sample.draw:06d}_{row.image_id}.png'
+                path = folder / f'sample_{sample.number:06d}_{row.image_id}.png'
                 cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         page = sample_page(rows, classes, _source(config, recipe, options.split), options.boxes)
         (folder / 'index.html').write_text(page, encoding='utf-8')
@@ -110,6 +110,8 @@ def build_samples(config: Config, split: str) -> SeededDataset:
     init_default_scope(config.get('default_scope', 'mmdet'))
     if split == 'train':
         settings = config.train_dataloader.dataset
+    elif config.val_dataloader is None:
+        raise UsageError('--fold all holds out no image; browse --split train')
     else:
         settings = dict(type='SeededDataset', dataset=config.val_dataloader.dataset, seed=config.randomness.seed)
     try:
@@ -123,31 +125,31 @@ def build_samples(config: Config, split: str) -> SeededDataset:
 
 
 def choose_samples(dataset: SeededDataset, samples: int, passes: int) -> dict[int, list[int]]:
-    """Which draws are shown: of the first images of a run, one draw from each of its first passes.
+    """Samples that are shown: of the first images of a run, one from each of its first passes.
 
     Args:
-        dataset: The draws.
-        samples: How many to choose, if there are as many.
-        passes: Most draws of one image.
+        dataset: The numbered samples of a run.
+        samples: Number to choose, if there are as many.
+        passes: Maximum number of samples per image.
 
     Returns:
-        Draw numbers by image, the data set's index; in the order of the run's first pass.
+        Sample numbers by image (index in the data set), in the order of the run's first pass.
     """
     size = len(dataset)
     count = min(-(-samples // passes), size)
     chosen: dict[int, list[int]] = {index: [] for index in dataset.order(0)[:count].tolist()}
     for number in range(passes):
         places = np.argsort(dataset.order(number))
-        for index, draws in chosen.items():
-            draws.append(number * size + int(places[index]))
+        for index, numbers in chosen.items():
+            numbers.append(number * size + int(places[index]))
     surplus = max(0, count * passes - samples)
     last = next(reversed(chosen))
     chosen[last] = chosen[last][: passes - surplus]
     return chosen
 
 
-def _make_row(dataset: SeededDataset, index: int, draws: Sequence[int], seconds: list[float]) -> Row:
-    """An image before and after; what each draw took is added to ``seconds``."""
+def _make_row(dataset: SeededDataset, index: int, numbers: Sequence[int], seconds: list[float]) -> Row:
+    """An image before and after; the time of each sample is added to ``seconds``."""
     record = dataset.dataset.get_data_info(index)
     raw = LoadCellAnnotations()(LoadCellImage()(record))
     before = Sample(
@@ -159,15 +161,15 @@ def _make_row(dataset: SeededDataset, index: int, draws: Sequence[int], seconds:
         ignored=raw['gt_ignore_flags'],
     )
     after = []
-    for draw in draws:
+    for number in numbers:
         start = time.perf_counter()
-        packed = dataset[draw]
+        packed = dataset[number]
         seconds.append(time.perf_counter() - start)
-        after.append(_as_shown(packed, draw, len(dataset.metainfo['classes'])))
+        after.append(_as_sample(packed, number, len(dataset.metainfo['classes'])))
     return Row(str(record['img_id']), before, after).stretched()
 
 
-def _as_shown(packed: Mapping[str, Any], draw: int, num_classes: int) -> Sample:
+def _as_sample(packed: Mapping[str, Any], number: int, num_classes: int) -> Sample:
     """A packed sample, its ignored cells after the others."""
     if not isinstance(packed, Mapping) or not {'inputs', 'data_samples'} <= packed.keys():
         raise InputError('the pipeline does not end with PackDetInputs, so that no model can take its samples')
@@ -176,21 +178,21 @@ def _as_shown(packed: Mapping[str, Any], draw: int, num_classes: int) -> Sample:
     parts = [sample.gt_instances, sample.get('ignored_instances', InstanceData())]
     labels = [part.get('labels', np.zeros(len(part), dtype=np.int64)) for part in parts]
     return Sample(
-        title=f'Draw {draw}',
+        title=f'Sample {number}',
         image=_for_display(image),
         crops=[crop for part in parts for crop in crops_of(part)],
         labels=np.concatenate(labels),
         boxes=np.concatenate([boxes_of(part) for part in parts]),
         ignored=np.repeat([False, True], [len(part) for part in parts]),
         problems=tuple(find_problems(sample, image.shape[:2], num_classes)),
-        draw=draw,
+        number=number,
     )
 
 
 def _for_display(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Blue, green, red to grey where the channels are equal, and to RGB elsewhere; uint8.
 
-    Some transforms leave floats. What is not between 0 and 255 no model expects, and none of it is hidden here.
+    Some transforms return floats; values outside 0 to 255, which no model expects, are clipped.
     """
     image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     if (image == image[..., :1]).all():

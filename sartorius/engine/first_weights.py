@@ -1,4 +1,4 @@
-"""Training that starts from the weights of another run."""
+"""First weights of a training that starts from another run."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def read_init_from(config: Config, name: str) -> InitFrom | None:
 def last_checkpoint(work_dir: Path) -> Path | None:
     """Newest checkpoint of a run; None where there is none.
 
-    A work dir that was moved since still names the checkpoint where it was; it lies beside the note then.
+    A work dir that was moved since still names the old place of the checkpoint; it is beside the note then.
     """
     note = work_dir / LAST_CHECKPOINT
     if not note.is_file():
@@ -59,9 +59,9 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
     """Last checkpoint of the run that a config starts from; None where it names none.
 
     Args:
-        config: May have ``init_from`` (:class:`InitFrom`).
+        config: May have ``init_from`` (:class:`InitFrom`); a small variant starts from the small variant of that config.
         name: What messages call the config.
-        fold: Fold of this run; the config's if None.
+        fold: The ``--fold`` of this run.
 
     Raises:
         InputError: ``init_from`` is malformed, or there is no such run yet; the message names the command.
@@ -83,9 +83,9 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
 
 
 def describe_misfits(model: torch.nn.Module, checkpoint: str | Path) -> str:
-    """Which layers cannot take over a checkpoint's weights because their shapes differ, in one line.
+    """Layers whose shapes differ from those of a checkpoint, in one line.
 
-    MMEngine leaves them as they are, random: those of a head for another number of classes, as a rule.
+    MMEngine keeps their random weights: those of a head for another number of classes, as a rule.
 
     Returns:
         For example ``roi_head.bbox_head.fc_cls (9 to 4)``, layers in the model's order with the first lengths that

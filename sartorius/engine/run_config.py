@@ -105,8 +105,11 @@ def build_train_config(
         config.load_from = train.load_from
     if train.iterations is not None:
         _set_iterations(config, train.iterations)
-    if not train.validation or config.get('fold') == ALL_IMAGES:
-        _drop_validation(config)
+    if not train.validation or config.fold == ALL_IMAGES:
+        _skip_validation(config)
+    if config.fold == ALL_IMAGES:
+        # No image is left to validate on.
+        config.val_dataloader = config.val_cfg = config.val_evaluator = None
     _set_seed(config, train.seed)
     _add_loggers(config, train)
     if train.amp and torch.cuda.is_available():
@@ -200,7 +203,7 @@ def _set_iterations(config: Config, iterations: int) -> None:
     config.default_hooks.checkpoint.interval = min(config.default_hooks.checkpoint.interval, iterations)
 
 
-def _drop_validation(config: Config) -> None:
+def _skip_validation(config: Config) -> None:
     """Lets a run only train: the last checkpoints are kept, and none is the best."""
     config.train_cfg.val_begin = config.train_cfg.max_iters + 1
     config.default_hooks.checkpoint.save_best = None

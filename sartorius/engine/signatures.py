@@ -1,4 +1,4 @@
-"""Which keys the code behind a config reads: parameters of the registered types, and words of their source."""
+"""Keys that registered types take: parameters of their signatures, and words of their source."""
 
 import ast
 import inspect
@@ -53,7 +53,7 @@ def registered_names() -> frozenset[str]:
 def parameters_of(target: Target) -> tuple[frozenset[str], bool]:
     """Names that a class or function takes by keyword.
 
-    A class that takes ``**kwargs`` is expected to hand them to its base class, as MMDetection's do.
+    A class that takes ``**kwargs`` is assumed to pass them to its base class, as MMDetection's do.
 
     Returns:
         The names, and whether any other is taken as well: ``**kwargs`` that no base class names.
@@ -85,7 +85,7 @@ def words_behind(targets: Iterable[Target]) -> frozenset[str]:
     """Names of attributes, arguments and string constants in the source of classes, their bases and their helpers.
 
     A key of a dict without a type, such as ``test_cfg.rcnn``, is read as ``cfg.key``, ``cfg['key']`` or
-    ``cfg.get('key')``; a key that is none of these words is read by nobody.
+    ``cfg.get('key')``; no code reads a key that is none of these words.
     """
     words: set[str] = set()
     for name in _modules_behind(targets):

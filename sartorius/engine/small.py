@@ -166,13 +166,16 @@ def _train_on_tiles(pipeline: Sequence[ConfigDict], enlarged: float, tiles_enlar
             the factors of that class.
     """
     changes = [step for step in pipeline if step.type in SIZE_CHANGES]
-    tile = ConfigDict(next((step for step in changes if step.type == 'RandomTile'), dict(type='RandomTile')))
-    in_tiles = 'scale_range' not in tile and any(step.type == 'RandomTile' for step in changes)
-    if 'scale_range' not in tile:
-        factor = tiles_enlarged if in_tiles else enlarged
-        tile.scale_range = (round(0.8 * factor, 2), round(1.25 * factor, 2))
+    own = next((step for step in changes if step.type == 'RandomTile'), ConfigDict())
+    in_tiles = bool(own) and 'scale_range' not in own
+    factor = tiles_enlarged if in_tiles else enlarged
     side = SMALLER_TILE if in_tiles else TILE
-    tile.update(tile_size=(side, side), stride=None)
+    tile = ConfigDict(
+        type='RandomTile',
+        tile_size=(side, side),
+        scale_range=tuple(own.get('scale_range', (round(0.8 * factor, 2), round(1.25 * factor, 2)))),
+        stride=None,
+    )
     return [tile if step is changes[0] else step for step in pipeline if step not in changes[1:]]
 
 

@@ -1,4 +1,4 @@
-"""Training samples as the model gets them: one picture each, and all of them on one page."""
+"""Pictures of training samples as the model gets them, and one page with all of them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ class Sample:
     """An image and its cells.
 
     Attributes:
-        title: What it is, for example 'Raw' or 'Draw 17'.
+        title: For example 'Raw' or 'Sample 17'.
         image: uint8, grey ``(height, width)`` or RGB ``(height, width, 3)``.
-        crops: One mask a cell, without pixels where masks were not loaded.
+        crops: One mask per cell, without pixels where masks were not loaded.
         labels: int ``(N,)``: index of each cell's class.
         boxes: float ``(N, 4)``: ``x1, y1, x2, y2`` in pixels.
-        ignored: bool ``(N,)``: cells that the loss leaves out.
-        problems: What should never reach a loss, one sentence each.
-        draw: Number of the draw, None for a raw image.
+        ignored: bool ``(N,)``: cells that the loss ignores.
+        problems: Faults that make the loss wrong or NaN, one sentence each.
+        number: Number of the sample in the run, None for a raw image.
     """
 
     title: str
@@ -44,10 +44,10 @@ class Sample:
     boxes: NDArray[np.float32]
     ignored: NDArray[np.bool_]
     problems: tuple[str, ...] = ()
-    draw: int | None = None
+    number: int | None = None
 
     def counts(self, classes: Sequence[str]) -> dict[str, int]:
-        """Number of cells by class name, in the order of the classes; those without cells are left out."""
+        """Number of cells by class name, in the order of the classes; those without cells are dropped."""
         numbers = Counter(self.labels.tolist())
         return {name: numbers[label] for label, name in enumerate(classes) if numbers[label]}
 
@@ -57,20 +57,20 @@ class Row:
     """One image before and after augmentation.
 
     Attributes:
-        image_id: Its name.
-        raw: Image and cells as they are on the disk.
-        draws: What the pipeline made of them.
+        image_id: Its id.
+        raw: Image and cells as they are on disk.
+        samples: The same after the pipeline.
     """
 
     image_id: str
     raw: Sample
-    draws: Sequence[Sample]
+    samples: Sequence[Sample]
 
     def stretched(self) -> 'Row':
-        """The same with clearer grey levels, all pictures alike, so that changes of brightness stay seen."""
+        """The same with grey levels stretched by the same limits, so that changes of brightness stay visible."""
         limits = stretch_limits(self.raw.image)
-        raw, *draws = (replace(sample, image=stretch(sample.image, limits)) for sample in (self.raw, *self.draws))
-        return replace(self, raw=raw, draws=draws)
+        raw, *samples = (replace(one, image=stretch(one.image, limits)) for one in (self.raw, *self.samples))
+        return replace(self, raw=raw, samples=samples)
 
 
 def class_colors(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -84,8 +84,8 @@ def draw_sample(
     """Picture of a sample, cells coloured by class, under a line with its name and the number of cells.
 
     Args:
-        sample: What to draw.
-        image_id: Name of the image that it was made of.
+        sample: The sample.
+        image_id: Id of its image.
         classes: All class names, for colours and legend.
         with_boxes: Draws boxes too.
         alpha: Opacity of the filling.
@@ -112,15 +112,15 @@ def draw_sample(
 def sample_page(
     rows: Sequence[Row], classes: Sequence[str], source: Mapping[str, object], with_boxes: bool = False
 ) -> str:
-    """HTML page, one file that needs no other: each image beside what the pipeline made of it.
+    """HTML page, one self-contained file: each image before and after the pipeline.
 
     Args:
-        rows: Images in the order in which they are shown; at least one with at least one draw.
+        rows: Images in the order of the page; at least one with at least one sample.
         classes: All class names.
         source: Where the samples come from, JSON types.
         with_boxes: Draws boxes too.
     """
-    samples = [sample for row in rows for sample in row.draws]
+    samples = [sample for row in rows for sample in row.samples]
     flagged = sum(bool(sample.problems) for sample in samples)
     lead = f'{len(samples)} samples of {len(rows)} images, as the model gets them.'
     sections = [
@@ -130,7 +130,7 @@ def sample_page(
         )),
         ('source', 'Source', source_list(source)),
     ]  # fmt: skip
-    return render_page('What the pipeline makes', lead, sections)
+    return render_page('Training samples', lead, sections)
 
 
 def _title_line(sample: Sample, image_id: str, classes: Sequence[str], width: int) -> NDArray[np.uint8]:
@@ -157,16 +157,16 @@ def _summary(rows: Sequence[Row], samples: Sequence[Sample], flagged: int) -> st
     empty = counts.count(0)
     entries = [
         ('Samples', f'{len(samples)}', f'of {len(rows)} images'),
-        ('Cells a sample', f'{np.median(counts):.0f}', f'median; {min(counts)} to {max(counts)}'),
-        ('Cells a raw image', f'{np.median(raw_counts):.0f}', f'median; {min(raw_counts)} to {max(raw_counts)}'),
+        ('Cells per sample', f'{np.median(counts):.0f}', f'median; {min(counts)} to {max(counts)}'),
+        ('Cells per raw image', f'{np.median(raw_counts):.0f}', f'median; {min(raw_counts)} to {max(raw_counts)}'),
         ('Side of a box', _side(samples), f'px, median; raw {_side([row.raw for row in rows])}'),
-        ('Without cells', f'{empty}', 'samples, which may be learnt from'),
-        ('With problems', f'{flagged}', 'samples that should not reach a loss' if flagged else 'samples'),
+        ('Without cells', f'{empty}', 'samples, which are valid'),
+        ('With problems', f'{flagged}', 'samples with faults for the loss' if flagged else 'samples'),
     ]
     listed = [
         f'<li><a href="#i{number}">{escape(row.image_id)}</a>, {escape(sample.title.lower())}: {escape(problem)}</li>'
         for number, row in enumerate(rows)
-        for sample in row.draws
+        for sample in row.samples
         for problem in sample.problems
     ]
     more = f'<li>and {len(listed) - NAMED_PROBLEMS} more</li>' if len(listed) > NAMED_PROBLEMS else ''
@@ -175,7 +175,7 @@ def _summary(rows: Sequence[Row], samples: Sequence[Sample], flagged: int) -> st
 
 
 def _side(samples: Sequence[Sample]) -> str:
-    """Median of the square root of the boxes' areas, what anchors are measured by."""
+    """Median of the square root of the boxes' areas, the size that anchors are compared with."""
     boxes = np.concatenate([sample.boxes[~sample.ignored] for sample in samples])
     sides = np.sqrt(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
     return f'{np.median(sides):.0f}' if len(sides) else '-'
@@ -186,17 +186,17 @@ def _legend(classes: Sequence[str]) -> str:
         f'<span class="c{label % len(CELL_COLORS)}"><i></i>{escape(name)}</span>' for label, name in enumerate(classes)
     )
     return (
-        f'<p class="legend">{swatches}<span>dashed white: left out by the loss</span>'
+        f'<p class="legend">{swatches}<span>dashed white: ignored by the loss</span>'
         '<span>Grey levels of a row are stretched alike. Click a picture to enlarge it.</span></p>'
     )
 
 
 def _card(row: Row, number: int, classes: Sequence[str], with_boxes: bool) -> str:
-    views = [('raw', row.raw), *((f'draw{place}', sample) for place, sample in enumerate(row.draws, start=1))]
-    panels = ''.join(_panel(sample, view, f'{number}-{view}', classes) for view, sample in views)
-    parts = ''.join(_definitions(sample, f'{number}-{view}', classes, with_boxes) for view, sample in views)
+    named = [('raw', row.raw), *((f'sample{place}', sample) for place, sample in enumerate(row.samples, start=1))]
+    panels = ''.join(_panel(sample, name, f'{number}-{name}', classes) for name, sample in named)
+    parts = ''.join(_definitions(sample, f'{number}-{name}', classes, with_boxes) for name, sample in named)
     problems = ''.join(
-        f'<li>{escape(sample.title)}: {escape(problem)}</li>' for _, sample in views for problem in sample.problems
+        f'<li>{escape(sample.title)}: {escape(problem)}</li>' for _, sample in named for problem in sample.problems
     )
     counts = ', '.join(f'{count} {name}' for name, count in row.raw.counts(classes).items()) or 'no cells'
     return (
@@ -222,7 +222,7 @@ def _panel(sample: Sample, view: str, key: str, classes: Sequence[str]) -> str:
 
 
 def _definitions(sample: Sample, key: str, classes: Sequence[str], with_boxes: bool) -> str:
-    """Picture and cells, which page and viewer both use; one path a class, and one for the cells that are ignored."""
+    """Picture and cells, which page and viewer both use: one path per class, and one per class for ignored cells."""
     height, width = sample.image.shape[:2]
     kinds = sorted(set(zip(sample.labels.tolist(), sample.ignored.tolist(), strict=True)))
     paths = []

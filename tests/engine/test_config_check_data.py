@@ -1,4 +1,4 @@
-"""Anchors, limits and files, held against made data whose right answers are known."""
+"""Anchors, limits and files, checked on synthetic data whose right answers are known."""
 
 import json
 import re
@@ -68,11 +68,11 @@ def messages(report: Report, level: str, topic: str) -> list[str]:
     return [entry.text for entry in report.messages if (entry.level, entry.topic) == (level, topic)]
 
 
-def test_nothing_to_say_of_a_config_that_fits(folder: Path) -> None:
+def test_a_config_that_fits_has_no_errors_and_no_warnings(folder: Path) -> None:
     report = checked(folder)
     assert (report.count('error'), report.count('warning')) == (0, 0), report.to_text()
     assert {entry.topic for entry in report.messages} == {'keys', 'files', 'limits', 'anchors'}
-    assert 'at most 4 cells an image (a)' in messages(report, 'ok', 'limits')[0]
+    assert 'at most 4 cells per image (a)' in messages(report, 'ok', 'limits')[0]
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_cells_that_no_anchor_fits(folder: Path, side: float, fix: str) -> None:
         (dict(type='RandomFlip', prob=0.5), (1, 1, 1), [(200, 300)] * 3),
     ],
 )
-def test_sizes_that_a_pipeline_shows(step: dict[str, Any], factors: tuple[float, ...], sizes: list[Any]) -> None:
-    views = shown_sizes([step], (200, 300))
-    assert [view.size for view in views] == sizes
-    np.testing.assert_allclose([view.factors for view in views], [(factor, factor) for factor in factors])
+def test_output_sizes_of_a_pipeline(step: dict[str, Any], factors: tuple[float, ...], sizes: list[Any]) -> None:
+    outputs = shown_sizes([step], (200, 300))
+    assert [output.size for output in outputs] == sizes
+    np.testing.assert_allclose([output.factors for output in outputs], [(factor, factor) for factor in factors])
 
 
 def test_densest_window() -> None:
@@ -159,7 +159,7 @@ def test_densest_window() -> None:
         ({'model.test_cfg.rcnn.max_per_img': 4}, 'error', None),
         ({'model.roi_head.bbox_head.num_classes': 80}, 'error', 'bbox_head.num_classes is 80, the data set has 3'),
         ({'model.test_cfg.rpn.max_per_img': 7}, 'warning', 'test_cfg.rpn.max_per_img is 7, .*at least 8'),
-        ({'model.train_cfg.rpn_proposal.nms_pre': 5}, 'warning', 'rpn_proposal.nms_pre is 5.* show 3 cells'),
+        ({'model.train_cfg.rpn_proposal.nms_pre': 5}, 'warning', 'rpn_proposal.nms_pre is 5.* have 3 cells'),
     ],
 )
 def test_limits(folder: Path, options: dict[str, Any], level: str, message: str | None) -> None:

@@ -94,11 +94,11 @@ def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
     assert '\n6 samples of 3 images, ' in f'\n{said}'
     assert said.endswith('wrote new/page/index.html\n')
     pictures = sorted((tmp_path / 'new/page').glob('*.png'))
-    # The first pass over the four images of training is shuffled: draws 0, 1 and 2 are the images on the page. Their
-    # second draws come from the second pass, draws 4 to 7.
-    draws = [int(picture.name.split('_')[1]) for picture in pictures]
-    assert draws[:3] == [0, 1, 2]
-    assert set(draws[3:]) < {4, 5, 6, 7}
+    # The first pass over the four training images is shuffled: samples 0, 1 and 2 are the images on the page. Their
+    # second samples come from the second pass, samples 4 to 7.
+    numbers = [int(picture.name.split('_')[1]) for picture in pictures]
+    assert numbers[:3] == [0, 1, 2]
+    assert set(numbers[3:]) < {4, 5, 6, 7}
     names = [picture.stem.split('_')[2] for picture in pictures]
     assert sorted(names[:3]) == sorted(names[3:])
     assert len(set(names)) == 3
@@ -111,7 +111,7 @@ def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
         cells = sum(cell['image_id'] == image['id'] for cell in held['annotations'])
         assert re.search(rf'<h3>{name}</h3><span>{cells} \w+</span>', page)
     assert page.count('data-view="raw"') == 3
-    assert [page.count(f'Draw {draw} ') for draw in draws] == [1] * 6
+    assert [page.count(f'Sample {number} ') for number in numbers] == [1] * 6
     assert 'RandomTile(tile_size=(96, 96), ' in page
     assert 'class="problems"' not in page
 
@@ -135,7 +135,7 @@ def test_pictures_of_an_earlier_run_are_replaced_and_nothing_else(browse: Tool, 
 
 def test_cells_that_should_not_reach_a_loss_are_pointed_out(browse: Tool, config_with, tmp_path) -> None:
     code, said, _ = browse(config_with(STOCK), '--out', 'page', '--samples', '12')
-    flagged = int(re.search(r'^(\d+) samples should not reach a loss', said, re.MULTILINE)[1])
+    flagged = int(re.search(r'^(\d+) samples have faults for the loss', said, re.MULTILINE)[1])
     page = (tmp_path / 'page/index.html').read_text()
     assert code == 0
     assert flagged > 0
@@ -148,7 +148,7 @@ def test_tiles_have_no_such_cells(browse: Tool, config_with, tmp_path) -> None:
     page = (tmp_path / 'page/index.html').read_text()
     assert code == 0
     assert 'loss' not in said
-    sizes = [tuple(map(int, size)) for size in re.findall(r'Draw \d+ <small>(\d+) × (\d+) px', page)]
+    sizes = [tuple(map(int, size)) for size in re.findall(r'Sample \d+ <small>(\d+) × (\d+) px', page)]
     assert len(sizes) == 12
     assert all(120 <= width <= 180 and 80 <= height <= 120 for width, height in sizes)
     assert ' box"' in page
@@ -173,7 +173,7 @@ def test_options_of_the_config_and_the_fold_hold(browse: Tool, data: Path, tmp_p
     held = json.loads((data / 'annotations/fold2_train.json').read_text())
     names = {path.stem.split('_')[2] for path in (tmp_path / 'page').glob('*.png')}
     assert names == {Path(image['file_name']).stem for image in held['images']}
-    sizes = set(re.findall(r'Draw \d+ <small>(.*?) px', (tmp_path / 'page/index.html').read_text()))
+    sizes = set(re.findall(r'Sample \d+ <small>(.*?) px', (tmp_path / 'page/index.html').read_text()))
     # As they are, and turned.
     assert sizes == {'160 × 128', '128 × 160'}
 
@@ -185,7 +185,7 @@ def test_validation_images_are_shown_once_and_without_cells(browse: Tool, data: 
     assert f'{len(held["images"])} samples of {len(held["images"])} images, 0 cells' in said
     names = {path.stem.split('_')[2] for path in (tmp_path / 'page').glob('*.png')}
     assert names == {Path(image['file_name']).stem for image in held['images']}
-    assert '>Draw 0 <small>480 × 360 px, no cells<' in (tmp_path / 'page/index.html').read_text()
+    assert '>Sample 0 <small>480 × 360 px, no cells<' in (tmp_path / 'page/index.html').read_text()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_pipelines_that_no_model_can_take_are_refused(browse: Tool, config_with,
 
 
 def test_real_images(browse: Tool, real_data: Path, repo_root: Path, tmp_path) -> None:
-    """Every sample of the full-size config's pipeline may reach a loss."""
+    """No sample of the full-size config's pipeline has a fault for the loss."""
     prepare = runpy.run_path(str(repo_root / 'tools/prepare_sartorius.py'))['main']
     prepare(['--data-root', str(real_data), '--out', 'annotations'])
     folders = ('--data-root', str(real_data), '--annotations', 'annotations')

@@ -21,7 +21,7 @@ def sample_of(labels: list[int], size: tuple[int, int] = (40, 600), level: int =
     """Cells of 10 pixels side by side on a flat image."""
     crops = [square(20 * number, 5) for number in range(len(labels))]
     boxes = np.array([crop.window for crop in crops], np.float32).reshape(-1, 4)
-    defaults = {'title': 'Draw 7', 'draw': 7, 'ignored': np.zeros(len(labels), bool)}
+    defaults = {'title': 'Sample 7', 'number': 7, 'ignored': np.zeros(len(labels), bool)}
     parts = {**defaults, 'image': np.full(size, level, np.uint8), 'boxes': boxes, **parts}
     return Sample(crops=crops, labels=np.array(labels, dtype=np.int64), **parts)
 
@@ -63,10 +63,10 @@ def test_small_samples_are_enlarged_by_a_whole_number() -> None:
 def test_grey_levels_of_a_row_are_stretched_alike() -> None:
     raw = sample_of([], image=np.arange(90, 110, dtype=np.uint8).repeat(50).reshape(20, 50))
     row = Row('one', raw, [sample_of([], level=100), sample_of([], level=105), raw]).stretched()
-    levels = [int(draw.image[0, 0]) for draw in row.draws[:2]]
+    levels = [int(sample.image[0, 0]) for sample in row.samples[:2]]
     assert 60 < levels[1] - levels[0] < 75
     np.testing.assert_array_equal(row.raw.image, stretch(raw.image))
-    np.testing.assert_array_equal(row.draws[2].image, row.raw.image)
+    np.testing.assert_array_equal(row.samples[2].image, row.raw.image)
 
 
 def test_stretching_by_given_limits() -> None:
@@ -77,8 +77,8 @@ def test_stretching_by_given_limits() -> None:
 
 @pytest.fixture
 def rows() -> list[Row]:
-    raw = sample_of([2, 2, 1], title='Raw', draw=None)
-    flagged = sample_of([2], problems=('mask without pixels: cell 1',), title='Draw <9>')
+    raw = sample_of([2, 2, 1], title='Raw', number=None)
+    flagged = sample_of([2], problems=('mask without pixels: cell 1',), title='Sample <9>')
     ignored = sample_of([2, 1], ignored=np.array([False, True]))
     return [Row('a&b', raw, [ignored, flagged]), Row('c', raw, [sample_of([])])]
 
@@ -90,12 +90,12 @@ def test_page(rows) -> None:
     assert '3 samples of 2 images' in page
     assert '<h3>a&amp;b</h3><span>1 astro, 2 cort</span>' in page
     assert 'x/&lt;y&gt;.py' in page
-    assert 'Draw &lt;9&gt;' in page
+    assert 'Sample &lt;9&gt;' in page
     assert page.count('mask without pixels: cell 1') == 2  # in the summary and below its picture
     assert page.count('class="panel flagged"') == 1
     assert '<dt>Without cells</dt><dd>1<' in page
     assert '<dt>With problems</dt><dd>1<' in page
-    assert '<dt>Cells a sample</dt><dd>1<small>median; 0 to 2<' in page
+    assert '<dt>Cells per sample</dt><dd>1<small>median; 0 to 2<' in page
     # Every reference leads to an element of the page, every id stands once.
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -1,4 +1,4 @@
-"""Writes pictures of what a config's pipeline makes of the images, and a page that shows them beside the raw ones."""
+"""Writes pictures of training samples after the config's pipeline, and a page that shows them beside the raw images."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and writes pictures and page."""
     parser = make_parser(
         'Look at training samples as the model gets them: image and cells after the pipeline, beside the raw image. '
-        'Cells that should never reach a loss are pointed out.',
+        'Cells that would make the loss wrong or NaN are pointed out.',
         'python tools/analysis/browse_dataset.py configs/sartorius/mrcnn_r50.py --fold 0 --samples 24',
     )
     add_config_options(parser)
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--split',
         choices=('train', 'val'),
         default='train',
-        help='images and pipeline: of training, or of validation, which loads no cells',
+        help='images and pipeline of training, or of validation, which loads no cells',
     )
     parser.add_argument(
         '--seed', type=int, help="seed of order and augmentation, as of tools/train.py; the config's (0) if not given"
@@ -49,15 +49,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     done = browse(
         options_as(RecipeOptions, arguments), options_as(DataOptions, arguments), options_as(BrowseOptions, arguments)
     )
-    samples = [sample for row in done.rows for sample in row.draws]
+    samples = [sample for row in done.rows for sample in row.samples]
     cells = sum(len(sample.labels) for sample in samples)
     flagged = sum(bool(sample.problems) for sample in samples)
     print(
         f'{len(samples)} samples of {len(done.rows)} images, {cells} cells, '
-        f'{1000 * median(done.seconds):.0f} ms a sample (median)'
+        f'{1000 * median(done.seconds):.0f} ms per sample (median)'
     )
     if flagged:
-        print(f'{flagged} samples should not reach a loss; the page says why')
+        print(f'{flagged} samples have faults for the loss; the page lists them')
     print(f'wrote {display_path(done.page)}')
 
 

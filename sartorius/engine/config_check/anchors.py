@@ -1,4 +1,4 @@
-"""Which share of the cells has an anchor that fits."""
+"""Share of the cells that an anchor fits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,11 +26,11 @@ def check_anchors(config: Config, split: SplitBoxes, report: Report) -> None:
     Args:
         config: The whole config.
         split: Training cells.
-        report: Gets the findings.
+        report: Gets the messages.
     """
     head, assigner = find_anchor_head(config.model)
     if head is None:
-        report.add(OK, TOPIC, 'the model has no anchors; nothing to check')
+        report.add(OK, TOPIC, 'the model has no anchors')
         return
     if len(split.boxes) == 0:
         return
@@ -76,7 +76,7 @@ def find_anchor_head(model: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None
 def enlarge(
     split: SplitBoxes, pipeline: Sequence[Mapping[str, Any]], end: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes as a pipeline shows them at one of its scales, before it cuts windows.
+    """Boxes at one of the scales of a pipeline, before it cuts windows.
 
     Args:
         split: Cells.
@@ -98,7 +98,7 @@ def best_ious(boxes: NDArray[np.float64], sizes: NDArray[np.float64], generator:
     """IoU of each box with the best of all anchors.
 
     Anchors of one shape lie on a grid, and the overlap with a box falls with the distance of the centres along either
-    axis. So the best of a shape is the one nearest along both, and no other is looked at.
+    axis. So the best of a shape is the one nearest along both; no other is computed.
 
     Args:
         boxes: ``(N, 4)``: ``x1, y1, x2, y2`` in pixels.
@@ -130,20 +130,20 @@ def _shapes(generator: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _fix(missed: NDArray[np.float64], generator: Any) -> str:
-    """What to change for boxes that no anchor fits."""
+    """The change that helps boxes that no anchor fits."""
     shapes = np.concatenate([anchors.double().numpy() for anchors in generator.base_anchors])
     anchors = np.sqrt((shapes[:, 2:] - shapes[:, :2]).prod(axis=1))
     sides = missed[:, 2:] - missed[:, :2]
     typical = float(np.median(np.sqrt(sides.prod(axis=1))))
-    said = f'the cells without are {typical:.0f} px across at that scale (median), anchors {anchors.min():.0f} to '
-    said += f'{anchors.max():.0f} px; '
+    sizes = f'the cells without are {typical:.0f} px across at that scale (median), anchors {anchors.min():.0f} to '
+    sizes += f'{anchors.max():.0f} px; '
     key = 'model.rpn_head.anchor_generator'
     if typical < anchors.min():
-        return f'{said}lower {key}.scales or show the images larger'
+        return f'{sizes}lower {key}.scales or enlarge the images more'
     if typical > anchors.max():
-        return f'{said}raise {key}.scales or show the images smaller'
+        return f'{sizes}raise {key}.scales or enlarge the images less'
     ratio = float(np.median(sides.max(axis=1) / sides.min(axis=1).clip(min=1e-6)))
-    return f'{said}their sides are {ratio:.1f} to 1: add to {key}.ratios, or scales in between'
+    return f'{sizes}their sides are {ratio:.1f} to 1: add to {key}.ratios, or scales in between'
 
 
 def _percent(chosen: NDArray[np.bool_]) -> str:

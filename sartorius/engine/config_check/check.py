@@ -12,6 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import Fold
 from sartorius.engine.config_check.anchors import check_anchors
 from sartorius.engine.config_check.data import SplitBoxes, read_split
@@ -103,7 +104,7 @@ def _read(dataloader: Any, report: Report) -> SplitBoxes | None:
 
 def _check_keys(config: Config, path: str | Path, report: Report) -> nn.Module | None:
     """Reports misspelt keys; returns the model without weights if there are none. Needs no data."""
-    classes = config.get('val_evaluator', {}).get('classes') or ()
+    classes = classes_of(config.test_dataloader.dataset)
     messages = find_unread_names(path)
     if find_unread_keys(config, classes):
         messages += find_unread_keys(config, classes, read_bases(path))

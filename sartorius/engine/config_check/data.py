@@ -1,4 +1,4 @@
-"""What the check needs of a split's annotations: boxes, classes and sizes, as the data set of the config has them."""
+"""Boxes, classes and image sizes of a split, as the data set of the config reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from sartorius.masks.crop import Size
 
 @dataclass(frozen=True)
 class SplitBoxes:
-    """Cells of all images of a split that the config's data set keeps.
+    """Annotated cells of the images of a split that the config's data set keeps.
 
     Attributes:
         boxes: float64 ``(N, 4)``: ``x1, y1, x2, y2`` in pixels of the images on the disk.
         labels: int64 ``(N,)``: indices into ``classes``.
-        images: int64 ``(N,)``: which image each cell is in.
+        images: int64 ``(N,)``: index of the image that each cell is in.
         sizes: int64 ``(M, 2)``: height and width of each image.
         names: Id of each image.
         paths: File of each image.
@@ -46,7 +46,7 @@ class SplitBoxes:
         return int(self.counts.argmax())
 
     def different_sizes(self) -> list[Size]:
-        """Each size that occurs, once."""
+        """Distinct image sizes."""
         return [(int(height), int(width)) for height, width in np.unique(self.sizes, axis=0)]
 
 
@@ -54,7 +54,7 @@ def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
     """Reads the annotations of a data loader's data set, without its images.
 
     Raises:
-        InputError: As the data set, when the annotation file is missing, broken or has other classes.
+        InputError: The annotation file is missing, broken or has other classes.
     """
     config = innermost(dataloader['dataset'])
     dataset = DATASETS.build(dict(config, pipeline=[], serialize_data=False, lazy_init=True))
@@ -73,9 +73,9 @@ def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
 
 
 def max_in_window(boxes: NDArray[np.float64], size: Size, window: tuple[float, float]) -> int:
-    """Greatest number of cells whose centre a window of an image may hold.
+    """Maximum number of cells whose centre lies in one window of an image.
 
-    Windows are tried at steps of an eighth of their size, so that one in between may hold a few more.
+    Windows are tried at steps of an eighth of their size, so one in between may hold a few more.
 
     Args:
         boxes: ``(N, 4)``.

@@ -1,4 +1,4 @@
-"""Files that a training would miss: weights and images."""
+"""Check for missing weights and image files."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,12 +20,12 @@ REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 
 
 
 def check_images(split: SplitBoxes, what: str, report: Report) -> None:
-    """Looks whether every image of a split has a file.
+    """Checks that every image of a split has a file.
 
     Args:
         split: Its images.
         what: What messages call it: ``training`` or ``validation``.
-        report: Gets the finding.
+        report: Gets the message.
     """
     missing = [path for path in split.paths if not path.is_file()]
     if not missing:
@@ -37,18 +37,18 @@ def check_images(split: SplitBoxes, what: str, report: Report) -> None:
         ERROR,
         TOPIC,
         f'{len(missing):,} of {len(split.paths):,} {what} images are missing: {named}{more}; give their folder with '
-        '--data-root, or prepare the data anew (--skip-missing-images leaves them out)',
+        '--data-root, or prepare the data anew (--skip-missing-images drops them)',
     )
 
 
 def check_weights(config: Config, name: str, fold: int | None, report: Report) -> None:
-    """Looks whether the weights that training starts from are there; nothing is downloaded.
+    """Checks that the weights that training starts from exist; nothing is downloaded.
 
     Args:
-        config: The whole config; ``init_from`` goes before ``load_from``, as in training.
+        config: The whole config; ``init_from`` takes precedence over ``load_from``, as in training.
         name: What messages call the config.
-        fold: Fold of this run; the config's if None.
-        report: Gets the findings.
+        fold: The ``--fold`` of this run.
+        report: Gets the messages.
     """
     sources = [(path, source) for path, source in _pretrained(config.model, 'model') if source]
     if config.get('init_from'):
@@ -70,7 +70,7 @@ def _check_source(path: str, source: str, report: Report) -> None:
     if source.startswith(REMOTE):
         fetched = Path(torch.hub.get_dir()) / 'checkpoints' / Path(source).name
         if fetched.is_file():
-            report.add(OK, TOPIC, f'{path}: {fetched.name} has been downloaded before')
+            report.add(OK, TOPIC, f'{path}: {fetched.name} is downloaded already')
         else:
             report.add(
                 OK, TOPIC, f'{path}: {Path(source).name} will be downloaded; without a network, --load-from FILE'

@@ -1,4 +1,4 @@
-"""How large a pipeline shows an image: its factors at both ends of its random range and in the middle."""
+"""Enlargement of images by a pipeline: at both ends of its random range and in the middle."""
 
 import inspect
 import math
@@ -16,11 +16,11 @@ ENDS = ('smallest', 'middle', 'largest')
 
 @dataclass(frozen=True)
 class Shown:
-    """An image as a pipeline shows it.
+    """Size of a pipeline's output for an image.
 
     Attributes:
-        factors: On height and width.
-        size: Height and width in pixels of what is shown: of the window where the pipeline cuts one.
+        factors: Enlargement of height and width.
+        size: Height and width in pixels of the output: of the window where the pipeline cuts one.
     """
 
     factors: tuple[float, float]
@@ -28,27 +28,27 @@ class Shown:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Height and width of what is shown, in pixels of the image on the disk."""
+        """Height and width of the output, in pixels of the image on disk."""
         return self.size[0] / self.factors[0], self.size[1] / self.factors[1]
 
 
 def shown_sizes(pipeline: Sequence[Mapping[str, Any]], size: Size) -> tuple[Shown, Shown, Shown]:
-    """An image at the smallest, the middle and the largest scale of a pipeline.
+    """Output sizes at the smallest, the middle and the largest scale of a pipeline.
 
-    Transforms that change no size, or that the check does not know, are passed over.
+    Transforms that change no size, or that are not in the table below, are skipped.
 
     Args:
         pipeline: Transforms in config form.
-        size: Height and width of the image on the disk.
+        size: Height and width of the image on disk.
     """
-    views = []
+    outputs = []
     for end in range(len(ENDS)):
         shown = Shown((1.0, 1.0), size)
         for step in pipeline:
             change = _CHANGES.get(str(step.get('type')).split('.')[-1])
             shown = change(step, shown, end) if change else shown
-        views.append(shown)
-    return tuple(views)
+        outputs.append(shown)
+    return tuple(outputs)
 
 
 def _value(step: Mapping[str, Any], key: str) -> Any:
@@ -96,7 +96,7 @@ def _random_resize(step: Mapping[str, Any], shown: Shown, end: int) -> Shown:
 
 def _choice_resize(step: Mapping[str, Any], shown: Shown, end: int) -> Shown:
     keep = step.get('keep_ratio', False)
-    choices = sorted((_fit(shown, scale, keep) for scale in step['scales']), key=lambda view: math.prod(view.size))
+    choices = sorted((_fit(shown, scale, keep) for scale in step['scales']), key=lambda output: math.prod(output.size))
     return choices[(0, len(choices) // 2, -1)[end]]
 
 
@@ -113,7 +113,7 @@ def _crop(step: Mapping[str, Any], shown: Shown, _end: int) -> Shown:
     wanted = step['crop_size']
     if step.get('crop_type', 'absolute') == 'relative':
         wanted = (shown.size[0] * wanted[0], shown.size[1] * wanted[1])
-    # MMDetection's crop sizes are (height, width), and images below them stay as they are.
+    # MMDetection's crop sizes are (height, width), and smaller images are kept as they are.
     return Shown(shown.factors, (min(shown.size[0], int(wanted[0])), min(shown.size[1], int(wanted[1]))))
 
 

@@ -1,4 +1,4 @@
-"""Limits and class counts of a model, held against the data."""
+"""Check of a model's limits and class counts against the data."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,38 +12,38 @@ from sartorius.engine.config_check.report import ERROR, OK, WARNING, Report
 from sartorius.models.outputs import box_limits
 
 TOPIC = 'limits'
-# A detector proposes a cell several times over; with fewer candidates than twice the cells, some are not proposed.
-PROPOSALS_A_CELL = 2
+# A detector proposes a cell several times; with fewer candidates than twice the cells, some are not proposed.
+PROPOSALS_PER_CELL = 2
 
 
 def max_training_cells(config: Config, split: SplitBoxes) -> int:
-    """Greatest number of cells that a training sample can show: those of the densest window at the smallest scale."""
+    """Maximum number of cells in a training sample: those of the densest window at the smallest scale."""
     pipeline = innermost(config.train_dataloader['dataset'])['pipeline']
-    most, counts = 0, split.counts
+    maximum, counts = 0, split.counts
     # Images in falling order: one with fewer cells in all than the densest window so far cannot exceed it.
     for image in counts.argsort()[::-1]:
-        if counts[image] <= most:
+        if counts[image] <= maximum:
             break
         size = tuple(int(length) for length in split.sizes[image])
         window = shown_sizes(pipeline, size)[0].window
-        most = max(most, max_in_window(split.boxes[split.images == image], size, window))
-    return most
+        maximum = max(maximum, max_in_window(split.boxes[split.images == image], size, window))
+    return maximum
 
 
 def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, report: Report) -> None:
-    """Holds classes, proposals, instances and samplers of a model against the data.
+    """Compares classes, proposals, instances and samplers of a model with the data.
 
     Args:
         config: The whole config.
         train: Training cells.
-        val: Cells held out for validation; None where the config has none.
-        report: Gets the findings.
+        val: Validation cells; None where the config has none.
+        report: Gets the messages.
     """
     before = len(report.messages)
     _check_classes(config.model, train, report)
     splits = [split for split in (train, val) if split is not None and len(split.boxes)]
     if not splits:
-        report.add(ERROR, TOPIC, 'the training images show no cell; look at the annotation file and at filter_cfg')
+        report.add(ERROR, TOPIC, 'the training images have no cell; look at the annotation file and at filter_cfg')
         return
     fullest = max(splits, key=lambda split: int(split.counts.max()))
     whole, visible = int(fullest.counts.max()), max_training_cells(config, train)
@@ -55,8 +55,8 @@ def check_limits(config: Config, train: SplitBoxes, val: SplitBoxes | None, repo
         report.add(
             OK,
             TOPIC,
-            f'{len(train.names):,} images with {len(train.boxes):,} cells to train on; at most {whole:,} cells an '
-            f'image ({name}), {visible:,} a training sample; classes {", ".join(train.classes)}',
+            f'{len(train.names):,} images with {len(train.boxes):,} cells to train on; at most {whole:,} cells per '
+            f'image ({name}), {visible:,} per training sample; classes {", ".join(train.classes)}',
         )
 
 
@@ -79,7 +79,7 @@ def _check_instances(config: Config, cells: int, name: str, report: Report) -> N
         report.add(
             ERROR,
             TOPIC,
-            f'{path}.max_per_img is {limit}, and {name} has {cells} cells, which could never all be found; raise it '
+            f'{path}.max_per_img is {limit}, and {name} has {cells} cells, which can never all be predicted; raise it '
             f'above {cells}',
         )
 
@@ -87,22 +87,22 @@ def _check_instances(config: Config, cells: int, name: str, report: Report) -> N
 def _check_proposals(model: Mapping[str, Any], whole: int, visible: int, name: str, report: Report) -> None:
     train, test = model.get('train_cfg') or {}, model.get('test_cfg') or {}
     stages = [
-        ('model.train_cfg.rpn_proposal', train.get('rpn_proposal') or {}, visible, 'a training sample can show'),
+        ('model.train_cfg.rpn_proposal', train.get('rpn_proposal') or {}, visible, 'a training sample can have'),
         ('model.test_cfg.rpn', test.get('rpn') or {}, whole, f'{name} has'),
     ]
     for path, settings, cells, what in stages:
         for key in ('nms_pre', 'max_per_img'):
             limit = settings.get(key)
-            if limit is not None and 0 < limit < PROPOSALS_A_CELL * cells:
+            if limit is not None and 0 < limit < PROPOSALS_PER_CELL * cells:
                 report.add(
                     WARNING,
                     TOPIC,
-                    f'{path}.{key} is {limit}, and {what} {cells} cells; give at least {PROPOSALS_A_CELL * cells}',
+                    f'{path}.{key} is {limit}, and {what} {cells} cells; give at least {PROPOSALS_PER_CELL * cells}',
                 )
 
 
 def _check_samplers(config: Config, train: SplitBoxes, report: Report) -> None:
-    """RoI samplers learn from at most as many cells a step as they draw positives."""
+    """Warns of RoI samplers that draw fewer positives than a sample has cells: the others teach nothing."""
     stages = (config.model.get('train_cfg') or {}).get('rcnn') or []
     stages = [stages] if isinstance(stages, Mapping) else stages
     samplers = [stage.get('sampler') or {} for stage in stages]
@@ -113,12 +113,12 @@ def _check_samplers(config: Config, train: SplitBoxes, report: Report) -> None:
             WARNING,
             TOPIC,
             f'model.train_cfg.rcnn: the sampler draws {positives} positives (num x pos_fraction), and {shown} cells '
-            'stand in the usual training sample of the fullest image; the rest of them teach nothing in that step',
+            'are in the usual training sample of the fullest image; the rest of them teach nothing in that step',
         )
 
 
 def _usual_cells(config: Config, split: SplitBoxes) -> int:
-    """Cells in a training sample of the fullest image, at the middle scale, if they stood evenly."""
+    """Cells in a training sample of the fullest image, at the middle scale, if they were spread evenly."""
     pipeline = innermost(config.train_dataloader['dataset'])['pipeline']
     height, width = (int(length) for length in split.sizes[split.fullest])
     window = shown_sizes(pipeline, (height, width))[1].window
