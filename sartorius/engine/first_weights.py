@@ -59,7 +59,7 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
     """Last checkpoint of the run that a config starts from; None where it names none.
 
     Args:
-        config: May have ``init_from`` (:class:`InitFrom`); a small variant starts from the small variant of that config.
+        config: May have ``init_from`` (:class:`InitFrom`); a small variant starts from the small variant of that one.
         name: What messages call the config.
         fold: The ``--fold`` of this run.
 

@@ -10,6 +10,7 @@ from mmengine.runner import Runner, set_random_seed
 
 from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
+from sartorius.engine.first_weights import InitFrom
 from sartorius.engine.signatures import Target, parameters_of, registered_names, targets_of, words_behind
 from sartorius.inference.inference_config import TILE_KEYS
 from sartorius.postprocess.chain import build_chain
@@ -17,7 +18,7 @@ from sartorius.utils.errors import InputError
 
 # Dicts without a type whose keys are known exactly.
 KNOWN_KEYS: dict[str, frozenset[str]] = {
-    'init_from': frozenset({'config', 'same_fold'}),
+    'init_from': frozenset(InitFrom.model_fields),
     'tiles': frozenset(TILE_KEYS),
     'randomness': parameters_of(set_random_seed)[0],
     'clip_grad': frozenset({'type'}).union(
