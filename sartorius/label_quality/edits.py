@@ -1,4 +1,4 @@
-"""The log of edits: one line an edit, enough to put every one of them back."""
+"""Log of edits: one line per edit, from which every edit can be undone."""
 
 import csv
 import json
@@ -29,11 +29,11 @@ class Edit:
         row: Row of the cell in the CSV before any edit, counted from 0 without the header.
         defect: What was fixed.
         area_before: Pixels of the mask before the edit.
-        area_after: Pixels after it; 0 if the row went.
+        area_after: Pixels after it; 0 if the row was dropped.
         iou: Of the two masks.
-        note: What was seen.
+        note: What was wrong.
         text_before: The row's characters before the edit, its line end included.
-        text_after: Those after it; empty if the row went.
+        text_after: Those after it; empty if the row was dropped.
     """
 
     image_id: str
@@ -50,11 +50,11 @@ class Edit:
 def edits_of(table: LabelTable, cleaning: Cleaning) -> tuple[Edit, ...]:
     """The edits that turn a CSV into the cleaned one, in the order in which they were made.
 
-    A row that goes is taken out. Where an image loses all its cells, its first row stays, without an annotation, so
-    that the image is not lost.
+    A dropped row is removed. Where an image loses all its cells, its first row is kept without an annotation, so that
+    the image is not lost.
     """
     sizes = {cell.row: image.size for image in cleaning.before for cell in image.cells}
-    stays = {
+    last_rows = {
         before.cells[0].row
         for before, after in zip(cleaning.before, cleaning.after, strict=True)
         if before.cells and not after.cells
@@ -67,7 +67,7 @@ def edits_of(table: LabelTable, cleaning: Cleaning) -> tuple[Edit, ...]:
         if cell is not None:
             code = kaggle_rle.encode(cell.crop, sizes[row])
             after = row_text(parse_row(before), table.columns, code, cell.cell_type)
-        elif row in stays:
+        elif row in last_rows:
             after = row_text(parse_row(before), table.columns, '', issue.before.cell_type)
         else:
             after = ''
@@ -77,7 +77,7 @@ def edits_of(table: LabelTable, cleaning: Cleaning) -> tuple[Edit, ...]:
 
 
 def edited_text(table: LabelTable, edits: Iterable[Edit]) -> str:
-    """Content of the CSV after the edits; rows without an edit are copied to the byte."""
+    """Content of the CSV after the edits; rows without an edit are copied byte for byte."""
     texts = [row.text for row in table.rows]
     for edit in edits:
         texts[edit.row] = edit.text_after
@@ -85,22 +85,22 @@ def edited_text(table: LabelTable, edits: Iterable[Edit]) -> str:
 
 
 def undo_edits(cleaned: str | Path, edits: Sequence[Edit], undone: Callable[[Edit], bool]) -> tuple[str, list[Edit]]:
-    """Puts edits back.
+    """Undoes edits.
 
-    Once all edits of a row are undone it is what it was, to the byte. Where some stay, they are made again: each adds
-    and takes away the pixels that it added and took away before.
+    A row whose edits are all undone is the same as before them, byte for byte. If some are kept, they are applied
+    again: each adds and removes the pixels that it added and removed before.
 
     Args:
-        cleaned: The CSV that the edits led to; rows may have been added at its end since, or changed that no edit is
-            about.
+        cleaned: The CSV after the edits; since then rows may have been added at its end, and rows without an edit may
+            have been changed.
         edits: All edits of the log, in its order.
         undone: Which of them to undo.
 
     Returns:
-        Content of the CSV without the undone edits, and the edits that stay.
+        Content of the CSV without the undone edits, and the kept edits.
 
     Raises:
-        InputError: As :func:`read_raw_rows`; a row that was edited is not as the edit left it.
+        InputError: As :func:`read_raw_rows`; an edited row differs from its text in the log.
     """
     path = Path(cleaned)
     header, rows, tail = read_raw_rows(path)
@@ -111,31 +111,31 @@ def undo_edits(cleaned: str | Path, edits: Sequence[Edit], undone: Callable[[Edi
     gone = sum(not row_edits[-1].text_after for row_edits in edits_at.values())
     total = len(rows) + gone
     if edits_at and max(edits_at) >= total:
-        raise InputError(f'{path}: has fewer rows than its log knows of; give the CSV that was written with this log')
+        raise InputError(f'{path}: has fewer rows than its log; give the CSV that was written with this log')
     left = iter(rows)
-    texts, staying = [], []
+    texts, kept_edits = [], []
     for row in range(total):
         row_edits = edits_at.get(row, [])
         current = '' if row_edits and not row_edits[-1].text_after else next(left).text
         if row_edits and current != row_edits[-1].text_after:
             raise InputError(
-                f'{path}: row {row} of the original, image {row_edits[-1].image_id}, is not as the log left it; give '
-                'the CSV that was written with this log'
+                f'{path}: row {row} of the original, image {row_edits[-1].image_id}, differs from its text in the '
+                'log; give the CSV that was written with this log'
             )
         if row_edits:
-            again = _made_again(row_edits[0].text_before, [edit for edit in row_edits if not undone(edit)], columns)
+            again = _applied_again(row_edits[0].text_before, [edit for edit in row_edits if not undone(edit)], columns)
             current = again[-1].text_after if again else row_edits[0].text_before
-            staying += again
+            kept_edits += again
         texts.append(current)
-    # The last row of a file may have no line end; when it is put back, another may follow by now.
+    # The last row of a file may have no line end; when it is restored, another may follow by now.
     ended = [text if not text or text.endswith(('\n', '\r')) else f'{text}\n' for text in texts[:-1]]
-    return header.text + ''.join([*ended, *texts[-1:]]) + tail, staying
+    return header.text + ''.join([*ended, *texts[-1:]]) + tail, kept_edits
 
 
 def write_log(path: str | Path, edits: Iterable[Edit]) -> None:
-    """Writes a log, a line an edit, atomically.
+    """Writes a log, one line per edit, atomically.
 
-    The texts are written as JSON strings without their quotes: a line end is ``\\n``, so that a line stays a line.
+    The texts are written as JSON strings without their quotes: a line end is ``\\n``, so that every edit is one line.
     """
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
@@ -155,7 +155,7 @@ def read_log(path: str | Path) -> tuple[Edit, ...]:
     path = Path(path)
     header, rows, _ = read_raw_rows(path)
     if header.fields != COLUMNS:
-        raise InputError(f'{path}: not a log of edits; its columns are {", ".join(COLUMNS)}')
+        raise InputError(f'{path}: not a log of edits; expected the columns {", ".join(COLUMNS)}')
     edits = []
     for number, row in enumerate(rows):
         image_id, place, defect, before, after, iou, note, *texts = row.fields
@@ -165,7 +165,7 @@ def read_log(path: str | Path) -> tuple[Edit, ...]:
                 image_id, int(place), defect, int(before), int(after), float(iou), note, text_before, text_after
             )
         except ValueError as error:
-            raise InputError(f'{path}: line {number + 2} is no edit ({error})') from None
+            raise InputError(f'{path}: line {number + 2} is not an edit ({error})') from None
         edits.append(edit)
     return tuple(edits)
 
@@ -184,8 +184,8 @@ def _edit(issue: Issue, before: str, after: str) -> Edit:
     )
 
 
-def _made_again(text: str, edits: Sequence[Edit], columns: Mapping[str, int]) -> list[Edit]:
-    """Edits of one row, made anew on its text."""
+def _applied_again(text: str, edits: Sequence[Edit], columns: Mapping[str, int]) -> list[Edit]:
+    """Edits of one row, applied again to its text."""
     again = []
     for edit in edits:
         row = parse_row(text)
@@ -197,7 +197,7 @@ def _made_again(text: str, edits: Sequence[Edit], columns: Mapping[str, int]) ->
 
 
 def _edited(row: RawRow, now: MaskCrop, edit: Edit, columns: Mapping[str, int]) -> tuple[str, int, float]:
-    """A row with what an edit once did to it: its text, the area of its mask, and the IoU with the mask ``now``."""
+    """A row after an edit: its text, the area of its mask, and the IoU with the mask ``now``."""
     size = size_of_row(row, columns)
     first, last = parse_row(edit.text_before), parse_row(edit.text_after)
     current, old, new = (crop.to_full(size) for crop in (now, decode_row(first, columns), decode_row(last, columns)))

@@ -1,4 +1,4 @@
-"""How images and cells are spread over the folds of a training set."""
+"""Distribution of images and cells over the folds of a training set."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,24 @@ from pathlib import Path
 import pandas as pd
 
 from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
+from sartorius.annotations.source_tables import PreparationOptions
 from sartorius.label_quality.table import LabelTable
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
-FOLDS, SEED = 5, 0
-"""What tools/prepare_sartorius.py takes if not told otherwise."""
+FOLDS, SEED = PreparationOptions.folds, PreparationOptions.seed
+"""Defaults of tools/prepare_sartorius.py."""
 
 COLUMNS = ('id', 'group', 'fold')
 
 
 @dataclass(frozen=True, eq=False)
 class FoldBalance:
-    """Which image validates in which fold.
+    """Fold of each validation image.
 
     Attributes:
-        origin: Where the folds come from, and what does not fit, as sentences.
-        images: ``image_id``, ``cell_type``, ``cells``, ``group``, ``fold`` of each image that validates.
+        origin: Source of the folds and inconsistencies, as sentences.
+        images: ``image_id``, ``cell_type``, ``cells``, ``group``, ``fold`` of each image of a validation fold.
     """
 
     origin: str
@@ -42,7 +43,7 @@ def fold_balance(table: LabelTable, images: pd.DataFrame, path: Path | None) -> 
     Raises:
         InputError: The file is missing or no such file.
     """
-    # Pseudo-labelled images train and never validate.
+    # Pseudo-labelled images are for training only.
     real = images[[not table.value(row, 'source') for row in images['first_row']]]
     if path is None:
         return _computed(table, real)
@@ -50,10 +51,10 @@ def fold_balance(table: LabelTable, images: pd.DataFrame, path: Path | None) -> 
     known = real[real['image_id'].isin(folds)]
     groups, numbers = zip(*(folds[image_id] for image_id in known['image_id']), strict=True) if len(known) else ((), ())
     placed = known.assign(group=list(groups), fold=list(numbers))
-    origin = f'As {display_path(path)} has them.'
+    origin = f'Read from {display_path(path)}.'
     if len(known) < len(real):
         origin += f' {len(real) - len(known)} images are not in it.'
-    # Those without a fold are pseudo-labelled, and need not be in this CSV.
+    # Images without a fold are pseudo-labelled, and need not be in this CSV.
     others = {image_id for image_id, (_, fold) in folds.items() if fold != NO_FOLD} - set(real['image_id'])
     if others:
         origin += f' {len(others)} images of it are not in {table.path.name}.'
@@ -71,7 +72,7 @@ def _computed(table: LabelTable, real: pd.DataFrame) -> FoldBalance:
         origin = f'No folds: {FOLDS} need as many groups. {len(real)} images, {how}.'
         return FoldBalance(origin, real.assign(group=groups, fold=NO_FOLD).iloc[:0])
     folds = assign_folds(groups, real['cell_type'].tolist(), real['cells'].tolist(), FOLDS, SEED)
-    origin = f'As tools/prepare_sartorius.py makes them if not told otherwise: {FOLDS} folds, seed {SEED}, {how}.'
+    origin = f'The default folds of tools/prepare_sartorius.py: {FOLDS} folds, seed {SEED}, {how}.'
     return FoldBalance(origin, real.assign(group=groups, fold=folds))
 
 

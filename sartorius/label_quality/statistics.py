@@ -1,4 +1,4 @@
-"""What the annotated cells of a training set and its images are like, as numbers."""
+"""Statistics of a training set: its images, annotated cells and issues."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,23 +20,24 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.tables import size_text
 
 MAX_DEVIATION = 3.5
-"""Modified z-score from which on a value is an outlier (Iglewicz and Hoaglin, 1993)."""
+"""Modified z-score above which a value is an outlier (Iglewicz and Hoaglin, 1993)."""
 
 MIN_DIFFERENCE = 0.02
-"""Share of the median by which an outlier differs at least: where all others agree, a trifle has a large z-score."""
+"""Minimum difference of an outlier, as a share of the median: where all others agree, small differences have large
+z-scores."""
 
 _MIN_VALUES = 5
-"""Of fewer images none stands out."""
+"""With fewer images there are no outliers."""
 
 
 @dataclass(frozen=True, eq=False)
 class DataStatistics:
-    """A training set in numbers.
+    """Tables of a training set.
 
     Attributes:
-        images: A row an image, as :func:`measure_images`, with ``grey`` and ``grey_std`` of :func:`measure_grey`.
-        cells: A row a cell, as :func:`measure_cells`.
-        issues: A row an issue, as :func:`issues_table`.
+        images: One row per image, as :func:`measure_images`, with ``grey`` and ``grey_std`` of :func:`measure_grey`.
+        cells: One row per cell, as :func:`measure_cells`.
+        issues: One row per issue, as :func:`issues_table`.
     """
 
     images: pd.DataFrame
@@ -45,7 +46,7 @@ class DataStatistics:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes that occur, as the class of an image or of a cell."""
+        """The classes of the images and cells."""
         present = {*self.images['cell_type'], *self.cells['cell_type']}
         return tuple(name for name in CELL_TYPES if name in present)
 
@@ -68,7 +69,7 @@ def measure(table: LabelTable, cleaning: Cleaning, files: Mapping[str, Path]) ->
 
 
 def length_over_width(mask: NDArray[np.bool_]) -> float:
-    """Ratio of the axes of the ellipse that has a cell's second moments; a pixel counts as the square that it is.
+    """Ratio of the axes of the ellipse that has a cell's second moments; a pixel counts as a square.
 
     So a rectangle has exactly the ratio of its sides, and a line one pixel wide its length.
 
@@ -97,7 +98,7 @@ def solidity(mask: NDArray[np.bool_]) -> float:
 
 
 def measure_cells(images: Sequence[AnnotatedImage]) -> pd.DataFrame:
-    """One row a cell, indexed by its row in the CSV.
+    """One row per cell, indexed by its row in the CSV.
 
     Returns:
         ``image`` (number of the image in ``images``), ``cell_type``, ``area`` (pixels), ``elongation``
@@ -115,10 +116,10 @@ def measure_cells(images: Sequence[AnnotatedImage]) -> pd.DataFrame:
 
 
 def measure_images(table: LabelTable, images: Sequence[AnnotatedImage], cells: pd.DataFrame) -> pd.DataFrame:
-    """One row an image, in the order of ``images``.
+    """One row per image, in the order of ``images``.
 
     Args:
-        table: The CSV; says the class of images without cells.
+        table: The CSV; gives the class of images without cells.
         images: Images of the CSV.
         cells: Of :func:`measure_cells`.
 
@@ -151,7 +152,7 @@ def measure_grey(
         files: Image files by image id; some or all may be missing.
 
     Returns:
-        Two float64 ``(N,)`` in grey levels of the file; NaN where there is none.
+        Two float64 ``(N,)`` in grey levels of the file; NaN where there is no file.
 
     Raises:
         InputError: A file is no readable image, or of another size than its cells are for.
@@ -171,7 +172,7 @@ def measure_grey(
 
 
 def images_beside(train_csv: Path) -> Path | None:
-    """Folder ``train`` beside a training CSV, where the competition has its images; None if there is none."""
+    """Folder ``train`` beside a training CSV, where the competition's images are; None if there is none."""
     folder = train_csv.parent / 'train'
     return folder if folder.is_dir() else None
 
@@ -195,14 +196,14 @@ def image_files(folder: Path | None, images: Sequence[AnnotatedImage]) -> dict[s
 
 
 def outliers(images: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Images whose value is unlike that of the others of their class.
+    """Images whose value is an outlier of their class.
 
-    That is beyond both :data:`MAX_DEVIATION` and :data:`MIN_DIFFERENCE`. The modified z-score of a value is .6745
+    An outlier is beyond both :data:`MAX_DEVIATION` and :data:`MIN_DIFFERENCE`. The modified z-score of a value is .6745
     times its distance from the class's median, over the median distance.
 
     Args:
         images: Of :func:`measure_images`.
-        column: The value; images where it is NaN are left out.
+        column: The value; images where it is NaN do not count.
 
     Returns:
         ``image_id``, ``cell_type``, ``value``, ``median`` (of the class) and ``deviation`` (modified z-score), the
@@ -223,14 +224,14 @@ def outliers(images: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def issues_table(issues: Sequence[Issue], cells: pd.DataFrame) -> pd.DataFrame:
-    """One row an issue, in their order.
+    """One row per issue, in their order.
 
     Args:
         issues: Of the cells.
         cells: Of :func:`measure_cells`.
 
     Returns:
-        ``image`` (number of the image), ``id``, ``row``, ``cell_type`` (as the row had it before any fix),
+        ``image`` (number of the image), ``id``, ``row``, ``cell_type`` (of the row before any fix),
         ``defect``, ``fixed``, ``area_before``, ``area_after``, ``iou``, ``note``.
     """
     types = {
@@ -250,7 +251,7 @@ def issues_table(issues: Sequence[Issue], cells: pd.DataFrame) -> pd.DataFrame:
         )
         for issue in issues
     ]
-    # The types are said, so that a table without rows has them too.
+    # With types, so that a table without rows has them too.
     table = pd.DataFrame(rows, columns=list(types)).astype(types)
     of_cells = cells.loc[table['row'].tolist()]
     table.insert(0, 'image', of_cells['image'].to_numpy())
@@ -259,7 +260,7 @@ def issues_table(issues: Sequence[Issue], cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _covered(image: AnnotatedImage) -> tuple[float, float]:
-    """Share of the image that cells cover, and of that the share that more than one covers."""
+    """Share of the image that cells cover, and the share of that area that more than one cell covers."""
     layers = np.zeros(image.size, dtype=np.uint16)
     for crop in image.crops:
         x1, y1, x2, y2 = crop.window

@@ -1,4 +1,4 @@
-"""A training CSV as the text it is: any row is changed, taken out or put back, and all others stay as they were."""
+"""A training CSV as text: any row can be changed, removed or restored, and all others keep their bytes."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ KEY_COLUMNS = ('id', 'source', 'fold')
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
-    """A whole CSV; ``header.text``, the rows' texts and ``tail`` one after the other are its content.
+    """A CSV; ``header.text``, the rows' texts and ``tail`` one after the other are its content.
 
     Attributes:
-        path: Where it was read from.
+        path: The file.
         header: Its first row; a byte order mark belongs to the text.
         rows: All rows below it.
         tail: Blank lines after the last row.
-        images: The cells, by image in the order in which they first occur; rows with an empty ``annotation`` are none.
+        images: The cells, by image in the order of first occurrence; rows with an empty ``annotation`` are no cells.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class LabelTable:
         return {name: index for index, name in enumerate(self.header.fields)}
 
     def value(self, row: int, column: str) -> str:
-        """A field of a row; empty where the CSV has no such column."""
+        """A field of a row; empty if the CSV has no such column."""
         index = self.columns.get(column)
         return '' if index is None else self.rows[row].fields[index]
 
@@ -49,7 +49,7 @@ class LabelTable:
 def read_label_table(path: str | Path) -> LabelTable:
     """Reads a training CSV with all its cells.
 
-    Other than :func:`sartorius.annotations.train_csv.read_train_csv`, it takes rows of one image whose classes differ.
+    Unlike :func:`sartorius.annotations.train_csv.read_train_csv`, it accepts rows of one image whose classes differ.
 
     Raises:
         InputError: The file is missing or no CSV text; a column is missing; a row is too short or long, its size is no
@@ -66,7 +66,7 @@ def read_label_table(path: str | Path) -> LabelTable:
 
 
 def row_text(row: RawRow, columns: Mapping[str, int], annotation: str, cell_type: str) -> str:
-    """Text of a row with another annotation and class, all else as it was."""
+    """Text of a row with another annotation and class, all else unchanged."""
     fields = list(row.fields)
     fields[columns['annotation']], fields[columns['cell_type']] = annotation, cell_type
     written = io.StringIO()
@@ -78,12 +78,12 @@ def row_text(row: RawRow, columns: Mapping[str, int], annotation: str, cell_type
 
 
 def size_of_row(row: RawRow, columns: Mapping[str, int]) -> Size:
-    """Image ``(height, width)`` written in a sound row."""
+    """Image ``(height, width)`` of a valid row."""
     return int(row.fields[columns['height']]), int(row.fields[columns['width']])
 
 
 def decode_row(row: RawRow, columns: Mapping[str, int]) -> MaskCrop:
-    """The mask of a sound row."""
+    """The mask of a valid row."""
     return kaggle_rle.decode(row.fields[columns['annotation']], size_of_row(row, columns))
 
 

@@ -130,8 +130,11 @@ def test_a_last_row_without_a_line_end_is_put_back_as_a_row_of_its_own(write_csv
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda text: text.replace('a,1 10', 'a,1 9', 1), 'row 0 of the original, image a, is not as the log left it'),
-        (lambda text: ''.join(text.splitlines(keepends=True)[:3]), 'fewer rows than its log knows of'),
+        (
+            lambda text: text.replace('a,1 10', 'a,1 9', 1),
+            'row 0 of the original, image a, differs from its text',
+        ),
+        (lambda text: ''.join(text.splitlines(keepends=True)[:3]), 'fewer rows than its log'),
         (lambda text: ''.join(text.splitlines(keepends=True)[:1] + text.splitlines(keepends=True)[2:]), 'row 0'),
     ],
 )
@@ -148,7 +151,7 @@ def test_a_file_that_is_no_log_is_refused(tmp_path, cleaned):
         read_log(source)
     log = tmp_path / 'log.csv'
     log.write_text(log.read_text().replace(',wrong-class,81,', ',wrong-class,many,'))
-    with pytest.raises(InputError, match='line 2 is no edit'):
+    with pytest.raises(InputError, match='line 2 is not an edit'):
         read_log(log)
 
 

@@ -64,7 +64,7 @@ def test_folds_and_images_that_are_named(report: Tool, data: Path, tmp_path) -> 
     folds = ('--folds', f'{data}/prepared/folds.csv')
     assert report(f'{data}/data/train.csv', '--out', 'page', '--images', 'few', *folds)[0] == 0
     page = (tmp_path / 'page/index.html').read_text()
-    assert 'folds.csv has them' in page
+    assert '/folds.csv.' in page and 'Read from ' in page
     assert '1 of them available' in page
 
 
