@@ -1,4 +1,4 @@
-# What every run shares: which modules register themselves, hooks, logging, seeds.
+# Shared by every run: modules that register themselves, hooks, logging, seeds.
 custom_imports = dict(
     imports=['sartorius.datasets', 'sartorius.engine', 'sartorius.inference', 'sartorius.models'],
     allow_failed_imports=False,
@@ -30,7 +30,7 @@ custom_hooks = [
 
 env_cfg = dict(
     cudnn_benchmark=False,
-    # OpenCV's own threads fight with the data loader's workers.
+    # OpenCV's own threads compete with the data loader's workers.
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )

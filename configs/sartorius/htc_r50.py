@@ -7,5 +7,5 @@ _base_ = [
     '../_base_/tta.py',
 ]
 
-# Trained with a semantic branch, whose weights are left out; none are published without.
+# Trained with a semantic branch, whose weights are dropped; none are published without it.
 load_from = 'https://download.openmmlab.com/mmdetection/v2.0/htc/htc_r50_fpn_20e_coco/htc_r50_fpn_20e_coco_20200319-fe28c577.pth'  # noqa: E501

@@ -31,7 +31,7 @@ PICTURES = 'sample_*.png'
 
 @dataclass(frozen=True)
 class BrowseOptions:
-    """What is shown, and where it is written.
+    """Number and kind of samples, and where the page is written.
 
     Attributes:
         out: Folder for page and pictures; ``work_dirs/browse/NAME`` if None.

@@ -28,11 +28,11 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """Which config.
+    """The config of a run.
 
     Attributes:
         config: Config file.
-        small: Whether its small variant is meant, which learns on a CPU.
+        small: Whether to use its small variant, which learns on a CPU.
         cfg_options: ``KEY=VALUE`` words that change it.
     """
 
@@ -43,7 +43,7 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Which images.
+    """The images of a run.
 
     Attributes:
         data_root: Folder that the file names of the annotations start from; the config's if None.
@@ -90,7 +90,7 @@ def build_train_config(
 ) -> Config:
     """Config of a training run: files, classes, fold, seed, schedule and machine resolved.
 
-    ``init_from`` stays as the config says: which checkpoint that is, is known when the run starts.
+    ``init_from`` is kept as it is: its checkpoint is looked up when the run starts.
 
     Raises:
         UsageError: An option is out of range, a fold of data without folds is asked for, or wandb is not installed.

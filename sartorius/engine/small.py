@@ -20,7 +20,7 @@ CHANNELS = 64
 """Of the neck and of all heads."""
 BATCH_SIZE = 4
 ORIENTATIONS = ['none', 'diagonal']
-# Images of the competition, (width, height): how much a pipeline enlarges them is what the small one does to any image.
+# Images of the competition, (width, height): the factor by which a recipe enlarges them becomes that of any image.
 IMAGE_SIZE = (704, 520)
 TILE, SMALLER_TILE = 96, 64
 """Side in pixels of the tiles in training, and of those of recipes for prediction in small, enlarged tiles."""
@@ -86,7 +86,7 @@ SMALL_BACKBONES: dict[str, Callable[[ConfigDict], list[int]]] = {
     'Stride1StemResNet': _shrink_resnet,
     'CSPNeXt': _shrink_cspnext,
 }
-"""What makes a backbone small, in place, and the channels that it then gives to the neck; others keep their size."""
+"""Functions that make a backbone small, in place, and return the channels of its maps; other types keep their size."""
 
 
 def _shrink_model(model: ConfigDict) -> None:
@@ -107,9 +107,9 @@ def _shrink_model(model: ConfigDict) -> None:
 
 
 def _shrink_two_stages(model: ConfigDict) -> None:
-    """RPN and RoI heads of a quarter of the channels; fewer candidates and samples; heads that are one for all classes.
+    """RPN and RoI heads of a quarter of the channels, shared by all classes, with fewer candidates and samples.
 
-    What an outline looks like is learnt from the cells of all classes at once.
+    Outlines are learnt from the cells of all classes at once.
     """
     model.rpn_head.in_channels = model.rpn_head.feat_channels = CHANNELS
     heads = model.roi_head
@@ -162,8 +162,8 @@ def _train_on_tiles(pipeline: Sequence[ConfigDict], enlarged: float, tiles_enlar
     Args:
         pipeline: Transforms of the recipe.
         enlarged: Factor of the images in prediction, by about which tiles are enlarged.
-        tiles_enlarged: The same of tiles in prediction, by which a recipe goes that trains on :class:`RandomTile` with
-            the factors of that class.
+        tiles_enlarged: The same of tiles in prediction; used for recipes that train on :class:`RandomTile` with the
+            default factors of that class.
     """
     changes = [step for step in pipeline if step.type in SIZE_CHANGES]
     own = next((step for step in changes if step.type == 'RandomTile'), ConfigDict())

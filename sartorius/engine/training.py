@@ -50,11 +50,11 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
 
 @dataclass(frozen=True)
 class _Start:
-    """What a run begins from.
+    """Start of a run.
 
     Attributes:
         checkpoint: File or URL that is loaded; None for random weights.
-        resume: Whether the run of this checkpoint goes on.
+        resume: Whether the run of this checkpoint is continued.
     """
 
     checkpoint: str | None

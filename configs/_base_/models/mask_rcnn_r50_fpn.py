@@ -1,6 +1,6 @@
 _base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py']
 
-# Above the 790 cells of the fullest training image. It is a limit a person sets, never COCO's 100.
+# Above the 790 cells of the fullest training image. A limit chosen for these data, not COCO's 100.
 max_cells = 1000
 
 model = dict(

@@ -1,4 +1,4 @@
-# RTMDet-l: one stage, boxes alone. Whoever uses it says so (_base_/boxes_only.py).
+# RTMDet-l: one stage, boxes alone. Recipes that use it inherit from _base_/boxes_only.py too.
 max_cells = 1000
 
 norm_cfg = dict(type='SyncBN')
