@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     images = DatasetPlan(options.images, options.test_images, unlabelled_images=0, size=SIZE, seed=options.seed)
     print(f'making {options.images} training and {options.test_images} test images', flush=True)
     # The same options give the same bytes, so that a workflow that was stopped finds its data unchanged.
-    make_dataset(out / 'data', images, workers=JOBS, overwrite=True)
+    make_dataset(out / 'data', images, overwrite=True)
     plan = assign_devices(make_plan(settings, read_data_facts(out / 'data'), out, read_recipe_facts), JOBS)
     print(f'{len(plan.stages)} stages; the command line of each stands in its log, below {display_path(out / "logs")}')
     run_workflow(plan)
