@@ -131,11 +131,11 @@ def bays(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
         if _is_for('convex-filled', plant)
     ]
     lines = []
-    for least, below in ((0, 0.8), (0.8, 0.9), (0.9, 0.95), (0.95, 0.98), (0.98, 1)):
-        chosen = np.array([cell for cell in cells if least <= cell[0] < below]).reshape(-1, 3)
+    for low, high in ((0, 0.8), (0.8, 0.9), (0.9, 0.95), (0.95, 0.98), (0.98, 1)):
+        chosen = np.array([cell for cell in cells if low <= cell[0] < high]).reshape(-1, 3)
         if len(chosen):
             before, after, recall = chosen.mean(axis=0)
-            lines.append([f'{least:.2f} to {below:.2f}', len(chosen), f'{recall:.2f}', f'{before:.3f}', f'{after:.3f}'])
+            lines.append([f'{low:.2f} to {high:.2f}', len(chosen), f'{recall:.2f}', f'{before:.3f}', f'{after:.3f}'])
     return markdown_table(['IoU of the filled cell', 'cells', 'recall', 'IoU before', 'IoU after'], lines)
 
 

@@ -80,7 +80,7 @@ def parameter(
 
     Args:
         default: Value where a config or command gives none.
-        choices: The valid strings; the parameter is a number if None.
+        choices: The valid strings; the parameter is a number if None, or a flag if the default is one.
         at_least: Lower limit, itself valid.
         at_most: Upper limit, itself valid.
         above: Lower limit, itself not valid.
@@ -107,11 +107,13 @@ class Method:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value, choices = getattr(self, one.name), one.metadata.get('choices')
-            if choices is not None:
-                check_choice(one.name, value, choices)
+            value = getattr(self, one.name)
+            if isinstance(one.default, bool):
+                check_choice(one.name, value, (True, False))
+            elif one.metadata['choices'] is not None:
+                check_choice(one.name, value, one.metadata['choices'])
             else:
-                check_number(one.name, value, one.metadata.get('limits', {}))
+                check_number(one.name, value, one.metadata['limits'])
 
     @property
     def has_iou_threshold(self) -> bool:
@@ -140,7 +142,7 @@ def register(name: str) -> Callable[[MethodType], MethodType]:
         name: Name of the method in configs and on the command line.
 
     Raises:
-        TypeError: The class is no dataclass of :class:`Method`, or a parameter has no default.
+        TypeError: The class is no dataclass of :class:`Method`, or a field was not made by :func:`parameter`.
         ValueError: The name is taken.
     """
 
@@ -148,8 +150,8 @@ def register(name: str) -> Callable[[MethodType], MethodType]:
         if not (is_dataclass(method) and issubclass(method, Method)):
             raise TypeError(f'{method.__name__} must be a dataclass and a subclass of Method')
         for one in fields(method):
-            if one.default is MISSING:
-                raise TypeError(f'{method.__name__}.{one.name} has no default')
+            if one.default is MISSING or 'limits' not in one.metadata:
+                raise TypeError(f'{method.__name__}.{one.name} must be made by parameter(DEFAULT, ...)')
         if name in METHODS:
             raise ValueError(f'there is a fusion method {name!r} already')
         method.name = name

@@ -51,14 +51,14 @@ def check_number(name: str, value: object, limits: Mapping[str, float] = Mapping
         raise InputError(f'{name} is {_show(value)}; it must be a number{wanted}')
 
 
-def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Refuses a value that is not among the choices.
 
     Raises:
         InputError: Naming the parameter, the value and the choices.
     """
-    if value not in choices:
-        raise InputError(f'{name} is {value!r}; choose from {", ".join(choices)}')
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise InputError(f'{name} is {value!r}; choose from {", ".join(map(str, choices))}')
 
 
 def check_images(images: Sequence[ImagePredictions]) -> None:

@@ -160,7 +160,7 @@ class Consensus(Method):
 
     All models' cells are the nodes of a graph; an edge joins two cells of one class, predicted by two models, whose
     binary masks reach the IoU threshold. Best score first, each cell joins the group with every member of which it has
-    an edge (of several groups the one with the greatest mean IoU): complete linkage, so that no chain of cells that
+    an edge (of several groups the one with the largest mean IoU): complete linkage, so that no chain of cells that
     each resemble the next becomes one, and each model has one vote in a group. (Duplicates of one model stay two cells,
     for overlap removal to choose from: a mean of both fits neither.) A fused box is the mean of its members, weighted
     by model weight times score; scores are as in WBF.

@@ -74,8 +74,8 @@ class FillEnd:
 def find_fill_ends(crop: MaskCrop, min_run: int = MIN_RUN) -> list[FillEnd]:
     """Straight runs along the lower border of a cell where a convex fill of a bay may have ended.
 
-    Such a run has background below it, the cell goes on below both of its ends, and at one end it does so for a single
-    row: the outline of the shorter leg's tip.
+    Such a run has background below it, the cell continues below both of its ends, and at one end it does so for a
+    single row: the outline of the shorter leg's tip.
 
     Args:
         crop: A cell without holes.
@@ -136,7 +136,7 @@ def undo_convex_fill(
 
 
 def _ends_below(mask: NDArray[np.bool_], y: int, x: int, step: int) -> bool:
-    """Whether the stretch of row ``y`` that begins at ``x`` and goes on by ``step`` has nothing below it."""
+    """Whether the stretch of row ``y`` that begins at ``x`` and continues in steps of ``step`` has nothing below it."""
     last = x
     while mask[y, last + step]:
         last += step

@@ -154,7 +154,7 @@ def _greedy(
     iou_thresholds: float | NDArray[np.floating],
     iou_with: Callable[[int, NDArray[np.int64]], NDArray[np.floating]],
 ) -> NDArray[np.int64]:
-    """Keeps the best-scored cell, drops what overlaps it too much, and goes on with the rest."""
+    """Keeps the best-scored cell, drops the cells that overlap it too much, and repeats this with the rest."""
     limits = np.broadcast_to(np.asarray(iou_thresholds, dtype=np.float64), len(scores))
     rest = np.argsort(-np.asarray(scores), kind='stable')
     kept = []

@@ -34,7 +34,7 @@ class ImageStyle:
         tilt: How far off centre the light falls: x and y of the rims' shift in pixels.
         grain: Standard deviation of the noise, in grey levels.
         crowding: Factor on the number of cells.
-        debris: Where between the least and the greatest amount of debris, in [0, 1].
+        debris: Amount of debris between its minimum and maximum, in [0, 1].
         mesh: The same for neurites.
         cell_size: Factor on the cells' areas.
     """

@@ -114,8 +114,8 @@ def _fitted(shapes: list[CellShape], size: Size) -> list[CellShape]:
     if total <= room:
         return shapes
     factor = np.sqrt(room / total)
-    least = 1.3 * MIN_AREA
-    return [shape.scaled(max(factor, min(1.0, np.sqrt(least / shape.target_area)))) for shape in shapes]
+    min_area = 1.3 * MIN_AREA
+    return [shape.scaled(max(factor, min(1.0, np.sqrt(min_area / shape.target_area)))) for shape in shapes]
 
 
 def _settle(shape: CellShape, x: float, y: float, occupied: NDArray[np.uint8], keep_whole: bool) -> PlacedCell | None:
@@ -126,12 +126,12 @@ def _settle(shape: CellShape, x: float, y: float, occupied: NDArray[np.uint8], k
     whole = shape.crop(x, y).clipped((height, width))
     x1, y1, x2, y2 = whole.window
     taken = (occupied[y1:y2, x1:x2] != 0) & whole.mask
-    least = max(MIN_AREA, _MIN_KEPT * whole.area)
-    if whole.area - np.count_nonzero(taken) < least:
+    min_area = max(MIN_AREA, _MIN_KEPT * whole.area)
+    if whole.area - np.count_nonzero(taken) < min_area:
         return None
     # The image's border may cut a cell in two as well as its neighbours may.
     mask = _largest_piece(whole.mask if keep_whole else whole.mask & ~taken)
-    if np.count_nonzero(mask) < least or (taken.any() and not keep_whole and _has_hole(mask)):
+    if np.count_nonzero(mask) < min_area or (taken.any() and not keep_whole and _has_hole(mask)):
         return None
     return PlacedCell(MaskCrop(mask, x1, y1).tight(), shape, x, y)
 

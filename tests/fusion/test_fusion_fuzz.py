@@ -1,4 +1,4 @@
-"""Random and hostile prediction sets through every fusion method.
+"""Random and adversarial prediction sets through every fusion method.
 
 A hundred examples a method run with the suite. To run 10,000 a method (a few minutes):
 
@@ -123,6 +123,8 @@ def any_sets(rng: np.random.Generator) -> list[PredictionSet]:
 
 def any_value(rng: np.random.Generator, one: Field, models: int) -> object:
     """A valid value of a method's parameter, often near its limits."""
+    if isinstance(one.default, bool):
+        return bool(rng.random() < 0.5)
     if one.metadata['choices']:
         return pick(rng, one.metadata['choices'])
     limits = one.metadata['limits']

@@ -1,7 +1,7 @@
 """A new method is one class and one registration: configs, fusion and command line take it from the registry."""
 
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -19,11 +19,13 @@ class BestModel(Method):
     """The cells of the model with the highest mean score, and no others."""
 
     min_score: float = parameter(0.0, at_least=0, at_most=1)
+    keeps_ties: bool = parameter(False)
 
     def __call__(self, candidates: Candidates) -> Fusion:
         counts = np.bincount(candidates.models, minlength=len(candidates.weights))
         means = np.bincount(candidates.models, candidates.scores, len(candidates.weights)) / np.maximum(counts, 1)
-        kept = np.flatnonzero((candidates.models == means.argmax()) & (candidates.scores >= self.min_score))
+        best = means == means.max() if self.keeps_ties else np.arange(len(means)) == means.argmax()
+        kept = np.flatnonzero(best[candidates.models] & (candidates.scores >= self.min_score))
         owners = np.full(len(candidates.scores), -1)
         owners[kept] = np.arange(len(kept))
         return Fusion(candidates.boxes[kept], candidates.scores[kept], candidates.labels[kept], owners, kept)
@@ -91,15 +93,17 @@ def test_a_config_makes_it(toy, tool, tmp_path):
     np.testing.assert_array_equal(load_predictions(tmp_path / 'out.npz').images[0].scores, np.float32([0.9]))
     with pytest.raises(InputError, match='min_score is 2; it must be a number at least 0 and at most 1'):
         BestModel(2)
+    with pytest.raises(InputError, match='keeps_ties is 1; choose from True, False'):
+        BestModel(keeps_ties=1)
 
 
 def test_what_cannot_be_registered_is_refused():
     @dataclass(frozen=True)
-    class NoDefault(Method):
-        iou_threshold: float = field(metadata={'limits': {}})
+    class Plain(Method):
+        iou_threshold: float = 0.5
 
-    with pytest.raises(TypeError, match='NoDefault.iou_threshold has no default'):
-        register('no-default')(NoDefault)
+    with pytest.raises(TypeError, match='Plain.iou_threshold must be made by parameter'):
+        register('plain')(Plain)
     with pytest.raises(TypeError, match='must be a dataclass and a subclass of Method'):
         register('object')(object)
     with pytest.raises(ValueError, match="there is a fusion method 'wbf' already"):

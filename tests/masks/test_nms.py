@@ -42,7 +42,7 @@ def test_box_iou_of_two_boxes_without_area_is_zero():
 
 
 def test_suppressed_boxes_suppress_nothing():
-    # The second overlaps both others, which do not overlap each other: it goes, the third stays.
+    # The second overlaps both others, which do not overlap each other: it is dropped, the third is kept.
     boxes = boxes_of((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10))
     assert box_nms(boxes, np.array([0.9, 0.8, 0.7]), 0.3).tolist() == [0, 2]
 
@@ -188,6 +188,6 @@ def test_containment_nms_equals_the_slow_version(count, seed, threshold):
     for index in sorted(range(count), key=lambda index: (-scores[index], index)):
         shared = [np.count_nonzero(full[index] & full[other]) for other in kept]
         smaller = [min(full[index].sum(), full[other].sum()) for other in kept]
-        if all(own <= threshold * least for own, least in zip(shared, smaller, strict=True)):
+        if all(own <= threshold * area for own, area in zip(shared, smaller, strict=True)):
             kept.append(index)
     assert containment_nms(crops, scores, SIZE, threshold).tolist() == kept

@@ -31,14 +31,18 @@ def test_of_equal_scores_the_earlier_cell_keeps_them():
 
 
 def test_pixels_of_a_dropped_cell_are_free_for_the_next():
-    # The second cell is half covered and goes; the third then has its whole area, though it lies under the second.
+    # The second cell is half covered and dropped; the third then has its whole area, though it lies under the second.
     crops = [block(0, 0, 4, 4), block(2, 0, 6, 4), block(4, 0, 8, 4)]
     assert areas(resolve_overlaps(crops, np.array([0.9, 0.8, 0.7]), SIZE, min_remaining=0.6)) == [16, 0, 16]
 
 
-@pytest.mark.parametrize(('least', 'left'), [(0.5, 8), (0.51, 0), (np.array([0.0, 0.5]), 8), (np.array([1, 0.6]), 0)])
-def test_exactly_the_least_fraction_stays(least, left):
-    assert areas(resolve_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.9, 0.8]), SIZE, least)) == [
+@pytest.mark.parametrize(
+    ('min_remaining', 'left'), [(0.5, 8), (0.51, 0), (np.array([0.0, 0.5]), 8), (np.array([1, 0.6]), 0)]
+)
+def test_exactly_the_minimum_fraction_is_kept(min_remaining, left):
+    assert areas(
+        resolve_overlaps([block(0, 0, 4, 4), block(2, 0, 6, 4)], np.array([0.9, 0.8]), SIZE, min_remaining)
+    ) == [
         16,
         left,
     ]
@@ -58,26 +62,26 @@ def random_crops(rng: np.random.Generator, count: int) -> list[MaskCrop]:
     ]
 
 
-def resolve_slowly(crops, scores, least):
+def resolve_slowly(crops, scores, min_remaining):
     """The rule pixel by pixel on full-size arrays."""
     order = sorted(range(len(crops)), key=lambda index: (-scores[index], index))
     free, result = np.ones(SIZE, dtype=bool), [np.zeros(SIZE, dtype=bool) for _ in crops]
     for index in order:
         full = crops[index].to_full(SIZE)
         left = full & free
-        if left.sum() >= least * full.sum():
+        if left.sum() >= min_remaining * full.sum():
             result[index] = left
             free &= ~left
     return result
 
 
 @settings(deadline=None)
-@given(count=st.integers(0, 12), seed=st.integers(0, 2**32 - 1), least=st.sampled_from([0.0, 0.3, 0.7, 1.0]))
-def test_equals_the_slow_version_and_shares_no_pixel(count, seed, least):
+@given(count=st.integers(0, 12), seed=st.integers(0, 2**32 - 1), min_remaining=st.sampled_from([0.0, 0.3, 0.7, 1.0]))
+def test_equals_the_slow_version_and_shares_no_pixel(count, seed, min_remaining):
     rng = np.random.default_rng(seed)
     crops, scores = random_crops(rng, count), rng.integers(0, 4, count) / 4
-    resolved = [crop.to_full(SIZE) for crop in resolve_overlaps(crops, scores, SIZE, least)]
-    for fast, slow in zip(resolved, resolve_slowly(crops, scores, least), strict=True):
+    resolved = [crop.to_full(SIZE) for crop in resolve_overlaps(crops, scores, SIZE, min_remaining)]
+    for fast, slow in zip(resolved, resolve_slowly(crops, scores, min_remaining), strict=True):
         np.testing.assert_array_equal(fast, slow)
     assert sum((full.astype(int) for full in resolved), np.zeros(SIZE, dtype=int)).max() <= 1
 

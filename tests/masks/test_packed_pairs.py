@@ -66,7 +66,7 @@ def find_pairs_slowly(a: list[MaskCrop], b: list[MaskCrop]) -> list[dict[int, in
 
 
 def suppress_slowly(order, overlaps: np.ndarray, limits) -> list[bool]:
-    """The rule with a full matrix: of the cells in ``order`` each stays that no earlier one that stays rules out."""
+    """The rule with a full matrix: of the cells in ``order`` each is kept that no earlier kept one rules out."""
     kept: list[int] = []
     for cell in order:
         if all(overlaps[better, cell] <= limits[cell] for better in kept):
@@ -131,7 +131,7 @@ def test_no_cells_on_a_side(a, b):
 
 
 @pytest.mark.parametrize(
-    ('order', 'limits', 'stays'),
+    ('order', 'limits', 'kept'),
     [
         # 0 and 1 overlap by .5, 1 and 2 by .6; 0 and 2 not at all.
         ([0, 1, 2], [0.4, 0.4, 0.4], [True, False, True]),  # what went rules out nothing
@@ -142,10 +142,10 @@ def test_no_cells_on_a_side(a, b):
         ([0, 1, 2], [1.0, 1.0, 1.0], [True, True, True]),
     ],
 )
-def test_hand_written_suppression(order, limits, stays):
+def test_hand_written_suppression(order, limits, kept):
     # Every cell overlaps itself wholly, and does not go for that.
     overlaps = np.array([[1, 0.5, 0], [0.5, 1, 0.6], [0, 0.6, 1]])
-    assert pairs.suppress(np.array(order), *pairs_of(overlaps), np.array(limits)).tolist() == stays
+    assert pairs.suppress(np.array(order), *pairs_of(overlaps), np.array(limits)).tolist() == kept
 
 
 @settings(deadline=None)
@@ -165,7 +165,7 @@ def test_suppression_equals_the_slow_version(count, seed):
         ([0, 1, 2], [0, 0, 0], [4, 2, 2]),
         ([1, 0, 2], [0, 0, 0], [2, 4, 2]),
         ([0, 1, 2], [0.5, 0.5, 0.5], [4, 2, 2]),  # exactly the fraction is enough
-        ([0, 1, 2], [0.5, 0.51, 0.5], [4, 0, 4]),  # what a dropped cell wanted stays free
+        ([0, 1, 2], [0.5, 0.51, 0.5], [4, 0, 4]),  # what a dropped cell wanted is still free
         ([0, 1, 2], [1.1, 0, 0], [0, 4, 2]),
     ],
 )
@@ -201,12 +201,12 @@ def test_arrays_that_cannot_be_written_to():
     order, overlaps, limits = np.arange(6), np.full((6, 6), 0.5), np.linspace(0, 1, 6)
     taken = np.zeros((6, 9), dtype=bool)
     expected = find_pairs(cells, cells)
-    stays = pairs.suppress(order, *pairs_of(overlaps), limits)
+    kept = pairs.suppress(order, *pairs_of(overlaps), limits)
     resolved = geometry.resolve(cells.pixels, cells.windows, order, limits, taken.copy())
     for array in (cells.pixels, cells.windows, order, limits):
         array.flags.writeable = False
     assert find_pairs(cells, cells) == expected
-    assert np.array_equal(pairs.suppress(order, *pairs_of(overlaps), limits), stays)
+    assert np.array_equal(pairs.suppress(order, *pairs_of(overlaps), limits), kept)
     assert np.array_equal(geometry.resolve(cells.pixels, cells.windows, order, limits, taken), resolved)
 
 
@@ -239,8 +239,8 @@ def test_no_loop_leaves_its_arrays(uncompiled):
         order, limits = rng.permutation(count), rng.random(count)
         overlaps = rng.choice([0, 0.5, 1], (count, count))
         overlaps = np.maximum(overlaps, overlaps.T)
-        stays = pairs.suppress(order, *pairs_of(overlaps), limits)
-        assert stays.tolist() == suppress_slowly(order.tolist(), overlaps, limits)
+        kept = pairs.suppress(order, *pairs_of(overlaps), limits)
+        assert kept.tolist() == suppress_slowly(order.tolist(), overlaps, limits)
         inside, taken = PackedMasks.from_crops(a).clipped(SIZE), np.zeros(SIZE, dtype=bool)
         resolved = geometry.resolve(inside.pixels, inside.windows, order, limits, taken)
         expected = resolve_slowly(a, order, limits, np.zeros(SIZE, dtype=bool))

@@ -1,4 +1,4 @@
-"""What each step is worth, on images that need each of them in a known way; and how it is told."""
+"""What each step is worth, on images that need each of them in a known way; and how it is reported."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ CORT = 2
 GRID = SearchGrid({'score': (0.3, 0.55, 0.8), 'area': (0.0, 75.0)})
 
 
-def made_image(name: str, score: float) -> tuple[ImagePredictions, ImageAnnotations]:
+def sample_image(name: str, score: float) -> tuple[ImagePredictions, ImageAnnotations]:
     """Four true squares of 12 px side, one of them found half empty; a faint false one, a speck, a second find."""
     left = np.array([0, 20, 40, 60, 80, 100, 1])
     sides = np.array([12, 12, 12, 12, 12, 6, 12])
@@ -39,7 +39,7 @@ def made_image(name: str, score: float) -> tuple[ImagePredictions, ImageAnnotati
 
 @pytest.fixture(scope='module')
 def measured() -> tuple[TuningResult, list[StepGain]]:
-    images = [made_image(f'cort{place}', 0.9) for place in range(4)]
+    images = [sample_image(f'cort{place}', 0.9) for place in range(4)]
     predictions = PredictionSet(tuple(image for image, _ in images))
     gt = {own.image_id: own for _, own in images}
     result = tune(predictions, gt, load_chain(), {f'cort{place}': f'well{place}' for place in range(4)}, GRID)
@@ -68,7 +68,7 @@ def test_steps_left_out_alone(measured):
     result, gains = measured
     lost = {gain.name: gain.dropped.mean for gain in gains[1:]}
     assert result.estimate('cross_validated').mean == pytest.approx(1.0)
-    # Without the threshold a false cell more, without the least area the speck; the rim goes with RemoveOverlap too.
+    # Without the threshold a false cell more, without the minimum area the speck; the rim goes with RemoveOverlap too.
     assert lost == pytest.approx(
         {
             'VoteClass': 0,
@@ -83,7 +83,7 @@ def test_steps_left_out_alone(measured):
 
 
 def test_every_image_runs_through_the_chain_of_its_fold():
-    images = [made_image(f'cort{place}', 0.9) for place in range(4)]
+    images = [sample_image(f'cort{place}', 0.9) for place in range(4)]
     predictions = PredictionSet(tuple(image for image, _ in images))
     gt = {own.image_id: own for _, own in images}
     result = tune(predictions, gt, load_chain(), None, GRID, folds=4)
@@ -96,7 +96,7 @@ def test_every_image_runs_through_the_chain_of_its_fold():
 
 
 def test_the_whole_chain_scores_what_was_cross_validated():
-    images = [made_image(f'cort{place}', 0.4 + 0.05 * place) for place in range(6)]
+    images = [sample_image(f'cort{place}', 0.4 + 0.05 * place) for place in range(6)]
     predictions = PredictionSet(tuple(image for image, _ in images))
     gt = {own.image_id: own for _, own in images}
     result = tune(predictions, gt, load_chain(), None, GRID, folds=3)
@@ -136,7 +136,7 @@ def test_evidence_is_plain(measured):
 
 def tune_few(groups: list[str]) -> list[str]:
     """Notes on images of these groups, whose true positives score below the threshold that they start with."""
-    images = [made_image(f'cort{place}', 0.4) for place in range(len(groups))]
+    images = [sample_image(f'cort{place}', 0.4) for place in range(len(groups))]
     predictions, gt = PredictionSet(tuple(image for image, _ in images)), {own.image_id: own for _, own in images}
     wells = {image.image_id: group for (image, _), group in zip(images, groups, strict=True)}
     return notes(tune(predictions, gt, load_chain(), wells, GRID))
@@ -157,9 +157,9 @@ def test_what_is_said_of_few_groups():
 
 
 def test_images_that_are_voted_another_class_are_counted():
-    images = [made_image(f'cort{place}', 0.9) for place in range(2)]
+    images = [sample_image(f'cort{place}', 0.9) for place in range(2)]
     found, gt = images[0]
     wrong = (replace(found, labels=np.full(len(found), 0)), gt)
     predictions = PredictionSet((wrong[0], images[1][0]))
-    told = notes(tune(predictions, {own.image_id: own for _, own in images}, load_chain(), None, GRID))
-    assert any(note.startswith('1 of 2 images are voted another class') for note in told)
+    lines = notes(tune(predictions, {own.image_id: own for _, own in images}, load_chain(), None, GRID))
+    assert any(note.startswith('1 of 2 images are voted another class') for note in lines)

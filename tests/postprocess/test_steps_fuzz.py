@@ -1,4 +1,4 @@
-"""Random and hostile predictions through chains of any steps.
+"""Random and adversarial predictions through chains of any steps.
 
 A few hundred examples run with the suite. To run 10,000 (a few minutes):
 
@@ -47,7 +47,7 @@ def pick(rng: np.random.Generator, values: list):
 
 
 def any_image(rng: np.random.Generator) -> ImagePredictions:
-    """Up to 20 cells, good, hostile, or equal to one before. The corner of a soft mask tells each from all others."""
+    """Up to 20 cells: good, adversarial, or equal to an earlier one. The corner of a soft mask identifies each."""
     size = pick(rng, SIZES)
     height, width = size
     count, grid = int(rng.integers(0, 21)), int(rng.integers(2, 8))

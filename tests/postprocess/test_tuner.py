@@ -1,4 +1,4 @@
-"""The tuner on made images whose best thresholds are known."""
+"""The tuner on sample images whose best thresholds are known."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ SHSY5Y, ASTRO, CORT = range(3)
 GRID = SearchGrid({'score': (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), 'area': (0.0, 50.0, 100.0, 150.0)})
 
 
-def made_image(image_id: str, label: int, true_scores, false_scores) -> tuple[ImagePredictions, ImageAnnotations]:
+def sample_image(image_id: str, label: int, true_scores, false_scores) -> tuple[ImagePredictions, ImageAnnotations]:
     """Squares of 10 px side: the first ones are true and found exactly, the others false."""
     count = len(true_scores) + len(false_scores)
     left = np.arange(count) * 12.0
@@ -37,20 +37,20 @@ def made_image(image_id: str, label: int, true_scores, false_scores) -> tuple[Im
     return predictions, ImageAnnotations(image_id, SIZE, squares, np.full(len(squares), label))
 
 
-def made_set(*images) -> tuple[PredictionSet, dict[str, ImageAnnotations]]:
+def sample_set(*images) -> tuple[PredictionSet, dict[str, ImageAnnotations]]:
     return PredictionSet(tuple(image for image, _ in images)), {gt.image_id: gt for _, gt in images}
 
 
 def cort_images(count: int):
     """True positives score .45 and more, false positives .35 and less; the baseline's .55 drops half of the cells."""
-    return [made_image(f'cort{place}', CORT, [0.8, 0.7, 0.5, 0.45], [0.35, 0.3, 0.2]) for place in range(count)]
+    return [sample_image(f'cort{place}', CORT, [0.8, 0.7, 0.5, 0.45], [0.35, 0.3, 0.2]) for place in range(count)]
 
 
 def test_finds_the_gap_between_true_and_false_cells():
-    predictions, gt = made_set(*cort_images(4))
+    predictions, gt = sample_set(*cort_images(4))
     result = tune(predictions, gt, load_chain(), grid=GRID)
-    # Only a threshold of .4 separates them. Squares of 100 px survive a least area of 0, 50 and 100; of these 0 and 50
-    # have good neighbours only, and are equally near to the middle between them. Other parameters stay as they are.
+    # Only a threshold of .4 separates them. Squares of 100 px survive a minimum area of 0, 50 and 100; of these 0 and
+    # 50 have good neighbours only, and are equally near to the middle between them. Other parameters stay as they are.
     assert result.settings['cort'] == dict(score=0.4, area=0.0, mask=0.5, remaining=0.7)
     assert result.estimate('start').mean == pytest.approx(0.5)
     assert result.estimate('tuned').mean == pytest.approx(1.0)
@@ -63,13 +63,13 @@ def test_finds_the_mask_threshold_at_which_masks_are_right():
     """Squares of 10 px in the middle of a box of 20: .6 inside, .45 around them."""
     images = []
     for place in range(3):
-        predictions, gt = made_image(f'cort{place}', CORT, [0.9] * 4, [])
+        predictions, gt = sample_image(f'cort{place}', CORT, [0.9] * 4, [])
         grown = predictions.boxes + np.array([-5, -5, 5, 5], dtype=np.float32) + 20
         soft = np.full((4, 20, 20), 0.45, dtype=np.float32)
         soft[:, 5:15, 5:15] = 0.6
         apart = tuple(replace(crop, x=crop.x + 20, y=crop.y + 20) for crop in gt.crops)
         images.append((replace(predictions, boxes=grown, soft_masks=soft), replace(gt, crops=apart)))
-    predictions, gt = made_set(*images)
+    predictions, gt = sample_set(*images)
     chain = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, dict(mask=0.4, area=0.0)))
     grid = SearchGrid({'mask': (0.3, 0.35, 0.4, 0.5, 0.55, 0.58, 0.65), 'score': (0.5,), 'area': (0.0,)})
     result = tune(predictions, gt, chain, grid=grid)
@@ -79,7 +79,7 @@ def test_finds_the_mask_threshold_at_which_masks_are_right():
 
 
 def test_other_classes_keep_what_they_had():
-    predictions, gt = made_set(*cort_images(3))
+    predictions, gt = sample_set(*cort_images(3))
     result = tune(predictions, gt, load_chain(), grid=GRID)
     assert result.settings['astro'] == result.before['astro'] == dict(score=0.35, area=150, mask=0.5, remaining=0.7)
     assert list(result.tables) == list(result.choices) == ['cort']
@@ -87,7 +87,7 @@ def test_other_classes_keep_what_they_had():
 
 
 def test_a_start_that_cannot_be_bettered_stays():
-    predictions, gt = made_set(*[made_image(f'shsy5y{place}', SHSY5Y, [0.9, 0.8], [0.05]) for place in range(3)])
+    predictions, gt = sample_set(*[sample_image(f'shsy5y{place}', SHSY5Y, [0.9, 0.8], [0.05]) for place in range(3)])
     result = tune(predictions, gt, load_chain(), grid=GRID)
     assert result.settings == result.before
     assert result.images['tuned'].tolist() == result.images['start'].tolist()
@@ -95,9 +95,9 @@ def test_a_start_that_cannot_be_bettered_stays():
 
 def test_a_gain_within_its_error_is_not_taken():
     """One of two images gains .1 and more, the other nothing: their mean is no more than its standard error."""
-    first = made_image('cort0', CORT, [0.9, 0.9, 0.9, 0.45], [])
-    second = made_image('cort1', CORT, [0.9] * 4, [])
-    predictions, gt = made_set(first, second)
+    first = sample_image('cort0', CORT, [0.9, 0.9, 0.9, 0.45], [])
+    second = sample_image('cort1', CORT, [0.9] * 4, [])
+    predictions, gt = sample_set(first, second)
     result = tune(predictions, gt, load_chain(), grid=GRID)
     choice = result.choices['cort']
     assert choice.gain == pytest.approx(choice.error) == pytest.approx(0.125)
@@ -106,9 +106,9 @@ def test_a_gain_within_its_error_is_not_taken():
 
 def test_cross_validated_score_is_of_images_not_tuned_on():
     # Pairs of images that want opposite thresholds: the one without the other's group is scored with what suits it.
-    low = [made_image(f'low{place}', CORT, [0.45] * 6, [0.15] * 6) for place in range(2)]
-    high = [made_image(f'high{place}', CORT, [0.95] * 6, [0.62, 0.63] * 3) for place in range(2)]
-    predictions, gt = made_set(*low, *high)
+    low = [sample_image(f'low{place}', CORT, [0.45] * 6, [0.15] * 6) for place in range(2)]
+    high = [sample_image(f'high{place}', CORT, [0.95] * 6, [0.62, 0.63] * 3) for place in range(2)]
+    predictions, gt = sample_set(*low, *high)
     groups = {'low0': 'a', 'low1': 'b', 'high0': 'c', 'high1': 'd'}
     alone = tune(predictions, gt, load_chain(), groups, GRID, folds=4)
     assert alone.estimate('cross_validated').mean < alone.estimate('tuned').mean
@@ -117,9 +117,9 @@ def test_cross_validated_score_is_of_images_not_tuned_on():
 
 def test_images_of_a_group_are_scored_together():
     """Six of one well, alike: without groups each is scored with what the other five want."""
-    odd = [made_image(f'odd{place}', CORT, [0.45] * 4, [0.35] * 3) for place in range(6)]
-    plain = [made_image(f'plain{place}', CORT, [0.9] * 4, [0.45] * 4) for place in range(6)]
-    predictions, gt = made_set(*odd, *plain)
+    odd = [sample_image(f'odd{place}', CORT, [0.45] * 4, [0.35] * 3) for place in range(6)]
+    plain = [sample_image(f'plain{place}', CORT, [0.9] * 4, [0.45] * 4) for place in range(6)]
+    predictions, gt = sample_set(*odd, *plain)
     wells = {**{f'odd{place}': 'well' for place in range(6)}, **{f'plain{place}': f'p{place}' for place in range(6)}}
     grouped = tune(predictions, gt, load_chain(), wells, GRID)
     assert grouped.images.set_index('image_id').loc[[f'odd{place}' for place in range(6)], 'fold'].nunique() == 1
@@ -130,11 +130,11 @@ def test_images_of_a_group_are_scored_together():
 
 
 def test_the_order_of_the_images_makes_no_difference():
-    images = [made_image(f'cort{place}', CORT, [0.9, 0.2 + place / 20], [0.4, place / 12]) for place in range(9)]
+    images = [sample_image(f'cort{place}', CORT, [0.9, 0.2 + place / 20], [0.4, place / 12]) for place in range(9)]
     groups = {f'cort{place}': f'well{place // 2}' for place in range(9)}
-    predictions, gt = made_set(*images)
+    predictions, gt = sample_set(*images)
     first = tune(predictions, gt, load_chain(), groups, GRID)
-    other, other_gt = made_set(*images[::-1])
+    other, other_gt = sample_set(*images[::-1])
     second = tune(other, other_gt, load_chain(), dict(reversed(groups.items())), GRID)
     assert first.settings == second.settings
     assert first.fold_chains == second.fold_chains
@@ -143,7 +143,7 @@ def test_the_order_of_the_images_makes_no_difference():
 
 
 def test_a_class_of_one_group_keeps_what_it_had():
-    predictions, gt = made_set(*cort_images(2))
+    predictions, gt = sample_set(*cort_images(2))
     result = tune(predictions, gt, load_chain(), {'cort0': 'well', 'cort1': 'well'}, GRID)
     assert result.settings == result.before
     assert result.choices['cort'].gain == pytest.approx(0.5)
@@ -151,14 +151,14 @@ def test_a_class_of_one_group_keeps_what_it_had():
 
 
 def test_images_without_annotations_do_not_count():
-    predictions, gt = made_set(*cort_images(4))
+    predictions, gt = sample_set(*cort_images(4))
     del gt['cort0']
     assert tune(predictions, gt, load_chain(), grid=GRID).images['image_id'].tolist() == ['cort1', 'cort2', 'cort3']
 
 
 def test_an_image_without_cells_scores_but_is_of_no_class():
-    _, gt = made_image('none', ASTRO, [0.9], [])
-    predictions, all_gt = made_set(*cort_images(3), (ImagePredictions.empty('none', SIZE), gt))
+    _, gt = sample_image('none', ASTRO, [0.9], [])
+    predictions, all_gt = sample_set(*cort_images(3), (ImagePredictions.empty('none', SIZE), gt))
     result = tune(predictions, all_gt, load_chain(), grid=GRID)
     assert result.images['voted'].tolist() == ['cort', 'cort', 'cort', 'none']
     assert result.images['cell_type'].tolist() == ['cort', 'cort', 'cort', 'astro']
@@ -176,7 +176,7 @@ class KeepWeakest(Step):
 
 def test_a_chain_for_which_the_shortcut_does_not_hold_is_refused():
     steps = load_chain().steps
-    predictions, gt = made_set(*[made_image(f'cort{place}', CORT, [0.45] * 4, [0.12, 0.9]) for place in range(2)])
+    predictions, gt = sample_set(*[sample_image(f'cort{place}', CORT, [0.45] * 4, [0.12, 0.9]) for place in range(2)])
     grid = SearchGrid({'score': (0.1, 0.44, 0.445), 'area': (0.0,)})
     with pytest.raises(InputError, match='cannot be tuned'):
         tune(predictions, gt, Chain((*steps[:-1], KeepWeakest(), steps[-1])), grid=grid)
@@ -193,19 +193,19 @@ def test_a_chain_for_which_the_shortcut_does_not_hold_is_refused():
     ],
 )
 def test_annotations_that_do_not_fit(change, message):
-    predictions, gt = made_set(*cort_images(2))
+    predictions, gt = sample_set(*cort_images(2))
     change(gt)
     with pytest.raises(InputError, match=message):
         tune(predictions, gt, load_chain(), grid=GRID)
 
 
 def test_too_few_folds():
-    predictions, gt = made_set(*cort_images(2))
+    predictions, gt = sample_set(*cort_images(2))
     with pytest.raises(InputError, match='1 folds'):
         tune(predictions, gt, load_chain(), grid=GRID, folds=1)
 
 
 def test_a_knob_that_the_chain_lacks():
-    predictions, gt = made_set(*cort_images(2))
+    predictions, gt = sample_set(*cort_images(2))
     with pytest.raises(InputError, match="no step for 'nms'"):
         tune(predictions, gt, load_chain(), grid=SearchGrid({**GRID.axes, 'nms': (0.5,)}))

@@ -236,7 +236,7 @@ def test_defects_of_all_names_point_at_their_rows(more_defective):
         assert (listed['annotation'] == true['annotation']) == wrong_class
         same = set(COLUMNS) - {'annotation', 'cell_type'}
         assert all(listed[name] == true[name] for name in same)
-    # What is not listed is the truth, in its order.
+    # Rows that are not listed are the correct ones, in their order.
     listed_rows = {int(defect['row']) for defect in defects if defect['row']}
     replaced = {int(defect['clean_row']) for defect in defects} - {int(defect['clean_row']) for defect in extra}
     unlisted = [row for index, row in enumerate(rows) if index not in listed_rows]

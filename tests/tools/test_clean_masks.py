@@ -94,14 +94,14 @@ def test_the_report_shows_before_and_after(run: Run, data: Path, tmp_path: Path)
         (['--out', 'SOURCE'], 2, 'is the input file'),
         (['--fix', 'hollow'], 2, '--fix: it needs --out'),
         (['--out', 'OUT', '--fix', 'holow'], 1, "did you mean 'hollow'"),
-        (['--only', 'hollow'], 2, '--only: it goes with --undo'),
+        (['--only', 'hollow'], 2, '--only: it needs --undo'),
         (['--undo', 'SOURCE'], 2, '--undo needs --out'),
         (['--undo', 'SOURCE', '--out', 'OUT'], 1, 'not a log of edits'),
         (['--undo', 'SOURCE', '--out', 'OUT', '--fix', 'all'], 2, '--fix: it has no meaning with --undo'),
         (['--areas', 'astro=40'], 2, 'write CLASS=MIN:MAX'),
         (['--areas', 'astra=40:50'], 1, "did you mean 'astro'"),
         (['--images', 'OUT', '--report', 'OUT'], 2, 'is not a folder'),
-        (['--images', 'OUT'], 2, '--images: it goes with --report'),
+        (['--images', 'OUT'], 2, '--images: it needs --report'),
     ],
 )
 def test_mistakes_are_named(

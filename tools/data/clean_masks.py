@@ -60,11 +60,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if options.out is None:
             raise UsageError('--undo needs --out: the CSV to write')
     else:
-        _refuse(options, ('only', 'only_images'), 'it goes with --undo')
+        _refuse(options, ('only', 'only_images'), 'it needs --undo')
         if options.out is None:
             _refuse(options, ('fix', 'log'), 'it needs --out: the CSV to write')
         if options.report is None:
-            _refuse(options, ('images',), 'it goes with --report')
+            _refuse(options, ('images',), 'it needs --report')
     if options.out is not None and options.out.resolve() == options.train_csv.resolve():
         raise UsageError(f'--out {display_path(options.out)} is the input file; name another')
     return options

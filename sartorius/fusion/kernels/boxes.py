@@ -69,7 +69,7 @@ def cluster_by_pairs(
         count: Number of cells N.
 
     Returns:
-        int64 ``(N,)``: cluster of each cell. Of the clusters that a cell may join it joins the one with the greatest
+        int64 ``(N,)``: cluster of each cell. Of the clusters that a cell may join it joins the one with the largest
         mean IoU; the earliest of equal ones.
     """
     owners = np.empty(count, np.int64)
