@@ -1,6 +1,7 @@
 """Imports point downward only, and the core layer starts without torch or MMDetection."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,8 @@ def test_scoring_runs_without_torch(repo_root: Path) -> None:
     code = f'import sys, {modules}; print(sorted({HEAVY} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], cwd=repo_root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_readme_lists_the_packages_in_this_order(repo_root: Path) -> None:
+    text = (repo_root / 'README.md').read_text(encoding='utf-8')
+    assert re.findall(r'^\| `sartorius/(\w+)` \|', text, re.MULTILINE) == PACKAGES

@@ -236,7 +236,7 @@ def _commands(rows: Sequence[RowScores]) -> str:
     commands = dict.fromkeys(
         portable(command) for model in _all_models(rows).values() for command in _run(model).commands
     )
-    return '\n'.join(['The models were trained by', '', '```', *commands, '```']) if commands else ''
+    return '\n'.join(['The models were trained by', '', '```bash', *commands, '```']) if commands else ''
 
 
 def _method(baseline: RowScores, facts: PageFacts) -> str:
@@ -249,7 +249,7 @@ def _method(baseline: RowScores, facts: PageFacts) -> str:
     )
     return '\n'.join(
         [
-            '```',
+            '```bash',
             portable(facts.command),
             '```',
             '',
