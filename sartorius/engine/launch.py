@@ -4,6 +4,7 @@
 runs, without torchrun's tracebacks on top.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -53,12 +54,14 @@ def plain_worker_errors() -> Iterator[None]:
 
 def main() -> None:
     """Runs torchrun; exits with the code of the first process that failed."""
-    # Elastic's loggers read their level once, when torch.distributed.elastic is imported.
-    os.environ.setdefault('LOGLEVEL', 'CRITICAL')
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
+    # Each of elastic's loggers has a level of its own, read from LOGLEVEL when it was imported.
+    for name in logging.root.manager.loggerDict:
+        if name.startswith('torch.distributed.elastic'):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         torchrun()
     except ChildFailedError as error:
