@@ -73,7 +73,7 @@ def find_roles(cell_types: Sequence[Sequence[str] | None], names: Sequence[str],
         found = ' and '.join(names[number] for number in general) or 'none'
         raise InputError(
             'specialists takes one model of all cell types and others that were trained on one each; of all types: '
-            f'{found}. tools/test.py tells a model by its config; a member of a config '
+            f'{found}. tools/test.py knows a model by its config; a member of a config '
             f'(configs/ensemble/specialists.py) '
             "may say cell_types=['cort']"
         )

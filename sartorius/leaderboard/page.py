@@ -168,8 +168,8 @@ def _notes(rows: Sequence[RowScores], dropped: Sequence[LeaderboardRow], facts: 
 def _recipes(rows: Sequence[RowScores]) -> str:
     """Description of each recipe: the comment at the top of its config."""
     configs = {model.recipe or UNKNOWN: model.config or '' for model in _all_models(rows).values()}
-    told = {name: _first_words(config) for name, config in sorted(configs.items())}
-    return '\n'.join(f'- `{name}`: {words}' for name, words in told.items() if words)
+    described = {name: _first_words(config) for name, config in sorted(configs.items())}
+    return '\n'.join(f'- `{name}`: {words}' for name, words in described.items() if words)
 
 
 def _first_words(config: str) -> str:

@@ -74,8 +74,8 @@ def _key_of_model(model: ModelSource) -> RowKey:
         'boxes': json.dumps(row_key(boxes.source, boxes.file or UNKNOWN).details) if boxes.source else None,
         'shown': json.dumps(shown, sort_keys=True) if shown else None,
     }
-    told = tuple((name, str(value)) for name, value in details.items() if value is not None)
-    return RowKey(_label_of_model(model), told)
+    known = tuple((name, str(value)) for name, value in details.items() if value is not None)
+    return RowKey(_label_of_model(model), known)
 
 
 def _label_of_model(model: ModelSource) -> str:
@@ -84,9 +84,9 @@ def _label_of_model(model: ModelSource) -> str:
         # Chosen by its score on the very images that it is scored on.
         label += ' (best checkpoint)'
     if model.tta:
-        told = [f'{len(model.tta_orientations)} orientations'] * bool(model.tta_orientations)
-        told += [f'{len(model.tta_scales)} scales'] * (len(model.tta_scales) > 1)
-        label += f', TTA ({", ".join(told)})' if told else ', TTA'
+        parts = [f'{len(model.tta_orientations)} orientations'] * bool(model.tta_orientations)
+        parts += [f'{len(model.tta_scales)} scales'] * (len(model.tta_scales) > 1)
+        label += f', TTA ({", ".join(parts)})' if parts else ', TTA'
     if model.tiles:
         height, width = model.tiles['size']
         label += f', tiles of {width}x{height} px, {model.tiles["scale"]:g}x'

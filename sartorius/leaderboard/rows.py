@@ -179,8 +179,8 @@ def fold_of(source: Source, name: str) -> int | None:
     """
     folds = {model.val_fold for _, model in iter_models(source, name)}
     if not isinstance(source, ConcatenatedSource) and len(folds) > 1:
-        told = ', '.join('no fold' if fold is None else str(fold) for fold in sorted(folds, key=str))
-        raise InputError(f'{name}: of models of different folds ({told}), some of which were trained on its images')
+        listed = ', '.join('no fold' if fold is None else str(fold) for fold in sorted(folds, key=str))
+        raise InputError(f'{name}: of models of different folds ({listed}), some of which were trained on its images')
     return folds.pop() if len(folds) == 1 else None
 
 
@@ -217,8 +217,8 @@ def _unique_names(row_keys: Sequence[RowKey]) -> dict[RowKey, str]:
         own = dict(row.details)
         keys = dict.fromkeys(key for details in alike for key in details)
         differing = [key for key in keys if len({details.get(key) for details in alike}) > 1]
-        told = [f'{key.split(": ")[-1]} {_shortest(key, own, alike)}' for key in differing]
-        names[row] = f'{row.label} [{", ".join(told)}]' if told else row.label
+        parts = [f'{key.split(": ")[-1]} {_shortest(key, own, alike)}' for key in differing]
+        names[row] = f'{row.label} [{", ".join(parts)}]' if parts else row.label
     return names
 
 

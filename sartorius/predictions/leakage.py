@@ -115,7 +115,7 @@ def check_split(source: Source, name: str, split: str) -> None:
 
 @dataclass
 class _Check:
-    """State of one check: the policy, and what was found so far.
+    """State of one check: the policy, and the results so far.
 
     Attributes:
         amounts: By fold: numbers of images and cells that models validated on, with the first model that did.
