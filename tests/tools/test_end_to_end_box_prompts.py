@@ -97,7 +97,7 @@ def test_resumed_run_ends_as_the_uninterrupted_one(data: Path, trained: Path, to
 
 
 def test_boxes_are_no_submission(boxes: Path, data: Path, tool: Callable[..., None]) -> None:
-    assert read_header(boxes).grid == 0 and read_header(boxes).source.settings['boxes_only'] is True
+    assert read_header(boxes).grid == 0 and read_header(boxes).source.boxes_only is True
     with pytest.raises(InputError, match=r'boxes\.npz: boxes without masks; let a model predict them'):
         tool('make_submission.py', boxes, '--out', data / 'submission.csv')
 

@@ -53,9 +53,9 @@ def scored_types(run: Path) -> set[str]:
 def test_three_types_start_from_eight_and_models_of_one_type_join(tool: Callable[..., None], tmp_path: Path) -> None:
     eight, three, runs = tmp_path / 'eight', tmp_path / 'three', tmp_path / 'runs'
     sizes = ['--size', '128x96', '--density', 3]
-    tool('make_synthetic', '--form', 'livecell', '--out', eight, '--images', 8, '--test-images', 0, *sizes)
-    tool('prepare_livecell', '--data-root', eight, '--out', eight / 'annotations', '--keep-incomplete')
-    tool('make_synthetic', '--out', three, '--images', 12, '--test-images', 0, '--unlabelled-images', 0, *sizes)
+    tool('data/make_synthetic', '--form', 'livecell', '--out', eight, '--images', 8, '--test-images', 0, *sizes)
+    tool('data/prepare_livecell', '--data-root', eight, '--out', eight / 'annotations', '--keep-incomplete')
+    tool('data/make_synthetic', '--out', three, '--images', 12, '--test-images', 0, '--unlabelled-images', 0, *sizes)
     tool('prepare_sartorius', '--data-root', three, '--out', three / 'annotations', '--folds', 2)
 
     def train(config: str, data: Path, *words: object) -> None:
