@@ -137,6 +137,7 @@ LEAKS = {
         begun_with(run_of(1)),
         'p.npz: was held out from fold 2 and began with weights of',
     ),
+    'first weights of another fold, by the run alone': (begun_with(RunRecord(fold=1)), 'weights of fold 1'),
     'first weights trained on another fold': (
         begun_with(RunRecord(data=RunData(train=DataRecord(file='x.json', fold=1)))),
         'weights of fold 1 (work_dirs/first/iter_9.pth)',
