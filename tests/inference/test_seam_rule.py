@@ -178,6 +178,7 @@ def test_cells_within_the_overlap_are_kept_once_and_whole(tiling: tuple, data: s
     assert sorted(map(tuple, pred[kept].tolist())) == sorted(map(tuple, boxes.tolist()))
 
 
+@pytest.mark.slow
 def test_tiles_that_predict_slightly_different_boxes_keep_a_cell_once() -> None:
     """Cells side by side, some with their centre on a seam; boxes are off by up to 1.5 px."""
     corners = np.array(list(itertools.product(range(5, 385, 20), repeat=2)), dtype=np.float32)

@@ -59,6 +59,7 @@ def test_tuning_starts_at_the_default_chain():
     assert [kind.__name__ for kind in own if kind not in default] == ['MaskNMS']
 
 
+@pytest.mark.slow
 def test_rows_of_augmentation_and_of_more_models_come_last():
     """The first model misses the last cell, the second finds it: every fusion gains by it over the single model."""
     alone, other = predictions([[0.9, 0.9, 0.9]] * 4), predictions([[0.9, 0.9, 0.9, 0.9]] * 4, shift=1)
