@@ -106,7 +106,7 @@ def test_no_kill_changes_the_results(place: Path, undisturbed: Path, repo_root: 
     assert not list(killed.rglob('.new-*')) + [path for path in killed.rglob('*.npz') if path.name.startswith('.')]
 
 
-# Stand for the tools: a training of four resumable steps, and a stage that reads files and writes one. Each takes a
+# Stand for the tools: a training of 15 resumable steps, and a stage that reads files and writes one. Each takes a
 # moment, so that kills hit it, and writes whole files.
 TRAIN = """
 import hashlib, sys, time
@@ -114,8 +114,8 @@ from pathlib import Path
 source, folder = map(Path, sys.argv[1:3])
 folder.mkdir(parents=True, exist_ok=True)
 last = Path(sys.argv[4]) if sys.argv[3:] else source
-for step in range(int(last.stem[5:]) + 1 if sys.argv[3:] else 1, 5):
-    time.sleep(0.2)
+for step in range(int(last.stem[5:]) + 1 if sys.argv[3:] else 1, 16):
+    time.sleep(0.3)
     new = folder / 'new'
     new.write_text(hashlib.sha256(last.read_bytes()).hexdigest())
     last = new.rename(folder / f'iter_{step}.pth')
@@ -139,7 +139,7 @@ def small_plan(out: Path) -> Path:
     predictions = []
     for fold in ('fold0', 'fold1'):
         folder, prediction = out / fold, str(out / f'{fold}.txt')
-        checkpoint = str(folder / 'iter_4.pth')
+        checkpoint = str(folder / 'iter_15.pth')
         words = ('-c', TRAIN, data, str(folder))
         stages.append(Stage('train', fold, words, (data,), (checkpoint,), work_dir=str(folder)))
         stages.append(Stage('predict', fold, ('-c', READ, checkpoint, prediction), (checkpoint,), (prediction,)))
@@ -156,7 +156,7 @@ def expected_hash() -> str:
         return hashlib.sha256(text.encode()).hexdigest()
 
     prediction = sha('data')
-    for _ in range(4 + 1):
+    for _ in range(15 + 1):
         prediction = sha(prediction)
     return sha(prediction + prediction)
 
@@ -171,13 +171,15 @@ def test_a_workflow_killed_at_random_moments_ends_the_same(tmp_path: Path, repo_
             words = [sys.executable, '-c', RUN, str(plan)]
             return subprocess.Popen(words, cwd=repo_root, stdout=output, stderr=subprocess.STDOUT)
 
+    def is_at_work(began: float) -> bool:
+        return any(path.stat().st_mtime > began for path in (tmp_path / 'out' / 'stages').rglob('*.json'))
+
     for number in range(KILLS):
-        workflow = start_plan()
-        before = len(list((tmp_path / 'out').rglob('*.json')))
-        # From the first record of a stage on, within about the time that two stages take.
-        wait_for(lambda count=before: len(list((tmp_path / 'out').rglob('*.json'))) > count, workflow)
+        began, workflow = time.time(), start_plan()
+        wait_for(lambda began=began: is_at_work(began), workflow)
         time.sleep(moments.uniform(0, 1))
         kill(workflow, everything=number % 2 == 1)
+    assert not (tmp_path / 'out' / 'joined.txt').exists(), 'the kills came too late'
     workflow = start_plan()
     assert workflow.wait() == 0, (tmp_path / 'out.txt').read_text()[-3000:]
     assert (tmp_path / 'out' / 'joined.txt').read_text() == expected_hash()
