@@ -30,11 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--csv', type=Path, nargs='+', metavar='FILE', help='training CSVs; DATA_ROOT/train.csv if none'
     )
     missing = parser.add_mutually_exclusive_group()
+    missing.add_argument('--skip-missing-images', action='store_true', help='drop annotated images that have no file')
     missing.add_argument(
-        '--skip-missing-images', action='store_true', help='leave out annotated images that have no file'
-    )
-    missing.add_argument(
-        '--no-image-check', action='store_true', help='do not look at the annotated images; keep those without file'
+        '--no-image-check', action='store_true', help='do not read the annotated images; keep those without a file'
     )
     args = parser.parse_args(argv)
     if args.folds < 2:

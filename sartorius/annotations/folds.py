@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sartorius.utils.errors import InputError
 
 NO_FOLD = -1
-"""Fold of an image that validates nowhere."""
+"""Fold of an image that is in no validation set."""
 
 # For example shsy5y[diff]_E10-4_Vessel-714_Ph_3: plate, well and field, vessel, crop of the field.
 SAMPLE_NAME = re.compile(r'(?P<plate>[^_]+)_(?P<well>[A-Z]{1,2}\d{1,2})-\d+_Vessel-\d+_')
@@ -18,7 +18,7 @@ SAMPLE_NAME = re.compile(r'(?P<plate>[^_]+)_(?P<well>[A-Z]{1,2}\d{1,2})-\d+_Vess
 def group_of(image_id: str, sample_id: str = '') -> str:
     """The group that an image shares with its near-duplicates: ``plate_well``.
 
-    All fields, crops and times of one well look alike. The vessel number and the date are left out on purpose: a well
+    All fields, crops and times of one well look alike. The vessel number and the date are ignored on purpose: a well
     is followed for days, and should a plate have been registered under two numbers, its wells stay together all the
     same. Every sample lies within one well, so no sample crosses a fold either.
 
@@ -42,7 +42,7 @@ def assign_folds(
     """Spreads groups of images over folds so that each fold gets its share of each class's images and cells.
 
     Greedy: the largest groups first, each to the fold that has least of what the group holds. Groups of about the same
-    size (within a factor of two) are taken in an order that the seed shuffles.
+    size (within a factor of two) are taken in an order that is shuffled by the seed.
 
     Args:
         groups: Group of each image; a group is never split.
@@ -72,7 +72,7 @@ def assign_folds(
     loads = np.zeros((folds, shares.shape[1]))
     fold_of_group = np.empty(names.size, dtype=np.int64)
     for group in order:
-        # Adding s to a load l makes the sum of squares grow by 2 l.s + s.s: least where l.s is least.
+        # Adding s to a load l makes the sum of squares grow by 2 l.s + s.s: smallest where l.s is smallest.
         overlap = (loads @ shares[group]).round(12)
         fold = np.lexsort((tie_break, loads.sum(axis=1).round(12), overlap))[0]
         fold_of_group[group] = fold

@@ -28,7 +28,7 @@ from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import files_below, sha256_of, staged_folder, write_text
 from sartorius.utils.tables import markdown_table
 
-# Test first: an image that stands in two splits stays where it is not trained on (issue 26).
+# Test first: an image that stands in two splits is kept where it is not trained on (issue 26).
 SPLITS = ('test', 'val', 'train')
 SINGLE_CLASS = ('cell',)
 # Of the official images those with fewer annotated cells are the nine with one to nine of dozens annotated (issue 21).
@@ -39,10 +39,10 @@ DUPLICATE_IOU = 0.7
 CROWD = 'crowd regions (iscrowd 1) dropped'
 UNLISTED = 'annotations of images that are not listed dropped'
 TWICE = 'second annotations of an image dropped (the one with fewer cells)'
-OTHER_LINE = 'images of an unknown cell line left out'
-OTHER_SPLIT = 'images of another split left out'
-INCOMPLETE = f'images with fewer than {COMPLETE_FROM} annotated cells left out'
-NO_FILE = 'images without a file left out'
+OTHER_LINE = 'images of an unknown cell line dropped'
+OTHER_SPLIT = 'images of another split dropped'
+INCOMPLETE = f'images with fewer than {COMPLETE_FROM} annotated cells dropped'
+NO_FILE = 'images without a file dropped'
 SEVERAL = 'images with several files, of which the last by its path is used'
 MALFORMED = 'malformed polygons dropped'
 SLIVERS = 'slivers dropped'
@@ -63,7 +63,7 @@ class LivecellOptions:
         single_class: Whether all lines become one class, ``cell``.
         keep_incomplete: Whether images with fewer than :data:`COMPLETE_FROM` annotated cells are kept.
         min_area: Cells of fewer pixels are slivers.
-        skip_missing_images: Whether images without a file are left out; otherwise they are an error.
+        skip_missing_images: Whether images without a file are dropped; otherwise they are an error.
     """
 
     data_root: Path
@@ -98,12 +98,12 @@ class _Entry:
 
 @dataclass
 class _Report:
-    """How often each fix was made, and on which images."""
+    """Number of times each fix was made, and the images."""
 
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)
 
-    def leave_out(self, what: str, entry: _Entry) -> None:
+    def drop(self, what: str, entry: _Entry) -> None:
         self.counts[what] += 1
         self.names.setdefault(what, []).append(entry.name)
 
@@ -189,7 +189,7 @@ def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
             # Some images were annotated twice under two ids (issues 14 and 26).
             other = best.get(entry.name)
             if other is not None:
-                report.leave_out(TWICE, entry)
+                report.drop(TWICE, entry)
             if other is None or len(entry.masks) > len(other.masks):
                 best[entry.name] = entry
     return list(best.values())
@@ -206,13 +206,13 @@ def _choose(
     chosen = []
     for entry in entries:
         if entry.line not in LIVECELL_LINES and not options.single_class:
-            report.leave_out(OTHER_LINE, entry)
+            report.drop(OTHER_LINE, entry)
         elif entry.name in taken:
-            report.leave_out(OTHER_SPLIT, entry)
+            report.drop(OTHER_SPLIT, entry)
         elif len(entry.masks) < COMPLETE_FROM and not options.keep_incomplete:
-            report.leave_out(INCOMPLETE, entry)
+            report.drop(INCOMPLETE, entry)
         elif entry.name not in files:
-            report.leave_out(NO_FILE, entry)
+            report.drop(NO_FILE, entry)
         else:
             chosen.append(entry)
             report.counts[SEVERAL] += len(files[entry.name]) > 1
@@ -220,7 +220,7 @@ def _choose(
     if missing and not options.skip_missing_images:
         raise InputError(
             f'{options.data_root}: {len(missing)} annotated images are not there ({", ".join(missing[:3])}'
-            f'{", ..." if len(missing) > 3 else ""}); unpack images.zip there, or leave them out with '
+            f'{", ..." if len(missing) > 3 else ""}); unpack images.zip there, or drop them with '
             '--skip-missing-images'
         )
     return chosen

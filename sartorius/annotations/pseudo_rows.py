@@ -1,4 +1,4 @@
-"""Pseudo-labelled rows of a training CSV: rows of earlier rounds out, new ones in, all other rows untouched."""
+"""Pseudo-labelled rows of a training CSV: those of earlier rounds are replaced, all other rows are untouched."""
 
 import csv
 import re
@@ -25,7 +25,7 @@ def pseudo_details(round_number: int, fold: int | None, held_out: tuple[int, int
     Args:
         round_number: Round of pseudo-labelling, 1 or more.
         fold: The one fold that the image trains; None for a model of all data.
-        held_out: Images and cells that the labelling models were held out from; None if that is not known.
+        held_out: Images and cells that the labelling models were held out from; None if unknown.
     """
     return {
         'source': f'pseudo round {round_number}',

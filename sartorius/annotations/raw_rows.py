@@ -1,4 +1,4 @@
-"""Rows of a CSV with their exact text, so that those that nobody changes can be written back to the byte."""
+"""Rows of a CSV with their exact text, so that unchanged ones can be written back byte for byte."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def read_raw_rows(path: Path) -> tuple[RawRow, tuple[RawRow, ...], str]:
     except csv.Error as error:
         raise InputError(f'{path}: not a CSV ({error})') from None
     if not rows or not rows[0].fields:
-        raise InputError(f'{path}: is empty; expected a header and one row a cell')
+        raise InputError(f'{path}: is empty; expected a header and one row per cell')
     header = RawRow(mark + rows[0].text, rows[0].fields)
     del rows[0]
     tail = ''

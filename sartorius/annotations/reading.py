@@ -32,11 +32,11 @@ def load_annotations(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> d
 def load_groups(path: str | Path) -> dict[str, str]:
     """Reads which group of near-duplicates each image belongs to, from the files of :func:`load_annotations`.
 
-    A COCO JSON of ``tools/prepare_sartorius.py`` says it of its images (``group``); elsewhere it is read from the
+    A COCO JSON of ``tools/prepare_sartorius.py`` has it in its images (``group``); elsewhere it is derived from the
     ``sample_id`` or the image's own name (:func:`sartorius.annotations.folds.group_of`).
 
     Returns:
-        Groups by image id, in file order; an image of which nothing is known is a group of its own.
+        Groups by image id, in file order; an image without any of these is a group of its own.
 
     Raises:
         InputError: As :func:`load_annotations`.
@@ -49,10 +49,10 @@ def load_groups(path: str | Path) -> dict[str, str]:
 
 
 def load_cell_types(path: str | Path) -> dict[str, str]:
-    """Reads which cell type each image shows, from the files of :func:`load_annotations`.
+    """Reads the cell type of each image, from the files of :func:`load_annotations`.
 
     Returns:
-        Cell types by image id, in file order; empty text for an image of which nothing says it.
+        Cell types by image id, in file order; empty text for an image whose type is unknown.
 
     Raises:
         InputError: As :func:`load_annotations`.
@@ -63,7 +63,7 @@ def load_cell_types(path: str | Path) -> dict[str, str]:
 
 
 def _is_json(path: str | Path) -> bool:
-    """Whether it is a COCO JSON by its suffix, and not a CSV."""
+    """Whether a file is a COCO JSON by its suffix, rather than a CSV."""
     suffix = Path(path).suffix.lower()
     if suffix not in ('.json', '.csv'):
         raise InputError(

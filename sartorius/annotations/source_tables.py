@@ -130,7 +130,7 @@ def find_images(annotated: Sequence[TrainImage], options: PreparationOptions, no
         first = ', '.join(missing[:3])
         raise InputError(
             f'{root}: {len(missing)} of {len(images)} annotated images are not in {TRAIN_FOLDER}/ ({first}'
-            f'{", ..." if len(missing) > 3 else ""}); put them there, or leave them out with --skip-missing-images'
+            f'{", ..." if len(missing) > 3 else ""}); put them there, or drop them with --skip-missing-images'
         )
     if missing:
         if len(missing) == len(images):

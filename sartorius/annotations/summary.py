@@ -1,4 +1,4 @@
-"""What a prepared data set holds, as tables that read well in a terminal and in Markdown."""
+"""Tables of the images and cells of a prepared data set, for a terminal and for Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from sartorius.utils.tables import markdown_table
 
 
 def class_table(images: Iterable[tuple[str, Sequence[int]]], classes: Sequence[str]) -> str:
-    """Images, cells, cells an image and areas of each class that occurs.
+    """Images, cells, cells per image and areas of each class that occurs.
 
     Args:
         images: Class of each image and the areas of its cells in pixels.
@@ -21,7 +21,7 @@ def class_table(images: Iterable[tuple[str, Sequence[int]]], classes: Sequence[s
     if len(rows) > 1:
         rows.append(_class_row('all', [areas for _, areas in images]))
     spread = 'mean (std; min-max)'
-    return markdown_table(['class', 'images', 'cells', f'cells an image: {spread}', f'area px: {spread}'], rows)
+    return markdown_table(['class', 'images', 'cells', f'cells per image: {spread}', f'area px: {spread}'], rows)
 
 
 def fold_table(folds: Sequence[int], groups: Sequence[str], classes: Sequence[str], cells: Sequence[int]) -> str:
@@ -46,7 +46,7 @@ def fold_table(folds: Sequence[int], groups: Sequence[str], classes: Sequence[st
 
 
 def note(what: str, found: int | Sequence[object]) -> str:
-    """One bullet of the summary: what, how many, and the first three where ``found`` lists them."""
+    """One bullet of the summary: what, how many, and the first three if ``found`` is a list."""
     if isinstance(found, int):
         return f'- {what}: {found:,}'
     return f'- {what}: {len(found):,} ({", ".join(map(str, found[:3]))}{", ..." if len(found) > 3 else ""})'

@@ -1,4 +1,4 @@
-"""The competition's training CSV: one row a cell, five columns or nine, and three more for pseudo-labels."""
+"""The competition's training CSV: one row per cell, with five or nine columns, and three more for pseudo-labels."""
 
 import csv
 import re
@@ -41,7 +41,7 @@ class TrainImage:
     """One image of the CSV.
 
     Attributes:
-        cells: Its cells in file order; rows with an empty ``annotation`` are no cells.
+        cells: Its cells in file order; rows with an empty ``annotation`` are not cells.
         cell_type: The one class of its rows.
         details: Values of the :data:`DETAIL_COLUMNS` that the CSV has, as written there.
         lines: Line of each cell in the file, the header being line 1; empty for images that were made in memory.
@@ -60,7 +60,7 @@ class TrainImage:
 
     @property
     def is_pseudo(self) -> bool:
-        """Whether a model, not a person, annotated it."""
+        """Whether a model annotated it rather than a person."""
         return bool(self.details.get('source'))
 
     @property
@@ -78,7 +78,7 @@ class TrainCSV:
         columns: The columns read, in file order.
         ignored_columns: Other columns, which were not read.
         images: Its images by id, in the order in which they first occur, but for ``fold_images``.
-        fold_images: Pseudo-labelled images with a ``fold``; an image may stand there once a fold.
+        fold_images: Pseudo-labelled images with a ``fold``; an image may occur once per fold.
     """
 
     path: Path
@@ -106,7 +106,7 @@ def read_train_csv(path: str | Path) -> TrainCSV:
     are made by image. Pseudo-labels of one image for several folds come from several models and may differ.
 
     Raises:
-        InputError: The file is missing, empty or no CSV text; a column is missing or stands there twice; a row is too
+        InputError: The file is missing, empty or no CSV text; a column is missing or occurs twice; a row is too
             short or long; an id is empty; a size is not a whole number above 0; a class or a pseudo-labelled row's
             fold is unknown; rows of one image disagree; a code breaks a rule of
             :func:`sartorius.masks.kaggle_rle.parse_runs`.
@@ -122,7 +122,7 @@ def read_train_csv(path: str | Path) -> TrainCSV:
             raise InputError(f'{path}: line {line} has {len(row)} fields, the header has {len(header)}')
         _add_row(path, line, {name: row[index] for name, index in columns.items()}, images)
     if not images:
-        raise InputError(f'{path}: holds no rows below its header; expected one row a cell')
+        raise InputError(f'{path}: holds no rows below its header; expected one row per cell')
     finished = [_finish_image(path, image_id, rows) for (image_id, _), rows in images.items()]
     return TrainCSV(
         path=path,
@@ -140,7 +140,7 @@ def write_train_csv(path: str | Path, images: Iterable[TrainImage]) -> None:
     image has it.
 
     Raises:
-        InputError: Two images have the same id, and do not train one fold each.
+        InputError: Two images have the same id, and are not pseudo-labelled for different folds.
     """
     images = tuple(images)
     details = [name for name in DETAIL_COLUMNS if any(name in image.details for image in images)]
@@ -158,7 +158,7 @@ def write_train_csv(path: str | Path, images: Iterable[TrainImage]) -> None:
 
 
 def codes_of(image: TrainImage) -> list[str]:
-    """The field ``annotation`` of each row of an image: one a cell, or an empty one for an image without cells."""
+    """The field ``annotation`` of each row of an image: one per cell, or an empty one for an image without cells."""
     return encode_kaggle(PackedMasks.from_crops(image.cells.crops), image.cells.size) or ['']
 
 
@@ -220,7 +220,7 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
 def _finish_image(path: Path, image_id: str, rows: _ImageRows) -> TrainImage:
     cell_type = rows.constants['cell_type']
     crops = decode_codes(rows.codes, rows.size, lambda row: f'{path}: line {rows.lines[row]}, image {image_id}')
-    # An image without cells stands in a CSV as one row without a code.
+    # An image without cells is one row without a code.
     cells = [(crop, line) for crop, line in zip(crops, rows.lines, strict=True) if crop.mask.size]
     labels = np.full(len(cells), CELL_TYPES.index(cell_type), dtype=np.int64)
     return TrainImage(

@@ -139,7 +139,7 @@ class CroppedMasks(BaseInstanceMasks):
 
     @cached_property
     def cells(self) -> list[NDArray[np.bool_]]:
-        """One bool array of shape ``(y2 - y1, x2 - x1)`` a cell; 0x0 for a cell without pixels."""
+        """One bool array of shape ``(y2 - y1, x2 - x1)`` per cell; 0x0 for a cell without pixels."""
         return self.packed.cells
 
     @property
@@ -149,7 +149,7 @@ class CroppedMasks(BaseInstanceMasks):
 
     @property
     def masks(self) -> NDArray[np.uint8]:
-        """Full-size bitmaps, for code that knows ``BitmapMasks`` alone; read-only, as writing there changes nothing."""
+        """Full-size bitmaps, for code that only knows ``BitmapMasks``; read-only, since they are a copy."""
         bitmaps = self.to_ndarray()
         bitmaps.flags.writeable = False
         return bitmaps
@@ -174,7 +174,7 @@ class CroppedMasks(BaseInstanceMasks):
         return f'CroppedMasks(num_masks={len(self)}, height={self.height}, width={self.width})'
 
     def __getstate__(self) -> tuple[PackedMasks, int, int]:
-        # Not the views of single cells: hundreds of small arrays take long through a data loader's pipe.
+        # Not the arrays of single cells: hundreds of them take long through a data loader's pipe.
         return self.packed, self.height, self.width
 
     def __setstate__(self, state: tuple[PackedMasks, int, int]) -> None:
@@ -257,7 +257,7 @@ class CroppedMasks(BaseInstanceMasks):
         return self._seen_through(-left, -top, (expanded_h, expanded_w))
 
     def crop(self, bbox: NDArray[Any]) -> 'CroppedMasks':
-        """Cuts the image to ``x1, y1, x2, y2`` in whole pixels, half-open; cells outside stay, without pixels."""
+        """Cuts the image to ``x1, y1, x2, y2`` in whole pixels, half-open; cells outside are kept, without pixels."""
         x1, x2 = np.clip(bbox[0::2], 0, self.width).astype(int).tolist()
         y1, y2 = np.clip(bbox[1::2], 0, self.height).astype(int).tolist()
         return self._seen_through(x1, y1, (max(y2 - y1, 1), max(x2 - x1, 1)))

@@ -1,4 +1,4 @@
-"""What must never reach a loss."""
+"""Checks for ground-truth instances that make a loss NaN or meaningless."""
 
 import numpy as np
 import torch
@@ -14,43 +14,43 @@ NAMED_CELLS = 5
 
 
 def find_problems(sample: DetDataSample, size: Size, num_classes: int) -> list[str]:
-    """Looks for cells of a packed sample that would turn a loss into nonsense or NaN.
+    """Finds cells of a packed sample that would make a loss NaN or meaningless.
 
     Args:
-        sample: What ``PackDetInputs`` made; only cells that the loss uses are looked at, not ``ignored_instances``.
+        sample: What ``PackDetInputs`` made; only cells that the loss uses are checked, not ``ignored_instances``.
         size: ``(height, width)`` of the image.
         num_classes: Number of classes.
 
     Returns:
-        One sentence a kind of problem, with the cells' numbers counted from 1; none for a sample that may be learnt
-        from, with or without cells.
+        One sentence per kind of problem, with the cells' numbers counted from 1; none for a sound sample, with or
+        without cells.
     """
     cells = sample.gt_instances
     boxes = boxes_of(cells)
     finite = np.isfinite(boxes).all(axis=1)
     x1, y1, x2, y2 = np.where(finite[:, None], boxes, 0).T
-    findings = {
-        'box with a coordinate that is no number': ~finite,
+    problems_found = {
+        'box with a coordinate that is not a number': ~finite,
         'box without width or height': finite & ((x2 <= x1) | (y2 <= y1)),
         'box outside the image': finite & ((x2 <= 0) | (y2 <= 0) | (x1 >= size[1]) | (y1 >= size[0])),
     }
     if 'labels' in cells:
         labels = cells.labels.numpy()
-        findings['label that is no class'] = (labels < 0) | (labels >= num_classes)
-    problems = [f'{name}: {_numbers(found)}' for name, found in findings.items() if found.any()]
+        problems_found['label that is not a class'] = (labels < 0) | (labels >= num_classes)
+    problems = [f'{name}: {_numbers(found)}' for name, found in problems_found.items() if found.any()]
     if 'masks' in cells:
         problems += _mask_problems(cells.masks, size)
     return problems
 
 
 def boxes_of(cells: InstanceData) -> NDArray[np.float32]:
-    """Boxes ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, whatever they are held in."""
+    """Boxes ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, from a tensor or any of MMDetection's box types."""
     boxes = cells.get('bboxes', torch.zeros((0, 4)))
     return getattr(boxes, 'tensor', boxes).numpy().astype(np.float32).reshape(-1, 4)
 
 
 def crops_of(cells: InstanceData) -> list[MaskCrop]:
-    """Masks as crops, whatever they are held in; none where masks were not loaded."""
+    """Masks as crops, from any of MMDetection's mask types; empty ones where masks were not loaded."""
     masks = cells.get('masks')
     if masks is None:
         return [MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)] * len(cells)

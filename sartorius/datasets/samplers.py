@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Sampler
 
 @DATASETS.register_module()
 class SeededDataset(Dataset):
-    """Wraps a data set: item n is the n-th draw of an endless shuffled run, augmented with draw n's own randomness.
+    """Wraps a data set: item n is sample n of an endless shuffled run, augmented with the randomness of n alone.
 
     Args:
         dataset: The data set, or its config.
@@ -43,16 +43,16 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Which image each draw of one pass shows: ``(len(self),)`` indices into the wrapped data set."""
+        """Image of each sample of one pass: ``(len(self),)`` indices into the wrapped data set."""
         if self._permutation[0] != epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.dataset))
             self._permutation = (epoch, order)
         return self._permutation[1]
 
-    def __getitem__(self, draw: int) -> dict[str, Any]:
-        epoch, position = divmod(draw, len(self.dataset))
-        # Transforms draw from the global generators, as MMDetection's do.
-        state = np.random.SeedSequence((self.seed, draw)).generate_state(2)
+    def __getitem__(self, sample: int) -> dict[str, Any]:
+        epoch, position = divmod(sample, len(self.dataset))
+        # Transforms use the global generators, as MMDetection's do.
+        state = np.random.SeedSequence((self.seed, sample)).generate_state(2)
         np.random.seed(state[0])
         random.seed(int(state[1]))
         return self.dataset[int(self.order(epoch)[position])]
@@ -60,11 +60,11 @@ class SeededDataset(Dataset):
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(Sampler):
-    """Endless draw numbers for :class:`SeededDataset`: every ``world_size``-th, from the process's rank on.
+    """Endless sample numbers for :class:`SeededDataset`: every ``world_size``-th, from the process's rank on.
 
     Args:
         dataset: The :class:`SeededDataset` that it serves.
-        seed: Ignored, since order is the data set's business; MMEngine passes it to every sampler.
+        seed: Ignored, since the data set decides the order; MMEngine passes it to every sampler.
     """
 
     def __init__(self, dataset: SeededDataset, seed: int | None = None) -> None:
@@ -84,12 +84,12 @@ class ResumableSampler(Sampler):
         self.start = num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Does nothing: the draws have no epochs. MMEngine calls it on every sampler."""
+        """Does nothing: the run has no epochs. MMEngine calls it on every sampler."""
 
 
 @FUNCTIONS.register_module()
 def leave_interrupts_to_the_main_process(worker_id: int) -> None:
-    """Keeps Ctrl-C from printing a traceback a worker; the main process ends them.
+    """Keeps Ctrl-C from printing a traceback per worker; the main process ends them.
 
     Seeding is not needed here: :class:`sartorius.datasets.samplers.SeededDataset` seeds every sample.
 

@@ -1,6 +1,6 @@
 """The competition's submission file: written, read and checked.
 
-Form: a header ``id,predicted``; one row a cell, with its competition RLE; one row with an empty field for an image
+Form: a header ``id,predicted``; one row per cell, with its competition RLE; one row with an empty field for an image
 without cells. Rules: pairs sorted and positive, no pixel twice in a row, no two cells of an image on one pixel.
 """
 
@@ -73,7 +73,7 @@ def write_submission(path: str | Path, cells: Mapping[str, Sequence[MaskCrop]], 
 
     Args:
         path: The CSV.
-        cells: Cells by image id. Pixels outside the image are left out, and so are cells without a pixel in it.
+        cells: Cells by image id. Pixels outside the image are dropped, and so are cells without a pixel in it.
         sizes: ``(height, width)`` by image id, of all images of the submission, in the order of the rows. An image that
             ``cells`` does not name has no cells.
 
@@ -92,10 +92,10 @@ def write_submission(path: str | Path, cells: Mapping[str, Sequence[MaskCrop]], 
 
 
 def read_submission(path: str | Path) -> list[SubmissionRow]:
-    """Rows of a submission in their order; the codes are not read.
+    """Rows of a submission in order; the codes are not decoded.
 
     Raises:
-        InputError: The file is no text in CSV form, has another header, or a row without exactly two fields.
+        InputError: The file is not a CSV of text, has another header, or a row without exactly two fields.
     """
     rows, problems = _read_rows(path)
     if problems:
@@ -133,12 +133,12 @@ def find_problems(
 
     Args:
         path: The CSV.
-        sizes: ``(height, width)`` by image id, and then other images are a problem; or one size for whatever images the
-            file names.
+        sizes: ``(height, width)`` by image id, and then other images are a problem; or one size for all images of the
+            file.
         required: Image ids that must have a row.
 
     Raises:
-        InputError: The file is no text in CSV form.
+        InputError: The file is not a CSV of text.
     """
     rows, problems = _read_rows(path)
     if not rows and not problems:
@@ -184,7 +184,7 @@ def _read_rows(path: str | Path) -> tuple[list[SubmissionRow], list[Problem]]:
 
 
 def _repeated_rows(rows: Sequence[SubmissionRow]) -> list[Problem]:
-    """Rows of one image that stand twice, and empty rows beside cells."""
+    """Rows of one image that occur twice, and empty rows beside cells."""
     problems = []
     first: dict[str, int] = {}
     for row in rows:
@@ -201,7 +201,7 @@ def _repeated_rows(rows: Sequence[SubmissionRow]) -> list[Problem]:
 
 
 def _bad_cells(rows: Sequence[SubmissionRow], size: Size) -> list[Problem]:
-    """Malformed codes of one image, and cells on pixels of earlier rows; of rows that stand twice only the first."""
+    """Malformed codes of one image, and cells on pixels of earlier rows; of rows that occur twice only the first."""
     problems = []
     owner = np.zeros(size, dtype=np.int64)
     seen = {''}
@@ -220,7 +220,7 @@ def _bad_cells(rows: Sequence[SubmissionRow], size: Size) -> list[Problem]:
 
 
 def _claim_pixels(owner: NDArray[np.int64], crop: MaskCrop, row: SubmissionRow) -> list[Problem]:
-    """Writes a cell's row number where no other stands, and tells the first pixel it shares with each other row."""
+    """Writes a cell's row number where no other is, and reports the first pixel that it shares with each other row."""
     problems = []
     x1, y1, x2, y2 = crop.window
     window = owner[y1:y2, x1:x2]

@@ -150,7 +150,7 @@ def test_incomplete_images(official, tmp_path):
     official.all_lines('train', (A172, grid(9)), (HUH7, grid(10)))
     summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     assert list(read_coco(tmp_path / 'a' / 'train.json', LIVECELL_LINES)) == [HUH7]
-    assert f'images with fewer than 10 annotated cells left out: 1 ({A172})' in summary
+    assert f'images with fewer than 10 annotated cells dropped: 1 ({A172})' in summary
     prepare_livecell(LivecellOptions(official.root, keep_incomplete=True), tmp_path / 'b')
     assert len(read_coco(tmp_path / 'b' / 'train.json', LIVECELL_LINES)) == 2
 
@@ -177,7 +177,7 @@ def test_unknown_lines_and_unlisted_images(official, tmp_path):
     path.write_text(json.dumps(content))
     summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     assert list(read_coco(tmp_path / 'a' / 'train.json', LIVECELL_LINES)) == [A172]
-    assert f'images of an unknown cell line left out: 1 ({rat})' in summary
+    assert f'images of an unknown cell line dropped: 1 ({rat})' in summary
     assert row_of(summary, 'annotations of images that are not listed') == ['1']
     summary = prepare_livecell(LivecellOptions(official.root, single_class=True), tmp_path / 'b')
     assert list(read_coco(tmp_path / 'b' / 'train.json', ('cell',))) == [A172, rat]
@@ -190,7 +190,7 @@ def test_missing_images(official, tmp_path):
     with pytest.raises(InputError, match=rf'1 annotated images are not there \({HUH7}\); .*--skip-missing-images'):
         prepare_livecell(LivecellOptions(official.root), tmp_path / 'a')
     summary = prepare_livecell(LivecellOptions(official.root, skip_missing_images=True), tmp_path / 'a')
-    assert f'images without a file left out: 1 ({HUH7})' in summary
+    assert f'images without a file dropped: 1 ({HUH7})' in summary
 
 
 def test_an_error_leaves_earlier_results(official, tmp_path):
@@ -244,7 +244,7 @@ def test_command_line(official, tmp_path, repo_root):
     failed = subprocess.run(tool, capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.startswith('error: ') and failed.stderr.count('\n') == 1
-    assert 'no cell is left; images with fewer than 10 annotated cells left out: 1' in failed.stderr
+    assert 'no cell is left; images with fewer than 10 annotated cells dropped: 1' in failed.stderr
 
 
 def test_folders_behind_links_and_images_with_several_files(official, tmp_path):

@@ -36,8 +36,8 @@ def test_a_good_sample_and_an_empty_one() -> None:
         ([5, 5, 5, 9], 'box without width or height: cell 2'),
         ([5, 9, 8, 9], 'box without width or height: cell 2'),
         ([9, 5, 5, 9], 'box without width or height: cell 2'),
-        ([float('nan'), 5, 8, 9], 'box with a coordinate that is no number: cell 2'),
-        ([5, 5, float('inf'), 9], 'box with a coordinate that is no number: cell 2'),
+        ([float('nan'), 5, 8, 9], 'box with a coordinate that is not a number: cell 2'),
+        ([5, 5, float('inf'), 9], 'box with a coordinate that is not a number: cell 2'),
         ([30, 0, 31, 5], 'box outside the image: cell 2'),
         ([-4, 0, 0, 5], 'box outside the image: cell 2'),
         ([0, 20, 3, 22], 'box outside the image: cell 2'),
@@ -50,8 +50,8 @@ def test_boxes(box, problem) -> None:
 
 def test_labels() -> None:
     sample = sample_of([[1, 1, 4, 4]] * 3, [0, 3, -1])
-    assert find_problems(sample, SIZE, 3) == ['label that is no class: cells 2, 3']
-    assert find_problems(sample, SIZE, 4) == ['label that is no class: cell 3']
+    assert find_problems(sample, SIZE, 3) == ['label that is not a class: cells 2, 3']
+    assert find_problems(sample, SIZE, 4) == ['label that is not a class: cell 3']
 
 
 @pytest.mark.parametrize('full_size', [False, True])

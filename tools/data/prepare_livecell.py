@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         "Turn LIVECell's official JSONs into train.json, val.json and test.json with RLE masks: images found in their "
         'folders, polygons rasterised, duplicate contours, slivers, images annotated twice, images of two splits and '
-        'incompletely annotated images left out, everything counted in summary.md.',
+        'incompletely annotated images dropped, everything counted in summary.md.',
         'python tools/data/prepare_livecell.py --data-root data/livecell --single-class',
     )
     parser.add_argument(
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--min-area', type=int, default=30, metavar='PX', help='drop cells of fewer pixels')
     parser.add_argument(
-        '--skip-missing-images', action='store_true', help='leave out annotated images that have no file'
+        '--skip-missing-images', action='store_true', help='drop annotated images that have no file'
     )
     args = parser.parse_args(argv)
 

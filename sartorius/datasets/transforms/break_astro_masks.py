@@ -19,18 +19,18 @@ class BreakAstroMasks(BaseTransform):
     """Breaks the masks of astrocytes as the annotation tool broke the competition's.
 
     Each cell's holes are filled, then its outline is filled as if it were convex: straight horizontal runs close bays,
-    and branches that point up are left hollow (:func:`sartorius.masks.convex_fill.fill_as_convex`). Found cells get the
-    same from the post-processing step of this name. Boxes stay as they are, since the outline does.
+    and branches that point up become hollow (:func:`sartorius.masks.convex_fill.fill_as_convex`). The
+    post-processing step ``ConvexFillAstro`` does the same to predictions. Boxes are unchanged, since the outline is.
 
     It belongs right after loading, before all flips, turns and rotations: the tool filled outlines from the top of the
-    image as it was taken downwards, and whole ones. An image that a flip has been at is refused, and so is one whose
-    size is no longer its file's; other turns cannot be told.
+    image as it was taken downwards, and whole ones. A flipped image is refused, and so is one whose size is no longer
+    its file's; other rotations cannot be detected.
 
     Required keys: ``dataset``, which SartoriusDataset adds; ``img_shape`` and ``ori_shape``, if they are there, must
     agree. Modified keys: ``gt_masks``.
 
     Args:
-        prob: How often an image's astrocytes are broken, all of them.
+        prob: Probability that all astrocytes of an image are broken.
         class_name: The class whose cells are broken.
 
     Raises:

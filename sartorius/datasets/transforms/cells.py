@@ -1,4 +1,4 @@
-"""What every transform that changes cells ends with."""
+"""Reading and replacing the cells of a sample, shared by all transforms that change them."""
 
 from typing import Any
 
@@ -26,30 +26,30 @@ def cropped_masks_of(results: dict[str, Any]) -> CroppedMasks:
 
 
 def set_cells(results: dict[str, Any], masks: CroppedMasks, keep: NDArray[np.bool_] | None = None) -> None:
-    """Puts changed masks into a sample, with tight boxes; cells without pixels never stay.
+    """Puts changed masks into a sample, with tight boxes; cells without pixels are dropped.
 
     Args:
         results: The sample; its entries for masks, boxes, labels and flags are replaced, not written into.
-        masks: One mask a cell of the sample, in the same order.
-        keep: bool ``(N,)``: cells that stay, if they have pixels; all by default.
+        masks: One mask per cell of the sample, in the same order.
+        keep: bool ``(N,)``: cells to keep if they have pixels; all by default.
     """
-    stays = masks.windows[:, 2] > 0
+    kept = masks.windows[:, 2] > 0
     if keep is not None:
-        stays &= keep
-    masks = masks[stays]
+        kept &= keep
+    masks = masks[kept]
     results['gt_masks'] = masks
     if 'gt_bboxes' in results:
         results['gt_bboxes'] = masks.get_bboxes(type(results['gt_bboxes']))
     for key in PER_CELL_KEYS:
         if key in results:
-            results[key] = results[key][stays]
+            results[key] = results[key][kept]
 
 
 def enough_left(before: CroppedMasks, after: CroppedMasks, min_visible: float, min_area: int) -> NDArray[np.bool_]:
-    """Which cells stay after the image's border has cut them; bool ``(N,)``.
+    """Which cells to keep after the image's border has cut them; bool ``(N,)``.
 
-    A cell stays if both at least the fraction ``min_visible`` of its pixels and ``min_area`` pixels are left, or if it
-    has lost none. Cells without pixels do not stay.
+    A cell is kept if both at least the fraction ``min_visible`` of its pixels and ``min_area`` pixels remain, or if it
+    has lost none. Cells without pixels are dropped.
     """
-    least = np.minimum(np.maximum(before.areas * min_visible, min_area), before.areas)
-    return (after.areas >= least) & (after.areas > 0)
+    min_areas = np.minimum(np.maximum(before.areas * min_visible, min_area), before.areas)
+    return (after.areas >= min_areas) & (after.areas > 0)

@@ -23,12 +23,12 @@ from sartorius.utils.errors import InputError
 
 @TRANSFORMS.register_module()
 class FlipPaste(BaseTransform):
-    """Pastes the cells of the mirrored image onto the image, each at its mirrored place, where the ground is free.
+    """Pastes the cells of the mirrored image onto the image, each at its mirrored place, where no cell is.
 
-    For images of few cells, which it makes nearly twice as many. The idea is that of the competition's 11th place
+    For images with few cells, whose number it nearly doubles. The idea is that of the competition's 11th place
     (TheoViel, FlipPaste), who took the mean of an image and its mirror image: this halves every cell's contrast and
     lets crossing cells shine through each other, which no image to be predicted does. Here cells keep their grey
-    levels, and those that would cover a cell of the image are left out.
+    levels, and those that would cover a cell of the image are skipped.
 
     Required keys: ``dataset``, which SartoriusDataset adds. Modified keys: ``img``, ``gt_masks``, ``gt_bboxes``,
     ``gt_bboxes_labels``, ``gt_ignore_flags``.
@@ -37,9 +37,9 @@ class FlipPaste(BaseTransform):
         classes: Names of the classes whose images are changed, going by the class that most cells have; None for all.
         directions: Mirrorings to draw from: 'horizontal', 'vertical', 'diagonal'.
         rim: Width in pixels over which the paste fades out around a cell.
-        match_background: Whether a cell is made brighter or darker by as much as the ground about its new place differs
-            from the ground that it comes from.
-        prob: How often an image of these classes is changed.
+        match_background: Whether a cell is made brighter or darker by the difference between the background at its new
+            place and that where it comes from.
+        prob: Probability that an image of these classes is changed.
     """
 
     example: ClassVar[dict[str, Any]] = {'classes': None}

@@ -18,7 +18,7 @@ from sartorius.utils.errors import InputError
 # and neurites rather than the lighting: over 9 steps, flat images of the competition come out up to 20 levels off.
 BACKGROUND_STEP = 8
 BACKGROUND_WINDOW = 25
-# Where less than this share of a window is ground, the image's mean counts for more than the window's.
+# Where less than this share of a window is background, the image's mean counts for more than the window's.
 BACKGROUND_SHARE = 0.1
 
 
@@ -30,7 +30,7 @@ class CellPatch:
         image: uint8 ``(h, w, 3)``.
         cell: bool ``(h, w)``: the cell's pixels.
         others: bool ``(h, w)``: pixels of other cells alone, which are never pasted.
-        background: float32 ``(3,)``: grey levels of the ground about the cell.
+        background: float32 ``(3,)``: grey levels of the background around the cell.
         label: Class of the cell.
     """
 
@@ -61,7 +61,7 @@ class CellPatch:
         size = (new_width, new_height)
         image = cv2.warpAffine(np.ascontiguousarray(self.image), matrix, size, borderMode=cv2.BORDER_REPLICATE)
         planes = np.stack([self.cell, self.others], axis=2).astype(np.uint8) * 255
-        # Nothing is known of what lies beyond the patch: it counts as another cell's.
+        # What lies beyond the patch is unknown: it counts as another cell's.
         cell, others = cv2.split(cv2.warpAffine(planes, matrix, size, borderValue=(0, 255)))
         return CellPatch(image, cell >= 128, (others >= 128) & (cell < 128), self.background, self.label)
 
@@ -129,9 +129,9 @@ class PasteCanvas:
         rim: Width in pixels over which the paste fades; 0 for a hard edge.
         on_top: Whether pasted cells may hide the sample's own; those pasted later then lie under those pasted before.
             If not, no pasted cell may touch a pixel of another cell.
-        min_visible: Least fraction of its pixels that a cell, pasted or hidden, must show.
-        match_background: Whether a pasted cell is made brighter or darker by what the ground here differs from the
-            ground that it comes from.
+        min_visible: Minimum fraction of its pixels that a cell, pasted or hidden, must show.
+        match_background: Whether a pasted cell is made brighter or darker by the difference between the two
+            backgrounds.
     """
 
     def __init__(
@@ -251,15 +251,15 @@ def occupied_pixels(masks: CroppedMasks) -> NDArray[np.bool_]:
 
 
 def local_background(image: NDArray[np.uint8], occupied: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean grey levels of the ground between the cells, in a coarse grid.
+    """Mean grey levels of the background between the cells, in a coarse grid.
 
     Args:
         image: uint8 ``(height, width, 3)``.
-        occupied: bool ``(height, width)``: pixels of cells, which are left out.
+        occupied: bool ``(height, width)``: pixels of cells, which are excluded.
 
     Returns:
         float32 ``(ceil(height / BACKGROUND_STEP), ceil(width / BACKGROUND_STEP), 3)``: means over a window, drawn
-        towards that of the whole image where the window has little ground. Without any, the mean of the image.
+        towards that of the whole image where the window has little background. Without any, the mean of the image.
     """
     steps = slice(None, None, BACKGROUND_STEP)
     free = (~occupied[steps, steps]).astype(np.float32)[:, :, None]

@@ -1,4 +1,4 @@
-"""Random crops that never hand a broken cell to the loss."""
+"""Random crops that leave no cell without pixels or with an empty box."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -18,16 +18,16 @@ class RandomCellCrop(BaseTransform):
     """Cuts a random window out of the image and the cells.
 
     An image smaller than the window is padded at the right and the bottom first. Boxes are computed anew from the cut
-    masks. Cells of which too little is left are dropped; MMDetection's ``RandomCrop`` keeps cells cut to nothing with
+    masks. Cells of which too little remains are dropped; MMDetection's ``RandomCrop`` keeps cells cut to nothing with
     boxes of no width, and the loss becomes NaN. An image may come out without cells.
 
     Modified keys: ``img``, ``img_shape``, ``gt_masks``, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``.
 
     Args:
         crop_size: ``(height, width)`` of the window in pixels.
-        min_visible: Least fraction of a cell's pixels that must lie in the window.
-        min_area: Least number of pixels in the window of a cell that lies across its border.
-        attempts: How many windows are drawn at most until one holds a cell.
+        min_visible: Minimum fraction of a cell's pixels that must lie in the window.
+        min_area: Minimum number of pixels in the window of a cell that lies across its border.
+        attempts: Maximum number of windows that are drawn until one holds a cell.
         pad_value: Grey level of the padding.
     """
 
@@ -60,7 +60,7 @@ class RandomCellCrop(BaseTransform):
 
 
 def draw_corner(margins: Size) -> tuple[int, int]:
-    """Row and column of a window's top left corner, any place as likely as any other.
+    """Row and column of a window's top left corner, all places equally likely.
 
     Args:
         margins: Rows and columns that the image has more than the window.
@@ -81,7 +81,7 @@ def cut_window(
     """A sample cut to a window; a new dict.
 
     Args:
-        results: The sample, which stays as it is.
+        results: The sample, which is not changed.
         size: ``(height, width)`` of the window in pixels; an image smaller than it is padded at the right and the
             bottom first.
         draw: Gives row and column of the window's top left corner, from the rows and columns that the image

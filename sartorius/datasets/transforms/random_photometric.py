@@ -17,7 +17,7 @@ class RandomPhotometric(BaseTransform):
     the image's own. Modified keys: ``img``.
 
     Args:
-        prob: How often an image is changed at all.
+        prob: Probability that an image is changed.
         brightness: The shift is drawn from ``[-brightness, brightness]`` grey levels.
         contrast: The factor is drawn between ``1 / contrast`` and ``contrast``, one as likely as its inverse.
         blur: The Gaussian blur's sigma is drawn from ``[0, blur]`` pixels; 0 for none.

@@ -46,20 +46,20 @@ class RandomQuarterTurn(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomRotateCells(BaseTransform):
-    """Rotates image and cells about the image's middle by a random angle; the image's shape stays.
+    """Rotates image and cells about the image's middle by a random angle; the image's shape does not change.
 
     Boxes are computed anew from the rotated masks, not as MMDetection's ``Rotate`` does around the rotated boxes, which
-    makes them too large. Cells of which too little stays in the image are dropped.
+    makes them too large. Cells of which too little remains in the image are dropped.
 
     Modified keys: ``img``, ``gt_masks``, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``.
 
     Args:
         max_angle: Angles are drawn from ``[-max_angle, max_angle]`` degrees.
-        prob: How often an image is rotated at all.
+        prob: Probability that an image is rotated.
         border: What the corners are filled with, a border mode of ``mmcv.imrotate``: 'constant', or for example
-            'reflect'. Reflected cells have no masks, so that the model is taught to overlook them.
+            'reflect'. Reflected cells have no masks, so that the model learns to overlook them.
         pad_value: Grey level of a constant border.
-        min_visible: Least fraction of a cell's pixels that must stay in the image.
+        min_visible: Minimum fraction of a cell's pixels that must remain in the image.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Small tiles, shown enlarged."""
+"""Small tiles of an image, enlarged."""
 
 import math
 from typing import Any, ClassVar
@@ -20,14 +20,14 @@ INTERPOLATIONS = ('bilinear', 'bicubic')
 
 @TRANSFORMS.register_module()
 class RandomTile(BaseTransform):
-    """Cuts a tile out of the image as it is on the disk, and enlarges the tile alone.
+    """Cuts a tile out of the image at its own size, and enlarges the tile alone.
 
     The same samples as from enlarging the whole image and cropping, without the pixels that the crop throws away. The
-    defaults are those of the competition's 6th place: of a 704x520 image, 16 overlapping tiles of 281x208 pixels, shown
-    at a width of 800 to 1333. Cells at the tile's border are dealt with as :class:`RandomCellCrop` does.
+    defaults are those of the competition's 6th place: 16 overlapping tiles of 281x208 pixels of a 704x520
+    image, enlarged to a width of 800 to 1333. Cells at the tile's border are treated as in :class:`RandomCellCrop`.
 
     Modified keys: ``img``, ``img_shape``, ``gt_masks``, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``,
-    ``scale_factor`` (width's and height's factor; one that is there already is multiplied).
+    ``scale_factor`` (width's and height's factor; an existing one is multiplied).
 
     Args:
         tile_size: ``(height, width)`` of the tile in pixels, before it is enlarged.
@@ -35,9 +35,9 @@ class RandomTile(BaseTransform):
         stride: Tiles come from a regular grid, all equally likely: their distance in rows and columns in pixels, see
             :func:`tile_starts`. None for tiles at any place, of which few show the image's rim.
         interpolation: Of the image, 'bilinear' or 'bicubic'; masks take the nearest pixel.
-        min_visible: Least fraction of a cell's pixels that must lie in the tile.
-        min_area: Least number of pixels in the tile, before it is enlarged, of a cell that lies across its border.
-        attempts: How many tiles are drawn at most until one holds a cell.
+        min_visible: Minimum fraction of a cell's pixels that must lie in the tile.
+        min_area: Minimum number of pixels in the tile, before it is enlarged, of a cell that lies across its border.
+        attempts: Maximum number of tiles that are drawn until one holds a cell.
         pad_value: Grey level of what an image smaller than the tile is padded with.
 
     Raises:
