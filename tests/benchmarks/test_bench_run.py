@@ -24,6 +24,7 @@ def test_unknown_name(run: Callable[..., str]) -> None:
     assert "unknown benchmark 'nothing'" in run(SCRIPT, 'nothing', code=2)
 
 
+@pytest.mark.slow
 def test_one_theme(run: Callable[..., str], tmp_path: Path) -> None:
     shown = run(SCRIPT, 'suppression', '--quick', '--out', str(tmp_path / 'out'), '--data-root', str(tmp_path))
     assert 'no real images' in shown and 'same cells' in shown

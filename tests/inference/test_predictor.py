@@ -101,8 +101,8 @@ def predict_dataset(predictor: Predictor, out: Path) -> ImagePredictions:
 MODES = [
     pytest.param({}, id='one pass'),
     pytest.param({'tta': True}, id='TTA'),
-    pytest.param({'tiles': True}, id='tiles'),
-    pytest.param({'tta': True, 'tiles': True}, id='TTA of tiles'),
+    pytest.param({'tiles': True}, id='tiles', marks=pytest.mark.slow),
+    pytest.param({'tta': True, 'tiles': True}, id='TTA of tiles', marks=pytest.mark.slow),
 ]
 
 
@@ -117,6 +117,7 @@ def test_array_file_and_data_set_give_the_same_cells(
     assert_same_bytes(predict_dataset(predictor, tmp_path / 'predictions.npz'), pred)
 
 
+@pytest.mark.slow
 def test_box_prompts_are_those_of_the_image_id(
     predictor_of: Callable[..., Predictor], folder: Path, image: np.ndarray, tmp_path: Path
 ) -> None:

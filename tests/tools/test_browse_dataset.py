@@ -154,6 +154,7 @@ def test_tiles_have_no_such_cells(browse: Tool, config_with, tmp_path) -> None:
     assert ' box"' in page
 
 
+@pytest.mark.slow
 def test_the_pipeline_of_the_docs(browse: Tool, repo_root: Path, tmp_path) -> None:
     """It runs as it stands there, on the base that it names."""
     text = (repo_root / 'docs/augmentation.md').read_text()
@@ -222,6 +223,7 @@ def test_pipelines_that_no_model_can_take_are_refused(browse: Tool, config_with,
     assert 'does not end with PackDetInputs' in problem
 
 
+@pytest.mark.slow
 def test_real_images(browse: Tool, real_data: Path, repo_root: Path, tmp_path) -> None:
     """No sample of the full-size config's pipeline has a fault for the loss."""
     prepare = runpy.run_path(str(repo_root / 'tools/prepare_sartorius.py'))['main']

@@ -24,6 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_without_out_it_only_looks(run: Run, data: Path) -> None:
     before = sorted(data.rglob('*'))
     printed = run('tools/data/clean_masks.py', str(data / 'train.csv'))
@@ -32,6 +33,7 @@ def test_without_out_it_only_looks(run: Run, data: Path) -> None:
     assert sorted(data.rglob('*')) == before
 
 
+@pytest.mark.slow
 def test_cleaned_logged_prepared_and_undone(run: Run, data: Path, tmp_path: Path) -> None:
     source, clean, log = data / 'train.csv', tmp_path / 'train.csv', tmp_path / 'train_edits.csv'
     printed = run('tools/data/clean_masks.py', str(source), '--out', str(clean), '--fix', 'all')
@@ -68,6 +70,7 @@ def test_the_default_fixes_lose_no_cell_and_change_no_class(run: Run, data: Path
         assert {row['defect'] for row in csv.DictReader(file)} <= set(safe_defects())
 
 
+@pytest.mark.slow
 def test_some_edits_are_undone(run: Run, data: Path, tmp_path: Path) -> None:
     both, one, log = tmp_path / 'both.csv', tmp_path / 'one.csv', tmp_path / 'both_edits.csv'
     run('tools/data/clean_masks.py', str(data / 'train.csv'), '--out', str(both), '--fix', 'hollow', 'double')
