@@ -24,7 +24,7 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import staged_folder
 from sartorius.utils.paths import WORK_DIRS, display_path
-from sartorius.visualization.samples import Row, Sample, draw_sample, sample_page
+from sartorius.visualization.samples import Sample, SampleRow, draw_sample, sample_page
 
 PICTURES = 'sample_*.png'
 
@@ -61,7 +61,7 @@ class Browsed:
     """
 
     page: Path
-    rows: list[Row]
+    rows: list[SampleRow]
     seconds: list[float]
 
 
@@ -148,7 +148,7 @@ def choose_samples(dataset: SeededDataset, samples: int, passes: int) -> dict[in
     return chosen
 
 
-def _make_row(dataset: SeededDataset, index: int, numbers: Sequence[int], seconds: list[float]) -> Row:
+def _make_row(dataset: SeededDataset, index: int, numbers: Sequence[int], seconds: list[float]) -> SampleRow:
     """An image before and after; the time of each sample is added to ``seconds``."""
     record = dataset.dataset.get_data_info(index)
     raw = LoadCellAnnotations()(LoadCellImage()(record))
@@ -166,7 +166,7 @@ def _make_row(dataset: SeededDataset, index: int, numbers: Sequence[int], second
         packed = dataset[number]
         seconds.append(time.perf_counter() - start)
         after.append(_as_sample(packed, number, len(dataset.metainfo['classes'])))
-    return Row(str(record['img_id']), before, after).stretched()
+    return SampleRow(str(record['img_id']), before, after).stretched()
 
 
 def _as_sample(packed: Mapping[str, Any], number: int, num_classes: int) -> Sample:

@@ -1,7 +1,7 @@
 """Quality of predictions: the competition's mAP, matching, error analysis, average precision, confidence intervals."""
 
 from sartorius.evaluation.bootstrap import Estimate, estimate
-from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors, error_gains
+from sartorius.evaluation.error_analysis import ErrorAnalysis, analyse_errors, error_gains
 from sartorius.evaluation.matching import Matching, match
 from sartorius.evaluation.metric import (
     IOU_THRESHOLDS,

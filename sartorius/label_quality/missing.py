@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import NEAR_IOU
-from sartorius.evaluation.errors import cell_geometry
+from sartorius.evaluation.error_analysis import cell_geometry
 from sartorius.evaluation.matching import TP_IOU
 from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE
 from sartorius.masks.crop import MaskCrop, Size

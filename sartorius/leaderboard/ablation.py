@@ -37,7 +37,7 @@ FUSION_METHODS = ('nms', 'wbf', 'consensus')
 FOLDS = 2
 
 
-class Stage(NamedTuple):
+class AblationStage(NamedTuple):
     """One row before it is scored.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One row of the table.
 
     Attributes:
@@ -72,7 +72,7 @@ class Row:
 
 def stages(
     plain: PredictionSet, augmented: PredictionSet | None = None, others: Sequence[PredictionSet] = ()
-) -> Iterator[Stage]:
+) -> Iterator[AblationStage]:
     """Yields the rows in their order.
 
     Args:
@@ -85,9 +85,9 @@ def stages(
     scores, areas = ScoreThreshold(none), MinArea(none)
     before, after = [], [RemoveOverlap()]
 
-    def stage(name: str, predictions: PredictionSet, *tuned: str) -> Stage:
+    def stage(name: str, predictions: PredictionSet, *tuned: str) -> AblationStage:
         steps: list[Step] = [VoteClass(), scores, default[MaskThreshold], *before, *after, areas]
-        return Stage(name, predictions, Chain(tuple(steps)), tuned)
+        return AblationStage(name, predictions, Chain(tuple(steps)), tuned)
 
     yield stage('plain model', plain)
     scores = default[ScoreThreshold]
@@ -113,8 +113,8 @@ def stages(
 
 
 def measure(
-    rows: Sequence[Stage], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], folds: int = FOLDS
-) -> tuple[list[Row], pd.DataFrame]:
+    rows: Sequence[AblationStage], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], folds: int = FOLDS
+) -> tuple[list[AblationRow], pd.DataFrame]:
     """Scores all rows, each tuned on some of the groups and scored on the others.
 
     Args:
@@ -127,7 +127,7 @@ def measure(
         The rows, and a table with one row per image: ``image_id``, ``group``, ``cell_type`` and the score in each row.
     """
     table = pd.DataFrame()
-    measured: list[Row] = []
+    measured: list[AblationRow] = []
     base = ''
     for stage in progress(rows, 'stages'):
         axes = {
@@ -143,7 +143,7 @@ def measure(
     return measured, table
 
 
-def _row(table: pd.DataFrame, name: str, base: str) -> Row:
+def _row(table: pd.DataFrame, name: str, base: str) -> AblationRow:
     groups = table['group'].to_numpy().astype(str)
     values = table[name].to_numpy()
     classes = {}
@@ -151,4 +151,4 @@ def _row(table: pd.DataFrame, name: str, base: str) -> Row:
         chosen = (table['cell_type'] == cell_type).to_numpy()
         classes[cell_type] = estimate(values[chosen], groups[chosen])
     gain = estimate(values - table[base].to_numpy(), groups) if base else None
-    return Row(name, estimate(values, groups), gain, classes)
+    return AblationRow(name, estimate(values, groups), gain, classes)

@@ -27,14 +27,14 @@ def paste_soft_mask(
         float32 ``(h, w)`` probabilities, and the column and row of their top left pixel. ``(0, 0)`` of shape for a box
         that is not finite, has no width or height, or lies outside the image.
     """
-    from sartorius.masks.kernels import pasting
+    from sartorius.masks.kernels import paste_kernels
 
     box = np.asarray(box, dtype=np.float64)
     (window,) = box_windows(box[None], size)
     left, top, right, bottom = window.tolist()
     pasted = np.zeros((bottom - top, right - left), dtype=np.float32)
     if pasted.size:
-        pasting.paste(np.ascontiguousarray(soft_mask, dtype=np.float32), box, window, pasted.reshape(-1))
+        paste_kernels.paste(np.ascontiguousarray(soft_mask, dtype=np.float32), box, window, pasted.reshape(-1))
     return pasted, left, top
 
 
@@ -58,14 +58,14 @@ def binarise(
     Raises:
         InputError: The soft masks are not square, or not one per box.
     """
-    from sartorius.masks.kernels import pasting
+    from sartorius.masks.kernels import paste_kernels
 
     if soft_masks.shape != (len(boxes), *soft_masks.shape[1:2] * 2):
         raise InputError(f'{len(boxes)} boxes want soft masks of shape ({len(boxes)}, S, S), not {soft_masks.shape}')
     limits = np.ascontiguousarray(np.broadcast_to(np.asarray(thresholds, dtype=np.float32), len(boxes)))
     soft_masks, boxes = np.ascontiguousarray(soft_masks, dtype=np.float32), np.asarray(boxes, dtype=np.float64)
     windows = box_windows(boxes, size)
-    return tuple(PackedMasks(pasting.binarise(soft_masks, boxes, windows, limits), windows).crops)
+    return tuple(PackedMasks(paste_kernels.binarise(soft_masks, boxes, windows, limits), windows).crops)
 
 
 def box_windows(boxes: NDArray[np.floating], size: Size) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
-from sartorius.evaluation.errors import ErrorAnalysis, analyse_errors
+from sartorius.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
 from sartorius.postprocess.chain import Chain, postprocess_all

@@ -7,8 +7,8 @@ from pathlib import Path
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, spec_of
-from sartorius.synthetic.defects import DefectRates, plant_defects
 from sartorius.synthetic.image import make_image
+from sartorius.synthetic.planted_defects import DefectRates, plant_defects
 from sartorius.synthetic.plates import Acquisition, plan_acquisitions
 from sartorius.synthetic.rendering import ImageStyle
 from sartorius.synthetic.writing import check_plan, image_generator, write_dataset, write_image

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
-from sartorius.evaluation.errors import ALL, BORDER, ErrorAnalysis, error_gains
+from sartorius.evaluation.error_analysis import ALL, BORDER, ErrorAnalysis, error_gains
 from sartorius.evaluation.metric import IMAGE_TYPES
 from sartorius.images.reading import stretch
 from sartorius.postprocess.evaluate import EvaluatedPredictions

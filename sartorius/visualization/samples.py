@@ -53,7 +53,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class SampleRow:
     """One image before and after augmentation.
 
     Attributes:
@@ -66,7 +66,7 @@ class Row:
     raw: Sample
     samples: Sequence[Sample]
 
-    def stretched(self) -> 'Row':
+    def stretched(self) -> 'SampleRow':
         """The same with grey levels stretched by the same limits, so that changes of brightness stay visible."""
         limits = stretch_limits(self.raw.image)
         raw, *samples = (replace(one, image=stretch(one.image, limits)) for one in (self.raw, *self.samples))
@@ -110,7 +110,7 @@ def draw_sample(
 
 
 def sample_page(
-    rows: Sequence[Row], classes: Sequence[str], source: Mapping[str, object], with_boxes: bool = False
+    rows: Sequence[SampleRow], classes: Sequence[str], source: Mapping[str, object], with_boxes: bool = False
 ) -> str:
     """HTML page, one self-contained file: each image before and after the pipeline.
 
@@ -151,7 +151,7 @@ def _title_line(sample: Sample, image_id: str, classes: Sequence[str], width: in
     return line
 
 
-def _summary(rows: Sequence[Row], samples: Sequence[Sample], flagged: int) -> str:
+def _summary(rows: Sequence[SampleRow], samples: Sequence[Sample], flagged: int) -> str:
     counts = [len(sample.labels) for sample in samples]
     raw_counts = [len(row.raw.labels) for row in rows]
     empty = counts.count(0)
@@ -191,7 +191,7 @@ def _legend(classes: Sequence[str]) -> str:
     )
 
 
-def _card(row: Row, number: int, classes: Sequence[str], with_boxes: bool) -> str:
+def _card(row: SampleRow, number: int, classes: Sequence[str], with_boxes: bool) -> str:
     named = [('raw', row.raw), *((f'sample{place}', sample) for place, sample in enumerate(row.samples, start=1))]
     panels = ''.join(_panel(sample, name, f'{number}-{name}', classes) for name, sample in named)
     parts = ''.join(_definitions(sample, f'{number}-{name}', classes, with_boxes) for name, sample in named)

@@ -18,8 +18,8 @@ from sartorius.engine.config import load_config
 from sartorius.engine.config_check import check_before_training, check_config
 from sartorius.engine.config_check.anchors import best_ious
 from sartorius.engine.config_check.data import max_in_window
-from sartorius.engine.config_check.geometry import shown_sizes
 from sartorius.engine.config_check.report import Report
+from sartorius.engine.config_check.shown_sizes import shown_sizes
 from sartorius.engine.run_config import DataOptions, RecipeOptions, build_train_config
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT

@@ -5,7 +5,7 @@ import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.coco_ap import encode_predictions, score_boxes, score_masks
-from sartorius.evaluation.errors import analyse_errors
+from sartorius.evaluation.error_analysis import analyse_errors
 from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop

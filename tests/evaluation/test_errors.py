@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sartorius.annotations.reading import load_annotations
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS, ImageErrors, classify_cells
-from sartorius.evaluation.errors import ALL, BORDER, CELL_COLUMNS, analyse_errors, error_gains
+from sartorius.evaluation.error_analysis import ALL, BORDER, CELL_COLUMNS, analyse_errors, error_gains
 from sartorius.evaluation.metric import image_score, score_images
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.overlap import mask_iou

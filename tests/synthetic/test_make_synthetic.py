@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sartorius.synthetic import defects
+from sartorius.synthetic import planted_defects
 
 
 @pytest.fixture(scope='module')
@@ -80,4 +80,4 @@ def test_bad_values_are_bad_usage(tool, tmp_path, arguments, message):
 
 
 def test_the_tool_knows_the_defects(tool):
-    assert tool.DEFECTS == defects.DEFECTS
+    assert tool.DEFECTS == planted_defects.DEFECTS

@@ -9,7 +9,7 @@ from scipy import ndimage
 from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic import DefectRates, make_image
-from sartorius.synthetic.defects import DEFECTS, hollow_out, plant_defects
+from sartorius.synthetic.planted_defects import DEFECTS, hollow_out, plant_defects
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 

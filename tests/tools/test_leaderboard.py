@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.leaderboard.page import portable
+from sartorius.leaderboard.leaderboard_page import portable
 from sartorius.utils.files import sha256_of
 from sartorius.utils.version import GitCommit
 from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa: F401
@@ -50,7 +50,9 @@ def lines_of(page: str, start: str) -> list[list[str]]:
 
 
 def test_page_shows_scores_differences_and_provenance(results, workflow, tmp_path, monkeypatch):
-    monkeypatch.setattr('sartorius.leaderboard.page.git_commit', lambda: GitCommit('abadcafe' * 5, dirty=True))
+    monkeypatch.setattr(
+        'sartorius.leaderboard.leaderboard_page.git_commit', lambda: GitCommit('abadcafe' * 5, dirty=True)
+    )
     code, output, _ = results('workflow', '--annotations', 'annotations', '--out', 'out/results.md')
     assert code == 0
     page = (tmp_path / 'out' / 'results.md').read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
-from sartorius.evaluation.errors import analyse_errors
+from sartorius.evaluation.error_analysis import analyse_errors
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.postprocess.evaluate import EvaluatedPredictions, evaluate_predictions

@@ -8,7 +8,7 @@ import pytest
 from sartorius.images.reading import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.overlay import CELL_COLORS, TITLE_HEIGHT
-from sartorius.visualization.samples import Row, Sample, draw_sample, sample_page
+from sartorius.visualization.samples import Sample, SampleRow, draw_sample, sample_page
 
 CLASSES = ('shsy5y', 'astro', 'cort')
 
@@ -62,7 +62,7 @@ def test_small_samples_are_enlarged_by_a_whole_number() -> None:
 
 def test_grey_levels_of_a_row_are_stretched_alike() -> None:
     raw = sample_of([], image=np.arange(90, 110, dtype=np.uint8).repeat(50).reshape(20, 50))
-    row = Row('one', raw, [sample_of([], level=100), sample_of([], level=105), raw]).stretched()
+    row = SampleRow('one', raw, [sample_of([], level=100), sample_of([], level=105), raw]).stretched()
     levels = [int(sample.image[0, 0]) for sample in row.samples[:2]]
     assert 60 < levels[1] - levels[0] < 75
     np.testing.assert_array_equal(row.raw.image, stretch(raw.image))
@@ -76,11 +76,11 @@ def test_stretching_by_given_limits() -> None:
 
 
 @pytest.fixture
-def rows() -> list[Row]:
+def rows() -> list[SampleRow]:
     raw = sample_of([2, 2, 1], title='Raw', number=None)
     flagged = sample_of([2], problems=('mask without pixels: cell 1',), title='Sample <9>')
     ignored = sample_of([2, 1], ignored=np.array([False, True]))
-    return [Row('a&b', raw, [ignored, flagged]), Row('c', raw, [sample_of([])])]
+    return [SampleRow('a&b', raw, [ignored, flagged]), SampleRow('c', raw, [sample_of([])])]
 
 
 def test_page(rows) -> None:

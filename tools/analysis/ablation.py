@@ -8,7 +8,7 @@ from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.paths import WORK_DIRS, display_path
 
 if TYPE_CHECKING:
-    from sartorius.leaderboard.ablation import Row
+    from sartorius.leaderboard.ablation import AblationRow
 
 OUTPUTS = ('ablation.md', 'ablation.csv')
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'wrote {", ".join(OUTPUTS)} to {display_path(options.out)}')
 
 
-def format_rows(rows: 'Sequence[Row]') -> str:
+def format_rows(rows: 'Sequence[AblationRow]') -> str:
     """Markdown table of the rows."""
     from sartorius.utils.tables import markdown_table
 

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError(f'--out {display_path(options.out)}: the page is Markdown, choose a name that ends in .md')
 
     from sartorius.annotations.reading import load_annotations, load_groups
-    from sartorius.leaderboard.page import PageFacts, format_page, in_order
+    from sartorius.leaderboard.leaderboard_page import PageFacts, format_page, in_order
     from sartorius.leaderboard.rows import ALL_FILE, choose_baseline, expected_folds, find_files, group_rows
     from sartorius.leaderboard.scores import score_rows
     from sartorius.postprocess.chain import load_chain

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sartorius.engine.config import innermost
 from sartorius.engine.config_check.data import SplitBoxes
-from sartorius.engine.config_check.geometry import ENDS, Shown, shown_sizes
 from sartorius.engine.config_check.report import OK, WARNING, Report
+from sartorius.engine.config_check.shown_sizes import ENDS, Shown, shown_sizes
 
 TOPIC = 'anchors'
 # Below this share of fitting anchors the RPN does not learn to propose some of the cells.

@@ -16,7 +16,7 @@ from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import Fold
 from sartorius.engine.config_check.anchors import check_anchors
 from sartorius.engine.config_check.data import SplitBoxes, read_split
-from sartorius.engine.config_check.files import check_images, check_weights
+from sartorius.engine.config_check.data_files import check_images, check_weights
 from sartorius.engine.config_check.keys import find_dead_parameter_keys, find_unread_keys
 from sartorius.engine.config_check.limits import check_limits
 from sartorius.engine.config_check.names import find_unread_names, read_bases

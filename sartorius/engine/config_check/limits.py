@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from sartorius.engine.config import innermost
 from sartorius.engine.config_check.data import SplitBoxes, max_in_window
-from sartorius.engine.config_check.geometry import shown_sizes
 from sartorius.engine.config_check.report import ERROR, OK, WARNING, Report
+from sartorius.engine.config_check.shown_sizes import shown_sizes
 from sartorius.models.outputs import box_limits
 
 TOPIC = 'limits'
