@@ -103,10 +103,10 @@ def read_planted(data: Path, table: LabelTable) -> Iterator[Planted]:
 def detection(cleaning: Cleaning, planted: Sequence[Planted]) -> str:
     """Table of each detector's issues in the CSV as it is.
 
-    A false alarm is a issue in a row in which nothing is planted that could explain it: a small outsized mask is a
+    A false alarm is an issue in a row in which nothing is planted that could explain it: a small outsized mask is a
     sliver too. Cells of these images overlap by themselves, so that a shared pixel is never a false alarm.
     """
-    rows = {detector: {plant.row for plant in planted if _is_for(detector, plant)} for detector in PLANTS}
+    rows = {detector: {plant.row for plant in planted if _is_for(detector, plant)} for detector in DEFECTS}
     with_defect = {plant.row for plant in planted}
     lines = []
     for name in DEFECTS:
@@ -155,7 +155,7 @@ def fixing(cleanings: Sequence[tuple[Cleaning, Sequence[str]]], planted: Sequenc
 
 def _is_for(detector: str, plant: Planted) -> bool:
     """Whether a detector is there to see a planted defect."""
-    if plant.defect not in PLANTS[detector]:
+    if plant.defect not in PLANTS.get(detector, ()):
         return False
     if plant.defect != 'convex-filled':
         return True

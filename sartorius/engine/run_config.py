@@ -136,8 +136,10 @@ def build_prediction_config(recipe: RecipeOptions, data: DataOptions, split: str
     if split != 'unlabelled':
         path = Path(innermost(config[f'{split}_dataloader'].dataset).ann_file)
     if not path.is_file():
-        made_by = DATASETS.get(config.test_dataloader.dataset.type).MADE_BY
-        raise InputError(f'{path}: no such annotation file; {made_by} makes it')
+        dataset = config.test_dataloader.dataset
+        own_classes = bool(dataset.get('metainfo', {}).get('classes'))
+        fix = 'write it, or choose another --split' if own_classes else f'{DATASETS.get(dataset.type).MADE_BY} makes it'
+        raise InputError(f'{path}: no such annotation file; {fix}')
     config.test_dataloader.dataset.ann_file = str(path)
     _adapt_to_machine(config)
     return config

@@ -68,8 +68,9 @@ class Step:
         for one in fields(self):
             name, above = f'{type(self).__name__} {one.name}', one.metadata['above']
             checked = check_per_class(getattr(self, one.name), name, one.metadata['at_most'])
-            if above is not None and min(checked.values() if isinstance(checked, dict) else [checked]) <= above:
-                raise InputError(f'{name} is {above:g}; it must lie above {above:g}')
+            lowest = min(checked.values()) if isinstance(checked, dict) else checked
+            if above is not None and lowest <= above:
+                raise InputError(f'{name} is {lowest:g}; it must lie above {above:g}')
             object.__setattr__(self, one.name, checked)
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:

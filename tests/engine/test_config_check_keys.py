@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from mmengine.registry import init_default_scope
 
+from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import load_config
 from sartorius.engine.config_check.keys import find_dead_parameter_keys, find_unread_keys
 from sartorius.engine.config_check.names import find_unread_names, read_bases
-from sartorius.utils.classes import CELL_TYPES, LIVECELL_LINES
 from sartorius.utils.paths import CONFIG_DIR
 
 LEAVES = sorted(path for path in CONFIG_DIR.glob('*/*.py') if path.parent.name not in ('_base_', 'ensemble'))
@@ -24,8 +24,9 @@ def scope() -> None:
 
 def problems(path: Path) -> list[str]:
     """All messages about keys of a config file."""
-    classes = (*CELL_TYPES, *LIVECELL_LINES)
-    return find_unread_names(path) + find_unread_keys(load_config(path), classes, read_bases(path))
+    config = load_config(path)
+    classes = classes_of(config.test_dataloader.dataset)
+    return find_unread_names(path) + find_unread_keys(config, classes, read_bases(path))
 
 
 def leaf(folder: Path, text: str, base: Path = R50) -> Path:
@@ -33,6 +34,14 @@ def leaf(folder: Path, text: str, base: Path = R50) -> Path:
     path = folder / 'own.py'
     path.write_text(f"_base_ = ['{base}']\n{text}\n")
     return path
+
+
+def test_numbers_per_cell_type_do_not_fit_other_classes(tmp_path: Path) -> None:
+    text = "test_dataloader = dict(dataset=dict(metainfo=dict(classes=('cell',))))\n"
+    first, second = problems(leaf(tmp_path, text))
+    assert first.startswith('postprocess: ScoreThreshold has threshold per cell type, and the classes are cell')
+    assert second.startswith('postprocess: MinArea has min_area per cell type')
+    assert not problems(leaf(tmp_path, text + "postprocess = [dict(type='ScoreThreshold', threshold=0.5)]"))
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: f'{path.parent.name}/{path.stem}')

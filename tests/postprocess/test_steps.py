@@ -260,8 +260,8 @@ def test_remove_overlap_cuts_and_drops():
 
 @pytest.mark.parametrize('name', sorted(STEPS))
 def test_every_step_takes_an_image_without_cells_and_leaves_its_input_alone(name):
-    needs = {one.name for one in fields(STEPS[name]) if one.default is MISSING}
-    step = STEPS[name](**dict.fromkeys(needs, 0.5))
+    needs = {one.name: (one.metadata['above'] or 0) + 0.5 for one in fields(STEPS[name]) if one.default is MISSING}
+    step = STEPS[name](**needs)
     assert len(step(ImagePredictions.empty('none', SIZE))) == 0
     predictions = with_crops(cells((0, 0, 10, 10, 0.9, CORT), (5, 0, 15, 10, 0.2, ASTRO)))
     before = [predictions.scores.copy(), predictions.labels.copy(), *(crop.mask.copy() for crop in predictions.crops)]

@@ -6,8 +6,9 @@ A few hundred examples run with the suite. To run 10,000 (a few minutes):
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,13 +100,15 @@ def any_steps(rng: np.random.Generator, rank: Callable) -> list[Step]:
 
 
 def any_step(rng: np.random.Generator, kind: type[Step]) -> Step:
-    def number(at_most: float) -> float:
-        return float(pick(rng, [0.01, 0.05, 0.2, 0.5, 0.8, 1] if at_most == 1 else [0, 1, 10, 100, 1e6, 1e6]))
+    def number(limits: Mapping[str, Any]) -> float:
+        numbers = [0.01, 0.05, 0.2, 0.5, 0.8, 1] if limits['at_most'] == 1 else [0, 1, 10, 100, 1e6, 1e6]
+        above = -1 if limits['above'] is None else limits['above']
+        return float(pick(rng, [value for value in numbers if above < value <= limits['at_most']]))
 
     parameters = {}
     for one in fields(kind):
         if one.default is MISSING or rng.random() < 0.7:
-            values = [number(one.metadata['at_most']) for _ in CELL_TYPES]
+            values = [number(one.metadata) for _ in CELL_TYPES]
             parameters[one.name] = dict(zip(CELL_TYPES, values, strict=True)) if rng.random() < 0.3 else values[0]
     return kind(**parameters)
 

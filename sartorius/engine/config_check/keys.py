@@ -1,6 +1,7 @@
 """Misspelt keys below the top level of a config, which MMEngine merges without a word, and unknown types."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,8 @@ from sartorius.engine.config_check.report import nearest
 from sartorius.engine.first_weights import InitFrom
 from sartorius.engine.signatures import Target, parameters_of, registered_names, targets_of, words_behind
 from sartorius.inference.inference_config import TILE_KEYS
-from sartorius.postprocess.chain import build_chain
+from sartorius.postprocess.chain import Chain, build_chain
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 # Dicts without a type whose keys are known exactly.
@@ -67,10 +69,25 @@ def find_unread_keys(config: Config, classes: Iterable[str] = (), bases: Sequenc
             messages += _Section(section, config[section], frozenset(classes), bases).walk()
     if config.get('postprocess') is not None:
         try:
-            build_chain(config.postprocess)
+            chain = build_chain(config.postprocess)
         except InputError as error:
             messages.append(f'postprocess: {error}')
+        else:
+            messages += _numbers_of_other_classes(chain, tuple(classes))
     return messages
+
+
+def _numbers_of_other_classes(chain: Chain, classes: tuple[str, ...]) -> Iterator[str]:
+    """Parameters with one number per cell type of the competition where the data have other classes."""
+    if not classes or classes == CELL_TYPES:
+        return
+    for step in chain.steps:
+        for one in fields(step):
+            if isinstance(getattr(step, one.name), Mapping):
+                yield (
+                    f'postprocess: {type(step).__name__} has {one.name} per cell type, and the classes are '
+                    f'{", ".join(classes)}; write a list postprocess with one number for all classes'
+                )
 
 
 class _Section:
