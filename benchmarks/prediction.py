@@ -119,7 +119,7 @@ def default_chain() -> Chain:
 def to_codes(outputs: HeadOutputs) -> list[dict[str, Any]]:
     """The project's way, which makes no full-size bitmap."""
     results = _run_head(SoftMaskHead, outputs)
-    return codes_of({'img_path': 'image.png', 'ori_shape': outputs.size, 'pred_instances': results.to_dict()})
+    return codes_of({'img_id': 'image', 'ori_shape': outputs.size, 'pred_instances': results.to_dict()})
 
 
 def codes_of(sample: dict[str, Any]) -> list[dict[str, Any]]:

@@ -66,7 +66,8 @@ class ToolServer:
             return code, output.read()
 
     def stop(self) -> None:
-        self.process.stdin.close()
+        # Closing its input is not enough: forks of this process, such as workers of a data loader, may hold it open.
+        self.process.kill()
         self.process.wait()
 
 
