@@ -47,12 +47,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.engine.prediction import PredictionOptions, predict_split
     from sartorius.engine.run_config import DataOptions, RecipeOptions
     from sartorius.predictions.store import read_header
+    from sartorius.utils.classes import CELL_TYPES
 
     out = predict_split(*(options_as(kind, arguments) for kind in (RecipeOptions, DataOptions, PredictionOptions)))
     if is_main_process():
-        boxes_only = read_header(out).grid == 0
-        next_tool = 'ensemble.py --boxes-only [OTHERS ...]' if boxes_only else 'make_submission.py'
-        print(f'next: python tools/{next_tool} {display_path(out)}')
+        header = read_header(out)
+        if header.grid == 0:
+            print(f'next: python tools/ensemble.py --boxes-only [OTHERS ...] {display_path(out)}')
+        elif set(header.classes) <= set(CELL_TYPES):
+            # Submissions are of the competition's classes alone.
+            print(f'next: python tools/make_submission.py {display_path(out)}')
 
 
 if __name__ == '__main__':

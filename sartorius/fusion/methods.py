@@ -1,4 +1,4 @@
-"""The fusion methods. To add one, write a class here and register it: docs/fusion.md, "Adding a method"."""
+"""The fusion methods; docs/extending/fusion_method.md says how to add one."""
 
 from collections import ChainMap
 from collections.abc import Mapping

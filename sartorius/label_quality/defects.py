@@ -1,6 +1,6 @@
 """Defects of annotated masks: each is detected, and most can be fixed.
 
-To add one, write a detector here and register it: docs/label_quality.md, "Adding a defect".
+docs/extending/label_defect.md says how to add one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The steps of post-processing. To add one, write a class here and register it: docs/postprocess.md, "Adding a step".
+"""The steps of post-processing. docs/extending/step.md says how to add one.
 
 They are registered in an order in which they can stand in a chain. Cells of all classes compete wherever cells compete,
 and a parameter with one number per cell type counts for the weaker cell of a pair. Of cells with equal scores the

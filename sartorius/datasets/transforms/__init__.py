@@ -1,7 +1,7 @@
 """Transforms for images of cells; importing the package imports all of its modules, which registers their transforms.
 
 A new transform is one file here, whose class is registered with MMDetection's ``TRANSFORMS``: configs then name it, and
-tests/datasets/test_every_transform.py tries it. docs/augmentation.md ("Adding a transform") says what is expected.
+tests/datasets/test_every_transform.py tries it. docs/extending/transform.md says what is expected.
 """
 
 import importlib
