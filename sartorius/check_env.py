@@ -125,7 +125,10 @@ def check_lock(locked: Mapping[str, str]) -> CheckResult:
     """Compares all installed packages that the lock file names, also those that nobody imports directly."""
     if not locked:
         return CheckResult('locked packages', 'no requirements/lock.txt here to compare with')
-    installed = {re.sub(r'[-_.]+', '-', item.name).lower(): item.version for item in importlib.metadata.distributions()}
+    installed: dict[str, str] = {}
+    for item in importlib.metadata.distributions():
+        # The first one counts: setuptools adds copies of its own to the end of the path once it is imported.
+        installed.setdefault(re.sub(r'[-_.]+', '-', item.name).lower(), item.version)
     others = [
         f'{name} {installed[name]} (tested: {version})'
         for name, version in locked.items()

@@ -1,8 +1,10 @@
 """The report on the environment, when all is well and when something is missing, broken or wrong."""
 
+import importlib.metadata
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +66,13 @@ def test_without_torch_and_mmcv_it_names_them_and_the_fix(
     assert re.search(r'^  mmcv.ops on cpu +FAILS +cannot run', report, re.MULTILINE)
     assert report.count('run `make setup`') == 1
     assert 'All is well' not in report
+
+
+def test_copies_at_the_end_of_the_path_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [SimpleNamespace(name='wheel', version=version) for version in ('0.48.0', '0.46.3')]
+    monkeypatch.setattr(importlib.metadata, 'distributions', lambda: iter(copies))
+    assert check_lock({'wheel': '0.48.0'}).value == '1 of 1 installed'
+    assert check_lock({'wheel': '0.46.3'}).value == '1 of 1 at another version'
 
 
 def test_only_ops(capsys: pytest.CaptureFixture) -> None:
