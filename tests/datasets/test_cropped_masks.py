@@ -348,6 +348,7 @@ def test_pickle_is_as_light_as_the_crops():
     assert len(pickle.dumps(masks)) < 800 * (400 + 4 * 8) + 1000
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(bitmap_stacks)
 def test_nothing_writes_into_its_input(bitmaps):

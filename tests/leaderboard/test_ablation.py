@@ -35,6 +35,7 @@ def gt_of(images: int, cells: int) -> dict[str, ImageAnnotations]:
     return {name: ImageAnnotations(name, SIZE, crops, labels) for name in names}
 
 
+@pytest.mark.slow
 def test_thresholds_drop_the_false_cells():
     """Four true positives of score .8 and more, four false positives of .3: P is 1/2 without thresholds, 1 with."""
     found = predictions([[0.9, 0.8, 0.85, 0.95, 0.3, 0.3, 0.3, 0.3]] * 6)

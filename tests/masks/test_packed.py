@@ -383,6 +383,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'change',
     [

@@ -88,6 +88,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return files
 
 
+@pytest.mark.slow
 def test_pictures_and_page(browse: Tool, data: Path, tmp_path) -> None:
     code, said, _ = browse('CONFIG', '--out', 'new/page', '--samples', '6', '--repeats', '2', '--cfg-options', TWICE)
     assert code == 0
