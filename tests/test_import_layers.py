@@ -23,6 +23,7 @@ CORE = [
     'submission',
     'pseudo_labels',
     'visualization',
+    'export',
     'leaderboard',
 ]
 MMDET = ['datasets', 'models', 'inference', 'engine', 'workflow']
