@@ -88,7 +88,7 @@ def build_inference_config(config: Config, options: InferenceOptions) -> Config:
             used.
     """
     config = copy.deepcopy(config)
-    loading, resize, after = _split_pipeline(config)
+    loading, resize, after = split_pipeline(config)
     tiles = read_tiles(config) if options.tiles else None
     orientations, scales = (read_orientations(config), read_scales(config)) if options.tta else (['none'], [None])
     resizes = [_resize_step(resize, scale, tiles) for scale in scales]
@@ -160,13 +160,13 @@ def read_scales(config: Config) -> list[Scale]:
     if (
         not isinstance(scales, Sequence)
         or not scales
-        or not all(_is_pair(scale) or _is_factor(scale) for scale in scales)
+        or not all(_is_pair(scale) or is_factor(scale) for scale in scales)
     ):
         raise InputError(
             f'tta_scales is {scales!r}; write a list of long and short edges, such as [(2000,1040)], or of factors, '
             'such as [2.0]'
         )
-    return [float(scale) if _is_factor(scale) else tuple(scale) for scale in scales]
+    return [float(scale) if is_factor(scale) else tuple(scale) for scale in scales]
 
 
 def read_tiles(config: Config) -> TileSettings:
@@ -191,11 +191,11 @@ def read_tiles(config: Config) -> TileSettings:
     return TileSettings(tuple(size), overlap, float(scale))
 
 
-def _split_pipeline(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
+def split_pipeline(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
     """The test pipeline's steps before ``Resize``, that step, and those after it."""
     pipeline = list(config.test_dataloader.dataset.pipeline)
     for place, step in enumerate(pipeline):
-        if step['type'] == 'Resize' and _scale_of(step) is not None:
+        if step['type'] == 'Resize' and resize_scale(step) is not None:
             return pipeline[:place], step, pipeline[place + 1 :]
     raise InputError('the test pipeline has no Resize with a scale, which test-time augmentation and tiles replace')
 
@@ -216,34 +216,35 @@ def _resize_step(resize: Mapping[str, Any], scale: Scale | None, tiles: TileSett
     Tiles are enlarged by their own factor, times the ratio of the scale to the pipeline's. The factor is that of a
     whole tile for smaller ones too, where fitting these into the scale would enlarge them more.
     """
-    own = _scale_of(resize)
+    own = resize_scale(resize)
     others = {key: value for key, value in resize.items() if key not in ('scale', 'scale_factor')}
     scale = own if scale is None else scale
     if tiles is not None:
-        if _is_factor(scale) != _is_factor(own):
+        if is_factor(scale) != is_factor(own):
             raise InputError(
                 f'tta_scales holds {scale!r} and the test pipeline resizes to {own!r}; with --tiles, write both as '
                 'factors or both as long and short edge'
             )
-        ratio = scale / own if _is_factor(scale) else _fit(scale, tiles.size) / _fit(own, tiles.size)
+        ratio = scale / own if is_factor(scale) else fit_factor(scale, tiles.size) / fit_factor(own, tiles.size)
         return others | dict(scale_factor=tiles.scale * ratio)
-    if _is_factor(scale):
+    if is_factor(scale):
         return others | dict(scale_factor=scale)
     # Without keep_ratio, images turned by 90 degrees would be stretched.
     return others | dict(scale=scale, keep_ratio=True)
 
 
-def _scale_of(resize: Mapping[str, Any]) -> Scale | None:
+def resize_scale(resize: Mapping[str, Any]) -> Scale | None:
     """The long and short edge, or the factor, of a ``Resize``; None if it has neither."""
     return resize.get('scale', resize.get('scale_factor'))
 
 
-def _fit(scale: Sequence[int], size: Sequence[int]) -> float:
+def fit_factor(scale: Sequence[int], size: Sequence[int]) -> float:
     """Factor by which an image of some size is enlarged to fit into a long and a short edge."""
     return min(max(scale) / max(size), min(scale) / min(size))
 
 
-def _is_factor(value: object) -> bool:
+def is_factor(value: object) -> bool:
+    """Whether a scale is a factor on an image's height and width."""
     return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= MAX_FACTOR
 
 

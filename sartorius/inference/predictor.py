@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,28 @@ from numpy.typing import NDArray
 from sartorius.datasets.sartorius import classes_of
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
+from sartorius.inference.scaling import rescale_config
 from sartorius.models.checkpoints import read_checkpoint
-from sartorius.models.outputs import to_image_predictions
+from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
 DEFAULT_OPTIONS = InferenceOptions()
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What a prediction says of itself besides its cells.
+
+    Attributes:
+        limit_reached: Whether one pass over the image, or over a tile, found as many cells as the model can predict at
+            once, so that there may be more.
+        cut_cells: Number of cells that no tile contains whole.
+    """
+
+    limit_reached: bool
+    cut_cells: int
 
 
 class Predictor:
@@ -62,6 +78,7 @@ class Predictor:
         device: str | torch.device | None = None,
     ) -> None:
         self.config = build_inference_config(config, options)
+        self._trained_config = config
         self.checkpoint = Path(checkpoint)
         self.device = torch.device(get_device() if device is None else device)
 
@@ -94,19 +111,28 @@ class Predictor:
         Raises:
             InputError: The checkpoint cannot be read, or is one of another model.
         """
-        init_default_scope(self.config.get('default_scope', 'mmdet'))
-        model = MODELS.build(self.config.model)
-        content = read_checkpoint(self.checkpoint)
-        try:
-            load_state_dict(model, content.get('state_dict', content), strict=True)
-        except RuntimeError as error:
-            # The first line is a heading.
-            first = next(line for line in str(error).splitlines()[1:] if line)
-            raise InputError(
-                f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '
-                'model was trained with'
-            ) from None
-        return model.to(self.device).eval()
+        if 'module' not in self.config.model:
+            return self._detector
+        return MODELS.build(dict(self.config.model, module=self._detector)).to(self.device).eval()
+
+    def at_scale(self, scale: float, options: InferenceOptions) -> 'Predictor':
+        """The same detector, whose weights are loaded once, for images of another magnification or in another mode.
+
+        Args:
+            scale: As in :func:`sartorius.inference.scaling.rescale_config`.
+            options: How it predicts.
+
+        Raises:
+            InputError: The config has no keys for what the options ask.
+        """
+        config = build_inference_config(rescale_config(self._trained_config, scale), options)
+        # Loaded before it is shared.
+        _ = self._detector
+        other = copy.copy(self)
+        other.config = config
+        for built in ('model', '_pipeline'):
+            other.__dict__.pop(built, None)
+        return other
 
     def predict_array(self, image: NDArray[np.uint8], image_id: str = 'image') -> ImagePredictions:
         """Predicts an image in memory.
@@ -119,7 +145,18 @@ class Predictor:
             InputError: The array is of another type or shape, or the test pipeline does not begin with
                 ``LoadCellImage``, in whose place the array stands.
         """
-        image = _check_array(image, image_id)
+        return self.predict_with_report(image, image_id)[0]
+
+    def predict_with_report(
+        self, image: NDArray[np.uint8], image_id: str = 'image'
+    ) -> tuple[ImagePredictions, PassReport]:
+        """Predicts an image in memory as :meth:`predict_array` does; the report says what may be missing."""
+        _check_array(image, image_id)
+        if self.config.model.type == 'TiledModel':
+            # Of a large grey image, tiles alone get three channels.
+            image = np.ascontiguousarray(image[:, :, None] if image.ndim == 2 else image)
+        else:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else np.ascontiguousarray(image)
         loading, *steps = self._pipeline.transforms
         if not isinstance(loading, LoadCellImage):
             raise InputError(
@@ -139,7 +176,7 @@ class Predictor:
             InputError: The file cannot be read as such an image.
         """
         path = Path(path)
-        return self._predict(self._pipeline, dict(img_path=str(path), img_id=image_id or path.stem))
+        return self._predict(self._pipeline, dict(img_path=str(path), img_id=image_id or path.stem))[0]
 
     def predict_dataset(
         self, evaluator: Mapping[str, Any], work_dir: str | Path, launcher: str = 'none', notice: str = ''
@@ -170,14 +207,32 @@ class Predictor:
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         return Compose(self.config.test_dataloader.dataset.pipeline)
 
+    @cached_property
+    def _detector(self) -> torch.nn.Module:
+        init_default_scope(self.config.get('default_scope', 'mmdet'))
+        detector = MODELS.build(self._trained_config.model)
+        content = read_checkpoint(self.checkpoint)
+        try:
+            load_state_dict(detector, content.get('state_dict', content), strict=True)
+        except RuntimeError as error:
+            # The first line is a heading.
+            first = next(line for line in str(error).splitlines()[1:] if line)
+            raise InputError(
+                f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '
+                'model was trained with'
+            ) from None
+        return detector.to(self.device).eval()
+
     @torch.no_grad()
-    def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> ImagePredictions:
+    def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> tuple[ImagePredictions, PassReport]:
         (predicted,) = self.model.test_step(pseudo_collate([pipeline(sample)]))
-        return to_image_predictions(predicted.to_dict())
+        predicted = predicted.to_dict()
+        limit = box_limits(self._trained_config).max_per_img
+        report = PassReport(max_cells(predicted) >= limit, predicted.get('cut_cells', 0))
+        return to_image_predictions(predicted), report
 
 
-def _check_array(image: NDArray[np.uint8], image_id: str) -> NDArray[np.uint8]:
-    """The image with three channels."""
+def _check_array(image: NDArray[np.uint8], image_id: str) -> None:
     if image.dtype != np.uint8:
         raise InputError(
             f'image {image_id}: {image.dtype} values; convert them to uint8 (16-bit values with '
@@ -185,4 +240,3 @@ def _check_array(image: NDArray[np.uint8], image_id: str) -> NDArray[np.uint8]:
         )
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise InputError(f'image {image_id}: an array of shape {image.shape}; it must be (H, W) or (H, W, 3)')
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else np.ascontiguousarray(image)

@@ -95,7 +95,8 @@ class TiledModel(DetectorWrapper):
         """Predicts one image.
 
         Args:
-            data: ``inputs``: one image, uint8 ``(3, H, W)``, as in the file; ``data_samples``: its sample. If that has
+            data: ``inputs``: one image, uint8 ``(3, H, W)``, as in the file, or grey ``(1, H, W)``, of which tiles get
+                three equal channels; ``data_samples``: its sample. If that has
                 ``box_prompts``, as in :class:`BoxPromptedModel`, the mask of each is predicted in one tile.
 
         Returns:
@@ -136,6 +137,8 @@ class TiledModel(DetectorWrapper):
     ) -> DetDataSample:
         """The predictor's output for a tile, in the tile's pixels; ``prompts`` are in the image's."""
         crop = tile.crop(image)
+        if crop.shape[2] == 1:
+            crop = np.repeat(crop, 3, axis=2)
         shape = crop.shape[:2]
         packed = self.pipeline({**sample.metainfo, 'img': crop, 'img_shape': shape, 'ori_shape': shape})
         if prompts is not None:

@@ -158,6 +158,20 @@ def test_colours_and_memory_layout_of_an_array(predictor_of: Callable[..., Predi
     assert swapped.boxes.tobytes() != pred.boxes.tobytes()
 
 
+def test_other_scales_and_modes_share_the_weights(predictor_of: Callable[..., Predictor], image: np.ndarray) -> None:
+    predictor = predictor_of()
+    same = predictor.at_scale(1.0, InferenceOptions())
+    pred, report = same.predict_with_report(image)
+    assert same.model is predictor.model and (report.limit_reached, report.cut_cells) == (True, 0)
+    assert_same_bytes(pred, predictor.predict_array(image))
+    tiled = predictor.at_scale(0.5, InferenceOptions(tiles=True))
+    assert tiled.model.module is predictor.model and tiled.model.tile_size == (100, 120)
+    in_tiles, report = tiled.predict_with_report(image)
+    assert in_tiles.size == SIZE and report.cut_cells == 0
+    # An image no larger than a tile is one tile.
+    assert_same_bytes(in_tiles, predictor.at_scale(0.5, InferenceOptions()).predict_array(image))
+
+
 def test_ids_of_files_and_arrays(predictor_of: Callable[..., Predictor], folder: Path, image: np.ndarray) -> None:
     predictor = predictor_of()
     assert predictor.predict_file(folder / 'a.png', image_id='plate/a').image_id == 'plate/a'
