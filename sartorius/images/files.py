@@ -1,13 +1,127 @@
 """Which files of a folder are images, and what they are called."""
 
-from collections.abc import Iterable
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from sartorius.images.vendors import READERS, is_vendor_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import files_below
 
 SUFFIXES: tuple[str, ...] = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp')
 """What image files end in, in lower or upper case."""
+
+TIFF_SUFFIXES: tuple[str, ...] = ('.btf', '.tf8', '.tf2', '.lsm', '.stk', '.svs', '.ndpi', '.scn', '.qptiff')
+"""What further TIFF files end in, of microscopes and of more than 4 GB."""
+
+OUTPUT_ENDINGS: tuple[str, ...] = ('_masks.tif', '_masks.png', '_overlay.png', '_seg.npy')
+"""What files end in that this package and Cellpose write beside images."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file among the inputs of a command.
+
+    Attributes:
+        path: The file; a folder if its format is one, as of OME-Zarr.
+        image_id: Path below the folder that was given, without suffix, with ``/``; of a file that was given, its stem.
+    """
+
+    path: Path
+    image_id: str
+
+
+def find_images(
+    inputs: Sequence[str | Path], recursive: bool = False, skipped: list[Path] | None = None
+) -> list[ImageFile]:
+    """The image files that a user names, by files, folders and globs, in the order of inputs and names.
+
+    Of folders and globs, files that are not called like images or are hidden are passed over. What this package itself
+    writes (:data:`OUTPUT_ENDINGS`) is passed over everywhere, since a shell expands globs before they get here.
+
+    Args:
+        inputs: Paths of files and folders, or globs (``**`` matches folders of any depth).
+        recursive: Whether folders are searched with their subfolders; links are followed.
+        skipped: Gets the files that were passed over because of their ending, so that they can be told.
+
+    Raises:
+        InputError: An input is missing or holds no image, or two files would have one id.
+    """
+    skipped = [] if skipped is None else skipped
+    images: dict[str, ImageFile] = {}
+    seen: set[str] = set()
+    for text in inputs:
+        found = 0
+        for path, root in _candidates(Path(text), recursive):
+            if path.name.endswith(OUTPUT_ENDINGS):
+                skipped.append(path)
+                continue
+            found += 1
+            if os.path.realpath(path) in seen:
+                continue
+            seen.add(os.path.realpath(path))
+            image = ImageFile(path, path.relative_to(root).with_suffix('').as_posix())
+            other = images.setdefault(image.image_id, image)
+            if other is not image:
+                raise InputError(
+                    f'{other.path} and {path} would be one image, {image.image_id}; rename one of them, or give the '
+                    'folder above both and -r'
+                )
+        if not found and not skipped:
+            raise InputError(_nothing_found(Path(text), recursive))
+    if not images:
+        raise InputError(f'{", ".join(map(str, inputs)) or "no input"}: no image but {len(skipped)} masks or overlays')
+    return list(images.values())
+
+
+def _candidates(given: Path, recursive: bool) -> Iterable[tuple[Path, Path]]:
+    """Files of an input, each with the folder below which its id begins."""
+    if given.is_dir() and not is_vendor_file(given):
+        for path in _files_of(given, recursive):
+            yield path, given
+    elif given.exists():
+        yield given, given.parent
+    else:
+        for name in sorted(glob.glob(str(given), recursive=True)):
+            path = Path(name)
+            if path.is_dir() and not is_vendor_file(path):
+                for inner in _files_of(path, recursive):
+                    yield inner, path
+            elif _is_input(path):
+                yield path, path.parent
+
+
+def _files_of(folder: Path, recursive: bool) -> list[Path]:
+    found: list[Path] = []
+    seen: set[str] = set()
+    for here, subfolders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(here) in seen:
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(here))
+        paths = [Path(here, name) for name in (*names, *subfolders)]
+        found += [path for path in paths if _is_input(path)]
+        inner = [name for name in subfolders if not name.startswith('.') and not is_vendor_file(Path(here, name))]
+        subfolders[:] = inner if recursive else []
+    return sorted(found)
+
+
+def _is_input(path: Path) -> bool:
+    if path.name.startswith('.'):
+        return False
+    return is_vendor_file(path) or path.name.endswith(OUTPUT_ENDINGS) or path.suffix.lower() in SUFFIXES + TIFF_SUFFIXES
+
+
+def _nothing_found(given: Path, recursive: bool) -> str:
+    if given.is_dir():
+        below = '' if recursive else '; with -r its subfolders are searched too'
+        known = ', '.join((*SUFFIXES, *TIFF_SUFFIXES, *READERS))
+        return f'{given} holds no image (files ending in {known}){below}'
+    if glob.has_magic(str(given)):
+        return f'{given} matches no image file'
+    return f'{given} is not there; name an image file, a folder of images, or a glob in quotes'
 
 
 def is_image(path: Path) -> bool:

@@ -1,130 +1,171 @@
-"""Image files as pixels: read whole and checked, and brought to 8 bits in the same way for models and for screens."""
+"""The one reader of image files: PNG, JPEG, BMP, TIFF of all kinds, and other vendors' files through bioio."""
 
+import os
+import stat
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from sartorius.images import tiff
+from sartorius.images.axes import ImageFileContent, ReadOptions, check_pixels, read_frames
+from sartorius.images.grey_levels import three_channels
+from sartorius.images.structures import ImageStack
+from sartorius.images.vendors import is_vendor_file, read_vendor_file
 from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError
 
-STRETCH_PERCENTILES = (0.1, 99.9)
-"""Grey levels at these percentiles of an image become 0 and 255."""
+# Opened by their classes: Image.open refuses images of 180 million pixels, whatever is allowed here.
+_PICTURES: dict[bytes, type[ImageFile.ImageFile]] = {
+    b'\x89PNG\r\n\x1a\n': PngImagePlugin.PngImageFile,
+    b'\xff\xd8\xff': JpegImagePlugin.JpegImageFile,
+    b'BM': BmpImagePlugin.BmpImageFile,
+}
+# OpenCV turns pictures as their EXIF says unless it is asked for them unchanged.
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
-# Of TIFF and BigTIFF, in either byte order.
-_TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
-_TO_BGR = {1: cv2.COLOR_GRAY2BGR, 3: None, 4: cv2.COLOR_BGRA2BGR}
 
+def read_stack(path: str | Path, options: ReadOptions | None = None) -> ImageStack:
+    """Pixels and metadata of an image file.
 
-def read_image(path: str | Path) -> NDArray[np.generic]:
-    """Pixels of an image file as they are: ``(height, width)`` or ``(height, width, channels)`` of the file's depth.
-
-    A note in the file of how a camera was held (EXIF) is not applied.
+    The kind of a file is told by its content, not by its suffix. Every time is a frame; of several channels or planes
+    in z the options say which one is taken. Pictures are turned as their EXIF says.
 
     Raises:
-        InputError: The file is missing, unreadable, damaged, or a stack of several images.
+        InputError: The file is missing, unreadable, truncated, damaged, too large, no image, or not a regular file; it
+            needs a package that is not installed; or as :func:`~sartorius.images.axes.read_frames`.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f'image {path} cannot be read: {error.strerror}') from None
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None:
-        raise InputError(f'image {path} is truncated, damaged or not a PNG, TIFF, JPEG or BMP; copy it again')
-    if data.startswith(_TIFF_SIGNATURES) and cv2.imcount(str(path)) > 1:
-        raise InputError(f'image {path} is a stack of {cv2.imcount(str(path))} images; save each to a file of its own')
-    return image
+    path, options = Path(path), options or ReadOptions()
+    if is_vendor_file(path):
+        return read_vendor_file(path, options)
+    start = _first_bytes(path)
+    if start.startswith(tiff.SIGNATURES):
+        return tiff.read_tiff(path, options)
+    for signature, opener in _PICTURES.items():
+        if start.startswith(signature):
+            return _read_picture(path, opener, options)
+    raise InputError(f'image {path} is truncated, damaged or not a PNG, TIFF, JPEG or BMP; copy it again')
 
 
 def image_size(path: str | Path) -> Size:
-    """Size ``(height, width)`` in pixels of an image file that can be read.
+    """Size ``(height, width)`` in pixels of an image file that can be read, turned as its EXIF says.
 
-    The file is decoded, so that a download that stopped half-way shows now and not in the middle of training. Of a PNG
-    the check sums are compared first.
+    The file is decoded, so that a download that stopped half-way shows now and not in the middle of training.
 
     Raises:
-        InputError: As :func:`read_image`.
+        InputError: As :func:`read_single`.
     """
-    path = Path(path)
-    if path.suffix.lower() == '.png' and path.is_file():
-        try:
-            with Image.open(path) as image:
-                image.verify()
-        # Pillow says of damaged files that they are ill-spelt Python.
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f'image {path} is truncated, damaged or not a PNG ({error}); copy it again') from None
-    height, width = read_image(path).shape[:2]
-    return height, width
+    return read_single(path).size
+
+
+def read_single(path: str | Path) -> ImageStack:
+    """An image file of a single frame.
+
+    Raises:
+        InputError: As :func:`read_stack`; or the file is a movie of several frames.
+    """
+    image = read_stack(path)
+    if len(image.frames) != 1:
+        raise InputError(f'image {path} is a stack of {len(image.frames)} images; save each to a file of its own')
+    return image
 
 
 def read_cell_image(path: str | Path) -> NDArray[np.uint8]:
     """Image file as models take it: uint8 ``(height, width, 3)``.
 
     Grey images get three equal channels, colour images keep theirs (blue, green, red), alpha is dropped. 8-bit values
-    are kept, 16-bit values are stretched (:func:`stretch`): OpenCV would divide them by 256, which leaves 16 grey
-    levels of a 12-bit image.
+    are kept, others are stretched (:func:`~sartorius.images.grey_levels.stretch`): OpenCV would divide 16-bit values by
+    256, which leaves 16 grey levels of a 12-bit image.
 
     Raises:
-        InputError: As :func:`read_image`; or the values are neither uint8 nor uint16, or the channels not 1, 3 or 4.
+        InputError: As :func:`read_single`.
     """
-    image = read_image(path)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'image {path} has {image.dtype} values; convert it to 8 or 16 bits')
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels not in _TO_BGR:
-        raise InputError(f'image {path} has {channels} channels; it must be grey or have 3 or 4')
-    image = to_uint8(image)
-    return image if channels == 3 else cv2.cvtColor(image, _TO_BGR[channels])
+    return three_channels(read_single(path).to_uint8()[0])
 
 
 def read_for_display(path: str | Path) -> NDArray[np.uint8]:
-    """Image file as grey levels for a screen: uint8 ``(height, width)``, deeper ones stretched (:func:`stretch`).
+    """Image file as grey levels for a screen: uint8 ``(height, width)``, stretched as for models; colour's luminance.
 
     Raises:
-        InputError: As :func:`read_image`.
+        InputError: As :func:`read_single`.
     """
-    return to_uint8(read_grey(path))
+    image = read_single(path)
+    return ImageStack(image.path, image.grey()).to_uint8()[0]
 
 
 def read_grey(path: str | Path) -> NDArray[np.generic]:
     """Grey levels of an image file: ``(height, width)`` of the file's own depth.
 
     Raises:
-        InputError: As :func:`read_image`.
+        InputError: As :func:`read_single`.
     """
-    image = read_image(path)
+    return read_single(path).grey()[0]
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The start of a regular file; a folder, a pipe or a device would give an odd error, or none for ever."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f'image {path} is a folder; name a file in it')
+        if not stat.S_ISREG(mode):
+            raise InputError(f'image {path} is not a regular file but a pipe, socket or device; copy it into a file')
+        with open(path, 'rb') as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f'image {path} cannot be read: {error.strerror}') from None
+    if not start:
+        raise InputError(f'image {path} is empty (0 bytes); copy it again')
+    return start
+
+
+def _read_picture(path: Path, opener: type[ImageFile.ImageFile], options: ReadOptions) -> ImageStack:
+    """A PNG, JPEG or BMP: Pillow checks it, OpenCV decodes it."""
+    try:
+        with opener(path) as picture:
+            width, height = picture.size
+            alpha = 'A' in picture.mode or 'transparency' in picture.info
+    # Pillow says of damaged files that they are ill-spelt Python.
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _damaged(path, opener, error) from None
+    check_pixels(path, {'Y': height, 'X': width})
+    _check_whole(path, opener)
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), _FLAGS)
+    except cv2.error as error:
+        raise InputError(f'image {path} is not decoded by OpenCV ({error.err}); save it as TIFF') from None
+    if image is None:
+        raise _damaged(path, opener, 'it does not decode')
     if image.ndim == 3:
-        image = image[..., 0] if image.shape[2] < 3 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
-    return image
+        image = image[..., ::-1]
+    content = ImageFileContent(
+        path=path,
+        shape=image.shape,
+        axes='YX' if image.ndim == 2 else 'YXS',
+        dtype=image.dtype,
+        load=image.__getitem__,
+        notes=('its alpha channel is dropped',) if alpha else (),
+    )
+    return read_frames(content, options)
 
 
-def to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Values as uint8 of the same shape: uint8 as they are, others stretched.
-
-    Deeper images (12 or 16 bits, floats) use only a part of their range, so that a division by 256 would leave them
-    black.
-    """
-    return image if image.dtype == np.uint8 else stretch(image)
-
-
-def stretch(image: NDArray[np.generic], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-    """Values as uint8 of the same shape, spread linearly so that ``limits`` become 0 and 255; what lies beyond is cut.
-
-    Args:
-        image: Any shape. One of a single value becomes black.
-        limits: Two values, for example another image's :func:`stretch_limits`; the image's own if None.
-    """
-    low, high = stretch_limits(image) if limits is None else limits
-    # Whole numbers that differ by less than 1 would become noise.
-    span = max(high - low, 1) if image.dtype.kind in 'iub' else (high - low) or 1
-    scaled = (image.astype(np.float64) - low) * (255 / span)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+def _check_whole(path: Path, opener: type[ImageFile.ImageFile]) -> None:
+    """Refuses a PNG of wrong check sums and a JPEG or BMP that ends early, which OpenCV fills with grey."""
+    try:
+        with opener(path) as picture:
+            if opener is PngImagePlugin.PngImageFile:
+                picture.verify()
+            elif opener is JpegImagePlugin.JpegImageFile:
+                # At an eighth of its size, which is quick.
+                picture.draft(picture.mode, (1, 1))
+                picture.load()
+            else:
+                picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _damaged(path, opener, error) from None
 
 
-def stretch_limits(image: NDArray[np.generic]) -> tuple[float, float]:
-    """The values at the percentiles of :data:`STRETCH_PERCENTILES`."""
-    low, high = np.percentile(image, STRETCH_PERCENTILES)
-    return float(low), float(high)
+def _damaged(path: Path, opener: type[ImageFile.ImageFile], reason: object) -> InputError:
+    return InputError(f'image {path} is truncated, damaged or not a {opener.format} ({reason}); copy it again')

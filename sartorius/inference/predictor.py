@@ -236,7 +236,7 @@ def _check_array(image: NDArray[np.uint8], image_id: str) -> None:
     if image.dtype != np.uint8:
         raise InputError(
             f'image {image_id}: {image.dtype} values; convert them to uint8 (16-bit values with '
-            'sartorius.images.reading.to_uint8)'
+            'sartorius.images.grey_levels.to_uint8)'
         )
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise InputError(f'image {image_id}: an array of shape {image.shape}; it must be (H, W) or (H, W, 3)')

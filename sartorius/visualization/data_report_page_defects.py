@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sartorius.images.reading import read_for_display, stretch
+from sartorius.images.grey_levels import stretch
+from sartorius.images.reading import read_for_display
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.defects import DEFECTS, Rules, doubled_images
 from sartorius.label_quality.statistics import DataStatistics

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.evaluation.matching import Matching, match
-from sartorius.images.reading import stretch
+from sartorius.images.grey_levels import stretch
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.html import chip

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.images.files import find_image
-from sartorius.images.reading import read_for_display, stretch
+from sartorius.images.grey_levels import stretch
+from sartorius.images.reading import read_for_display
 from sartorius.label_quality.missing import LabelComparison, Limits, MissingCells
 from sartorius.label_quality.missing_files import Labels, rows_of_never_predicted, write_tables
 from sartorius.masks.crop import MaskCrop

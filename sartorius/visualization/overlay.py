@@ -135,7 +135,7 @@ def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError(
             f'cells are drawn on uint8 (height, width) or (height, width, 3), not {image.dtype} {image.shape}; '
-            'see sartorius.images.reading.to_uint8'
+            'see sartorius.images.grey_levels.to_uint8'
         )
     rgb = image[..., None].repeat(3, axis=2) if image.ndim == 2 else image
     return np.array(rgb, order='C')

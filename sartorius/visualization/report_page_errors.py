@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.error_analysis import ALL, BORDER, ErrorAnalysis, error_gains
 from sartorius.evaluation.metric import IMAGE_TYPES
-from sartorius.images.reading import stretch
+from sartorius.images.grey_levels import stretch
 from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.visualization.cell_figures import cell_figure, window_around
 from sartorius.visualization.gallery import error_key, open_button, swatch, swatches

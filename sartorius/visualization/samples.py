@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.images.reading import stretch, stretch_limits
+from sartorius.images.grey_levels import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.gallery import embedded
 from sartorius.visualization.outlines import svg_path

@@ -282,13 +282,12 @@ class TestLoadCellImage:
         path = self.write(tmp_path, name, noise)
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * part)])
-        with pytest.raises(InputError, match=f'{name} is truncated'):
+        with pytest.raises(InputError, match=rf'{name} is (truncated|empty \(0 bytes\))'):
             read_cell_image(path)
 
-    def test_float_values(self, tmp_path):
+    def test_float_values_are_read(self, tmp_path):
         path = self.write(tmp_path, 'a.tif', np.zeros((4, 4), dtype=np.float32))
-        with pytest.raises(InputError, match='float32'):
-            read_cell_image(path)
+        assert (read_cell_image(path) == 0).all()
 
     def test_stacks(self, tmp_path):
         path = tmp_path / 'stack.tif'

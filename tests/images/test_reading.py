@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sartorius.images.reading import image_size, read_cell_image, read_for_display, read_image, stretch, to_uint8
+from sartorius.images.grey_levels import stretch, to_uint8
+from sartorius.images.reading import image_size, read_cell_image, read_for_display
 from sartorius.utils.errors import InputError
 
 
@@ -31,7 +32,7 @@ def test_a_png_cut_anywhere_is_refused(tmp_path: Path) -> None:
     assert image_size(path) == (40, 60)
     for length in [*range(60), len(content) // 2, *range(len(content) - 13, len(content))]:
         path.write_bytes(content[:length])
-        with pytest.raises(InputError, match=r'image\.png is truncated, damaged or not a PNG.*copy it again'):
+        with pytest.raises(InputError, match=r'image\.png is (empty|truncated, damaged or not a PNG).*copy it again'):
             image_size(path)
 
 
@@ -69,18 +70,19 @@ def test_a_stack_is_refused_everywhere(tmp_path: Path, big: bool) -> None:
     pages[0].save(tmp_path / 'stack.tif', save_all=True, append_images=pages[1:], big_tiff=big)
     pages[0].save(tmp_path / 'one.tif', big_tiff=big)
     assert (tmp_path / 'stack.tif').read_bytes()[2] == (43 if big else 42)
-    for read in (image_size, read_image, read_cell_image, read_for_display):
+    for read in (image_size, read_cell_image, read_for_display):
         with pytest.raises(InputError, match=r'stack\.tif is a stack of 3 images'):
             read(tmp_path / 'stack.tif')
     assert image_size(tmp_path / 'one.tif') == (4, 6)
 
 
-def test_pixels_are_not_turned_as_a_camera_was_held(tmp_path: Path) -> None:
+def test_pictures_are_turned_as_the_camera_was_held(tmp_path: Path) -> None:
     image = Image.fromarray(np.zeros((4, 6), np.uint8))
     exif = image.getexif()
     exif[274] = 6  # a quarter turn
     image.save(tmp_path / 'a.jpg', exif=exif)
-    assert image_size(tmp_path / 'a.jpg') == read_for_display(tmp_path / 'a.jpg').shape == (4, 6)
+    assert image_size(tmp_path / 'a.jpg') == read_for_display(tmp_path / 'a.jpg').shape == (6, 4)
+    assert read_cell_image(tmp_path / 'a.jpg').shape == (6, 4, 3)
 
 
 def test_8_bit_grey_comes_back_as_it_is(tmp_path: Path) -> None:

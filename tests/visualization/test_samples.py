@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sartorius.images.reading import stretch, stretch_limits
+from sartorius.images.grey_levels import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.overlay import CELL_COLORS, TITLE_HEIGHT
 from sartorius.visualization.samples import Sample, SampleRow, draw_sample, sample_page

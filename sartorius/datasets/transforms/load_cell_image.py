@@ -1,4 +1,4 @@
-"""Loads grey and colour images of 8 or 16 bits as the models take them."""
+"""Loads grey and colour images of any depth as the models take them."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class LoadCellImage(BaseTransform):
         height, width = image.shape[:2]
         said = results.get('height', height), results.get('width', width)
         if said != (height, width):
-            turned = ', or turn the image as its EXIF data say and save it' if said == (width, height) else ''
+            turned = ', and its annotations as its EXIF data turn it' if said == (width, height) else ''
             raise InputError(
                 f'image {results["img_path"]} is {width}x{height} pixels, its annotations say {said[1]}x{said[0]}; use '
                 f'the image that was annotated{turned}'
