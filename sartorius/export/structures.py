@@ -1,11 +1,13 @@
 """The cells of one image file, as every export format takes them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.masks.crop import Size
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.packed import PackedMasks
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 
@@ -53,3 +55,24 @@ class ExportedImage:
     def size(self) -> Size:
         """``(height, width)`` in pixels."""
         return self.frames[0].size
+
+    def cells(self, frame: int) -> list[tuple[int, MaskCrop]]:
+        """Label and tight crop, within the image, of each cell of a frame that has a pixel."""
+        crops = (crop.clipped(self.size).tight() for crop in self.frames[frame].crops)
+        return [(label, crop) for label, crop in enumerate(crops, start=1) if crop.mask.size]
+
+    def label_image(self, frame: int) -> NDArray[np.int32]:
+        """A frame's labels: int32 ``(height, width)``, 0 where no cell is.
+
+        Raises:
+            InputError: Two cells share a pixel, so that no label image holds both.
+        """
+        masks = PackedMasks.from_crops(self.frames[frame].crops)
+        labels = masks.to_labels(self.size)
+        if masks.clipped(self.size).areas.sum() != np.count_nonzero(labels):
+            raise InputError(f'image {self.frames[frame].image_id}: two of its cells share a pixel; post-process them')
+        return labels
+
+    def label_images(self) -> Iterator[NDArray[np.int32]]:
+        """The label image of each frame, made one at a time."""
+        return (self.label_image(frame) for frame in range(len(self.frames)))

@@ -39,6 +39,11 @@ TEXT_COLOR = (20, 24, 33)
 GUTTER = 8
 
 
+def class_color(label: int) -> tuple[int, int, int]:
+    """RGB colour of a class by its number; colours repeat after the last of :data:`CELL_COLORS`."""
+    return CELL_COLORS[label % len(CELL_COLORS)]
+
+
 def draw_cells(
     image: NDArray[np.uint8],
     crops: Sequence[MaskCrop],
