@@ -12,7 +12,7 @@ from report import describe, describe_machine, themes_of, to_json, to_markdown, 
 from sartorius.utils.cli import make_parser, progress, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.files import write_text
-from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
+from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 THEMES = (
     'loading',
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'same images, in turns, in one thread of one process. Writes results.json and results.md.',
         'python benchmarks/run.py loading mask_targets --data-root data/sartorius',
     )
-    data_root = os.environ.get('SARTORIUS_DATA') or REPO_ROOT / 'data' / 'sartorius'
+    data_root = os.environ.get('SARTORIUS_DATA') or BASE_DIR / 'data' / 'sartorius'
     parser.add_argument('names', nargs='*', metavar='NAME', help=f'what to measure: {", ".join(THEMES)}; all if none')
     parser.add_argument(
         '--data-root', type=Path, metavar='DIR', default=data_root, help='folder with train/ and train.csv'

@@ -23,7 +23,7 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.files import atomic_path
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
+from sartorius.utils.paths import BASE_DIR, DEFAULT_POSTPROCESS, display_path
 from sartorius.visualization.gallery import Example
 from sartorius.visualization.overlay import draw_cells, side_by_side
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--images', type=Path, help='folder with its images')
     parser.add_argument('--annotations', type=Path, help='their ground truth')
     parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
-    parser.add_argument('--out', type=Path, default=REPO_ROOT / 'docs/images/overview.jpg', help='picture to write')
+    parser.add_argument('--out', type=Path, default=BASE_DIR / 'docs/images/overview.jpg', help='picture to write')
     options = parser.parse_args(argv)
     given = [options.predictions, options.images, options.annotations]
     if any(given) and not all(given):

@@ -1,6 +1,7 @@
-"""Report on the environment, what is installed and whether it works: ``python -m sartorius.check_env``.
+"""Reports what is installed and whether it works.
 
-Everything is imported inside the checks, so that this starts and names what is missing where nothing is installed.
+Also ``python -m sartorius.check_env``. Everything is imported inside the checks, so that this starts and names what is
+missing where nothing is installed.
 """
 
 import importlib
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sartorius.utils.cli import EXIT_FAILURE, make_parser, run_tool
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import CHECKOUT, PACKAGE_DIR, PROJECT_DIR
 from sartorius.utils.version import describe_version
 
 # What a broken binary package raises on import, besides ImportError: a missing shared library (OSError), another numpy
@@ -24,7 +25,7 @@ from sartorius.utils.version import describe_version
 BROKEN_IMPORT = (ImportError, OSError, AttributeError, ValueError, AssertionError, RuntimeError)
 
 PYTHONS = ((3, 11), (3, 12), (3, 13))
-LOCK = REPO_ROOT / 'requirements' / 'lock.txt'
+LOCK = PROJECT_DIR / 'requirements' / 'lock.txt'
 
 MISSING = 'install what is missing: run `make setup` in the checkout'
 REIMPORT = (
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.only_ops:
         ops_work = all(result.works for result in ops)
         sections = {
-            f'sartorius {describe_version()} in {REPO_ROOT}': [
+            f'sartorius {describe_version()} in {CHECKOUT or PACKAGE_DIR}': [
                 check_python(),
                 *(check_package(package, locked) for package in PACKAGES),
                 check_lock(locked),

@@ -40,6 +40,7 @@ def checkout(repo_root: Path, tmp_path: Path) -> Path:
         'tools/setup/setup_env.py',
         'tools/setup/wheelhouse.sh',
         'setup.py',
+        'README.md',
         'Makefile',
         '.ci/run',
     ):
@@ -328,7 +329,7 @@ def test_an_interrupted_set_up_goes_on(
 def test_a_changed_requirement_makes_the_set_up_stale(
     setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, checkout: Path, name: str
 ) -> None:
-    monkeypatch.setattr(setup_env, 'REPO_ROOT', checkout)
+    monkeypatch.setattr(setup_env, 'PROJECT_DIR', checkout)
     monkeypatch.setattr(setup_env, 'REQUIREMENTS', checkout / 'requirements')
     before = setup_env.fingerprint()
     assert before == setup_env.fingerprint()
@@ -424,6 +425,8 @@ def test_an_empty_wheelhouse(setup_env: ModuleType, tmp_path: Path) -> None:
 
 def test_the_package_asks_for_the_core_layer_alone(checkout: Path) -> None:
     subprocess.run([sys.executable, 'setup.py', '--quiet', 'egg_info'], cwd=checkout, check=True)
-    requires = (checkout / 'sartorius_cells.egg-info/requires.txt').read_text().split()
-    assert {'numpy', 'pandas', 'scipy', 'opencv-python'} <= set(requires)
-    assert not [name for name in requires if 'torch' in name or 'onedl' in name or '=' in name]
+    requires = (checkout / 'sartorius_cells.egg-info/requires.txt').read_text()
+    core = dict(line.split('>=') for line in requires.split('\n\n')[0].splitlines())
+    assert {'numpy', 'pandas', 'scipy', 'opencv-python'} <= core.keys()
+    assert not [name for name in core if 'torch' in name or 'onedl' in name]
+    assert '\n[mmdet]\nonedl-mmdetection>=' in requires

@@ -12,7 +12,7 @@ from sartorius.predictions.provenance import ConcatenatedSource, FusedSource, Mo
 from sartorius.predictions.search import DEFAULT_FUSED, plan_fusion
 from sartorius.predictions.store import MAKE_COMMAND, check_suffix, load_predictions, save_predictions
 from sartorius.predictions.structures import PredictionSet
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import display_path
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f'dropped: {count} {DROPPED[name]}')
     print(f'wrote {display_path(out)}')
     follow = f'{MAKE_COMMAND} --boxes' if recipe.boxes_only else 'python tools/make_submission.py'
-    print(f'next: {follow} {display_path(out)}')
+    print(name_tools(f'next: {follow} {display_path(out)}'))
 
 
 def _parse(argv: Sequence[str] | None) -> Namespace:

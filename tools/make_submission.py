@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'\n{format_class_counts(images)}\n')
     print(f'wrote {display_path(options.out)}, and checked it: no rule is broken')
     print('next: upload it, or score it against known ground truth:')
-    print(f'  python tools/score_submission.py {display_path(options.out)} TRAIN_CSV')
+    print(name_tools(f'  python tools/score_submission.py {display_path(options.out)} TRAIN_CSV'))
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
+from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'where their images are, folds.csv and summary.md.',
         'python tools/prepare_sartorius.py --data-root data/sartorius --folds 5',
     )
-    data_root = Path(os.environ.get('SARTORIUS_DATA') or REPO_ROOT / 'data' / 'sartorius')
+    data_root = Path(os.environ.get('SARTORIUS_DATA') or BASE_DIR / 'data' / 'sartorius')
     parser.add_argument(
         '--data-root', type=Path, metavar='DIR', default=data_root, help='folder with train/ and train.csv'
     )

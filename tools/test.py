@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import absolute_path, add_config_options, add_data_options, make_parser, options_as, run_tool
+from sartorius.utils.cli import (
+    absolute_path,
+    add_config_options,
+    add_data_options,
+    make_parser,
+    name_tools,
+    options_as,
+    run_tool,
+)
 from sartorius.utils.paths import display_path
 
 
@@ -53,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if is_main_process():
         header = read_header(out)
         if header.grid == 0:
-            print(f'next: python tools/ensemble.py --boxes-only [OTHERS ...] {display_path(out)}')
+            print(name_tools(f'next: python tools/ensemble.py --boxes-only [OTHERS ...] {display_path(out)}'))
         elif set(header.classes) <= set(CELL_TYPES):
             # Submissions are of the competition's classes alone.
-            print(f'next: python tools/make_submission.py {display_path(out)}')
+            print(name_tools(f'next: python tools/make_submission.py {display_path(out)}'))
 
 
 if __name__ == '__main__':

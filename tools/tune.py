@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plot_thresholds(threshold_plot, result)
         plot_steps(step_plot, gains)
     print(f'\nwrote {", ".join(OUTPUTS)} to {display_path(options.out)}')
-    print(f'next: python tools/make_submission.py --postprocess {display_path(options.out / OUTPUTS[0])}')
+    print(name_tools(f'next: python tools/make_submission.py --postprocess {display_path(options.out / OUTPUTS[0])}'))
 
 
 def _counts(predicted: int, images: 'DataFrame') -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
+from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
     from sartorius.workflow.stages import WorkflowPlan
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.workflow.settings import read_workflow
 
     settings = read_workflow(options.workflow)
-    default = Path(os.environ.get('SARTORIUS_DATA') or REPO_ROOT / 'data' / 'sartorius')
+    default = Path(os.environ.get('SARTORIUS_DATA') or BASE_DIR / 'data' / 'sartorius')
     data = read_data_facts((options.data_root or settings.data_root or default).resolve())
     out = (options.out or WORK_DIRS / 'workflows' / options.workflow.stem).resolve()
     plan = make_plan(settings, data, out, read_recipe_facts)

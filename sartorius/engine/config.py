@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from sartorius.engine.small import make_small
 from sartorius.utils.errors import InputError, UsageError, closest
-from sartorius.utils.paths import REPO_ROOT, WORK_DIRS
+from sartorius.utils.paths import WORK_DIRS, find_config
 
 Fold = int | Literal['all']
 """Number of the validation fold, or ``all`` for training on every annotated image."""
@@ -68,7 +68,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, smal
     """Reads a config without the helper variables of its files (``max_cells``, ``train_pipeline``), and changes it.
 
     Args:
-        path: Config file.
+        path: Config file, or name of a config (:func:`sartorius.utils.paths.find_config`).
         options: Dotted keys and values. A key must be in the config already, so that a misspelt one is an error
             rather than a setting that nothing reads.
         small: Whether to make its small variant first (:func:`sartorius.engine.small.make_small`).
@@ -76,11 +76,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, smal
     Raises:
         InputError: No such file, a config that cannot be read, or an unknown key.
     """
-    path = Path(path)
-    if not path.is_file():
-        names = {file.stem: file for file in _leaf_configs()}
-        near = closest(path.stem, names)
-        raise InputError(f'{path}: no such config{f"; did you mean {names[near]}?" if near else ""}')
+    path = find_config(path)
     try:
         config = Config.fromfile(str(path))
     except (SyntaxError, FileNotFoundError, KeyError, TypeError) as error:
@@ -113,11 +109,6 @@ def default_work_dir(config_path: str | Path, fold: Fold | None, small: bool = F
     if fold is not None:
         name += f'_{ALL_IMAGES}' if fold == ALL_IMAGES else f'_fold{fold}'
     return WORK_DIRS / name
-
-
-def _leaf_configs() -> list[Path]:
-    folder = REPO_ROOT / 'configs'
-    return [path for path in sorted(folder.glob('*/*.py')) if path.parent.name != '_base_']
 
 
 def _check_key(config: Config, key: str) -> None:

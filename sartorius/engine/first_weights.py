@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from sartorius.engine.config import default_work_dir
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.paths import display_path, find_config
 from sartorius.utils.settings import Flag, Settings, Text, build
 
 LAST_CHECKPOINT = 'last_checkpoint'
@@ -19,7 +19,7 @@ class InitFrom(Settings):
     """The run that a config starts from: ``init_from = dict(config='configs/livecell/mrcnn_r50.py')``."""
 
     config: Text
-    """Config of that run, from the top of the checkout."""
+    """Config of that run: its path, from the top of the checkout, or its name."""
     same_fold: Flag = False
     """Whether that run is trained in every fold as well."""
 
@@ -38,8 +38,10 @@ def read_init_from(config: Config, name: str) -> InitFrom | None:
         return None
     where = f'{name}: init_from'
     start = build(InitFrom, config.init_from, where)
-    if not (REPO_ROOT / start.config).is_file():
-        raise InputError(f'{where}: {start.config}: no such config')
+    try:
+        find_config(start.config)
+    except InputError as error:
+        raise InputError(f'{where}: {error}') from None
     return start
 
 

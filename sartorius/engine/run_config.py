@@ -21,7 +21,7 @@ from sartorius.engine.config import (
 from sartorius.engine.small import arguments_of, learn_all_layers
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import BASE_DIR
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -153,7 +153,7 @@ def _read_recipe(recipe: RecipeOptions, data: DataOptions) -> Config:
 
 
 def _set_data(config: Config, data: DataOptions) -> None:
-    """Points data sets and metric at folders and at a fold; relative folders of the config are the checkout's."""
+    """Points data sets and metric at folders and at a fold; relative folders of the config start at ``BASE_DIR``."""
     has_folds = Path(config.val_dataloader.dataset.ann_file).name.startswith('fold')
     if data.fold is not None and not has_folds:
         raise UsageError(f'--fold {data.fold}: the data of this config have no folds; run it without --fold')
@@ -241,6 +241,6 @@ def _adapt_to_machine(config: Config) -> None:
 
 
 def _absolute(folder: str | Path) -> Path:
-    """A folder of the command line is absolute by now; one from a config is relative to the checkout."""
+    """A folder of the command line is absolute by now; one from a config is relative to ``BASE_DIR``."""
     folder = Path(folder).expanduser()
-    return folder if folder.is_absolute() else REPO_ROOT / folder
+    return folder if folder.is_absolute() else BASE_DIR / folder

@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from sartorius.fusion.methods import DEFAULT_METHOD, METHODS, SET_METHODS, SetMethod
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.settings import CheckoutPath, Flag, Number, Settings, Text, build, build_by_type, load_settings
+from sartorius.utils.settings import Flag, Number, ProjectPath, Settings, Text, build, build_by_type, load_settings
 
 CONFIG_KEY = 'fusion'
 DEFAULT_SCORE = 0.1
@@ -23,13 +23,13 @@ def _as_method(value: object) -> SetMethod:
 class FusionMember(Settings):
     """One model's part in a fusion."""
 
-    predictions: CheckoutPath
+    predictions: ProjectPath
     """Predictions file, or COCO results JSON; a relative path starts at the checkout."""
     weight: Number = 1.0
     """Above 0 (checked by :func:`sets.fuse`); only the ratios of the members' weights count."""
     score_threshold: ScoreLimit | None = None
     """Cells that the model scored lower take no part; the recipe's if None."""
-    annotations: CheckoutPath | None = None
+    annotations: ProjectPath | None = None
     """Of COCO results, the COCO JSON whose image and category ids they use."""
     cell_types: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """For specialists, the types that the model was trained on alone; what the predictions say if None."""

@@ -27,7 +27,7 @@ from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import display_path
+from sartorius.utils.paths import display_path, find_config
 
 DEFAULT_OPTIONS = InferenceOptions()
 
@@ -95,9 +95,7 @@ class Predictor:
         Raises:
             InputError: No such config.
         """
-        if not Path(config).is_file():
-            raise InputError(f'{display_path(config)}: no such config')
-        return cls(Config.fromfile(str(config)), checkpoint, options, device)
+        return cls(Config.fromfile(str(find_config(config))), checkpoint, options, device)
 
     @property
     def classes(self) -> tuple[str, ...]:

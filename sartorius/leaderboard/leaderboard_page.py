@@ -12,7 +12,7 @@ from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import resolve_path
 from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import GitCommit, git_commit
 
@@ -174,7 +174,7 @@ def _recipes(rows: Sequence[RowScores]) -> str:
 
 def _first_words(config: str) -> str:
     """Comment at the top of a config; empty without one, or where there is no such file."""
-    path = REPO_ROOT / config
+    path = resolve_path(config)
     if not config or not path.is_file():
         return ''
     lines = itertools.takewhile(lambda line: line.startswith('#'), path.read_text(encoding='utf-8').splitlines())

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.paths import CHECKOUT, find_config
 
 T = TypeVar('T')
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+COMMAND = 'sartorius'
+_TOOL = re.compile(r'(?<![\w/.-])(?:python )?tools/(?:\w+/)?(\w+)\.(?:py|sh)\b')
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -25,6 +30,23 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
         return action.help if plain else super()._get_help_string(action)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names tools in its help as they are started."""
+
+    def format_help(self) -> str:
+        return name_tools(super().format_help())
+
+
+def name_tools(text: str) -> str:
+    """Text of the project with its tools named as they are started in this process.
+
+    Sources write ``python tools/test.py`` and ``tools/test.py``, which holds in a checkout. Where the package is
+    installed, or where this process is itself ``sartorius NAME``, both become ``sartorius test``.
+    """
+    by_name = CHECKOUT is None or sys.argv[0].split(' ')[0] == COMMAND
+    return _TOOL.sub(rf'{COMMAND} \1', text) if by_name else text
+
+
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """Parser whose ``--help`` shows the defaults and ends with an example command.
 
@@ -32,7 +54,7 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         description: One sentence on what the tool does.
         example: A command line that works.
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         description=description,
         epilog=f'example:\n  {example}',
         formatter_class=_HelpFormatter,
@@ -41,7 +63,9 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
 
 def add_config_options(parser: argparse.ArgumentParser, what: str = 'config file') -> None:
     """Adds ``config``, ``--small`` and ``--cfg-options``: the fields of ``engine.run_config.RecipeOptions``."""
-    parser.add_argument('config', type=Path, help=f'{what}, such as configs/sartorius/mrcnn_r50.py')
+    parser.add_argument(
+        'config', type=config_path, help=f'{what}, or its name: configs/sartorius/mrcnn_r50.py, mrcnn_r50'
+    )
     parser.add_argument(
         '--small',
         action='store_true',
@@ -95,6 +119,18 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def absolute_path(text: str) -> Path:
     """A path typed on the command line, which is relative to the current folder."""
     return Path(text).expanduser().resolve()
+
+
+def config_path(text: str) -> Path:
+    """A config given by its path or its name (:func:`sartorius.utils.paths.find_config`).
+
+    Raises:
+        ArgumentTypeError: There is none, or there are several.
+    """
+    try:
+        return find_config(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def fold_number(text: str) -> int | str:
@@ -152,7 +188,7 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 
 def _report(problem: object, code: int) -> int:
-    print(f'error: {problem}', file=sys.stderr)
+    print(name_tools(f'error: {problem}'), file=sys.stderr)
     return code
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError, model_validator
 
 from sartorius.utils.errors import InputError, did_you_mean
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.paths import display_path, resolve_path
 
 T = TypeVar('T')
 
@@ -25,7 +25,7 @@ Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict()]
 # A relative path in a settings file starts at the checkout, whatever folder a command is started from.
-CheckoutPath = Annotated[Path, AfterValidator(lambda path: REPO_ROOT / path.expanduser())]
+ProjectPath = Annotated[Path, AfterValidator(resolve_path)]
 
 WANTED = {
     'bool_type': 'true or false',
@@ -134,7 +134,7 @@ def load_settings(
         InputError: The file is missing, is of another format or invalid, or its settings are wrong; the message names
             the file.
     """
-    path = Path(path)
+    path = Path(path) if Path(path).is_file() else resolve_path(path)
     if not path.is_file():
         raise InputError(f'{display_path(path)}: no such {what}')
     try:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from sartorius import __version__
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,15 @@ class GitCommit:
 
 
 @cache
-def git_commit(folder: Path = REPO_ROOT) -> GitCommit | None:
+def git_commit(folder: Path | None = CHECKOUT) -> GitCommit | None:
     """Commit of the checkout whose top folder is ``folder``, as it was when this process first asked.
 
     Returns:
         None without git, without a commit, or where ``folder`` is not the top of a checkout: a package installed into
         an environment that lies inside some other repository does not take that repository's commit for its own.
     """
+    if folder is None:
+        return None
     answer = _git(folder, 'rev-parse', '--show-toplevel', 'HEAD')
     if answer is None:
         return None

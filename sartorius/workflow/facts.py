@@ -10,7 +10,7 @@ from sartorius.images.files import images_in
 from sartorius.images.reading import image_size
 from sartorius.utils.errors import UsageError
 from sartorius.utils.files import sha256_of
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.paths import display_path, find_config
 
 FOLDERS = {'val': TRAIN_FOLDER, 'test': TEST_FOLDER, 'unlabelled': UNLABELLED_FOLDER}
 
@@ -103,6 +103,6 @@ def read_recipe_facts(config: Path, cfg_options: Sequence[str] = (), small: bool
         iterations=content.train_cfg.max_iters,
         sha256=hashlib.sha256(content.pretty_text.encode()).hexdigest(),
         boxes_only=bool(content.get('boxes_only', False)),
-        init_from=REPO_ROOT / start.config if start else None,
+        init_from=find_config(start.config).resolve() if start else None,
         same_fold=start is not None and start.same_fold,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.utils.files import sha256_of, write_text
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import PROJECT_DIR
 from sartorius.workflow.stages import Stage, WorkflowPlan
 
 RUNNING, FAILED, DONE = 'running', 'failed', 'done'
@@ -126,7 +126,7 @@ def _is_unchanged(path: Path, known: dict[str, Any]) -> bool:
 
 
 def _portable(plan: WorkflowPlan, word: str) -> str:
-    for folder, name in ((plan.out, 'WORKFLOW'), (plan.data_root, 'DATA'), (REPO_ROOT, 'CHECKOUT')):
+    for folder, name in ((plan.out, 'WORKFLOW'), (plan.data_root, 'DATA'), (PROJECT_DIR, 'CHECKOUT')):
         if word == str(folder) or word.startswith(f'{folder}/'):
             return name + word[len(str(folder)) :]
     return word

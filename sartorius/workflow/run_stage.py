@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.cli import name_tools
+from sartorius.utils.paths import PROJECT_DIR
 from sartorius.workflow.processes import death_with_parent, die_with_parent, locked
 from sartorius.workflow.records import (
     DONE,
@@ -77,12 +78,12 @@ def _run_tool(
     plan: WorkflowPlan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]
 ) -> int:
     words = [*stage.words, *_resume_words(plan, stage)]
-    print(f'$ python {shlex.join(words)}', file=output, flush=True)
+    print(name_tools(f'$ python {shlex.join(words)}'), file=output, flush=True)
     record = StageRecord(RUNNING, fingerprint(plan, stage) or '', time.time())
     write_record(plan, stage, record)
     code = subprocess.run(
-        [sys.executable, *words],
-        cwd=REPO_ROOT,
+        [sys.executable, *(str(PROJECT_DIR / word) if word.startswith('tools/') else word for word in words)],
+        cwd=plan.base,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,

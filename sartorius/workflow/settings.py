@@ -12,20 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sartorius.fusion.methods import SET_METHODS
-from sartorius.utils.errors import InputError, UsageError, did_you_mean
-from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT, display_path
-from sartorius.utils.settings import CheckoutPath, Flag, Integer, Settings, Text, build, load_settings
+from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.paths import find_config, find_workflow, resolve_path
+from sartorius.utils.settings import Flag, Integer, ProjectPath, Settings, Text, build, load_settings
 
 # In the order in which they are predicted.
 SPLITS = ('val', 'test', 'unlabelled')
 PROMPTED, FUSED = 'prompted', 'fused'
-
-
-def _check_config(path: Path) -> Path:
-    if not path.is_file():
-        known = [file.stem for file in CONFIG_DIR.glob('*/*.py') if not file.parent.name.startswith('_')]
-        raise InputError(f'{display_path(path)}: no such config{did_you_mean(path.stem, known)}')
-    return path
 
 
 def _check_folder_name(name: str) -> str:
@@ -40,7 +33,7 @@ def _check_fusion(value: str) -> str:
         if value not in SET_METHODS:
             raise InputError(f'unknown method {value!r}{did_you_mean(value, SET_METHODS)}')
         return value
-    path = REPO_ROOT / Path(value).expanduser()
+    path = resolve_path(value)
     if not path.is_file():
         raise InputError(f'{value}: no such config; configs/ensemble/ has some')
     return str(path)
@@ -75,7 +68,7 @@ class RunSettings(Settings):
 class RecipeSettings(RunSettings):
     """One recipe of a workflow: its config alone, or a mapping of these keys."""
 
-    config: Annotated[CheckoutPath, AfterValidator(_check_config)]
+    config: Annotated[Path, AfterValidator(lambda path: find_config(path).resolve())]
     """Config file."""
     name: Annotated[Text, AfterValidator(_check_folder_name)] = ''
     """Folder of its runs; the config's name if not given."""
@@ -109,7 +102,7 @@ class WorkflowSettings(RunSettings):
 
     recipes: tuple[RecipeSettings, ...]
     """Configs, or mappings with a `config` and keys of its own."""
-    data_root: CheckoutPath | None = None
+    data_root: ProjectPath | None = None
     """The competition's folder; `--data-root` comes first, `$SARTORIUS_DATA` last."""
     folds: Annotated[Integer, Field(ge=2)] = 5
     """Number of folds."""
@@ -121,9 +114,9 @@ class WorkflowSettings(RunSettings):
     """Fill the holes of hollow masks when annotations are prepared."""
     skip_missing_images: Flag = False
     """Skip annotated images without a file, which are an error otherwise."""
-    shared_data_root: CheckoutPath | None = None
+    shared_data_root: ProjectPath | None = None
     """Images of the runs that no fold changes (`init_from`); their config's if not given."""
-    shared_annotations: CheckoutPath | None = None
+    shared_annotations: ProjectPath | None = None
     """Prepared annotations of those runs; their config's if not given."""
     splits: tuple[Literal[SPLITS], ...] = ('val', 'test')
     """Images to predict: `val` always, `test`, `unlabelled`."""
@@ -135,7 +128,7 @@ class WorkflowSettings(RunSettings):
     """How the recipes of a fold are fused: a method or a config of configs/ensemble/."""
     fold_fusion: FusionChoice = 'wbf'
     """How the folds' predictions of the same images are fused."""
-    postprocess: CheckoutPath | None = None
+    postprocess: ProjectPath | None = None
     """Chain that tuning starts from; configs/_base_/postprocess.py if not given."""
     pseudo_rounds: Annotated[Integer, Field(ge=0)] = 0
     """How often everything is trained again with pseudo-labels."""
@@ -188,15 +181,14 @@ def read_workflow(path: Path, **changes: Any) -> WorkflowSettings:
     """Reads and checks a workflow file.
 
     Args:
-        path: The file.
+        path: The file, or its name if it is one of configs/workflows/.
         **changes: Values that take the place of the file's, by key.
 
     Raises:
         UsageError: No such file.
         InputError: It is no YAML mapping, has an unknown key, or a value that cannot be; the message names the key.
     """
-    if not path.is_file():
-        raise UsageError(f'{display_path(path)}: no such workflow file; examples are in configs/workflows/')
+    path = find_workflow(path)
     return load_settings(path, partial(_build, changes), 'workflow file', key=None, suffixes=['.yaml'])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.utils.files import write_text
+from sartorius.utils.paths import BASE_DIR
 
 # Kinds of stages in the order of the workflow, in words. Each is a rule of the Snakefile.
 TITLES = {
@@ -77,6 +78,7 @@ class WorkflowPlan:
         jobs: Stages that run at once.
         devices: GPUs to assign, as ``CUDA_VISIBLE_DEVICES`` names them; None leaves the choice to a cluster.
         threads: Threads of each stage on the CPU; None leaves them as they are.
+        base: Folder that the stages start in, where relative paths of configs start.
     """
 
     out: Path
@@ -85,6 +87,7 @@ class WorkflowPlan:
     jobs: int = 1
     devices: tuple[str, ...] | None = None
     threads: int | None = None
+    base: Path = BASE_DIR
 
     def needs(self, stage: Stage) -> list[Stage]:
         """Stages whose outputs a stage reads."""
@@ -116,6 +119,7 @@ def save_plan(plan: WorkflowPlan) -> Path:
         'jobs': plan.jobs,
         'devices': plan.devices,
         'threads': plan.threads,
+        'base': str(plan.base),
         'stages': [asdict(stage) for stage in plan],
     }
     write_text(path, json.dumps(content, indent=1) + '\n')
@@ -136,4 +140,5 @@ def load_plan(path: str | Path) -> WorkflowPlan:
         jobs=content['jobs'],
         devices=None if content['devices'] is None else tuple(content['devices']),
         threads=content['threads'],
+        base=Path(content['base']),
     )

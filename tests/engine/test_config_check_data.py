@@ -22,7 +22,7 @@ from sartorius.engine.config_check.report import Report
 from sartorius.engine.config_check.shown_sizes import shown_sizes
 from sartorius.engine.run_config import DataOptions, RecipeOptions, build_train_config
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+from sartorius.utils.paths import CHECKOUT, CONFIG_DIR
 
 CONFIG = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 
@@ -219,7 +219,7 @@ def test_other_files_are_no_config_of_a_training() -> None:
 
 
 def test_tool_says_how_many_errors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main = runpy.run_path(str(REPO_ROOT / 'tools' / 'analysis/check_config.py'))['main']
+    main = runpy.run_path(str(CHECKOUT / 'tools' / 'analysis/check_config.py'))['main']
     words = [str(CONFIG), '--small', '--data-root', str(folder), '--annotations', str(folder)]
     assert main(words) == 0
     assert 'mrcnn_r50.py: errors: 0, warnings: 0' in capsys.readouterr().out

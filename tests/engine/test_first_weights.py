@@ -10,7 +10,7 @@ from sartorius.engine import config as engine_config
 from sartorius.engine.config import default_work_dir, load_config
 from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint, last_checkpoint
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+from sartorius.utils.paths import CHECKOUT, CONFIG_DIR
 
 FIRST = 'configs/livecell/mrcnn_r50.py'
 STARTING = [path for path in CONFIG_DIR.glob('*/*.py') if 'init_from' in path.read_text(encoding='utf-8')]
@@ -99,7 +99,7 @@ def test_a_malformed_start_is_refused(value: object, message: str) -> None:
 @pytest.mark.parametrize('path', STARTING, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_every_recipe_starts_from_one_that_is_there(path: Path, work_dirs: Path) -> None:
     config = load_config(path)
-    first = REPO_ROOT / config.init_from.config
+    first = CHECKOUT / config.init_from.config
     assert first.resolve() != path
     made = add_run(default_work_dir(first, None))
     assert first_run_checkpoint(config, path.name, None) == made

@@ -8,7 +8,7 @@ import pytest
 from sartorius.fusion.methods import SET_METHODS, build_method
 from sartorius.fusion.recipe import FusionMember, FusionRecipe, build_recipe, load_recipe
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+from sartorius.utils.paths import CHECKOUT, CONFIG_DIR
 
 CONFIGS = sorted((CONFIG_DIR / 'ensemble').glob('*.py'))
 
@@ -33,7 +33,7 @@ def test_what_is_not_said_keeps_its_default():
     recipe = build_recipe({'members': [{'predictions': 'work_dirs/a.npz'}, {'predictions': '/b.npz', 'weight': 2}]})
     assert recipe.method == build_method({'type': 'wbf'}) and not recipe.class_agnostic
     assert [member.weight for member in recipe.members] == [1, 2]
-    assert [member.predictions for member in recipe.members] == [REPO_ROOT / 'work_dirs/a.npz', Path('/b.npz')]
+    assert [member.predictions for member in recipe.members] == [CHECKOUT / 'work_dirs/a.npz', Path('/b.npz')]
     assert recipe.score_thresholds == [0.1, 0.1]
 
 

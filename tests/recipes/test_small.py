@@ -17,7 +17,7 @@ from sartorius.engine.run_config import RecipeOptions, build_train_config
 from sartorius.engine.small import make_small
 from sartorius.predictions.provenance import read_run
 from sartorius.predictions.store import load_predictions
-from sartorius.utils.paths import CONFIG_DIR, REPO_ROOT
+from sartorius.utils.paths import CHECKOUT, CONFIG_DIR
 
 RECIPES = sorted(path for folder in ('sartorius', 'livecell') for path in (CONFIG_DIR / folder).glob('*.py'))
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
@@ -209,7 +209,7 @@ def trained(data: Path, tool: Callable[..., None]) -> Callable[[Path], Path]:
 
     def start(path: Path) -> list[object]:
         first = load_config(path).get('init_from')
-        return [] if first is None else ['--load-from', checkpoints(work_dir(REPO_ROOT / first.config))[-1]]
+        return [] if first is None else ['--load-from', checkpoints(work_dir(CHECKOUT / first.config))[-1]]
 
     return work_dir
 

@@ -193,7 +193,7 @@ def test_validation_images_are_shown_once_and_without_cells(browse: Tool, data: 
 @pytest.mark.parametrize(
     ('words', 'code', 'message'),
     [
-        (['nothing.py'], 1, 'nothing.py: no such config'),
+        (['nothing.py'], 2, 'nothing.py: no such config'),
         (['CONFIG', '--samples', '0'], 2, '--samples is 0; it must be 1 or more'),
         (['CONFIG', '--repeats', '-1'], 2, '--repeats is -1'),
         (['CONFIG', '--seed', '-1'], 2, '--seed must be 0 or more, not -1'),

@@ -19,7 +19,7 @@ def call(repo_root: Path, tool: str, *words: str) -> int:
 @pytest.mark.parametrize(
     ('words', 'code', 'message'),
     [
-        (['configs/sartorius/nothing.py'], 1, 'no such config'),
+        (['configs/sartorius/nothing.py'], 2, 'no such config'),
         (['CONFIG', '--cfg-options', 'train_cfg.max_iter=3'], 1, 'did you mean train_cfg.max_iters'),
         (['CONFIG', '--cfg-options', 'train_cfg.max_iters'], 2, 'takes KEY=VALUE'),
         (['CONFIG', '--wandb'], 2, 'pip install wandb'),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import REPO_ROOT
+from sartorius.utils.paths import CHECKOUT
 from sartorius.workflow.facts import DataFacts, RecipeFacts
 from sartorius.workflow.plan import make_plan
 from sartorius.workflow.records import DONE, StageRecord, describe_outputs, done_stages, fingerprint, write_record
@@ -55,7 +55,7 @@ def keys(plan: WorkflowPlan, kind: str) -> list[str]:
 
 def command(plan: WorkflowPlan, key: str) -> tuple[str, list[str], dict[str, list[str]]]:
     """Tool, arguments and options with their values; paths relative to the workflow's folder or the checkout."""
-    tool, *words = [word.replace(f'{plan.out}/', '').replace(f'{REPO_ROOT}/', '') for word in plan.stages[key].words]
+    tool, *words = [word.replace(f'{plan.out}/', '').replace(f'{CHECKOUT}/', '') for word in plan.stages[key].words]
     arguments: list[str] = []
     options: dict[str, list[str]] = {}
     values = arguments
@@ -116,7 +116,7 @@ def test_one_recipe_on_two_folds(tmp_path: Path) -> None:
 
 
 def test_every_input_is_made_by_an_earlier_stage(tmp_path: Path) -> None:
-    start = RecipeFacts(100, 'x', init_from=REPO_ROOT / R50)
+    start = RecipeFacts(100, 'x', init_from=CHECKOUT / R50)
     plan = plan_of(tmp_path, f'recipes: [{R18}, {CASCADE}]\nfolds: 3\npseudo_rounds: 2', mrcnn_r18=start)
     made: set[str] = set()
     for stage in plan:
@@ -148,7 +148,7 @@ def test_only_one_fold_needs_no_fusion(tmp_path: Path) -> None:
 
 
 def test_a_run_to_start_from_is_a_stage_of_its_own(tmp_path: Path) -> None:
-    start = RecipeFacts(100, 'x', init_from=REPO_ROOT / R50)
+    start = RecipeFacts(100, 'x', init_from=CHECKOUT / R50)
     text = f'recipes: [{{config: {R18}, cfg_options: [a=1]}}]\nfolds: 2\nshared_data_root: /livecell\nseed: 7'
     plan = plan_of(tmp_path, text, mrcnn_r18=start)
     assert keys(plan, 'train') == ['shared/mrcnn_r50', 'fold0/mrcnn_r18', 'fold1/mrcnn_r18']
@@ -166,14 +166,14 @@ def test_a_run_to_start_from_is_a_stage_of_its_own(tmp_path: Path) -> None:
 
 
 def test_two_recipes_that_start_from_one_run_share_it(tmp_path: Path) -> None:
-    start = RecipeFacts(100, 'x', init_from=REPO_ROOT / R50, same_fold=True)
+    start = RecipeFacts(100, 'x', init_from=CHECKOUT / R50, same_fold=True)
     plan = plan_of(tmp_path, f'recipes: [{R18}, {CASCADE}, {R50}]\nonly_folds: [0]', mrcnn_r18=start, cmrcnn_r50=start)
     assert sorted(keys(plan, 'train')) == ['fold0/cmrcnn_r50', 'fold0/mrcnn_r18', 'fold0/mrcnn_r50']
 
 
 def test_runs_that_start_from_each_other_are_refused(tmp_path: Path) -> None:
-    first = RecipeFacts(100, 'x', init_from=REPO_ROOT / R50)
-    second = RecipeFacts(100, 'y', init_from=REPO_ROOT / R18)
+    first = RecipeFacts(100, 'x', init_from=CHECKOUT / R50)
+    second = RecipeFacts(100, 'y', init_from=CHECKOUT / R18)
     with pytest.raises(InputError, match='mrcnn_r18.py starts from itself'):
         plan_of(tmp_path, f'recipes: [{R18}]', mrcnn_r18=first, mrcnn_r50=second)
 
@@ -220,7 +220,7 @@ def test_pseudo_labels_start_another_round(tmp_path: Path) -> None:
 
 def test_the_tools_know_every_option(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """On a workflow that uses every key."""
-    start = RecipeFacts(100, 'x', init_from=REPO_ROOT / CASCADE)
+    start = RecipeFacts(100, 'x', init_from=CHECKOUT / CASCADE)
     text = f"""
 recipes: [{R18}, {R50}]
 folds: 2
@@ -247,7 +247,7 @@ tiles: true
     assert len(words) == 10
     for tool, options in words.items():
         with pytest.raises(SystemExit):
-            runpy.run_path(str(REPO_ROOT / tool))['main'](['--help'])
+            runpy.run_path(str(CHECKOUT / tool))['main'](['--help'])
         known = re.findall(r'--[\w-]+', capsys.readouterr().out.split('example:')[0])
         assert options <= set(known), f'{tool} has no {options - set(known)}'
 

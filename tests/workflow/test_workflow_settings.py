@@ -104,7 +104,7 @@ def test_a_file_without_recipes_is_refused(tmp_path: Path, text: str, message: s
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match='no such workflow file; examples are in configs/workflows/'):
+    with pytest.raises(UsageError, match='no such workflow file; known: boxes, demo, '):
         read_workflow(tmp_path / 'none.yaml')
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, REPO_ROOT, display_path
+from sartorius.utils.paths import CHECKOUT, DEFAULT_POSTPROCESS, WORK_DIRS, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -30,7 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--postprocess', type=Path, metavar='FILE', default=DEFAULT_POSTPROCESS, help='default chain (.json or .py)'
     )
     parser.add_argument(
-        '--out', type=Path, metavar='FILE', default=REPO_ROOT / 'docs' / 'results.md', help='page to write (.md)'
+        '--out',
+        type=Path,
+        metavar='FILE',
+        default=(CHECKOUT / 'docs' if CHECKOUT else WORK_DIRS) / 'results.md',
+        help='page to write (.md)',
     )
     parser.add_argument('--no-plot', action='store_true', help='write no picture (.png) beside the page')
     options = parser.parse_args(argv)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import display_path
 
@@ -99,7 +99,7 @@ def _clean(options: argparse.Namespace) -> None:
         images = options.images or images_beside(options.train_csv)
         print(f'wrote {display_path(write_data_report(options.report, table, cleaning, rules, images))}')
     if options.out:
-        print(f'next: python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER')
+        print(name_tools(f'next: python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER'))
 
 
 def _undo(options: argparse.Namespace) -> None:

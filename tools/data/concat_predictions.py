@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import display_path
 
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_predictions(out, together)
     cells = sum(map(len, together.images))
     print(f'concatenated {len(sets)} files: {len(together.images)} images, {cells} cells; wrote {display_path(out)}')
-    print(f'next: python tools/tune.py {display_path(out)} --annotations JSON_OR_CSV')
+    print(name_tools(f'next: python tools/tune.py {display_path(out)} --annotations JSON_OR_CSV'))
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.cli import make_parser, name_tools, run_tool
+from sartorius.utils.paths import BASE_DIR, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'python tools/data/download_sartorius.py --out data/sartorius',
     )
     parser.add_argument(
-        '--out', type=Path, metavar='DIR', default=REPO_ROOT / 'data' / 'sartorius', help='folder to make'
+        '--out', type=Path, metavar='DIR', default=BASE_DIR / 'data' / 'sartorius', help='folder to make'
     )
     args = parser.parse_args(argv)
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     download_sartorius(args.out)
     print(f'downloaded to {display_path(args.out)}')
-    print(f'next: python tools/prepare_sartorius.py --data-root {display_path(args.out)}')
+    print(name_tools(f'next: python tools/prepare_sartorius.py --data-root {display_path(args.out)}'))
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
     counts = summary.images.items()
     parts = ', '.join(f'{count} {split} images with {summary.cells[split]} cells' for split, count in counts)
     print(f'{display_path(args.out)}: {parts}')
-    print(f'next: python tools/data/prepare_livecell.py --data-root {display_path(args.out)} --out DIR')
+    print(name_tools(f'next: python tools/data/prepare_livecell.py --data-root {display_path(args.out)} --out DIR'))
 
 
 def _make_competition(args: argparse.Namespace, plan: 'DatasetPlan') -> None:

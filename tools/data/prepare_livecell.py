@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.paths import REPO_ROOT, WORK_DIRS, display_path
+from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--data-root',
         type=Path,
         metavar='DIR',
-        default=REPO_ROOT / 'data' / 'livecell',
+        default=BASE_DIR / 'data' / 'livecell',
         help='folder with the official annotations/ and images/',
     )
     parser.add_argument(

@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import DEFAULT_POSTPROCESS, DEFAULT_PSEUDO_RULES, display_path
 
 
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(write_pseudo_labels(request, options.out))
     print(f'\nwritten to {display_path(options.out)}, the summary to {display_path(options.out.with_suffix(".md"))}')
     print('next, with the --folds and --seed that the models were trained with:')
-    print(f'  python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER')
+    print(name_tools(f'  python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER'))
 
 
 if __name__ == '__main__':

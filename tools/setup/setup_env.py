@@ -24,10 +24,10 @@ from pathlib import Path
 from sartorius.utils.cli import EXIT_INTERRUPTED, make_parser, run_tool
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import write_text
-from sartorius.utils.paths import REPO_ROOT, display_path
+from sartorius.utils.paths import PROJECT_DIR, display_path
 
 PYTHON_VERSION = f'{sys.version_info.major}.{sys.version_info.minor}'
-REQUIREMENTS = REPO_ROOT / 'requirements'
+REQUIREMENTS = PROJECT_DIR / 'requirements'
 STAMP = 'sartorius-setup.txt'
 LOG = 'setup.log'
 
@@ -154,7 +154,7 @@ class Environment:
             'MMCV_WITH_OPS': '1',
             'MAX_JOBS': str(compile_jobs()),
         }
-        return {'stdin': subprocess.DEVNULL, 'cwd': REPO_ROOT, 'env': variables}
+        return {'stdin': subprocess.DEVNULL, 'cwd': PROJECT_DIR, 'env': variables}
 
 
 def compile_jobs() -> int:
@@ -178,12 +178,12 @@ def explain_failure(what: str, output: str, log: Path) -> str:
 def fingerprint() -> str:
     """Text that changes when a set-up has to be repeated: requirements, Python, folder of the checkout."""
     digest = hashlib.sha256()
-    for path in [*sorted(REQUIREMENTS.glob('*.txt')), REPO_ROOT / 'setup.py']:
+    for path in [*sorted(REQUIREMENTS.glob('*.txt')), PROJECT_DIR / 'setup.py']:
         digest.update(path.read_bytes())
     return (
         f'requirements {digest.hexdigest()}\n'
         f'python {platform.python_version()}\n'
-        f'checkout {REPO_ROOT}\n'
+        f'checkout {PROJECT_DIR}\n'
         f'FORCE_CUDA {os.environ.get("FORCE_CUDA", "0")}\n'
     )
 
@@ -321,7 +321,7 @@ def set_up(environment: Environment) -> None:
     others = ('core.txt', 'mmdet.txt', 'workflow.txt', 'tests.txt')
     environment.pip_install('the other packages', *(f'--requirement={REQUIREMENTS / name}' for name in others))
     print('[5/5] this project', flush=True)
-    environment.pip_install('this project', '--editable', str(REPO_ROOT))
+    environment.pip_install('this project', '--editable', str(PROJECT_DIR))
     if environment.call('-m', 'sartorius.check_env', capture=False).returncode != 0:
         raise InputError('everything is installed but something does not work: the lines above say what to do')
     write_text(environment.folder / STAMP, fingerprint())
@@ -346,7 +346,7 @@ def only_one() -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs what is missing of the set-up; nothing, and silently, when it is complete."""
     parser = make_parser(__doc__.splitlines()[0], 'tools/setup/setup_env.sh')
-    parser.add_argument('--venv', type=Path, default=REPO_ROOT / '.venv', metavar='DIR', help='the environment')
+    parser.add_argument('--venv', type=Path, default=PROJECT_DIR / '.venv', metavar='DIR', help='the environment')
     parser.add_argument(
         '--wheelhouse', type=Path, metavar='DIR', help='install from the wheels in DIR, without network'
     )

@@ -37,7 +37,7 @@ pack() {
     echo "collecting the wheels of $(wc -l <"$scratch/installed.txt") packages"
     MMCV_WITH_OPS=1 "$python" -m pip wheel -qq --no-build-isolation --wheel-dir "$house" -r "$scratch/installed.txt"
     # From a copy, as setuptools leaves a build folder where it works.
-    (cd "$checkout" && cp -r sartorius requirements setup.py pyproject.toml LICENSE "$scratch")
+    (cd "$checkout" && cp -r sartorius configs tools requirements setup.py pyproject.toml LICENSE README.md "$scratch")
     "$python" -m pip wheel -qq --no-build-isolation --no-deps --wheel-dir "$house" "$scratch"
 
     if [[ $(ops_checksum "$house"/onedl_mmcv-*.whl) != "$(ops_checksum)" ]]; then
