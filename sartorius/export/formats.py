@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sartorius.export.cell_table import merge_tables, write_table
+from sartorius.export.coco_file import merge_coco, write_coco
+from sartorius.export.geojson import write_geojson
 from sartorius.export.imagej_rois import write_roi_zip
 from sartorius.export.label_images import write_cellpose_seg, write_label_tiff
+from sartorius.export.overlay_image import write_overlay
 from sartorius.export.structures import ExportedImage
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import atomic_path
@@ -86,6 +89,9 @@ FORMATS: dict[str, Format] = {
     'masks': Format('_masks.tif', write_label_tiff),
     'rois': Format('_rois.zip', write_roi_zip),
     'table': Format('_cells.csv', write_table, run_file='cells.csv', merger=merge_tables),
+    'geojson': Format('.geojson', write_geojson),
+    'overlay': Format('_overlay.png', write_overlay, needs_pixels=True),
+    'coco': Format('_coco.json', write_coco, run_file='coco.json', merger=merge_coco),
     'seg': Format('_seg.npy', write_cellpose_seg),
 }
 

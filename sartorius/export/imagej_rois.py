@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sartorius.export.structures import ExportedImage
 from sartorius.masks.crop import MaskCrop
-from sartorius.visualization.outlines import outlines
+from sartorius.visualization.outlines import corner_outlines
 from sartorius.visualization.overlay import class_color
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
 def _region(crop: MaskCrop) -> 'ImagejRoi':
     from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
-    polygons = outlines(crop)
+    polygons = corner_outlines(crop)
     x1, y1, x2, y2 = crop.window
     roi = ImagejRoi(roitype=ROI_TYPE.TRACED, left=x1, top=y1, right=x2, bottom=y2)
     if len(polygons) == 1:

@@ -16,13 +16,24 @@ def outlines(crop: MaskCrop) -> list[NDArray[np.int32]]:
         One int32 array ``(K, 2)`` of ``x, y`` per polygon, in image pixels. The points are corners of pixels and the
         sides run along rows and columns: filling all polygons by the even-odd rule gives exactly the mask.
     """
-    if not crop.mask.any():
-        return []
-    # findContours passes through the centres of pixels. On a picture of twice the size it visits the two halves of a
-    # pixel separately, and rounding up after halving moves each to the pixel's own edge.
-    doubled = crop.mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return [(contour[:, 0] + 1) // 2 + (crop.x, crop.y) for contour in contours]
+    return _outlines_and_parents(crop)[0]
+
+
+def corner_outlines(crop: MaskCrop) -> list[NDArray[np.int32]]:
+    """The polygons of :func:`outlines` with no point but their corners."""
+    return [_without_straight_points(polygon) for polygon in outlines(crop)]
+
+
+def shells_and_holes(crop: MaskCrop) -> list[list[NDArray[np.int32]]]:
+    """The polygons of :func:`corner_outlines` of each piece: its outer one, then those of its holes.
+
+    Pieces are connected by edges and corners, so that a polygon may touch itself at a corner.
+    """
+    polygons, parents = _outlines_and_parents(crop)
+    pieces = {number: [_without_straight_points(polygons[number])] for number in np.flatnonzero(parents < 0).tolist()}
+    for number in np.flatnonzero(parents >= 0).tolist():
+        pieces[int(parents[number])].append(_without_straight_points(polygons[number]))
+    return list(pieces.values())
 
 
 def svg_path(crop: MaskCrop) -> str:
@@ -97,6 +108,17 @@ def neighbour_colors(crops: Sequence[MaskCrop], count: int) -> NDArray[np.int64]
         colors[index] = color
         used[color] += 1
     return colors
+
+
+def _outlines_and_parents(crop: MaskCrop) -> tuple[list[NDArray[np.int32]], NDArray[np.int32]]:
+    """The polygons of :func:`outlines`, and for each hole's the index of that around it, for others -1."""
+    if not crop.mask.any():
+        return [], np.zeros(0, dtype=np.int32)
+    # findContours passes through the centres of pixels. On a picture of twice the size it visits the two halves of a
+    # pixel separately, and rounding up after halving moves each to the pixel's own edge.
+    doubled = crop.mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [(contour[:, 0] + 1) // 2 + (crop.x, crop.y) for contour in contours], hierarchy[0, :, 3]
 
 
 def _grown(mask: NDArray[np.bool_], gap: int) -> NDArray[np.bool_]:

@@ -1,12 +1,17 @@
 """Exported files read back by the libraries that others read them with, and images to export."""
 
+import contextlib
+import io
+import json
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import shapely
 import tifffile
 from numpy.typing import NDArray
+from pycocotools.coco import COCO
 from roifile import roiread
 
 from sartorius.export.structures import ExportedImage
@@ -80,6 +85,37 @@ def read_rois(path: Path) -> Cells:
         cells[max(roi.t_position - 1, 0), int(label)] = filled(
             [np.asarray(polygon).round().astype(int) for polygon in polygons]
         )
+    return cells
+
+
+def read_geojson(path: Path) -> Cells:
+    """By shapely: the pixels whose centres lie in a valid geometry."""
+    cells = {}
+    for feature in json.loads(path.read_text(encoding='utf-8'))['features']:
+        geometry = shapely.geometry.shape(feature['geometry'])
+        assert geometry.is_valid, shapely.is_valid_reason(geometry)
+        x1, y1, x2, y2 = map(int, geometry.bounds)
+        shapely.prepare(geometry)
+        xs, ys = np.meshgrid(np.arange(x1, x2) + 0.5, np.arange(y1, y2) + 0.5)
+        crop = MaskCrop(shapely.contains_xy(geometry, xs, ys), x1, y1)
+        assert geometry.area == crop.area
+        cells[feature['geometry'].get('plane', {'t': 0})['t'], int(feature['properties']['name'])] = crop
+    return cells
+
+
+def read_coco(path: Path) -> Cells:
+    """By pycocotools."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(path))
+    cells = {}
+    for annotation in coco.anns.values():
+        mask = coco.annToMask(annotation).astype(bool)
+        assert mask.sum() == annotation['area']
+        crop = MaskCrop.from_full(mask)
+        x1, y1, x2, y2 = crop.window
+        assert annotation['bbox'] == [x1, y1, x2 - x1, y2 - y1]
+        _, _, frame = Path(coco.imgs[annotation['image_id']]['file_name']).stem.partition('#t')
+        cells[int(frame or 0), annotation['label']] = crop
     return cells
 
 

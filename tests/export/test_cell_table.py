@@ -43,7 +43,9 @@ def test_a_row_by_hand() -> None:
     assert table['neighbours'].tolist() == [1, 1, 0]
     assert table['class'].tolist() == ['round', 'long', 'round']
     assert table['intensity_mean'].tolist() == [150, 0, 0]
-    assert (table.loc[1, 'length_over_width'], table.loc[1, 'solidity']) == (pytest.approx(1.2507, abs=1e-4), 10 / 12)
+    # Variances of the ring's columns and rows, and of a pixel's own width.
+    assert table.loc[1, 'length_over_width'] == pytest.approx(((1.45 + 1 / 12) / (0.8 + 1 / 12)) ** 0.5)
+    assert table.loc[1, 'solidity'] == 10 / 12
     assert np.isnan(table.loc[3, 'circularity'])
 
 

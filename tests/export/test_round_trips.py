@@ -16,11 +16,25 @@ from sartorius.images.reading import read_grey
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.classes import CELL_TYPES
 
-from .readers import Cells, cells_of, differing, drawn, exported, frame_of, read_label_tiff, read_rois, read_seg
+from .readers import (
+    Cells,
+    cells_of,
+    differing,
+    drawn,
+    exported,
+    frame_of,
+    read_coco,
+    read_geojson,
+    read_label_tiff,
+    read_rois,
+    read_seg,
+)
 
 READERS: dict[str, Callable[[Path], Cells]] = {
     'masks': read_label_tiff,
     'rois': read_rois,
+    'geojson': read_geojson,
+    'coco': read_coco,
     'seg': read_seg,
 }
 
