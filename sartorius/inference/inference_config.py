@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from sartorius.inference.tiling import cut_tiles
 from sartorius.inference.tta import get_orientation
 from sartorius.masks.crop import Size
+from sartorius.models.file_config import fit_factor
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, did_you_mean
 
@@ -236,11 +237,6 @@ def _resize_step(resize: Mapping[str, Any], scale: Scale | None, tiles: TileSett
 def resize_scale(resize: Mapping[str, Any]) -> Scale | None:
     """The long and short edge, or the factor, of a ``Resize``; None if it has neither."""
     return resize.get('scale', resize.get('scale_factor'))
-
-
-def fit_factor(scale: Sequence[int], size: Sequence[int]) -> float:
-    """Factor by which an image of some size is enlarged to fit into a long and a short edge."""
-    return min(max(scale) / max(size), min(scale) / min(size))
 
 
 def is_factor(value: object) -> bool:

@@ -16,14 +16,14 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import load_state_dict
 from numpy.typing import NDArray
 
 from sartorius.datasets.sartorius import classes_of
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.scaling import rescale_config
-from sartorius.models.checkpoints import read_checkpoint
+from sartorius.models.checkpoints import load_weights, read_checkpoint
+from sartorius.models.model_file import ModelFile
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
@@ -62,6 +62,7 @@ class Predictor:
         options: How it predicts.
         device: Where arrays and files are predicted, such as ``cpu`` or ``cuda:1``; the GPU if there is one, else the
             CPU, if None. Data sets are predicted where MMEngine's runner puts the model.
+        weights: What the checkpoint holds, where it has been read already.
 
     Attributes:
         config: The config for inference: the model around the detector, and its test pipeline.
@@ -76,10 +77,12 @@ class Predictor:
         checkpoint: str | Path,
         options: InferenceOptions = DEFAULT_OPTIONS,
         device: str | torch.device | None = None,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.config = build_inference_config(config, options)
         self._trained_config = config
         self.checkpoint = Path(checkpoint)
+        self._weights = weights
         self.device = torch.device(get_device() if device is None else device)
 
     @classmethod
@@ -97,6 +100,22 @@ class Predictor:
         """
         return cls(Config.fromfile(str(find_config(config))), checkpoint, options, device)
 
+    @classmethod
+    def from_model(
+        cls,
+        model: ModelFile,
+        options: InferenceOptions = DEFAULT_OPTIONS,
+        device: str | torch.device | None = None,
+    ) -> 'Predictor':
+        """A predictor of a model file, with the config that the file carries; otherwise as the class.
+
+        Images of any size are enlarged by the file's factor, so that cells come as large to the model as in training.
+        For example::
+
+            predictor = Predictor.from_model(load_model_file(find_model('cells')))
+        """
+        return cls(model.config, model.path, options, device, model.state_dict)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the labels."""
@@ -107,7 +126,7 @@ class Predictor:
         """The model with its weights, in evaluation mode; built when it is first used.
 
         Raises:
-            InputError: The checkpoint cannot be read, or is one of another model.
+            InputError: The checkpoint cannot be read, is one of another model, or has weights that are not finite.
         """
         if 'module' not in self.config.model:
             return self._detector
@@ -209,16 +228,11 @@ class Predictor:
     def _detector(self) -> torch.nn.Module:
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         detector = MODELS.build(self._trained_config.model)
-        content = read_checkpoint(self.checkpoint)
-        try:
-            load_state_dict(detector, content.get('state_dict', content), strict=True)
-        except RuntimeError as error:
-            # The first line is a heading.
-            first = next(line for line in str(error).splitlines()[1:] if line)
-            raise InputError(
-                f'{display_path(self.checkpoint)}: does not fit the config ({first[:200]}); use the config that the '
-                'model was trained with'
-            ) from None
+        weights = self._weights
+        if weights is None:
+            content = read_checkpoint(self.checkpoint)
+            weights = content.get('state_dict', content)
+        load_weights(detector, weights, display_path(self.checkpoint))
         return detector.to(self.device).eval()
 
     @torch.no_grad()

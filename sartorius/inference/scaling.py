@@ -7,17 +7,15 @@ from mmengine.config import Config
 from sartorius.inference.inference_config import (
     MAX_FACTOR,
     TileSettings,
-    fit_factor,
     is_factor,
     read_tiles,
     resize_scale,
     split_pipeline,
 )
 from sartorius.masks.crop import Size
+from sartorius.models.file_config import TRAINED_SIZE, fit_factor
 from sartorius.utils.errors import InputError
 
-TRAINED_SIZE: Size = (520, 704)
-"""``(height, width)`` in pixels of the images of the competition and of LIVECell, which every recipe is written for."""
 MAX_AREA_FACTOR = 4.0
 """Images of more than so many times the area of the trained ones (twice their height and width) are cut into tiles."""
 

@@ -4,18 +4,22 @@ from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssi
 from sartorius.models.backbones import Stride1StemResNet
 from sartorius.models.checkpoints import AtomicBackend, fetch_weights, read_checkpoint
 from sartorius.models.mask_heads import SoftHTCMaskHead, SoftHTCRoIHead, SoftMaskHead
+from sartorius.models.model_file import ModelFile, find_model, load_model_file
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 
 __all__ = [
     'AtomicBackend',
     'ChunkedBboxOverlaps2D',
     'DenseSoftLabelAssigner',
+    'ModelFile',
     'SoftHTCMaskHead',
     'SoftHTCRoIHead',
     'SoftMaskHead',
     'Stride1StemResNet',
     'box_limits',
     'fetch_weights',
+    'find_model',
+    'load_model_file',
     'max_cells',
     'read_checkpoint',
     'to_image_predictions',
