@@ -26,6 +26,7 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
 
     The corners lie on the edges of pixels, so that ImageJ fills exactly the cell's pixels: a traced polygon, or a
     composite of polygons where the cell has holes or pieces. Group (1 for the first class) and colour tell the class.
+    The position is that of the frame in a stack of frames, as the label image is one.
     """
     digits = max(4, len(str(max(len(frame) for frame in image.frames))))
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -38,8 +39,8 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
                 roi.group = class_number + 1 if class_number < MAX_GROUP else 0
                 roi.stroke_color = bytes((255, *class_color(class_number)))
                 if image.is_movie:
-                    # ImageJ counts from 1; the one is for hyperstacks, the other for plain stacks.
-                    roi.t_position = roi.position = number + 1
+                    # From 1. To ImageJ, images over time alone are no hyperstack: it ignores a position in time there.
+                    roi.position = number + 1
                 archive.writestr(f'{roi.name}.roi', roi.tobytes())
 
 

@@ -46,11 +46,9 @@ def write_cellpose_seg(path: Path, image: ExportedImage) -> None:
 
     Cellpose has no time: the frames of a movie are a stack to it. It colours the cells itself.
     """
-    from skimage.segmentation import find_boundaries
-
     dtype = label_dtype(max(len(frame) for frame in image.frames))
     frames = [labels.astype(dtype) for labels in image.label_images()]
-    outlines = [np.where(find_boundaries(labels, mode='inner'), labels, 0) for labels in frames]
+    outlines = [_inner_outlines(labels) for labels in frames]
     masks: NDArray[np.generic] = np.stack(frames) if image.is_movie else frames[0]
     content: dict[str, Any] = {
         'outlines': np.stack(outlines) if image.is_movie else outlines[0],
@@ -68,6 +66,14 @@ def write_cellpose_seg(path: Path, image: ExportedImage) -> None:
 def label_dtype(highest: int) -> type[np.uint16] | type[np.uint32]:
     """The type that label images of other tools have: uint16, or uint32 where that cannot hold the highest label."""
     return np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+
+
+def _inner_outlines(labels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Labels of the pixels that have an edge with another cell, the background or the border of the image."""
+    from skimage.segmentation import find_boundaries
+
+    boundaries = find_boundaries(np.pad(labels, 1), mode='inner')[1:-1, 1:-1]
+    return np.where(boundaries, labels, 0).astype(labels.dtype)
 
 
 def _imagej_metadata(image: ExportedImage, highest: int) -> dict[str, Any]:

@@ -17,11 +17,11 @@ def write_overlay(path: Path, image: ExportedImage) -> None:
     """Writes the image with its cells filled lightly and outlined; cells that touch differ in colour.
 
     Deeper images are stretched, all frames of a movie by the same limits. A movie is an animated PNG, which browsers
-    play and of which other programs show the first frame.
+    play and of which other programs show the first frame; Pillow holds all of its frames in memory.
     """
-    pictures = _pictures(image)
-    options = {'save_all': True, 'append_images': pictures, 'duration': FRAME_MS} if image.is_movie else {}
-    next(pictures).save(path, format='PNG', **options)
+    first, *others = _pictures(image)
+    options = {'save_all': True, 'append_images': others, 'duration': FRAME_MS} if others else {}
+    first.save(path, format='PNG', **options)
 
 
 def _pictures(image: ExportedImage) -> Iterator[Image.Image]:

@@ -82,7 +82,7 @@ def read_rois(path: Path) -> Cells:
     for roi in rois if isinstance(rois, list) else [rois]:
         *_, label = roi.name.split('-')
         polygons = roi.coordinates(multi=True)
-        cells[max(roi.t_position - 1, 0), int(label)] = filled(
+        cells[max(roi.position - 1, 0), int(label)] = filled(
             [np.asarray(polygon).round().astype(int) for polygon in polygons]
         )
     return cells
