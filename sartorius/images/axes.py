@@ -180,6 +180,8 @@ def _named(path: Path, channel: int | str, names: Sequence[str], count: int) -> 
             return same[0]
     number = int(channel) if str(channel).isdecimal() else -1
     if number not in range(count):
+        if count == 1:
+            raise InputError(f'image {path} has no channel {channel} but a single one; leave --channel out')
         raise InputError(f'image {path} has no channel {channel}; give --channel with one of {_listed(names, count)}')
     return number
 
@@ -201,6 +203,8 @@ def _plane(content: ImageFileContent, options: ReadOptions, count: int) -> int |
     if z in ('max', 'mean'):
         return z
     if not str(z).isdecimal() or int(z) >= count:
+        if count == 1:
+            raise InputError(f'image {content.path} has no plane {z} in z but a single one; leave --z out')
         raise InputError(f'image {content.path} has no plane {z} in z; give {choices}')
     return int(z)
 

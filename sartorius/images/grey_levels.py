@@ -10,7 +10,7 @@ STRETCH_PERCENTILES = (0.1, 99.9)
 MAX_SORTED = 1 << 26
 """Values of more than 16 bits that are looked at for percentiles; of larger arrays every n-th value is."""
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 def to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -37,12 +37,16 @@ def stretch(image: NDArray[np.generic], limits: tuple[float, float] | None = Non
         scaled = (values.astype(np.float64) - low) * (255 / span)
         return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
-    # In chunks, because float64 takes eight times the memory of the result.
     image = np.ascontiguousarray(image)
+    if image.dtype == np.uint16 and image.size > 1 << 16:
+        convert = spread(np.arange(1 << 16, dtype=np.uint16)).take
+    else:
+        convert = spread
+    # In chunks, because float64 and indices take eight times the memory of the result.
     stretched = np.empty(image.shape, np.uint8)
     values, results = image.reshape(-1), stretched.reshape(-1)
     for start in range(0, values.size, _CHUNK):
-        results[start : start + _CHUNK] = spread(values[start : start + _CHUNK])
+        results[start : start + _CHUNK] = convert(values[start : start + _CHUNK])
     return stretched
 
 

@@ -46,7 +46,9 @@ def read_stack(path: str | Path, options: ReadOptions | None = None) -> ImageSta
     for signature, opener in _PICTURES.items():
         if start.startswith(signature):
             return _read_picture(path, opener, options)
-    raise InputError(f'image {path} is truncated, damaged or not a PNG, TIFF, JPEG or BMP; copy it again')
+    raise InputError(
+        f'image {path} is truncated, damaged or not a PNG, TIFF, JPEG or BMP; copy it again, or save it as TIFF'
+    )
 
 
 def image_size(path: str | Path) -> Size:
@@ -115,7 +117,7 @@ def _first_bytes(path: Path) -> bytes:
         with open(path, 'rb') as file:
             start = file.read(16)
     except OSError as error:
-        raise InputError(f'image {path} cannot be read: {error.strerror}') from None
+        raise InputError(f'image {path} cannot be read: {error.strerror}; check its name and permissions') from None
     if not start:
         raise InputError(f'image {path} is empty (0 bytes); copy it again')
     return start
@@ -126,6 +128,7 @@ def _read_picture(path: Path, opener: type[ImageFile.ImageFile], options: ReadOp
     try:
         with opener(path) as picture:
             width, height = picture.size
+            grey = picture.mode in ('1', 'L', 'LA', 'I;16')
             alpha = 'A' in picture.mode or 'transparency' in picture.info
     # Pillow says of damaged files that they are ill-spelt Python.
     except (OSError, SyntaxError, ValueError) as error:
@@ -139,7 +142,8 @@ def _read_picture(path: Path, opener: type[ImageFile.ImageFile], options: ReadOp
     if image is None:
         raise _damaged(path, opener, 'it does not decode')
     if image.ndim == 3:
-        image = image[..., ::-1]
+        # OpenCV makes grey with alpha three equal channels.
+        image = image[..., 0] if grey else image[..., ::-1]
     content = ImageFileContent(
         path=path,
         shape=image.shape,

@@ -3,8 +3,11 @@
 import logging
 import math
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +16,8 @@ import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from sartorius.images.axes import ImageFileContent, Index, ReadOptions, read_frames
 from sartorius.images.structures import ImageStack
@@ -34,6 +38,9 @@ _SECONDS = {
     'min': 60, 'minute': 60, 'minutes': 60, 'h': 3600, 'hr': 3600, 'hour': 3600, 'hours': 3600, 'd': 86400,
 }  # fmt: skip
 
+# Compressions that tifffile needs imagecodecs for, and Pillow and OpenCV always have.
+_COMMON = (COMPRESSION.LZW, COMPRESSION.JPEG)
+
 # What is odd in a file is told as a note or an error, not by lines of a log.
 logging.getLogger('tifffile').addHandler(logging.NullHandler())
 
@@ -42,21 +49,53 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageStack:
     """Frames of a TIFF file; of several images in it the first, of a pyramid the largest level.
 
     Raises:
-        InputError: The file is damaged, or compressed in a way that nothing installed reads; or as
-            :func:`~sartorius.images.axes.read_frames`.
+        InputError: The file is truncated or damaged, lacks planes, or is compressed in a way that nothing installed
+            reads; or as :func:`~sartorius.images.axes.read_frames`.
     """
     try:
-        # Several processes read training images; each file in one thread.
-        with tifffile.TiffFile(path, _multifile=False) as tif:
-            if not tif.series or not tif.pages:
+        # Of an OME-TIFF that is one of a set, only the file itself is read.
+        with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
+            if not tif.pages or not tif.series:
                 raise InputError(f'image {path} is truncated, damaged or a TIFF without an image; copy it again')
-            return read_frames(_content(path, tif), options)
+            content = _content(path, tif)
+            if any('offset' in text for text in complaints):
+                raise InputError(
+                    f'image {path} is truncated or damaged (a part of it lies beyond its end); copy it again'
+                )
+            stack = read_frames(content, options)
     except (InputError, MemoryError):
         raise
     # tifffile meets damage of any kind with errors of any kind: struct.error, KeyError, ZeroDivisionError, ...
     except Exception as error:
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        reason = _short(str(error)) or type(error).__name__
         raise InputError(f'image {path} is truncated, damaged or not a TIFF ({reason}); copy it again') from None
+    if complaints:
+        stack = replace(stack, notes=(*stack.notes, f'tifffile warns: {_short(complaints[0])}'))
+    return stack
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What tifffile logs meanwhile, in this thread: a file that ends early is a line there and not an error."""
+    texts: list[str] = []
+    thread = threading.get_ident()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == thread:
+                texts.append(record.getMessage())
+
+    collector = Collector(logging.WARNING)
+    logger = logging.getLogger('tifffile')
+    logger.addHandler(collector)
+    try:
+        yield texts
+    finally:
+        logger.removeHandler(collector)
+
+
+def _short(text: str) -> str:
+    return ' '.join(re.sub('[<>]', '', text).split())[:160]
 
 
 def _content(path: Path, tif: tifffile.TiffFile) -> ImageFileContent:
@@ -64,13 +103,16 @@ def _content(path: Path, tif: tifffile.TiffFile) -> ImageFileContent:
     page = series.keyframe
     notes: list[str] = []
     if len(tif.series) > 1:
-        notes.append(f'the file has {len(tif.series)} images; the first, {_shape_text(series.shape)}, is taken')
+        shape = ' x '.join(map(str, series.shape))
+        notes.append(f'the file has {len(tif.series)} images; the first, {shape}, is taken')
     if len(series.levels) > 1:
         notes.append(f'the largest of {len(series.levels)} levels is taken')
+    if tif.is_ome and series.kind != 'ome':
+        notes.append('its OME metadata describe other planes than it has, such as a set of files; its own are read')
     _check_complete(path, tif, series)
     shape, axes, dtype = tuple(series.shape), series.axes, series.dtype
     palette = None
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
         if tif.is_imagej:
             notes.append('its lookup table of colours is not applied')
         else:
@@ -80,17 +122,14 @@ def _content(path: Path, tif: tifffile.TiffFile) -> ImageFileContent:
         axes = axes.replace('S', 'Q' if 'C' in axes else 'C')
 
     def load(index: Index) -> NDArray[np.generic]:
-        pixels = _decoded(path, tif, series)
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in 'bu':
-            pixels = ~pixels
         if palette is not None:
-            pixels = palette[pixels]
-        return pixels[index]
+            return palette[_load(path, tif, series, index[:-1])][..., index[-1]]
+        return _load(path, tif, series, index)
 
     metadata = _ome(tif) if tif.is_ome else _imagej(tif, page) if tif.is_imagej else {}
     if not metadata.get('sizes_um'):
         metadata |= _lsm(tif) if tif.is_lsm else _resolution_in_cm(page)
-    size, size_notes = square_pixels(metadata.get('sizes_um') or [None, None])
+    size, size_notes = square_pixels(metadata.get('sizes_um') or (None, None))
     return ImageFileContent(
         path=path,
         shape=shape,
@@ -106,67 +145,116 @@ def _content(path: Path, tif: tifffile.TiffFile) -> ImageFileContent:
 
 
 def _is_colour(page: tifffile.TiffPage) -> bool:
-    colours = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-    return page.photometric in colours and page.samplesperpixel >= 3
+    """Whether samples are red, green and blue, or grey with alpha, and not channels of a microscope."""
+    if page.samplesperpixel == 2:
+        return bool(page.extrasamples) and page.extrasamples[0] in (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
+    return page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and page.samplesperpixel in (3, 4)
 
 
 def _check_complete(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
     """Refuses files that lack a part of what they describe; tifffile would fill it with zeros or stop anywhere."""
-    missing = sum(page is None for page in series)
-    if missing:
+    pages = list(series)
+    described = len(pages)
+    if tif.is_imagej:
+        described = int((tif.imagej_metadata or {}).get('images', described))
+    missing = described - len(pages) + pages.count(None)
+    if missing > 0:
         raise InputError(
-            f'image {path} lacks {missing} of the {len(series)} planes that its metadata describe; save what is there '
-            'as a new file'
+            f'image {path} lacks {missing} of the {described} planes that its metadata describe; copy it again, or '
+            'save the planes that it has as a new file'
         )
-    end = tif.filehandle.size
-    for page in series:
-        if not page.dataoffsets:
-            raise InputError(f'image {path} is truncated or damaged (a page has no pixels); copy it again')
-        beyond = max(offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)) - end
-        if beyond > 0:
-            raise InputError(
-                f'image {path} is truncated: at least {beyond:,} bytes are missing at its end; copy it again'
-            )
-    if series.is_truncated or len(series.pages) == 1 < len(series):
-        beyond = series.keyframe.dataoffsets[0] + series.nbytes - end
-        if beyond > 0:
-            raise InputError(f'image {path} is truncated: {beyond:,} bytes are missing at its end; copy it again')
+    ends = [
+        offset + count for page in pages for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    if series.dataoffset is not None:
+        ends.append(series.dataoffset + series.nbytes)
+    beyond = max(ends, default=0) - tif.filehandle.size
+    if not ends or beyond > 0:
+        how_much = f'at least {beyond:,} bytes are missing at its end' if ends else 'its pixels are missing'
+        raise InputError(f'image {path} is truncated or damaged ({how_much}); copy it again')
 
 
-def _decoded(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> NDArray[np.generic]:
-    """All pixels of a series, with OpenCV or Pillow where tifffile lacks the decoder."""
-    try:
-        return series.asarray(maxworkers=1)
-    except (KeyError, ValueError) as error:
-        if 'imagecodecs' not in str(error):
-            raise
+def _load(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, index: Index) -> NDArray[np.generic]:
+    """``array[index]`` of the array of a series, of which no more is read than is needed where that is easy."""
     page = series.keyframe
+    planes = series.shape[: len(series.shape) - len(page.shape)]
+    if series.dataoffset is not None and series.transform is None:
+        dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+        mapped = np.memmap(path, dtype, 'r', series.dataoffset, tuple(series.shape))
+        pixels = np.array(mapped[index], dtype=series.dtype)
+    elif len(series.pages) == math.prod(planes) and any(isinstance(one, int) for one in index[: len(planes)]):
+        numbers = np.arange(len(series.pages)).reshape(planes)[index[: len(planes)]]
+        pixels = _decoded(path, tif, series, numbers.ravel().tolist())
+        pixels = pixels.reshape(*numbers.shape, *page.shape)[(..., *index[len(planes) :])]
+    else:
+        pixels = _decoded(path, tif, series, None).reshape(series.shape)[index]
+    if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in 'bu':
+        pixels = ~pixels
+    return pixels
+
+
+def _decoded(
+    path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, numbers: list[int] | None
+) -> NDArray[np.generic]:
+    """Pages of a series (all if None), with Pillow or OpenCV where tifffile lacks the decoder."""
+    page = series.keyframe
+    try:
+        # A data loader runs one process for each core.
+        return tif.asarray(key=numbers, series=0, maxworkers=1)
+    except (KeyError, ValueError, ImportError) as error:
+        if not isinstance(error, ImportError) and 'imagecodecs' not in str(error):
+            raise
+    numbers = range(len(series)) if numbers is None else numbers
     if len(tif.pages) == len(series):
-        for decode in (_by_opencv, _by_pillow):
-            pages = decode(path, len(series))
+        for decode in (_by_pillow, _by_opencv):
+            pages = decode(path, page, numbers)
             if pages and all(one.shape == page.shape and one.dtype == series.dtype for one in pages):
-                return np.stack(pages).reshape(series.shape)
+                return np.stack(pages)
     raise InputError(
-        f'image {path} is compressed as {page.compression.name}, which needs a further package: pip install imagecodecs'
+        f'image {path} is compressed by {page.compression.name}, which needs a further package: pip install imagecodecs'
     )
 
 
-def _by_opencv(path: Path, count: int) -> list[NDArray[np.generic]]:
-    with suppress(cv2.error):
-        read, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
-        if read and len(pages) == count:
-            swap = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
-            return [page if page.ndim == 2 else cv2.cvtColor(page, swap[page.shape[2]]) for page in pages]
-    return []
-
-
-def _by_pillow(path: Path, count: int) -> list[NDArray[np.generic]]:
+def _by_pillow(path: Path, page: tifffile.TiffPage, numbers: Sequence[int]) -> list[NDArray[np.generic]]:
     pages = []
-    with suppress(OSError, ValueError), Image.open(path) as image:
-        for number in range(count):
-            image.seek(number)
-            pages.append(np.asarray(image))
-    return pages if len(pages) == count else []
+    try:
+        with (
+            warnings.catch_warnings(category=Image.DecompressionBombWarning, action='ignore'),
+            Image.open(path, formats=['TIFF']) as image,
+        ):
+            for number in numbers:
+                image.seek(number)
+                pixels = np.asarray(image)
+                # Pillow turns these values over itself.
+                inverted = page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype in (np.uint8, bool)
+                pages.append(~pixels if inverted else pixels)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        return []
+    except OSError:
+        if page.compression in _COMMON:
+            raise
+        return []
+    return pages
+
+
+def _by_opencv(path: Path, page: tifffile.TiffPage, numbers: Sequence[int]) -> list[NDArray[np.generic]]:
+    """What Pillow lacks, such as colour of 16 bits, or images of 180 million pixels."""
+    # Of other compressions it may give zeros. It also turns over the values of some depths where white is 0, applies
+    # palettes, and multiplies colours by alpha.
+    grey_or_colour = page.photometric in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+    known = page.compression in _COMMON
+    if not known or not grey_or_colour or page.samplesperpixel not in (1, 3):
+        return []
+    level = cv2.setLogLevel(0)
+    try:
+        read, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return []
+    finally:
+        cv2.setLogLevel(level)
+    if not read or len(pages) <= max(numbers):
+        return []
+    return [pages[number] if pages[number].ndim == 2 else pages[number][..., ::-1] for number in numbers]
 
 
 def _ome(tif: tifffile.TiffFile) -> dict[str, Any]:
@@ -242,13 +330,17 @@ def _per_pixel(page: tifffile.TiffPage, axis: str) -> float | None:
 def length_um(value: object, unit: str) -> float | None:
     """A length in micrometres; None if it is no number above 0, or its unit is not one of length."""
     number = _positive(value)
-    # Both signs for micro, and ImageJ's spelling of one.
-    factor = _MICROMETRES.get(re.sub(r'\\u00b5|μ', 'µ', unit.strip().casefold().replace('µ', 'μ')))
+    factor = _MICROMETRES.get(_unit(unit))
     return None if number is None or factor is None else number * factor
 
 
+def _unit(text: str) -> str:
+    """Lower case, and one sign for micro: there are two, and ImageJ spells one of them."""
+    return text.strip().casefold().replace('\\u00b5', 'µ').replace('μ', 'µ')
+
+
 def _seconds(value: object, unit: str) -> float | None:
-    number, factor = _positive(value), _SECONDS.get(unit.strip().casefold().replace('μ', 'µ'))
+    number, factor = _positive(value), _SECONDS.get(_unit(unit))
     return None if number is None or factor is None else number * factor
 
 
@@ -269,7 +361,3 @@ def square_pixels(sizes_um: Sequence[float | None]) -> tuple[float | None, tuple
         return x, ()
     side = math.sqrt(x * y)
     return side, (f'its pixels are {x:.4g} x {y:.4g} µm, not square; {side:.4g} µm, of the same area, is taken',)
-
-
-def _shape_text(shape: tuple[int, ...]) -> str:
-    return ' x '.join(map(str, shape))

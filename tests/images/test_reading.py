@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sartorius.images.grey_levels import stretch, to_uint8
 from sartorius.images.reading import image_size, read_cell_image, read_for_display
 from sartorius.utils.errors import InputError
 
@@ -110,21 +109,3 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / 'a.png').write_bytes(b'no image')
     with pytest.raises(InputError, match=r'a\.png is truncated, damaged or not a PNG, TIFF, JPEG or BMP'):
         read_for_display(tmp_path / 'a.png')
-
-
-def test_a_flat_image_does_not_divide_by_zero() -> None:
-    assert (stretch(np.full((4, 4), 30000, np.uint16)) == 0).all()
-
-
-def test_few_bright_pixels_do_not_set_the_range() -> None:
-    image = np.full((100, 100), 120, np.uint8)
-    image[:50] = 130
-    image[0, :5] = 255
-    shown = stretch(image)
-    assert shown[99, 0] == 0
-    assert shown[1, 0] == 255
-
-
-def test_floats_are_stretched() -> None:
-    shown = to_uint8(np.linspace(0, 1, 1000).reshape(10, 100))
-    assert (shown.min(), shown.max()) == (0, 255)
