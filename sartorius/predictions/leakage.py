@@ -1,5 +1,6 @@
 """The leakage rule: whether the models behind predictions have learnt from the images that these will be judged by."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -235,6 +236,7 @@ def _check_first_weights(run: RunRecord, target: int, name: str) -> None:
     for weights in run.all_weights():
         begun = weights.run
         if begun is None:
+            _check_weights_without_record(weights.file or '', target, name)
             return
         fold = next((fold for fold in (begun.fold, begun.data.train.fold) if fold not in (None, target)), None)
         origins = {run.data.train.origin, begun.data.train.origin} - {None}
@@ -244,6 +246,17 @@ def _check_first_weights(run: RunRecord, target: int, name: str) -> None:
                 f'{name}: was held out from fold {target} and began with weights of {those} ({weights.file}), whose '
                 f'run had seen what fold {target} validates on; start it from weights of fold {target}'
             )
+
+
+def _check_weights_without_record(file: str, target: int, name: str) -> None:
+    """Refuses weights of which only their folder, such as ``fold1/``, tells a fold, and another one than the target."""
+    numbers = {int(digits) for digits in re.findall(r'(?:^|[\\/])fold(\d+)(?=[\\/])', file)}
+    if numbers - {target}:
+        raise InputError(
+            f'{name}: was held out from fold {target} and began with weights without a record that lie in {file}, and '
+            f'so may have seen what fold {target} validates on; start it from weights that carry their record '
+            '(tools/train.py writes it), or move them out of that folder if they saw none of the data'
+        )
 
 
 def _union(parts: Sequence[Mapping[int, str]]) -> dict[int, str]:

@@ -92,6 +92,7 @@ HELD_OUT = {
     'pre-training of the same fold': model(run=run_of(weights=FirstWeights(file='w.pth', run=run_of(0)))),
     'foreign weights': model(run=run_of(weights=FirstWeights(url='https://x.org/coco.pth'))),
     'foreign weights of a file': model(run=run_of(weights=FirstWeights(file='work_dirs/livecell/fold1.pth'))),
+    'weights without a record, in the folder of its fold': begun_with(None, file='work_dirs/fold2/first/iter_9.pth'),
     'images without annotations': unlabelled(),
 }
 
@@ -141,6 +142,10 @@ LEAKS = {
     'first weights trained on another fold': (
         begun_with(RunRecord(data=RunData(train=DataRecord(file='x.json', fold=1)))),
         'weights of fold 1 (work_dirs/first/iter_9.pth)',
+    ),
+    'first weights without a record, in a folder of another fold': (
+        begun_with(None, file='work_dirs/fold1/first/iter_9.pth'),
+        'began with weights without a record that lie in work_dirs/fold1/first/iter_9.pth',
     ),
     'first weights of all data': (begun_with(ALL_DATA), 'began with weights of all data'),
     'first weights two runs back': (

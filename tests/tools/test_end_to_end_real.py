@@ -29,6 +29,7 @@ def test_held_out_fold_is_scored(real_data: Path, run: Callable[..., str], tmp_p
 
     # At the images' own size: a model of three iterations finds nothing that a larger one would show.
     small = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(704,520)', 'model.test_cfg.rcnn.score_thr=0.0']
+    small += ['model.test_cfg.rcnn.max_per_img=100']
     predictions = tmp_path / 'predictions_val.npz'
     run('tools/test.py', CONFIG, str(tmp_path / 'iter_3.pth'), '--split', 'val', '--fold', '1', *folders, *small)
     held_out = load_annotations(annotations / 'fold1_val.json')
