@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.annotations.coco_index import CocoIndex, naming, read_coco_index
+from sartorius.annotations.coco_index import OWN_ID_KEY, CocoIndex, naming, read_coco_index
 from sartorius.annotations.segmentation import compressed_counts, is_short, polygons_of
 from sartorius.annotations.structures import CocoCell, CocoImage, ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE
@@ -176,7 +176,7 @@ def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str
         classes: Names that the categories may have; labels index into it.
 
     Returns:
-        Annotations by image id (the file name without folder and suffix).
+        Annotations by image id (:mod:`sartorius.images.image_ids`).
 
     Raises:
         InputError: As iterating over :class:`CocoReader`.
@@ -252,7 +252,8 @@ def _short_polygons(segmentation: Any) -> int:
 
 def _image_entry(number: int, image: CocoImage) -> dict[str, Any]:
     height, width = image.size
-    return {'id': number, 'file_name': image.file_name, 'height': height, 'width': width, **image.details}
+    own = {} if image.own_id is None else {OWN_ID_KEY: image.own_id}
+    return {'id': number, 'file_name': image.file_name, 'height': height, 'width': width, **own, **image.details}
 
 
 def _cell_entry(number: int, image_number: int, cell: CocoCell) -> dict[str, Any]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sartorius.annotations.structures import CocoImage, image_id_of
+from sartorius.annotations.structures import CocoImage
+from sartorius.images.image_ids import check_image_id, image_id_of
 from sartorius.utils.errors import InputError
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
+OWN_ID_KEY = 'image_id'
+"""Key of an image's id where that is not its file name without suffix; our own preparations write it."""
 CATEGORY_KEYS = ('id', 'name')
 ANNOTATION_KEYS = ('image_id', 'category_id', 'segmentation')
 
@@ -81,7 +84,7 @@ def index_coco(content: Any, annotated: bool = True) -> CocoIndex:
         if other is not image:
             raise InputError(
                 f'two images are called {image.image_id} ({other.file_name} and {image.file_name}); file names must '
-                'differ by more than folder and suffix'
+                'differ by more than their suffix'
             )
     annotations: dict[int | str, list[Mapping[str, Any]]] = {}
     if annotated or 'annotations' in content:
@@ -180,8 +183,15 @@ def _image_of(entry: Mapping[str, Any]) -> CocoImage:
             f'image {file_name}: its height is {height!r} and its width {width!r}; write the size of the image file '
             'in pixels'
         )
-    details = {key: value for key, value in entry.items() if key not in IMAGE_KEYS}
-    return CocoImage(file_name.replace('\\', '/'), (int(height), int(width)), details=details)
+    own_id = entry.get(OWN_ID_KEY)
+    if not isinstance(own_id, str):
+        own_id = None
+    try:
+        check_image_id(image_id_of(file_name) if own_id is None else own_id)
+    except InputError as error:
+        raise InputError(f'image {file_name!r}: {error}') from None
+    details = {key: value for key, value in entry.items() if key not in (*IMAGE_KEYS, OWN_ID_KEY)}
+    return CocoImage(file_name.replace('\\', '/'), (int(height), int(width)), details=details, own_id=own_id)
 
 
 def _is_length(value: object) -> bool:

@@ -29,7 +29,7 @@ def group_of(image_id: str, sample_id: str = '') -> str:
     Returns:
         ``plate_well``; for a ``sample_id`` of another form the ``sample_id``; without any the image's own id.
     """
-    for name in (sample_id, image_id):
+    for name in (sample_id, image_id.rpartition('/')[2]):
         match = SAMPLE_NAME.match(name)
         if match:
             return f'{match["plate"]}_{match["well"]}'

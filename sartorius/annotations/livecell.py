@@ -7,7 +7,7 @@ Source: https://github.com/sartorius-research/LIVECell (layout in its README; kn
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -176,7 +176,7 @@ def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
         with naming(path):
             images = index_images(coco_entries(content, 'images', IMAGE_KEYS))
             annotations = coco_entries(content, 'annotations', ('image_id', 'segmentation'))
-        entries = {number: _Entry(image.image_id, image.size) for number, image in images.items()}
+        entries = {number: _Entry(PurePosixPath(image.file_name).stem, image.size) for number, image in images.items()}
         for annotation in annotations:
             entry = entries.get(annotation['image_id'])
             if entry is None:
@@ -246,7 +246,7 @@ def _convert(entry: _Entry, file_name: str, options: LivecellOptions, report: _R
     report.counts[SLIVERS] += len(found) - len(cells)
     distinct = _distinct(cells)
     report.counts[DUPLICATES] += len(cells) - len(distinct)
-    return CocoImage(file_name, entry.size, distinct, {'cell_type': entry.line, 'group': entry.well})
+    return CocoImage(file_name, entry.size, distinct, {'cell_type': entry.line, 'group': entry.well}, entry.name)
 
 
 def _distinct(cells: Sequence[CocoCell]) -> list[CocoCell]:

@@ -90,7 +90,7 @@ def _annotate(
         details = {'cell_type': image.cell_type, 'group': group_of(image_id, image.details.get('sample_id', ''))}
         if image.is_pseudo:
             details['source'] = image.details['source']
-        annotated.append((image, CocoImage(file_name, size, cells, details)))
+        annotated.append((image, CocoImage(file_name, size, cells, details, image_id)))
     if options.fill_holes:
         notes.append(note('hollow cells filled', filled))
     if copies:
@@ -163,4 +163,7 @@ def _check_held_out(prepared: Sequence[PreparedImage]) -> None:
 def _unannotated_images(root: Path, folder: str) -> list[CocoImage]:
     """Images of a folder, without annotations, by name."""
     paths = images_in(root / folder).values()
-    return [CocoImage(f'{folder}/{path.name}', image_size(path)) for path in progress(paths, f'reading {folder}')]
+    return [
+        CocoImage(f'{folder}/{path.name}', image_size(path), own_id=path.stem)
+        for path in progress(paths, f'reading {folder}')
+    ]

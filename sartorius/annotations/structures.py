@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.images.image_ids import image_id_of
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.utils.errors import InputError
@@ -18,7 +18,7 @@ class ImageAnnotations:
     """The annotated cells of one image; they may overlap, as the competition's own do.
 
     Attributes:
-        image_id: File name of the image without its suffix.
+        image_id: Of the image (:mod:`sartorius.images.image_ids`).
         size: Image ``(height, width)`` in pixels.
         crops: Binary masks, one per cell; may be empty.
         labels: int64 ``(N,)``: index into the data set's classes.
@@ -69,19 +69,16 @@ class CocoImage:
         size: Image ``(height, width)`` in pixels.
         cells: Its annotations; may be empty.
         details: Further entries of the image in the JSON, such as ``cell_type`` and ``group``.
+        own_id: Its id, where that is not its ``file_name`` without suffix (our own key ``image_id`` in the JSON).
     """
 
     file_name: str
     size: Size
     cells: Sequence[CocoCell] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    own_id: str | None = None
 
     @property
     def image_id(self) -> str:
-        """File name without folder and suffix."""
-        return image_id_of(self.file_name)
-
-
-def image_id_of(file_name: str) -> str:
-    """File name without folder and suffix; folders may be separated as Windows does."""
-    return PurePosixPath(file_name.replace('\\', '/')).stem
+        """Id of the image: its own, else that of its file."""
+        return self.own_id or image_id_of(self.file_name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sartorius.annotations.coco_index import naming
 from sartorius.annotations.csv_checks import (
     MAX_FIELD,
     REQUIRED_COLUMNS,
@@ -17,6 +18,7 @@ from sartorius.annotations.csv_checks import (
     size_of_fields,
 )
 from sartorius.annotations.structures import ImageAnnotations
+from sartorius.images.image_ids import check_image_id
 from sartorius.masks.crop import Size
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
@@ -206,6 +208,8 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
     if not image_id:
         raise InputError(f'{path}: line {line} has an empty id')
     place = f'{path}: line {line}, image {image_id}'
+    with naming(f'{path}: line {line}'):
+        check_image_id(image_id)
     size = size_of_fields(row['height'], row['width'], place)
     check_cell_type(row['cell_type'], place)
     fold = row.get('fold') if row.get('source') else ''

@@ -88,7 +88,7 @@ def browse(recipe: RecipeOptions, data: DataOptions, options: BrowseOptions) -> 
         for row in progress(rows, 'pictures'):
             for sample in row.samples:
                 picture = draw_sample(sample, row.image_id, classes, options.boxes)
-                path = folder / f'sample_{sample.number:06d}_{row.image_id}.png'
+                path = folder / f'sample_{sample.number:06d}_{row.image_id.replace("/", "_")}.png'
                 cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         page = sample_page(rows, classes, _source(config, recipe, options.split), options.boxes)
         (folder / 'index.html').write_text(page, encoding='utf-8')

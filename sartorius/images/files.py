@@ -2,10 +2,11 @@
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sartorius.images.image_ids import check_image_id
 from sartorius.images.vendors import READERS, is_vendor_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import files_below
@@ -150,7 +151,9 @@ def images_below(root: Path) -> dict[str, list[Path]]:
 
 
 def find_image(folder: str | Path, image_id: str) -> Path:
-    """Path of the image called ``image_id`` (with any suffix of :data:`SUFFIXES`, in either case) in a folder.
+    """Path of an image by its id (with any suffix of :data:`SUFFIXES`, in either case) below a folder.
+
+    The folder may be the root of the ids, or one below it: ``train/a`` is in ``data`` and in ``data/train``.
 
     Raises:
         InputError: The folder or the image is missing, or several files differ by their suffix alone.
@@ -158,13 +161,51 @@ def find_image(folder: str | Path, image_id: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f'{folder} is not a folder; name the one that holds the images')
-    paths = [path for path in sorted(folder.glob('*')) if path.stem == image_id and is_image(path)]
-    if not paths:
+    found = find_known_images(folder, [image_id])
+    if not found:
         raise InputError(
             f'image {image_id} is not in {folder} (looked for {image_id}{", ".join(SUFFIXES)}); '
             'name the folder that holds the images of these predictions'
         )
-    return _by_name(paths)[image_id]
+    return found[image_id]
+
+
+def find_known_images(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
+    """Paths of those of some images that are below a folder, by id, as :func:`find_image` finds one.
+
+    Raises:
+        InputError: Several files of an image differ by their suffix alone.
+    """
+    files: dict[Path, dict[str, list[Path]]] = {}
+    found: dict[str, Path] = {}
+    for image_id in image_ids:
+        for place in _places(folder, check_image_id(image_id)):
+            if place.parent not in files:
+                files[place.parent] = _by_stem(place.parent)
+            paths = files[place.parent].get(place.name, [])
+            if paths:
+                found[image_id] = _by_name(paths)[place.name]
+                break
+    return found
+
+
+def _places(folder: Path, image_id: str) -> Iterator[Path]:
+    """Paths without suffix at which the image may lie."""
+    yield folder / image_id
+    parts = tuple(image_id.split('/'))
+    above = folder.resolve().parts
+    for count in range(1, len(parts)):
+        if above[-count:] == parts[:count]:
+            yield folder.joinpath(*parts[count:])
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """Image files of a folder, by their name without suffix, each list sorted; none if there is no such folder."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_image(path):
+            files.setdefault(path.stem, []).append(path)
+    return files
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sartorius.annotations.coco_index import naming
 from sartorius.annotations.reading import load_annotations, load_cell_types
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainCSV, read_train_csv
@@ -15,7 +16,7 @@ from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.predictions.leakage import check_leakage
 from sartorius.predictions.provenance import Source
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 
@@ -78,8 +79,8 @@ def check_sources(sources: Iterable[tuple[Path, Source]]) -> list[str]:
     return unknown
 
 
-def check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
-    """Checks that labels are known for all predicted images, of the same size.
+def match_images(predictions: PredictionSet, name: str, labels: Labels) -> PredictionSet:
+    """Predictions whose images are called as in the annotations.
 
     Args:
         predictions: The predictions.
@@ -87,10 +88,12 @@ def check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
         labels: The labels.
 
     Raises:
-        InputError: No image, or an image that the annotations do not have or have in another size.
+        InputError: No image, or an image that the annotations do not have, or not surely, or have in another size.
     """
     if not predictions.images:
         raise InputError(f'{name}: holds no image; predict the annotated images with tools/test.py --split val')
+    with naming(name):
+        predictions = with_known_ids(predictions, labels.images)
     unknown = [image_id for image_id in predictions.image_ids if image_id not in labels.images]
     if unknown:
         raise InputError(
@@ -104,6 +107,7 @@ def check_images(predictions: PredictionSet, name: str, labels: Labels) -> None:
                 f'{name}: image {image.image_id} is {image.size[1]}x{image.size[0]} px, in {display_path(labels.path)} '
                 f'{size[1]}x{size[0]}; take the annotations of the same images'
             )
+    return predictions
 
 
 def compare_images(
@@ -114,7 +118,7 @@ def compare_images(
     Args:
         images: Post-processed predictions with crops, and the masks of all candidates before post-processing; an image
             comes once per file that predicts it. A generator keeps one file in memory at a time.
-        labels: Labels of all images (:func:`check_images`).
+        labels: Labels of all images (:func:`match_images`).
 
     Returns:
         By image id: one comparison per file that predicts the image, in the order of the files.

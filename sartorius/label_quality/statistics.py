@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.images.files import images_in
+from sartorius.images.files import find_known_images
 from sartorius.images.reading import read_grey
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.structures import AnnotatedImage, Issue
@@ -191,8 +191,7 @@ def image_files(folder: Path | None, images: Sequence[AnnotatedImage]) -> dict[s
         return {}
     if not folder.is_dir():
         raise InputError(f'{folder} is not a folder; name the one that holds the images')
-    found = images_in(folder)
-    return {image.image_id: found[image.image_id] for image in images if image.image_id in found}
+    return find_known_images(folder, (image.image_id for image in images))
 
 
 def outliers(images: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sartorius.annotations.coco_index import naming
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate, groups_of_images
 from sartorius.evaluation.coco_ap import PredictedMask, encode_predictions, score_boxes, score_masks
+from sartorius.images.image_ids import match_image_ids
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid, score_all_settings
@@ -95,7 +97,7 @@ def score_rows(
     Raises:
         InputError: No row has an image with ground truth, or a file cannot be scored.
     """
-    known = [row for row in rows if any(not gt.keys().isdisjoint(file.header.image_ids) for file in row.files)]
+    known = [row for row in rows if any(_matched(file, gt) for file in row.files)]
     if not known:
         raise InputError('no predicted image is among the annotated ones; give the annotations of these images')
     scored = [score_row(row, gt, groups, chain) for row in progress(known, 'rows')]
@@ -106,8 +108,8 @@ def score_row(
     row: LeaderboardRow, gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain
 ) -> RowScores:
     """Scores one row; see :func:`score_rows`."""
-    files = [file for file in row.files if not gt.keys().isdisjoint(file.header.image_ids)]
-    without_gt = sum(image_id not in gt for file in row.files for image_id in file.header.image_ids)
+    files = [file for file in row.files if _matched(file, gt)]
+    without_gt = sum(len(file.header.image_ids) - len(_matched(file, gt)) for file in row.files)
     if row.boxes_only:
         images, precision = _score_boxes(files, gt, groups)
         return RowScores(row, images, precision, without_gt, over_folds=False)
@@ -130,6 +132,12 @@ def score_row(
     precision = score_masks({image_id: gt[image_id] for image_id in pred}, pred)
     images = images.drop(columns='n_gt').sort_values('image_id', ignore_index=True)
     return RowScores(row, images, precision, without_gt, over_folds)
+
+
+def _matched(file: FoldFile, gt: Mapping[str, ImageAnnotations]) -> dict[str, str]:
+    """Ids in the ground truth of those images of a file that have it."""
+    with naming(file.name):
+        return match_image_ids(file.header.image_ids, gt)
 
 
 def _score_file(

@@ -13,7 +13,7 @@ from sartorius.evaluation.metric import NO_CELL_TYPE, ScoreSummary, score_images
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
 from sartorius.predictions.provenance import Source
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.tables import size_text
@@ -67,6 +67,8 @@ def evaluate_predictions(
     """
     if not predictions.images:
         raise InputError('the predictions hold no image; there is nothing to evaluate')
+    if gt is not None:
+        predictions = with_known_ids(predictions, gt)
     pred = postprocess_all(predictions, chain)
     rows = [_image_row(image) for image in pred.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'detected_as', 'n_pred', 'confidence', 'area'])

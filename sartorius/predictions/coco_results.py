@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.coco_index import CocoIndex, index_coco, naming, read_coco_index
 from sartorius.annotations.segmentation import compressed_counts
-from sartorius.annotations.structures import CocoImage, image_id_of
+from sartorius.annotations.structures import CocoImage
+from sartorius.images.image_ids import describe_matches, image_id_of, match_image_ids
 from sartorius.masks.coco_rle import CocoRLE, decode, encode
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.paste import binarise
 from sartorius.predictions.provenance import ForeignSource, Source
 from sartorius.predictions.store import DEFAULT_GRID
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, write_text
@@ -85,7 +86,7 @@ def to_coco_results(predictions: PredictionSet, dataset: Mapping[str, Any]) -> l
         if name not in category_ids:
             raise InputError(f'the COCO categories lack the class {name}; they have {", ".join(category_ids)}')
     results = []
-    for image in predictions.images:
+    for image in with_known_ids(predictions, image_ids).images:
         if image.image_id not in image_ids:
             raise InputError(f'the COCO images lack {image.image_id}; use the JSON of the images predicted on')
         crops = binarise(image.soft_masks, image.boxes, image.size) if image.crops is None else image.crops
@@ -198,6 +199,7 @@ def _overlaps(edges: NDArray[np.float64], pixels: NDArray[np.integer]) -> NDArra
 def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
     """Id in the dataset of each result's image: see :func:`from_coco_results`."""
     by_name = index.id_by_name
+    known = _match_names(results, index)
     by_number = _ids_by_number(index)
     numbers: list[int | str] = []
     ids_that_are_names: list[int] = []
@@ -207,14 +209,17 @@ def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
             raise InputError(f'result {place} is not as COCO writes it: it has no image_id')
         if result.get('file_name') is not None:
             name = image_id_of(str(result['file_name']))
-            if name not in by_name:
+            if name not in known:
                 raise InputError(f'result {place}: file_name {result["file_name"]!r} is not among the COCO images')
-            numbers.append(by_name[name])
+            numbers.append(by_name[known[name]])
             continue
         value = result['image_id']
         if not isinstance(value, int | str):
             raise InputError(f'result {place} is not as COCO writes it: its image_id is {value!r}')
-        named = by_number.get(value, []) if isinstance(value, int) else [by_name[value]] if value in by_name else []
+        if isinstance(value, int):
+            named = by_number.get(value, [])
+        else:
+            named = [by_name[known[value]]] if value in known else []
         if value in index.images:
             numbers.append(value)
             if named not in ([], [value]):
@@ -240,10 +245,28 @@ def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
     return numbers
 
 
+def _match_names(results: Sequence[Any], index: CocoIndex) -> dict[str, str]:
+    """Image id by each name that results give: a file name, or text as ``image_id`` that is no id of the dataset."""
+    names: dict[str, None] = {}
+    for result in results:
+        if not isinstance(result, Mapping):
+            continue
+        if result.get('file_name') is not None:
+            names[image_id_of(str(result['file_name']))] = None
+        elif isinstance(result.get('image_id'), str):
+            names[result['image_id']] = None
+    matched = match_image_ids(names, index.id_by_name)
+    sentence = describe_matches(matched)
+    if sentence:
+        logger.warning(sentence)
+    return matched
+
+
 def _ids_by_number(index: CocoIndex) -> dict[int, list[int | str]]:
     """Ids of the images whose file name is a number, by that number: ``0001.png`` and ``1.png`` have the same."""
     numbers: dict[int, list[int | str]] = {}
-    for name, number in index.id_by_name.items():
+    for image_id, number in index.id_by_name.items():
+        name = image_id.rpartition('/')[2]
         if name.isascii() and name.isdecimal():
             numbers.setdefault(int(name), []).append(number)
     return numbers

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.images.image_ids import check_image_id
 from sartorius.masks.crop import Size
 from sartorius.predictions.provenance import FusedSource, Source, source_from_dict
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -214,15 +215,15 @@ def read_header(path: str | Path) -> PredictionHeader:
     try:
         images = header['images']
         return PredictionHeader(
-            image_ids=tuple(str(image['id']) for image in images),
+            image_ids=tuple(check_image_id(str(image['id'])) for image in images),
             sizes=tuple((int(image['height']), int(image['width'])) for image in images),
             counts=tuple(int(image['cells']) for image in images),
             grid=int(header['grid']),
             classes=tuple(str(name) for name in header['classes']),
-            source=source_from_dict(header['source'], f'{display_path(path)}: source'),
+            source=source_from_dict(header['source'], 'source'),
         )
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f'{display_path(path)}: {error}') from None
     except (KeyError, TypeError, ValueError):
         raise _damaged(path) from None
 

@@ -1,17 +1,21 @@
 """Predictions of one image and of an image set, in memory."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.images.image_ids import check_image_id, describe_matches, match_image_ids
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.predictions.provenance import ConcatenatedSource, ForeignSource, Member, Source
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.version import git_commit
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class ImagePredictions:
     chain. Where ``crops`` is set, it is the mask and the soft mask is ignored.
 
     Attributes:
-        image_id: File name of the image without its suffix.
+        image_id: Of the image (:mod:`sartorius.images.image_ids`).
         size: Image ``(height, width)`` in pixels.
         boxes: float32 ``(N, 4)``: ``x1, y1, x2, y2`` in pixels, half-open.
         scores: float32 ``(N,)`` in [0, 1].
@@ -110,7 +114,7 @@ class PredictionSet:
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for image in self.images:
-            if image.image_id in seen:
+            if check_image_id(image.image_id) in seen:
                 raise InputError(f'image {image.image_id} stands twice in one prediction set')
             seen.add(image.image_id)
             if len(image) and (image.labels.min() < 0 or image.labels.max() >= len(self.classes)):
@@ -124,6 +128,27 @@ class PredictionSet:
     def by_id(self) -> dict[str, ImagePredictions]:
         """Predictions by image id."""
         return {image.image_id: image for image in self.images}
+
+
+def with_known_ids(predictions: PredictionSet, known: Collection[str]) -> PredictionSet:
+    """The same predictions, with the images called as another set calls them; what changes is logged as a warning.
+
+    Images that are not in that set keep their ids, see :func:`sartorius.images.image_ids.match_image_ids`.
+
+    Args:
+        predictions: The predictions.
+        known: Ids of the other set, for example of the ground truth.
+
+    Raises:
+        InputError: An image may be two of the known ones, or two images the same one.
+    """
+    matched = match_image_ids(predictions.image_ids, known)
+    sentence = describe_matches(matched)
+    if not sentence:
+        return predictions
+    logger.warning(sentence)
+    images = (replace(image, image_id=matched.get(image.image_id, image.image_id)) for image in predictions.images)
+    return replace(predictions, images=tuple(images))
 
 
 def concatenate(sets: Sequence[PredictionSet], names: Sequence[str]) -> PredictionSet:

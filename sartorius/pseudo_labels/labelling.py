@@ -11,6 +11,7 @@ from sartorius.annotations.info import UNLABELLED
 from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_details, replace_pseudo_rows
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, read_train_csv
+from sartorius.images.image_ids import match_image_ids
 from sartorius.postprocess.chain import Chain, load_in_project_classes
 from sartorius.predictions.leakage import HeldOut, Unknown, check_leakage, check_split
 from sartorius.predictions.provenance import Source
@@ -115,9 +116,10 @@ def _label(path: Path, held_out: HeldOut | None, kept: Sequence[TrainImage], req
     min_cells = _min_cells(kept)
     annotated = Counter(image.cell_type for image in kept if not image.is_pseudo)
     predictions = load_in_project_classes(path)
+    annotated_here = match_image_ids(predictions.image_ids, by_people)
     verdicts = []
     for image in progress(predictions.images, display_path(path)):
-        if image.image_id in by_people:
+        if image.image_id in annotated_here:
             verdicts.append(Verdict(image.image_id, image.size, '', ANNOTATED, 0.0, ()))
         else:
             verdicts.append(judge(image, request.chain, request.rules, min_cells))

@@ -26,7 +26,7 @@ def write_example(path):
     images = [
         CocoImage('train/b.png', SIZE, [cell, *cells_from_crops([MaskCrop(np.ones((1, 2), bool), 0, 0)], 0, SIZE)]),
         CocoImage('test/a.png', (5, 7)),
-        CocoImage('train/c.png', SIZE, [cell], {'cell_type': 'cort', 'group': 'well 1'}),
+        CocoImage('train/c.png', SIZE, [cell], {'cell_type': 'cort', 'group': 'well 1'}, own_id='c'),
     ]
     write_coco(path, images, CELL_TYPES, {'description': 'example'})
 
@@ -43,7 +43,15 @@ def test_what_is_written(tmp_path):
     assert content['images'] == [
         {'id': 1, 'file_name': 'train/b.png', 'height': 4, 'width': 6},
         {'id': 2, 'file_name': 'test/a.png', 'height': 5, 'width': 7},
-        {'id': 3, 'file_name': 'train/c.png', 'height': 4, 'width': 6, 'cell_type': 'cort', 'group': 'well 1'},
+        {
+            'id': 3,
+            'file_name': 'train/c.png',
+            'height': 4,
+            'width': 6,
+            'image_id': 'c',
+            'cell_type': 'cort',
+            'group': 'well 1',
+        },
     ]
     first, second, third = content['annotations']
     assert isinstance(first['segmentation'].pop('counts'), str)
@@ -69,7 +77,7 @@ def test_pycocotools_reads_it(tmp_path, capsys):
 
 def test_no_annotations_at_all(tmp_path):
     write_coco(tmp_path / 'test.json', [CocoImage('test/a.png', SIZE)], CELL_TYPES, {})
-    assert len(load_annotations(tmp_path / 'test.json')['a']) == 0
+    assert len(load_annotations(tmp_path / 'test.json')['test/a']) == 0
 
 
 @given(
@@ -84,7 +92,7 @@ def test_reading_undoes_writing(tmp_path_factory, masks, label):
     ]
     write_coco(path, images, CELL_TYPES, {})
     read = read_coco(path)
-    assert list(read) == [str(number) for number in range(len(crops))]
+    assert list(read) == [f'x/{number}' for number in range(len(crops))]
     for before, after in zip(crops, read.values(), strict=True):
         assert after.size == SIZE
         assert after.labels.tolist() == [label] * len(before)
@@ -173,7 +181,7 @@ def broken(content, name, index, **changes):
         (lambda content: content['annotations'].append(7), "entry 3 of 'annotations' has no 'image_id'"),
         (lambda content: broken(content, 'annotations', 1, image_id=9), 'annotation 2: its image 9 is not among'),
         (lambda content: broken(content, 'annotations', 1, category_id=9), 'annotation 2: its category 9 is not among'),
-        (lambda content: broken(content, 'images', 1, file_name='x/b.png'), 'two images are called b'),
+        (lambda content: broken(content, 'images', 1, file_name='train/b.tif'), 'two images are called train/b'),
         (lambda content: broken(content, 'images', 0, width=7), 'annotation 1: its mask is 6x4 pixels, its image 7x4'),
         (
             lambda content: broken(content, 'annotations', 0, segmentation='no mask'),
@@ -227,6 +235,7 @@ def test_csv_and_json_of_the_real_cells_are_the_same(real_data, tmp_path):
             f'train/{image_id}.png',
             image.size,
             cells_from_crops(image.crops, image.labels, image.size),
+            own_id=image_id,
         )
         for image_id, image in gt.items()
     ]

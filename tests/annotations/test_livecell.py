@@ -95,6 +95,7 @@ def test_what_is_written(official, tmp_path):
             'file_name': f'images/livecell_test_images/SKOV3/{SKOV3}.tif',
             'height': 60,
             'width': 100,
+            'image_id': SKOV3,
             'cell_type': 'SKOV3',
             'group': 'SKOV3_G4',
         }

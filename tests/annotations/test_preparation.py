@@ -68,6 +68,7 @@ def test_what_is_written(data):
         'file_name': 'train/cort11.png',
         'height': 6,
         'width': 8,
+        'image_id': 'cort11',
         'cell_type': 'cort',
         'group': 'cort[x]_A1',
     }

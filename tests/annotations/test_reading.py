@@ -25,7 +25,12 @@ def test_groups_of_a_coco_json(tmp_path):
         CocoImage(f'train/{SAMPLE}.png', SIZE),  # named after its sample
     ]
     write_coco(tmp_path / 'all.json', images, CELL_TYPES, {})
-    groups = {'a': 'plate_A1', 'b': 'plate_A1', 'c': 'c', SAMPLE: 'cort[diff]_B3'}
+    groups = {
+        'train/a': 'plate_A1',
+        'train/b': 'plate_A1',
+        'train/c': 'train/c',
+        f'train/{SAMPLE}': 'cort[diff]_B3',
+    }
     assert load_groups(tmp_path / 'all.json') == groups
 
 

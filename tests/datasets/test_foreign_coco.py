@@ -81,13 +81,20 @@ def test_cells(tmp_path: Path, read: Reader, content: dict[str, Any], expected: 
 
 
 @READERS
-@pytest.mark.parametrize('name', [r'images\1\a.png', r'C:\data\a.PNG', 'images/1/a.png'])
-def test_separators_of_any_system(tmp_path: Path, read: Reader, name: str) -> None:
+@pytest.mark.parametrize(
+    ('name', 'image_id'),
+    [
+        (r'images\1\a.png', 'images/1/a'),
+        (r'C:\data\a.PNG', 'data/a'),
+        ('images/1/a.png', 'images/1/a'),
+    ],
+)
+def test_separators_of_any_system(tmp_path: Path, read: Reader, name: str, image_id: str) -> None:
     images = [{'id': 1, 'file_name': name, 'height': 40, 'width': 60}]
     path = write(tmp_path, coco(cell(1, [A]), images=images))
-    assert read(path) == {'a': [WINDOW_A]}
-    assert load_groups(path) == {'a': 'a'}
-    assert load_cell_types(path) == {'a': 'shsy5y'}
+    assert read(path) == {image_id: [WINDOW_A]}
+    assert load_groups(path) == {image_id: image_id}
+    assert load_cell_types(path) == {image_id: 'shsy5y'}
     (sample,) = SartoriusDataset(ann_file=str(path), data_root='root', pipeline=[]).load_data_list()
     assert sample['img_path'] == 'root/' + name.replace('\\', '/')
 
@@ -106,8 +113,8 @@ def image(number: int, name: str, **changes: Any) -> dict[str, Any]:
             'two categories have the id 1: cort and astro',
         ),
         (
-            coco(images=[image(1, 'x/a.png'), image(2, r'y\a.tif')]),
-            r'two images are called a \(x/a\.png and y/a\.tif\)',
+            coco(images=[image(1, 'x/a.png'), image(2, r'.\x\a.tif')]),
+            r'two images are called x/a \(x/a\.png and \./x/a\.tif\)',
         ),
         (
             coco(images=[image(1, 'a.png', height=None, width=None)]),
@@ -116,6 +123,10 @@ def image(number: int, name: str, **changes: Any) -> dict[str, Any]:
         (coco(images=[image(1, 'a.png', height=0)]), r'image a\.png: its height is 0'),
         (coco(images=[image(1, 'a.png', width=59.5)]), r'image a\.png: .* its width 59\.5'),
         (coco(images=[image(1, None)]), 'image 1: its file_name is None'),
+        (coco(images=[image(1, '../..')]), "image 1: its file_name is '../..', not"),
+        (coco(images=[image(1, 'a\n.png')]), r"image 'a\\n\.png': 'a\\n' is no image id"),
+        (coco(images=[image(1, 'a.png', image_id='../a')]), r"image 'a\.png': '\.\./a' is no image id"),
+        (coco(images=[image(1, 'x/a.png', image_id='a'), image(2, 'a.png')]), 'two images are called a '),
         (coco(images=[image(None, 'a.png')]), 'has the id None'),
         (coco(cell(1, [A], iscrowd=1), cell(2, [B], iscrowd=1)), 'all 2 annotations are crowd regions'),
         (coco(cell(7, [A], iscrowd='yes')), "annotation 7: its iscrowd is 'yes'"),

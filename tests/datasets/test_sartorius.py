@@ -33,7 +33,7 @@ def test_classes_go_by_name(tmp_path: Path) -> None:
     sample = SartoriusDataset(ann_file=write(tmp_path), data_root='root', pipeline=[], test_mode=True)[0]
     assert [cell['bbox_label'] for cell in sample['instances']] == [2, 0]
     assert sample['instances'][0]['bbox'] == [2, 3, 6, 8]
-    assert (sample['img_id'], sample['img_path']) == ('full', 'root/train/full.png')
+    assert (sample['img_id'], sample['img_path']) == ('train/full', 'root/train/full.png')
 
 
 def test_images_without_cells_stay_unless_filtered(tmp_path: Path) -> None:
@@ -85,7 +85,11 @@ CELLS = [
 @pytest.mark.parametrize('test_mode', [False, True])
 @pytest.mark.parametrize(
     ('cell_types', 'images'),
-    [(['astro'], ['said']), (['cort'], ['voted']), (['cort', 'astro'], ['said', 'voted'])],
+    [
+        (['astro'], ['train/said']),
+        (['cort'], ['train/voted']),
+        (['cort', 'astro'], ['train/said', 'train/voted']),
+    ],
 )
 def test_images_of_some_cell_types_alone(
     tmp_path: Path, cell_types: list[str], images: list[str], test_mode: bool

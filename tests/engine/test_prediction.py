@@ -51,7 +51,8 @@ def predict(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(predictor, 'Runner', StandInRunner)
     StandInRunner.configs, StandInRunner.warnings = [], []
     images = [
-        {'id': number, 'file_name': f'test/{name}.png', 'height': 40, 'width': 50} for number, name in enumerate('ab')
+        {'id': number, 'file_name': f'test/{name}.png', 'height': 40, 'width': 50, 'image_id': name}
+        for number, name in enumerate('ab')
     ]
     categories = [{'id': number, 'name': name} for number, name in enumerate(('shsy5y', 'astro', 'cort'))]
     (tmp_path / 'test.json').write_text(json.dumps({'images': images, 'categories': categories}))

@@ -160,7 +160,7 @@ def annotations(tmp_path: Path) -> Path:
     """Images a and b; category ids in an order of their own."""
     path = tmp_path / 'test.json'
     images = [
-        {'id': number, 'file_name': f'test/{name}.png', 'height': 40, 'width': 50}
+        {'id': number, 'file_name': f'test/{name}.png', 'image_id': name, 'height': 40, 'width': 50}
         for number, name in ((7, 'a'), (8, 'b'))
     ]
     categories = [{'id': number, 'name': name} for number, name in enumerate(['cort', 'shsy5y', 'astro'], start=1)]

@@ -64,7 +64,7 @@ def gt_file(tmp_path: Path) -> Path:
     crops = [MaskCrop(np.ones((20, 20), dtype=bool), 30 * place, 0) for place in range(2)]
     cells = cells_from_crops(crops, CORT, SIZE)
     folder = tmp_path / 'annotations'
-    images = [CocoImage(f'train/{name}.png', SIZE, cells) for name in 'abcd']
+    images = [CocoImage(f'train/{name}.png', SIZE, cells, own_id=name) for name in 'abcd']
     write_coco(folder / 'all.json', images, CELL_TYPES, {'split': 'all', 'folds': 2})
     for fold in range(2):
         info = {'split': 'val', 'fold': fold, 'folds': 2}

@@ -89,8 +89,8 @@ def test_area_average_equals_counting_on_a_fine_raster(seed, grid):
 
 def test_a_foreign_result_becomes_a_cell():
     found = from_coco_results([one_result()], DATASET, grid=4)
-    assert found.image_ids == ('a', 'b') and len(found.by_id()['b']) == 0 and found.by_id()['b'].size == (10, 12)
-    cell = found.by_id()['a']
+    assert found.image_ids == ('images/a', 'b') and len(found.by_id()['b']) == 0 and found.by_id()['b'].size == (10, 12)
+    cell = found.by_id()['images/a']
     np.testing.assert_array_equal(cell.boxes, [[10, 5, 16, 9]])
     np.testing.assert_array_equal(cell.scores, np.float32([0.75]))
     # Category 5 is shsy5y, the project's first class.
@@ -110,7 +110,7 @@ def test_there_and_back(tmp_path):
     yy, xx = np.mgrid[:28, :28]
     disk = (np.hypot(yy - 13.5, xx - 13.5) < 12).astype(np.float32)
     image = ImagePredictions(
-        image_id='a',
+        image_id='images/a',
         size=(64, 80),
         boxes=np.concatenate([corners, corners + rng.uniform(12, 22, (6, 2))], axis=1).astype(np.float32),
         scores=rng.random(6, dtype=np.float32),
@@ -121,7 +121,7 @@ def test_there_and_back(tmp_path):
     write_coco_results(tmp_path / 'results.json', saved)
     (tmp_path / 'dataset.json').write_text(json.dumps(dataset_of(saved)))
     back = read_coco_results(tmp_path / 'results.json', tmp_path / 'dataset.json')
-    assert back.image_ids == ('a', 'b') and len(back.images[1]) == 0
+    assert back.image_ids == ('images/a', 'b') and len(back.images[1]) == 0
     assert back.source.kind == 'coco_results' and len(back.source.sha256) == 64
     there = back.images[0]
     np.testing.assert_allclose(there.boxes, image.boxes, atol=1e-4)
@@ -138,7 +138,7 @@ def test_there_and_back(tmp_path):
 
 def test_results_use_the_ids_of_the_dataset_and_pycocotools_reads_them():
     image = ImagePredictions(
-        image_id='a',
+        image_id='images/a',
         size=SIZE,
         boxes=np.float32([[2, 3, 8, 7]]),
         scores=np.float32([0.5]),
@@ -156,7 +156,7 @@ def test_results_use_the_ids_of_the_dataset_and_pycocotools_reads_them():
 def test_post_processed_masks_are_what_counts():
     crop = MaskCrop(np.ones((1, 1), dtype=bool), 3, 4)
     image = ImagePredictions(
-        'a',
+        'images/a',
         SIZE,
         np.float32([[2, 3, 8, 7]]),
         np.float32([0.5]),
@@ -203,7 +203,7 @@ def test_bad_results_are_refused_by_number(result, message):
 
 def test_results_without_any_mask_become_boxes_alone(tmp_path):
     boxes = from_coco_results([without('segmentation'), one_result(segmentation=None, score=0.5)], DATASET)
-    image = boxes.by_id()['a']
+    image = boxes.by_id()['images/a']
     assert not image.has_masks and image.soft_masks.shape == (2, 0, 0)
     np.testing.assert_array_equal(image.boxes, [[10, 5, 16, 9]] * 2)
     save_predictions(tmp_path / 'boxes.npz', boxes)
@@ -212,7 +212,7 @@ def test_results_without_any_mask_become_boxes_alone(tmp_path):
     back = load_predictions(tmp_path / 'boxes.npz', boxes_allowed=True)
     assert [one.soft_masks.shape for one in back.images] == [(2, 0, 0), (0, 0, 0)]
     # Masks that are there can be left out.
-    assert not from_coco_results([one_result()], DATASET, grid=0).by_id()['a'].has_masks
+    assert not from_coco_results([one_result()], DATASET, grid=0).by_id()['images/a'].has_masks
 
 
 def test_a_result_without_box_and_mask_is_refused():
@@ -230,18 +230,20 @@ RUNS = [205, 4, *[16, 4] * 5, 600 - 209 - 5 * 20]
 
 @pytest.mark.parametrize('mask', [[RECTANGLE], RECTANGLE, {'size': [20, 30], 'counts': RUNS}])
 def test_a_mask_may_have_any_form(mask):
-    expected = from_coco_results([one_result()], DATASET).by_id()['a']
-    image = from_coco_results([one_result(segmentation=mask)], DATASET).by_id()['a']
+    expected = from_coco_results([one_result()], DATASET).by_id()['images/a']
+    image = from_coco_results([one_result(segmentation=mask)], DATASET).by_id()['images/a']
     np.testing.assert_array_equal(image.soft_masks, expected.soft_masks)
     assert expected.soft_masks.min() == 1
     # Without a box, that of the mask.
-    boxless = from_coco_results([one_result(segmentation=mask, bbox=None)], DATASET).by_id()['a']
+    boxless = from_coco_results([one_result(segmentation=mask, bbox=None)], DATASET).by_id()['images/a']
     np.testing.assert_array_equal(boxless.boxes, [[10, 5, 16, 9]])
 
 
 def test_results_with_a_mask_without_pixels_are_dropped_and_counted(caplog):
     results = [one_result(), one_result(segmentation=[], score=0.4)]
-    assert from_coco_results(results, DATASET).by_id()['a'].scores.tolist() == [np.float32(one_result()['score'])]
+    assert from_coco_results(results, DATASET).by_id()['images/a'].scores.tolist() == [
+        np.float32(one_result()['score'])
+    ]
     assert caplog.messages == ['1 of 2 COCO results have a mask without pixels; they are dropped']
 
 
@@ -265,7 +267,7 @@ def found_in(results: list[dict], dataset: dict) -> list[str]:
         ({'image_id': 2}, '0001'),
         ({'image_id': '0001'}, '0001'),
         # No id, but one file's number.
-        ({'image_id': 7}, '0007'),
+        ({'image_id': 7}, 'x/0007'),
     ],
 )
 def test_numbers_in_file_names(result, image):

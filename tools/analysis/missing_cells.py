@@ -107,14 +107,14 @@ def _postprocessed(
     paths: Sequence[Path], labels: 'Labels', chain: 'Chain'
 ) -> 'Iterator[tuple[ImagePredictions, tuple[MaskCrop, ...]]]':
     """Post-processed predictions of each image of each file, and the masks of all candidates before it."""
-    from sartorius.label_quality.missing_files import check_images
+    from sartorius.label_quality.missing_files import match_images
     from sartorius.postprocess.chain import load_in_project_classes, postprocess_all
     from sartorius.postprocess.steps import with_crops
     from sartorius.utils.cli import progress
 
     for path in paths:
-        predictions, name = load_in_project_classes(path), display_path(path)
-        check_images(predictions, name, labels)
+        name = display_path(path)
+        predictions = match_images(load_in_project_classes(path), name, labels)
         pred = postprocess_all(predictions, chain)
         for image in progress(predictions.images, name):
             yield pred[image.image_id], with_crops(image).crops

@@ -20,7 +20,7 @@ from sartorius.postprocess.tuning.grid import (
     with_settings,
 )
 from sartorius.postprocess.tuning.selection import NO_CLASS, SAME_SCORE, Choice, ScoreTables, cross_validate, make_folds
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
@@ -171,7 +171,7 @@ def annotated_images(
     Raises:
         InputError: There is none, or one has another size in the annotations.
     """
-    images = [image for image in in_project_classes(predictions).images if image.image_id in gt]
+    images = [image for image in with_known_ids(in_project_classes(predictions), gt).images if image.image_id in gt]
     if not images:
         raise InputError(
             f'none of the {len(predictions.images)} predicted images is among the {len(gt)} annotated ones; '
