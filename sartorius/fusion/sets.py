@@ -16,7 +16,7 @@ from sartorius.fusion.methods import DEFAULT_METHOD, SET_METHODS, SetMethod, res
 from sartorius.fusion.specialists import Specialists, find_roles, join_images, trained_for
 from sartorius.predictions.provenance import FusedSource, Member
 from sartorius.predictions.store import DEFAULT_GRID
-from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
@@ -62,8 +62,9 @@ def fuse(
             where that is None.
 
     Returns:
-        Images sorted by id, with a :class:`sartorius.predictions.provenance.FusedSource`, whose ``dropped`` are the
-        counts of :func:`sartorius.fusion.image.fuse_image`.
+        Images sorted by id, called as the first set calls them, with a
+        :class:`sartorius.predictions.provenance.FusedSource`, whose ``dropped`` are the counts of
+        :func:`sartorius.fusion.image.fuse_image`.
 
     Raises:
         InputError: No set, bad weights or thresholds, images or sizes that differ, classes that do not go together, the
@@ -77,6 +78,7 @@ def fuse(
     classes = _common_classes(sets, names)
     thresholds = _thresholds_of(score_thresholds, names)
     limits = np.array([_by_label(value, classes) for value in thresholds])
+    sets = [sets[0], *(with_known_ids(one, sets[0].image_ids) for one in sets[1:])]
     _check_same_images(sets, names)
     _check_masks(sets, names, method, boxes_only)
     lookups = [_relabelled(one, classes) for one in sets]

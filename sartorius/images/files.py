@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.images.image_ids import check_image_id
+from sartorius.images.image_ids import check_image_id, split_frame
 from sartorius.images.vendors import READERS, is_vendor_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import files_below
@@ -151,7 +151,7 @@ def images_below(root: Path) -> dict[str, list[Path]]:
 
 
 def find_image(folder: str | Path, image_id: str) -> Path:
-    """Path of an image by its id (with any suffix of :data:`SUFFIXES`, in either case) below a folder.
+    """Path of an image file below a folder, by the image's id (with any suffix that images have, in either case).
 
     The folder may be the root of the ids, or one below it: ``train/a`` is in ``data`` and in ``data/train``.
 
@@ -168,6 +168,18 @@ def find_image(folder: str | Path, image_id: str) -> Path:
             'name the folder that holds the images of these predictions'
         )
     return found[image_id]
+
+
+def find_frame(folder: str | Path, image_id: str) -> tuple[Path, int | None]:
+    """Where the pixels of an image are: its file and None, or the file of its movie and its number there.
+
+    Raises:
+        InputError: As :func:`find_image`.
+    """
+    movie, frame = split_frame(image_id)
+    if frame is None or find_known_images(Path(folder), [image_id]):
+        return find_image(folder, image_id), None
+    return find_image(folder, movie), frame
 
 
 def find_known_images(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
@@ -203,7 +215,7 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
     """Image files of a folder, by their name without suffix, each list sorted; none if there is no such folder."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if is_image(path):
+        if not path.name.startswith('.') and (is_vendor_file(path) or path.suffix.lower() in SUFFIXES + TIFF_SUFFIXES):
             files.setdefault(path.stem, []).append(path)
     return files
 

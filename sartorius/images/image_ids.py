@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from sartorius.utils.errors import InputError
 
-_DRIVE = re.compile(r'[A-Za-z]:(?=/|$)')
+_DRIVE = re.compile(r'[A-Za-z]:')
 _FRAME = re.compile(r'(?P<file>.+)#t(?P<frame>\d{4,})', re.DOTALL)
 
 
@@ -25,14 +25,17 @@ def image_id_of(file_name: str) -> str:
     Returns:
         The id; empty if the name is that of no file.
     """
-    path = PurePosixPath(_DRIVE.sub('', file_name.replace('\\', '/'), count=1))
+    *folders, name = file_name.replace('\\', '/').split('/')
+    stem = PurePosixPath(name).stem
+    if stem in ('', '.', '..') or _DRIVE.fullmatch(stem):
+        return ''
     parts: list[str] = []
-    for part in path.with_suffix('').parts if path.name else ():
+    for part in folders:
         if part == '..':
             del parts[-1:]
-        elif part.strip('/'):
+        elif part not in ('', '.') and (parts or not _DRIVE.fullmatch(part)):
             parts.append(part)
-    return '/'.join(parts) if path.name != '..' else ''
+    return '/'.join([*parts, stem])
 
 
 def check_image_id(image_id: str) -> str:
@@ -44,7 +47,7 @@ def check_image_id(image_id: str) -> str:
     if (
         not image_id
         or '\\' in image_id
-        or _DRIVE.match(image_id)
+        or _DRIVE.fullmatch(image_id.partition('/')[0])
         or any(part in ('', '.', '..') for part in image_id.split('/'))
         or any(unicodedata.category(character) in ('Cc', 'Cs') for character in image_id)
     ):
@@ -81,18 +84,17 @@ def match_image_ids(ids: Iterable[str], known: Collection[str]) -> dict[str, str
     Raises:
         InputError: An id may mean two known images, or two ids the same one.
     """
-    known = known if isinstance(known, set | frozenset | Mapping) else set(known)
-    ids = list(ids)
+    known, ids = dict.fromkeys(known), list(ids)
     matched = {image_id: image_id for image_id in ids if image_id in known}
     others = [image_id for image_id in ids if image_id not in matched]
-    longer = _ends_of(known.keys() if isinstance(known, Mapping) else known) if others else {}
+    longer = _ends_of(known) if others else {}
     owner: dict[str, str] = {}
     for image_id in others:
         shorter = next((end for end in _ends(image_id) if end in known), None)
-        found = [one for one in (*longer.get(image_id, ()), *([shorter] if shorter else ())) if one not in matched]
+        found = [*longer.get(image_id, ()), *([shorter] if shorter else ())]
         if len(found) > 1:
             raise InputError(f'image {image_id} may be {found[0]} or {found[1]}; write its folder before its name')
-        if found:
+        if found and found[0] not in matched:
             other = owner.setdefault(found[0], image_id)
             if other != image_id:
                 raise InputError(

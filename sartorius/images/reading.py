@@ -87,14 +87,20 @@ def read_cell_image(path: str | Path) -> NDArray[np.uint8]:
     return three_channels(read_single(path).to_uint8()[0])
 
 
-def read_for_display(path: str | Path) -> NDArray[np.uint8]:
+def read_for_display(path: str | Path, frame: int | None = None) -> NDArray[np.uint8]:
     """Image file as grey levels for a screen: uint8 ``(height, width)``, stretched as for models; colour's luminance.
 
+    Args:
+        path: The file.
+        frame: Which frame of a movie, counted from 0.
+
     Raises:
-        InputError: As :func:`read_single`.
+        InputError: As :func:`read_single`; or the movie has no such frame.
     """
-    image = read_single(path)
-    return ImageStack(image.path, image.grey()).to_uint8()[0]
+    image = read_single(path) if frame is None else read_stack(path)
+    if frame is not None and frame >= len(image.frames):
+        raise InputError(f'image {path} has {len(image.frames)} frames, none with the number {frame} (counted from 0)')
+    return ImageStack(image.path, image.grey()).to_uint8()[frame or 0]
 
 
 def read_grey(path: str | Path) -> NDArray[np.generic]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.images.files import find_image
+from sartorius.images.files import find_frame
 from sartorius.images.grey_levels import stretch
 from sartorius.images.reading import read_for_display
 from sartorius.label_quality.missing import LabelComparison, Limits, MissingCells
@@ -251,8 +251,8 @@ def _place(row: Any) -> str:
 
 
 def _read(folder: Path, image_id: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-    path = find_image(folder, image_id)
-    image = read_for_display(path)
+    path, frame = find_frame(folder, image_id)
+    image = read_for_display(path, frame)
     if image.shape != size:
         raise InputError(
             f'{path} is {size_text(image.shape)}, its labels are for {size_text(size)}; name the folder with the '

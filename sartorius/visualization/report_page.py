@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sartorius.evaluation.bootstrap import Estimate
 from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, format_interval, summarise_scores
-from sartorius.images.files import find_image
+from sartorius.images.files import find_frame
 from sartorius.images.reading import read_for_display
 from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.utils.cli import progress
@@ -122,8 +122,8 @@ def _step_text(step: Mapping[str, Any]) -> str:
 
 def _picture(report: EvaluatedPredictions, image_id: str, folder: Path) -> NDArray[np.uint8]:
     pred = report.pred[image_id]
-    path = find_image(folder, image_id)
-    picture = read_for_display(path)
+    path, frame = find_frame(folder, image_id)
+    picture = read_for_display(path, frame)
     if picture.shape != pred.size:
         raise InputError(
             f'{path} is {size_text(picture.shape)}, its predictions are for {size_text(pred.size)}; '

@@ -189,7 +189,7 @@ def test_boxes_of_another_detector_join(tool, tmp_path, capsys):
 def checkout(tmp_path, repo_root):
     """A copy of what the command needs, with an empty work_dirs/."""
     top = tmp_path / 'checkout'
-    for package in ('utils', 'masks', 'predictions', 'fusion'):
+    for package in ('utils', 'masks', 'images', 'predictions', 'fusion'):
         shutil.copytree(
             repo_root / 'sartorius' / package,
             top / 'sartorius' / package,
