@@ -197,6 +197,7 @@ def checkout(tmp_path, repo_root):
         )
     shutil.copy(repo_root / 'sartorius/__init__.py', top / 'sartorius/__init__.py')
     (top / 'tools').mkdir()
+    (top / 'setup.py').touch()
     shutil.copy(repo_root / 'tools/ensemble.py', top / 'tools/ensemble.py')
     (top / 'work_dirs').mkdir()
     return top
