@@ -16,19 +16,26 @@ import yaml
 
 import sartorius.datasets  # noqa: F401  registers transforms
 import sartorius.models  # noqa: F401  registers heads
+from sartorius.__main__ import find_tools
 from sartorius.engine.signatures import parameters_of, targets_of
 from sartorius.fusion.methods import SET_METHODS
 from sartorius.postprocess.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
+FILES = {name: str(path.relative_to(ROOT)) for tools in find_tools().values() for name, path in tools.items()}
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Words of each `python tools/X.py ...` and `tools/X.sh ...` in the page, continuation lines joined."""
+    """Words of each `python tools/X.py ...`, `tools/X.sh ...` and `sartorius X ...` in the page, lines joined.
+
+    The first word is the tool's file, of an unknown X what is written.
+    """
     text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
     found = re.findall(r'(?:^|`|!)\s*(?:python )?(tools/[\w/]+\.(?:py|sh)[^`\n]*)', text, re.MULTILINE)
-    return [shlex.split(line.split(' # ')[0].split(' | ')[0]) for line in found]
+    found += re.findall(r'(?:^|`|!)\s*(?:\S*/bin/)?sartorius ([a-z][\w-]*\b[^`\n]*)', text, re.MULTILINE)
+    lines = [shlex.split(line.split(' # ')[0].split(' | ')[0]) for line in found]
+    return [[FILES.get(name.replace('-', '_'), name), *words] for name, *words in lines]
 
 
 @cache

@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 from sartorius.annotations.info import read_info
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
+from sartorius.utils.cli import COMMAND
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
 from sartorius.utils.version import git_commit
@@ -247,12 +248,16 @@ def device_name() -> str:
 
 def command_line() -> str:
     """How this process was started, as it could be typed again: paths below the current folder are relative."""
-    words = []
-    for word in sys.argv:
-        if Path(word).is_absolute():
-            word = '$SARTORIUS_DATA' if word == os.environ.get('SARTORIUS_DATA') else display_path(word)
-        words.append(word if word == '$SARTORIUS_DATA' else shlex.quote(word))
-    return ' '.join(['python', *words])
+    tool, *words = sys.argv
+    # `sartorius NAME` is two words.
+    start = tool.split() if tool.startswith(f'{COMMAND} ') else ['python', _as_typed(tool)]
+    return ' '.join([*start, *map(_as_typed, words)])
+
+
+def _as_typed(word: str) -> str:
+    if word == os.environ.get('SARTORIUS_DATA'):
+        return '$SARTORIUS_DATA'
+    return shlex.quote(display_path(word) if Path(word).is_absolute() else word)
 
 
 def _describe_data(dataset: Dataset) -> DataRecord:

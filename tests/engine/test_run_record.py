@@ -242,6 +242,8 @@ def test_command_line_can_be_typed_elsewhere(monkeypatch: pytest.MonkeyPatch, tm
     ]
     monkeypatch.setattr('sys.argv', words)
     assert command_line() == "python tools/train.py c.py --data-root $SARTORIUS_DATA --cfg-options 'a=[1, 2]'"
+    monkeypatch.setattr('sys.argv', ['sartorius train', *words[1:]])
+    assert command_line() == "sartorius train c.py --data-root $SARTORIUS_DATA --cfg-options 'a=[1, 2]'"
 
 
 RECORD = RunRecord(

@@ -1,6 +1,8 @@
 """Prints the config that a training or a prediction would run, with everything that options and machine decide."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from sartorius.utils.cli import (
     add_config_options,
@@ -30,13 +32,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
 
-    from sartorius.engine.run_config import (
-        DataOptions,
-        RecipeOptions,
-        TrainOptions,
-        build_prediction_config,
-        build_train_config,
-    )
+    # MMDetection prints when it is imported, and the output is to be a config file.
+    with redirect_stdout(sys.stderr):
+        from sartorius.engine.run_config import (
+            DataOptions,
+            RecipeOptions,
+            TrainOptions,
+            build_prediction_config,
+            build_train_config,
+        )
 
     recipe, data = options_as(RecipeOptions, arguments), options_as(DataOptions, arguments)
     if arguments.split is not None:
