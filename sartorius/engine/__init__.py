@@ -1,9 +1,13 @@
 """Hooks, metrics and runner glue."""
 
+import contextlib
+import os
 import warnings
 
-# MMDetection recommends, at every start, a metric that nothing here uses.
+# MMDetection recommends, at every start, a metric that nothing here uses, and prints what it could not import.
 warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
+with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+    import mmdet.datasets  # noqa: F401
 
 # ruff: noqa: E402
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook

@@ -66,6 +66,7 @@ class Predictor:
 
     Attributes:
         config: The config for inference: the model around the detector, and its test pipeline.
+        detector_config: The config that the detector was trained with.
 
     Raises:
         InputError: The config has no keys for what the options ask.
@@ -80,7 +81,7 @@ class Predictor:
         weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.config = build_inference_config(config, options)
-        self._trained_config = config
+        self.detector_config = config
         self.checkpoint = Path(checkpoint)
         self._weights = weights
         self.device = torch.device(get_device() if device is None else device)
@@ -142,7 +143,7 @@ class Predictor:
         Raises:
             InputError: The config has no keys for what the options ask.
         """
-        config = build_inference_config(rescale_config(self._trained_config, scale), options)
+        config = build_inference_config(rescale_config(self.detector_config, scale), options)
         # Loaded before it is shared.
         _ = self._detector
         other = copy.copy(self)
@@ -227,7 +228,7 @@ class Predictor:
     @cached_property
     def _detector(self) -> torch.nn.Module:
         init_default_scope(self.config.get('default_scope', 'mmdet'))
-        detector = MODELS.build(self._trained_config.model)
+        detector = MODELS.build(self.detector_config.model)
         weights = self._weights
         if weights is None:
             content = read_checkpoint(self.checkpoint)
@@ -239,7 +240,7 @@ class Predictor:
     def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> tuple[ImagePredictions, PassReport]:
         (predicted,) = self.model.test_step(pseudo_collate([pipeline(sample)]))
         predicted = predicted.to_dict()
-        limit = box_limits(self._trained_config).max_per_img
+        limit = box_limits(self.detector_config).max_per_img
         report = PassReport(max_cells(predicted) >= limit, predicted.get('cut_cells', 0))
         return to_image_predictions(predicted), report
 

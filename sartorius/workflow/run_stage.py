@@ -16,7 +16,7 @@ from typing import IO
 
 from sartorius.utils.cli import name_tools
 from sartorius.utils.paths import PROJECT_DIR
-from sartorius.workflow.processes import death_with_parent, die_with_parent, locked
+from sartorius.utils.processes import death_with_parent, die_with_parent, locked
 from sartorius.workflow.records import (
     DONE,
     FAILED,

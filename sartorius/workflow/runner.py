@@ -13,7 +13,7 @@ from typing import IO
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
-from sartorius.workflow.processes import death_with_parent, try_lock
+from sartorius.utils.processes import death_with_parent, try_lock
 from sartorius.workflow.records import DONE, FAILED, RUNNING, done_stages, read_record
 from sartorius.workflow.stages import Stage, WorkflowPlan, save_plan
 

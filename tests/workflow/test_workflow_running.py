@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sartorius.utils.errors import InputError
+from sartorius.utils.processes import try_lock
 from sartorius.workflow import runner
-from sartorius.workflow.processes import try_lock
 from sartorius.workflow.records import FAILED, StageRecord, done_stages, write_record
 from sartorius.workflow.runner import assign_devices, lock_workflow, run_workflow
 from sartorius.workflow.stages import Stage, WorkflowPlan

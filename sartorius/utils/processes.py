@@ -1,4 +1,4 @@
-"""Locks and child processes: after a workflow is killed in any way, no part of it keeps running."""
+"""Locks and child processes: after a run is killed in any way, no part of it keeps running."""
 
 import ctypes
 import fcntl
@@ -42,8 +42,12 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def try_lock(path: Path) -> IO[str] | None:
+def try_lock(path: Path, shared: bool = False) -> IO[str] | None:
     """Locks a file without waiting.
+
+    Args:
+        path: The file, which is made if it is missing.
+        shared: Whether others may have a shared lock at the same time.
 
     Returns:
         The open file, locked until it and all copies that children inherited are closed; None if another process has
@@ -52,7 +56,7 @@ def try_lock(path: Path) -> IO[str] | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open('a+', encoding='utf-8')
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None

@@ -1,0 +1,242 @@
+"""What is known of each image of a run: what it was predicted from, what was written, and how it ended.
+
+Below the run's folder, ``.predict/`` holds for each image its record (``images/NAME.json``), its predictions before
+post-processing (``images/NAME.npz``), and while it is worked on the files that are not moved into place yet
+(``work/NAME/``). A record is written before the files are moved, as ``running``, and again afterwards: whatever the
+moment of a kill, each file is either not there or whole, and known as the run's own.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sartorius.utils.errors import InputError
+from sartorius.utils.files import sha256_of
+from sartorius.utils.records import Record
+
+RUNNING, DONE, FAILED = 'running', 'done', 'failed'
+
+FOLDER = '.predict'
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState(Record):
+    """A file as it was when it was read or written.
+
+    Attributes:
+        size: Bytes.
+        changed: Time of change, in nanoseconds.
+        sha256: Hash.
+    """
+
+    size: int
+    changed: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> 'FileState':
+        """The state of a file, or of a folder that is one image (its files' names, sizes and times)."""
+        if path.is_dir():
+            return cls(size=0, changed=0, sha256=_describe_folder(path))
+        state = path.stat()
+        return cls(size=state.st_size, changed=state.st_mtime_ns, sha256=sha256_of(path))
+
+    def is_of(self, path: Path) -> bool:
+        """Whether a file has this content; its bytes are read only if it was touched."""
+        try:
+            if path.is_dir():
+                return _describe_folder(path) == self.sha256
+            state = path.stat()
+        except OSError:
+            return False
+        if state.st_size != self.size:
+            return False
+        return state.st_mtime_ns == self.changed or sha256_of(path) == self.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameRow(Record):
+    """Results of one frame.
+
+    Attributes:
+        frame: Its number, from 0.
+        cells: Number of cells.
+        by_class: Number of cells of each class, by name.
+        covered: Fraction of the pixels that a cell covers.
+        limit_reached: Whether there may be more cells than the model predicts at once.
+        cut_cells: Number of cells that no tile contains whole.
+        seconds: Wall time of its prediction.
+    """
+
+    frame: int
+    cells: int
+    by_class: Mapping[str, int] = field(default_factory=dict)
+    covered: float
+    limit_reached: bool = False
+    cut_cells: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord(Record):
+    """State and results of one image.
+
+    Attributes:
+        image: Its id.
+        file: Name of the file.
+        status: ``running`` (or killed while it was), ``done`` or ``failed``.
+        message: Why it failed, or what was assumed.
+        source: The image file when it was read; None if it could not be.
+        prediction_key: Hash of what decides the predictions (:meth:`CellModel.prediction_key`).
+        chain_key: Hash of what decides what becomes of them.
+        outputs: Files that were written, by format.
+        is_movie: Whether the file has a time axis.
+        height: In pixels; 0 if the image could not be read.
+        width: In pixels; likewise.
+        pixel_size_um: Side of a pixel; None if it is not known.
+        pixel_size_from: Where that is from.
+        frame_interval_s: Seconds between frames; None if they are not known.
+        scale: Factor from its pixels to the model's; None if it was not predicted.
+        frames: Results of each frame.
+        version: Of these records.
+    """
+
+    image: str
+    file: str = ''
+    status: str
+    message: str = ''
+    source: FileState | None = None
+    prediction_key: str = ''
+    chain_key: str = ''
+    outputs: Mapping[str, FileState] = field(default_factory=dict)
+    is_movie: bool = False
+    height: int = 0
+    width: int = 0
+    pixel_size_um: float | None = None
+    pixel_size_from: str = ''
+    frame_interval_s: float | None = None
+    scale: float | None = None
+    frames: tuple[FrameRow, ...] = ()
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        # Values of a mapping come from JSON as they are.
+        states = {
+            name: state if isinstance(state, FileState) else FileState.from_dict(state, f'outputs, {name}')
+            for name, state in self.outputs.items()
+        }
+        object.__setattr__(self, 'outputs', states)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells in all frames."""
+        return sum(row.cells for row in self.frames)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of prediction of all frames."""
+        return sum(row.seconds for row in self.frames)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run's own files.
+
+    Attributes:
+        out: Folder that the run writes to.
+    """
+
+    out: Path
+
+    def record_path(self, image_id: str) -> Path:
+        """File of an image's record."""
+        return self.out / FOLDER / 'images' / f'{image_id}.json'
+
+    def predictions_path(self, image_id: str) -> Path:
+        """File of an image's predictions, before post-processing."""
+        return self.out / FOLDER / 'images' / f'{image_id}.npz'
+
+    def work_folder(self, image_id: str) -> Path:
+        """Folder of an image's files that are not moved into place yet; removed if an earlier run left it."""
+        # A suffix, so that the folder of A/B is not within that of A.
+        folder = self.out / FOLDER / 'work' / f'{image_id}.files'
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def read(self, image_id: str) -> ImageRecord | None:
+        """An image's record; None if it has none that can be read."""
+        try:
+            content = json.loads(self.record_path(image_id).read_text(encoding='utf-8'))
+            record = ImageRecord.from_dict(content, image_id)
+        except (OSError, ValueError):
+            return None
+        return record if record.version == VERSION else None
+
+    def write(self, record: ImageRecord, work: Path) -> None:
+        """Writes a record by way of the image's work folder."""
+        path = work / 'record.json'
+        path.write_text(json.dumps(record.to_dict(), indent=1) + '\n', encoding='utf-8')
+        move(path, self.record_path(record.image))
+
+    def finish(
+        self, record: ImageRecord, work: Path, made: Mapping[str, Path], paths: Mapping[str, Path]
+    ) -> ImageRecord:
+        """Moves an image's files into place and writes its record.
+
+        Args:
+            record: The record; the states of the files are added to its outputs.
+            work: The image's work folder, which is removed.
+            made: The files by format, in the work folder.
+            paths: Where they belong, by format.
+
+        Returns:
+            The record as it was written.
+        """
+        outputs = {name: FileState.of(path) for name, path in made.items()}
+        record = replace(record, outputs={**record.outputs, **outputs})
+        self.write(replace(record, status=RUNNING), work)
+        for name, path in made.items():
+            move(path, paths[name])
+        self.write(record, work)
+        shutil.rmtree(work)
+        return record
+
+
+def move(path: Path, target: Path) -> None:
+    """Moves a file into place at once; the folder is made if it is missing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(path, target)
+
+
+def check_outputs_are_own(record: ImageRecord | None, paths: Mapping[str, Path]) -> None:
+    """Checks that no file would be overwritten that the run did not write, or that was changed since.
+
+    Args:
+        record: The image's record of an earlier call; None without one.
+        paths: The files that are to be written, by format.
+
+    Raises:
+        InputError: One would; the message names it.
+    """
+    known = {} if record is None else record.outputs
+    for name, path in paths.items():
+        if not path.exists():
+            continue
+        if name not in known:
+            raise InputError(f'{path} is there already and not of this run; choose another --out, or give --overwrite')
+        if not known[name].is_of(path):
+            raise InputError(
+                f'{path} was changed since it was written; move it away to keep it, or give --overwrite to replace it'
+            )
+
+
+def _describe_folder(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    states = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
