@@ -90,8 +90,8 @@ setup(
         # Needs torch and mmcv in the environment already.
         'mmdet': packages_of('mmdet.txt'),
         'workflow': packages_of('workflow.txt'),
-        # Files of microscopes: Nikon, Zeiss, Leica.
-        'formats': ['bioio', 'bioio-nd2', 'bioio-czi', 'bioio-lif'],
+        # Files of microscopes: Nikon, Zeiss, Leica, OME-Zarr.
+        'formats': ['bioio', 'bioio-nd2', 'bioio-czi', 'bioio-lif', 'bioio-ome-zarr'],
         'wandb': ['wandb'],
     },
 )

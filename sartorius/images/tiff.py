@@ -6,7 +6,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from sartorius.images.axes import ImageFileContent, Index, ReadOptions, read_frames
+from sartorius.images.pixel_sizes import length_um, seconds, square_pixels
 from sartorius.images.structures import ImageStack
 from sartorius.utils.errors import InputError
 
@@ -28,15 +29,6 @@ SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 MAX_CM_PIXEL_UM = 20
 """Resolutions in cm of larger pixels are those of a printer or a screen (1,270 dpi or less), not of a microscope."""
-
-_MICROMETRES = {
-    'µm': 1, 'um': 1, 'micron': 1, 'microns': 1, 'micrometer': 1, 'micrometre': 1,
-    'nm': 1e-3, 'nanometer': 1e-3, 'mm': 1e3, 'cm': 1e4, 'm': 1e6, 'å': 1e-4, 'pm': 1e-6,
-}  # fmt: skip
-_SECONDS = {
-    's': 1, 'sec': 1, 'second': 1, 'seconds': 1, 'ms': 1e-3, 'msec': 1e-3, 'µs': 1e-6, 'us': 1e-6, 'ns': 1e-9,
-    'min': 60, 'minute': 60, 'minutes': 60, 'h': 3600, 'hr': 3600, 'hour': 3600, 'hours': 3600, 'd': 86400,
-}  # fmt: skip
 
 # Compressions that tifffile needs imagecodecs for, and Pillow and OpenCV always have.
 _COMMON = (COMPRESSION.LZW, COMPRESSION.JPEG)
@@ -272,7 +264,7 @@ def _ome(tif: tifffile.TiffFile) -> dict[str, Any]:
     return {
         'from': 'OME',
         'sizes_um': sizes if sizes[0] else None,
-        'interval_s': _seconds(said.get('TimeIncrement'), said.get('TimeIncrementUnit', 's')),
+        'interval_s': seconds(said.get('TimeIncrement'), said.get('TimeIncrementUnit', 's')),
         'channels': tuple(one.get('Name') or one.get('ContrastMethod') or one.get('Fluor') or '' for one in channels),
     }
 
@@ -282,14 +274,14 @@ def _imagej(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, Any]:
     said = tif.imagej_metadata or {}
     unit = str(said.get('unit', ''))
     sizes = [length_um(_per_pixel(page, axis), unit) for axis in 'XY']
-    interval = _seconds(said.get('finterval'), str(said.get('tunit', 's')))
-    if interval is None and _positive(said.get('fps')):
+    interval = seconds(said.get('finterval'), str(said.get('tunit', 's')))
+    if interval is None and seconds(said.get('fps'), 's'):
         interval = 1 / float(said['fps'])
     labels = said.get('Labels')
     count = int(said.get('channels', 1) or 1)
     return {
         'from': 'ImageJ',
-        'sizes_um': sizes if sizes[0] and unit.casefold() not in ('inch', 'inches') else None,
+        'sizes_um': sizes if sizes[0] else None,
         'interval_s': interval,
         # Labels are those of planes, of which channels change first.
         'channels': tuple(map(str, labels[:count]))
@@ -306,7 +298,7 @@ def _lsm(tif: tifffile.TiffFile) -> dict[str, Any]:
     return {
         'from': 'LSM',
         'sizes_um': sizes if sizes[0] else None,
-        'interval_s': _positive(said.get('TimeIntervall')),
+        'interval_s': seconds(said.get('TimeIntervall'), 's'),
         'channels': tuple(names or ()),
     }
 
@@ -325,39 +317,3 @@ def _per_pixel(page: tifffile.TiffPage, axis: str) -> float | None:
     if tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2 or 0 in tag.value:
         return None
     return tag.value[1] / tag.value[0]
-
-
-def length_um(value: object, unit: str) -> float | None:
-    """A length in micrometres; None if it is no number above 0, or its unit is not one of length."""
-    number = _positive(value)
-    factor = _MICROMETRES.get(_unit(unit))
-    return None if number is None or factor is None else number * factor
-
-
-def _unit(text: str) -> str:
-    """Lower case, and one sign for micro: there are two, and ImageJ spells one of them."""
-    return text.strip().casefold().replace('\\u00b5', 'µ').replace('μ', 'µ')
-
-
-def _seconds(value: object, unit: str) -> float | None:
-    number, factor = _positive(value), _SECONDS.get(_unit(unit))
-    return None if number is None or factor is None else number * factor
-
-
-def _positive(value: object) -> float | None:
-    with suppress(TypeError, ValueError):
-        number = float(value)
-        if math.isfinite(number) and number > 0:
-            return number
-    return None
-
-
-def square_pixels(sizes_um: Sequence[float | None]) -> tuple[float | None, tuple[str, ...]]:
-    """Side of pixels of a width and a height: of a square of the same area, with a note, where they differ."""
-    x, y = map(_positive, sizes_um)
-    if x is None:
-        return None, ()
-    if y is None or abs(x - y) <= 0.01 * x:
-        return x, ()
-    side = math.sqrt(x * y)
-    return side, (f'its pixels are {x:.4g} x {y:.4g} µm, not square; {side:.4g} µm, of the same area, is taken',)
