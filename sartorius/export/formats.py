@@ -15,6 +15,7 @@ from sartorius.export.imagej_rois import write_roi_zip
 from sartorius.export.label_images import write_cellpose_seg, write_label_tiff
 from sartorius.export.overlay_image import write_overlay
 from sartorius.export.structures import ExportedImage
+from sartorius.images.image_ids import check_image_id
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import atomic_path
 
@@ -43,12 +44,9 @@ class Format:
         """Path of an image's file: the folders of its id are folders below ``folder``.
 
         Raises:
-            InputError: The id would lead out of the folder.
+            InputError: It is no image id, such as one that leads out of the folder.
         """
-        parts = Path(image_id).parts
-        if not image_id or Path(image_id).is_absolute() or '..' in parts:
-            raise InputError(f'image {image_id!r}: its id leads out of the folder {folder}; give it a plain name')
-        return Path(folder, f'{image_id}{self.suffix}')
+        return Path(folder, f'{check_image_id(image_id)}{self.suffix}')
 
     def write(self, path: Path, image: ExportedImage) -> None:
         """Writes an image's cells, whole or not at all; the folder is made if it is missing.

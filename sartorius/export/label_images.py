@@ -8,23 +8,24 @@ from numpy.typing import NDArray
 
 from sartorius.export.structures import ExportedImage
 
-MAX_IMAGEJ_BYTES = 2**32 - 2**24
-"""ImageJ's TIFF has offsets of 32 bits; a part is left for its headers."""
+MAX_BYTES = 2**32 - 2**24
+"""TIFF has offsets of 32 bits, BigTIFF of 64; a part is left for its headers."""
 
 
 def write_label_tiff(path: Path, image: ExportedImage) -> None:
     """Writes ``NAME_masks.tif``: 0 is background, cell k has the label k + 1; deflated, axes YX, of a movie TYX.
 
     Up to 65,535 cells in a frame the file is uint16 in ImageJ's TIFF with its unit, frame interval and a range of
-    display in which the labels are not black. Beyond that, and beyond 4 GB, it is uint32 or large OME-TIFF: ImageJ's
-    own can hold neither.
+    display in which the labels are not black. ImageJ's own TIFF can hold neither more cells nor more than 4 GB: then
+    it is OME-TIFF, uint32 or BigTIFF.
     """
     import tifffile
 
     highest = max(len(frame) for frame in image.frames)
     dtype = np.dtype(label_dtype(highest))
     shape = (len(image.frames), *image.size) if image.is_movie else image.size
-    in_imagej = dtype == np.uint16 and np.prod(shape, dtype=np.int64) * dtype.itemsize < MAX_IMAGEJ_BYTES
+    is_large = np.prod(shape, dtype=np.int64) * dtype.itemsize >= MAX_BYTES
+    in_imagej = dtype == np.uint16 and not is_large
     metadata = _imagej_metadata(image, highest) if in_imagej else _ome_metadata(image)
     per_um = 1 / image.pixel_size_um if image.pixel_size_um else None
     tifffile.imwrite(
@@ -34,7 +35,7 @@ def write_label_tiff(path: Path, image: ExportedImage) -> None:
         dtype=dtype,
         imagej=in_imagej,
         ome=not in_imagej,
-        bigtiff=not in_imagej,
+        bigtiff=bool(is_large),
         compression='zlib',
         resolution=(per_um, per_um) if in_imagej and per_um else None,
         metadata=metadata,

@@ -47,7 +47,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='image plate/A1: its pixels are not at hand, and A1_overlay.png shows them'):
         write_image(tmp_path, exported([CROPS], SIZE), ['overlay'])
     for image_id in ('../A1', '/A1', ''):
-        with pytest.raises(InputError, match='image'):
+        with pytest.raises(InputError, match='is no image id'):
             write_image(tmp_path / 'out', exported([CROPS], SIZE, image_id=image_id), ['masks'])
     with pytest.raises(InputError, match='two of its cells share a pixel'):
         write_image(tmp_path, exported([[*CROPS, CROPS[0]]], SIZE), ['masks'])
@@ -67,9 +67,23 @@ def test_a_label_tiff_has_units_axes_and_a_range_of_display(tmp_path: Path) -> N
     with tifffile.TiffFile(path) as tiff:
         assert (tiff.series[0].axes, tiff.imagej_metadata['finterval']) == ('TYX', 90)
         assert 'unit' not in tiff.imagej_metadata
-    # A movie of a single frame still is one.
+    # ImageJ has no axis of length 1.
     (path,) = write_image(tmp_path, exported([CROPS], SIZE, is_movie=True), ['masks'])
-    assert tifffile.imread(path).shape == SIZE or tifffile.imread(path).shape == (1, *SIZE)
+    assert tifffile.imread(path).shape == SIZE
+
+
+def test_more_labels_than_imagej_can_hold_are_an_ome_tiff(tmp_path: Path) -> None:
+    pixel = np.ones((1, 1), bool)
+    crops = [MaskCrop(pixel, index % 300, index // 300) for index in range(65_536)]
+    image = exported([crops], (300, 300), pixel_size_um=0.65)
+    (path, seg) = write_image(tmp_path, image, ['masks', 'seg'])
+    with tifffile.TiffFile(path) as tiff:
+        assert (tiff.is_ome, tiff.is_bigtiff, tiff.series[0].axes) == (True, False, 'YX')
+        assert 'PhysicalSizeX="0.65" PhysicalSizeXUnit="µm"' in tiff.ome_metadata
+        labels = tiff.asarray()
+    assert (labels.dtype, labels.max()) == (np.uint32, 65_536)
+    assert np.array_equal(labels, image.label_image(0))
+    assert np.array_equal(labels, np.load(seg, allow_pickle=True).item()['masks'])
 
 
 def test_regions_have_name_position_group_and_colour(tmp_path: Path) -> None:
