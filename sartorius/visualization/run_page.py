@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sartorius.images.grey_levels import stretch
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.utils.files import atomic_path
 from sartorius.visualization.gallery import IMAGE_QUALITY
@@ -87,7 +88,7 @@ def picture_paths(folder: Path, image_id: str) -> tuple[Path, Path]:
 
 
 def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
-    """Writes an image as WebP, at most :data:`MAX_PICTURE_SIDE` wide and high.
+    """Writes an image as WebP, at most :data:`MAX_PICTURE_SIDE` wide and high, its grey levels spread.
 
     Args:
         path: File to write.
@@ -96,7 +97,7 @@ def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
     scale = _picture_scale(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, _scaled(image.shape[:2], scale)[::-1], interpolation=cv2.INTER_AREA)
-    _write_webp(path, image)
+    _write_webp(path, stretch(image))
 
 
 def write_outlines(path: Path, size: Size, crops: Sequence[MaskCrop]) -> None:
@@ -144,23 +145,26 @@ def find_unusual(images: Sequence[RunImage]) -> dict[str, list[str]]:
     return unusual
 
 
-def write_run_page(path: Path, title: str, images: Sequence[RunImage], source: Mapping[str, object]) -> None:
+def write_run_page(
+    path: Path, title: str, images: Sequence[RunImage], source: Mapping[str, object], folder: Path
+) -> None:
     """Writes the page, whole or not at all.
 
     Args:
-        path: HTML file; the pictures are looked for beside it (:func:`picture_paths`).
+        path: HTML file.
         title: Heading.
         images: All images of the run.
         source: Names and values of what was run: model, chain, options.
+        folder: Where the page belongs, beside its pictures (:func:`picture_paths`).
     """
     unusual = find_unusual(images)
     flagged = sorted((image for image in images if image.image_id in unusual), key=lambda image: not image.problem)
     sections = [('overview', 'Overview', _overview(images, unusual))]
     if flagged:
-        sections.append(('look', 'Look at these first', _grid(path.parent, flagged, unusual)))
+        sections.append(('look', 'Look at these first', _grid(folder, flagged, unusual)))
     sections += [
         ('table', 'All images', _table(images, unusual)),
-        ('pictures', 'Pictures', _grid(path.parent, [image for image in images if not image.problem], {})),
+        ('pictures', 'Pictures', _grid(folder, [image for image in images if not image.problem], {})),
         ('source', 'What was run', source_list(source)),
     ]
     lead = (
@@ -228,6 +232,7 @@ def _table(images: Sequence[RunImage], unusual: Mapping[str, Sequence[str]]) -> 
     columns: list[Column] = [
         ('image', 'text id', lambda row: f'<td class="text id">{escape(row.image_id)}</td>'),
         ('size (px)', '', lambda row: f'<td data-value="{row.pixels}">{row.size}</td>'),
+        ('pixel (µm)', '', lambda row: number_cell(row.pixel_size_um, '{:.3g}')),
         ('cells', '', lambda row: number_cell(row.cells, '{:,.0f}')),
         *(
             (escape(name), '', lambda row, number=number: number_cell(row.by_class[number], '{:,.0f}'))
@@ -250,6 +255,7 @@ def _row(image: RunImage, words: Sequence[str]) -> dict[str, object]:
         'image_id': image.image_id,
         'pixels': height * width,
         'size': f'{width} × {height}' if image.size else '-',
+        'pixel_size_um': math.nan if image.pixel_size_um is None else image.pixel_size_um,
         'cells': image.count if done else math.nan,
         'by_class': image.by_class,
         'median_area': image.median_area,

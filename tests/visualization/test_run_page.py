@@ -71,8 +71,8 @@ def test_outlines_lie_on_the_picture(size: tuple[int, int], tmp_path: Path) -> N
     assert grey.shape == drawn.shape[:2] and max(grey.shape) == min(max(size), MAX_PICTURE_SIDE)
     rows, columns = np.nonzero(drawn[..., 3] > 100)
     bright_rows, bright_columns = np.nonzero(grey > 128)
-    assert abs(rows.min() - bright_rows.min()) <= 1 and abs(rows.max() - bright_rows.max()) <= 1
-    assert abs(columns.min() - bright_columns.min()) <= 1 and abs(columns.max() - bright_columns.max()) <= 1
+    assert abs(rows.min() - bright_rows.min()) <= 2 and abs(rows.max() - bright_rows.max()) <= 2
+    assert abs(columns.min() - bright_columns.min()) <= 2 and abs(columns.max() - bright_columns.max()) <= 2
 
 
 def test_page_names_every_image_and_escapes(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_page_names_every_image_and_escapes(tmp_path: Path) -> None:
         write_picture(picture_paths(tmp_path, one.image_id)[0], np.zeros((52, 70), np.uint8))
         write_outlines(picture_paths(tmp_path, one.image_id)[1], (52, 70), [])
     path = tmp_path / 'index.html'
-    write_run_page(path, 'Cells', [*USUAL, failed], {'model': 'm'})
+    write_run_page(path, 'Cells', [*USUAL, failed], {'model': 'm'}, tmp_path)
     text = path.read_text(encoding='utf-8')
     assert text.count('<td class="text id">') == len(USUAL) + 1
     assert '&lt;b&gt;bad' in text and '<b>bad' not in text and 'is &lt;truncated&gt;' in text

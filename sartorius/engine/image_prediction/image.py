@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from sartorius.engine.image_prediction.model import CellModel, ImageOptions, postprocess_frames
 from sartorius.engine.image_prediction.records import (
     DONE,
@@ -24,9 +26,13 @@ from sartorius.images.structures import ImageStack
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
+from sartorius.visualization.run_page import picture_paths, write_outlines, write_picture
 
 PREDICTIONS = 'predictions'
 """Key of the predictions before post-processing among an image's outputs, and name of the format of the whole run."""
+
+PICTURES = ('picture', 'outlines')
+"""Keys of an image's pictures for the page of the run, in the order of :func:`picture_paths`."""
 
 # Out of space and over quota: the next image would fail as well.
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -90,6 +96,7 @@ class ImageRun:
             and set(self._names) <= set(record.outputs)
             and all(FORMATS[name].path(self.folder.out, record.image).is_file() for name in self._names)
             and self.folder.predictions_path(record.image).is_file()
+            and all(path.is_file() for path in picture_paths(self.folder.out, record.image))
             and record.source is not None
             and record.source.is_of(path)
         )
@@ -107,6 +114,7 @@ class ImageRun:
             names += [name for name in former.outputs if name not in names and name in FORMATS]
         paths = {name: FORMATS[name].path(self.folder.out, image.image_id) for name in names}
         paths[PREDICTIONS] = self.folder.predictions_path(image.image_id)
+        paths |= zip(PICTURES, picture_paths(self.folder.out, image.image_id), strict=True)
         if not self.overwrite:
             check_outputs_are_own(former, paths)
         source = FileState.of(image.path)
@@ -129,6 +137,9 @@ class ImageRun:
             FORMATS[name].write(path, exported)
         made[PREDICTIONS] = work / 'predictions.npz'
         save_predictions(made[PREDICTIONS], PredictionSet(tuple(raw), self.model.classes))
+        made |= {name: work / f'{name}.webp' for name in PICTURES}
+        write_picture(made['picture'], stack.to_uint8(self.options.levels)[0])
+        write_outlines(made['outlines'], stack.size, frames[0].crops)
         rows = tuple(
             replace(row, **_counts(frame, self.model.classes)) for row, frame in zip(record.frames, frames, strict=True)
         )
@@ -197,4 +208,10 @@ def _counts(frame: ImagePredictions, classes: Sequence[str]) -> Mapping[str, obj
     """Values of a :class:`FrameRow` that follow from the post-processed cells."""
     covered = sum(crop.area for crop in frame.crops) / (frame.size[0] * frame.size[1])
     by_class = {name: int((frame.labels == number).sum()) for number, name in enumerate(classes)}
-    return {'cells': len(frame), 'by_class': by_class, 'covered': round(covered, 5)}
+    median_area = float(np.median([crop.area for crop in frame.crops])) if len(frame) else None
+    return {
+        'cells': len(frame),
+        'by_class': by_class,
+        'covered': round(covered, 5),
+        'median_area_px': median_area,
+    }

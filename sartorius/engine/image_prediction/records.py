@@ -68,6 +68,7 @@ class FrameRow(Record):
         cells: Number of cells.
         by_class: Number of cells of each class, by name.
         covered: Fraction of the pixels that a cell covers.
+        median_area_px: Median area of the cells in pixels; None without cells.
         limit_reached: Whether there may be more cells than the model predicts at once.
         cut_cells: Number of cells that no tile contains whole.
         seconds: Wall time of its prediction.
@@ -77,6 +78,7 @@ class FrameRow(Record):
     cells: int
     by_class: Mapping[str, int] = field(default_factory=dict)
     covered: float
+    median_area_px: float | None = None
     limit_reached: bool = False
     cut_cells: int = 0
     seconds: float = 0.0

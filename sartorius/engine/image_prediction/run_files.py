@@ -2,10 +2,13 @@
 
 import csv
 import json
+import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 from sartorius.engine.image_prediction.image import PREDICTIONS, ImageRun
@@ -17,8 +20,9 @@ from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.paths import display_path
 from sartorius.utils.version import git_commit
+from sartorius.visualization.run_page import RunImage, write_run_page
 
-SUMMARY, RUN, RUN_PREDICTIONS = 'summary.csv', 'run.json', 'predictions.npz'
+SUMMARY, RUN, PAGE, RUN_PREDICTIONS = 'summary.csv', 'run.json', 'index.html', 'predictions.npz'
 RUN_SCHEMA = 'sartorius-predict'
 
 
@@ -36,7 +40,8 @@ def write_run_files(run: ImageRun, records: Sequence[ImageRecord]) -> list[Path]
     done = [record.image for record in records if record.status == DONE]
     writers: dict[str, Callable[[Path], None]] = {
         SUMMARY: lambda path: write_summary(path, records, run.model.classes),
-        RUN: lambda path: _write_run(path, run, records),
+        RUN: lambda path: path.write_text(json.dumps(describe_run(run, records), indent=1) + '\n', encoding='utf-8'),
+        PAGE: lambda path: _write_page(path, run, records),
     }
     for form in (FORMATS[name] for name in run.formats if name in FORMATS):
         if form.merger is not None:
@@ -96,10 +101,10 @@ def _summary_row(record: ImageRecord, row: FrameRow, classes: Sequence[str]) -> 
     }
 
 
-def _write_run(path: Path, run: ImageRun, records: Sequence[ImageRecord]) -> None:
-    """What the run was, without times: the same images, model and options give the same file."""
+def describe_run(run: ImageRun, records: Sequence[ImageRecord]) -> dict[str, Any]:
+    """What the run was, as JSON types, without times: the same images, model and options give the same values."""
     model, commit = run.model, git_commit()
-    content = {
+    return {
         'schema': RUN_SCHEMA,
         'version': 1,
         'model': {
@@ -118,7 +123,35 @@ def _write_run(path: Path, run: ImageRun, records: Sequence[ImageRecord]) -> Non
         'versions': package_versions(),
         'git_commit': None if commit is None else asdict(commit),
     }
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+
+
+def _write_page(path: Path, run: ImageRun, records: Sequence[ImageRecord]) -> None:
+    """Writes the page of the run, whose pictures are in the run's folder."""
+    images = [_page_image(record) for record in records]
+    write_run_page(path, f'Cells in {len(images):,} images', images, describe_run(run, records), run.folder.out)
+
+
+def _page_image(record: ImageRecord) -> RunImage:
+    if record.status != DONE:
+        return RunImage(image_id=record.image, problem=record.message)
+    rows = record.frames
+    areas = [row.median_area_px for row in rows if row.median_area_px is not None]
+    by_class = Counter()
+    for row in rows:
+        by_class.update(row.by_class)
+    return RunImage(
+        image_id=record.image,
+        note=record.message,
+        size=(record.height, record.width),
+        pixel_size_um=record.pixel_size_um,
+        cells=tuple(row.cells for row in rows),
+        by_class=by_class,
+        covered=fmean(row.covered for row in rows),
+        median_area=median(areas) if areas else math.nan,
+        limit_reached=any(row.limit_reached for row in rows),
+        cut_cells=sum(row.cut_cells for row in rows),
+        seconds=record.seconds,
+    )
 
 
 def _write_predictions(path: Path, run: ImageRun, done: Sequence[str]) -> None:
