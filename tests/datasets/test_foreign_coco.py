@@ -86,6 +86,7 @@ def test_cells(tmp_path: Path, read: Reader, content: dict[str, Any], expected: 
     [
         (r'images\1\a.png', 'images/1/a'),
         (r'C:\data\a.PNG', 'data/a'),
+        ('../a.png', 'a'),
         ('images/1/a.png', 'images/1/a'),
     ],
 )
@@ -101,6 +102,21 @@ def test_separators_of_any_system(tmp_path: Path, read: Reader, name: str, image
 
 def image(number: int, name: str, **changes: Any) -> dict[str, Any]:
     return {'id': number, 'file_name': name, 'height': 40, 'width': 60, **changes}
+
+
+@READERS
+def test_two_files_of_one_name_are_two_images(tmp_path: Path, read: Reader) -> None:
+    images = [image(1, 'A1/img.tif'), image(2, 'A2/img.tif')]
+    path = write(tmp_path, coco(cell(1, [A], image_id=1), cell(2, [B], image_id=2), images=images))
+    assert read(path) == {'A1/img': [WINDOW_A], 'A2/img': [WINDOW_B]}
+
+
+@READERS
+def test_an_image_may_say_its_own_id(tmp_path: Path, read: Reader) -> None:
+    images = [image(1, 'A1/img.tif', image_id='A1'), image(2, 'A2/img.tif', image_id=7)]  # a number is none
+    path = write(tmp_path, coco(cell(1, [A], image_id=1), cell(2, [B], image_id=2), images=images))
+    assert read(path) == {'A1': [WINDOW_A], 'A2/img': [WINDOW_B]}
+    assert load_groups(path) == {'A1': 'A1', 'A2/img': 'A2/img'}
 
 
 @READERS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.images.files import find_image, images_below, images_in
+from sartorius.images.files import find_frame, find_image, find_known_images, images_below, images_in
 from sartorius.utils.errors import InputError
 
 
@@ -46,3 +46,39 @@ def test_folders_behind_links_are_walked_once(tmp_path: Path) -> None:
     (root / 'link').symlink_to(other.parent)
     (other / 'loop').symlink_to(root)
     assert images_below(root) == {'a': [root / 'a.tif'], 'b': [root / 'link/deep/b.tif']}
+
+
+def test_ids_with_folders(tmp_path: Path) -> None:
+    for name in ('A1/img.tif', 'A2/img.TIF', 'A2/img.txt', 'img.png', 'A1/movie.tif'):
+        path = tmp_path / 'plate' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    plate = tmp_path / 'plate'
+    assert find_image(plate, 'A1/img') == plate / 'A1/img.tif'
+    assert find_image(plate, 'A2/img') == plate / 'A2/img.TIF'
+    assert find_image(plate, 'img') == plate / 'img.png'
+    # The folder may be one of those that the id names; another one, and a folder too many, are not the image's.
+    assert find_image(plate / 'A1', 'A1/img') == plate / 'A1/img.tif'
+    assert find_image(plate / 'A2', 'plate/A2/img') == plate / 'A2/img.TIF'
+    for folder, image_id in [(plate / 'A1', 'A2/img'), (plate, 'A3/img'), (plate, 'A1/other')]:
+        with pytest.raises(InputError, match=f'image {image_id} is not in'):
+            find_image(folder, image_id)
+    assert find_known_images(plate, ['A1/img', 'none', 'A3/img']) == {'A1/img': plate / 'A1/img.tif'}
+    # A frame is in its movie, unless a file has its name.
+    assert find_frame(plate, 'A1/movie#t0003') == (plate / 'A1/movie.tif', 3)
+    assert find_frame(plate, 'A1/img') == (plate / 'A1/img.tif', None)
+    (plate / 'A1/movie#t0003.png').touch()
+    assert find_frame(plate, 'A1/movie#t0003') == (plate / 'A1/movie#t0003.png', None)
+    with pytest.raises(InputError, match='image A1/none is not in'):
+        find_frame(plate, 'A1/none#t0003')
+    (plate / 'A1/img.png').touch()
+    with pytest.raises(InputError, match=r'img\.png and img\.tif would be one image'):
+        find_image(plate, 'A1/img')
+
+
+def test_no_id_leads_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / 'a.png').touch()
+    (tmp_path / 'in').mkdir()
+    for image_id in ('../a', str(tmp_path / 'a')):
+        with pytest.raises(InputError, match='is no image id'):
+            find_image(tmp_path / 'in', image_id)

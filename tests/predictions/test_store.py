@@ -255,3 +255,22 @@ def test_a_missing_array_is_refused(tmp_path):
                 part.writestr(name, whole.read(name))
     with pytest.raises(InputError, match=r'cut\.npz: truncated, damaged'):
         load_predictions(cut)
+
+
+def test_image_ids_of_folders_and_frames_come_back(tmp_path):
+    saved = PredictionSet((make_image('A1/img', 1), make_image('A2/img', 2), make_image('A2/movie#t0003', 0)))
+    save_predictions(tmp_path / 'p.npz', saved)
+    assert load_predictions(tmp_path / 'p.npz').image_ids == ('A1/img', 'A2/img', 'A2/movie#t0003')
+
+
+@pytest.mark.parametrize('image_id', ['', '/etc/a', '../a', 'a\n'])
+def test_image_ids_by_which_no_file_can_be_written_are_refused(tmp_path, image_id):
+    with pytest.raises(InputError, match='is no image id'):
+        PredictionSet((make_image(image_id, 0),))
+    path = tmp_path / 'p.npz'
+    save_predictions(path, PredictionSet((make_image('harmless', 1),)))
+    rewrite_header(path, images=[{'id': image_id, 'height': 60, 'width': 80, 'cells': 1}])
+    for read in (read_header, load_predictions):
+        with pytest.raises(InputError, match='is no image id') as error:
+            read(path)
+        assert repr(image_id) in str(error.value) and str(error.value).startswith(f'{path}: ')
