@@ -1,0 +1,291 @@
+"""Which files of a folder label which images, found by their names, and the cells in them.
+
+The label file of an image ``A1.tif`` is called ``A1`` (or ``A1.tif``) with one of the endings of :data:`FORMATS` and
+lies beside the image, in a folder ``masks`` or ``labels`` beside it or beside its folder ``images``, or at the same
+place below a folder of labels. In a folder of labels alone, a label image may also be called like the image itself.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sartorius.annotations.label_images import read_label_image
+from sartorius.annotations.label_outlines import read_geojson, read_json, read_labelme, read_rois
+from sartorius.annotations.labelled_cells import LabelledCells
+from sartorius.images.files import is_image
+from sartorius.images.image_ids import image_id_of
+from sartorius.masks.crop import Size
+from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import files_below
+
+IMAGE_FOLDER = 'images'
+LABEL_FOLDERS = ('masks', 'labels')
+"""Names of folders whose files are labels, not images."""
+
+NAME = '{name}'
+"""What stands for the name of the image, without suffix, in a pattern of names."""
+
+_LABEL_IMAGES = ('.tif', '.tiff', '.png')
+# What predict, Cellpose and QuPath put beside an image, and what is no image to train on.
+_PICTURES = ('_overlay', '_cp_output', '_flows')
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """A kind of label file.
+
+    Attributes:
+        tools: Which programs write it.
+        endings: What its files are called behind the name of their image, in lower case.
+        read: Reads the cells of one: path, ``(height, width)`` of the image, and what becomes of pieces.
+    """
+
+    tools: str
+    endings: tuple[str, ...]
+    read: Callable[[Path, Size, str | None], LabelledCells]
+
+
+FORMATS: dict[str, LabelFormat] = {
+    'masks': LabelFormat(
+        'label images of Cellpose, StarDist, ImageJ, napari',
+        tuple(
+            f'{name}{suffix}'
+            for name in ('_masks', '_cp_masks', '_labels', '-labels', '_label', '.stardist', '_stardist')
+            for suffix in _LABEL_IMAGES
+        ),
+        read_label_image,
+    ),
+    'seg': LabelFormat('_seg.npy of Cellpose', ('_seg.npy',), read_label_image),
+    'rois': LabelFormat(
+        'ROIs of ImageJ',
+        ('_rois.zip', '_roiset.zip', '.zip', '.roi'),
+        lambda path, size, _: read_rois(path, size),
+    ),
+    'geojson': LabelFormat('GeoJSON of QuPath', ('.geojson',), lambda path, size, _: read_geojson(path, size)),
+    'labelme': LabelFormat('JSON of labelme', ('.json',), lambda path, size, _: read_labelme(path, size)),
+}
+"""Formats with a file for each image, by name."""
+
+COCO = 'coco'
+"""COCO JSON, one file for many images."""
+
+# Endings that other files than labels have too: such a file without an image is nothing to speak of.
+_COMMON = ('.zip', '.json')
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A label file and its format, a key of :data:`FORMATS`."""
+
+    path: Path
+    format: str
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where the labels are.
+
+    Attributes:
+        root: Folder of the images.
+        labels: Folder of labels, or a COCO JSON; None if they lie with the images.
+        label_name: What label files are called, with :data:`NAME` for the name of their image without suffix; None for
+            the endings of :data:`FORMATS`.
+        format: Format to take where an image has labels in several; None takes what there is.
+        skipped: Folder below the root that is not looked into.
+    """
+
+    root: Path
+    labels: Path | None = None
+    label_name: str | None = None
+    format: str | None = None
+    skipped: Path | None = None
+
+
+@dataclass(frozen=True)
+class LabelledFolder:
+    """The images of a folder and the files that label them.
+
+    Attributes:
+        images: Image files by image id, sorted.
+        files: The label file of each image that has one of its own, by image id.
+        coco: COCO JSONs.
+        without_image: Label files that belong to no image.
+    """
+
+    images: dict[str, Path]
+    files: dict[str, LabelFile]
+    coco: list[Path] = field(default_factory=list)
+    without_image: list[Path] = field(default_factory=list)
+
+
+def find_labels(options: LabelOptions) -> LabelledFolder:
+    """Finds images and labels; reads no more than the JSONs that may be COCO.
+
+    Raises:
+        UsageError: A folder or the label file is missing; there is no image, no label, or a pattern names several.
+        InputError: Two image files differ by their suffix alone, or several files label one image.
+    """
+    root, labels = options.root, options.labels
+    if not root.is_dir():
+        raise UsageError(f'{root}: no such folder; name the folder that holds your images')
+    if labels is not None and not labels.exists():
+        raise UsageError(f'{labels}: no such file or folder; --labels names a folder of label files or a COCO JSON')
+    if labels is not None and labels.is_dir() and labels.resolve() == root.resolve():
+        labels = None
+    files = [path for path in files_below(root) if not _is_below(path, options.skipped)]
+    images = _find_images(files, root, labels, options)
+    if labels is not None and labels.is_file():
+        return LabelledFolder(images, {}, [labels])
+    outside = labels is not None and not _is_below(labels, root)
+    listing = _Listing([*files, *(files_below(labels) if outside else [])])
+    own: dict[str, LabelFile] = {}
+    for image_id, path in images.items():
+        found = {file.path: file for file in _candidates(path, root, labels, listing, options)}
+        if len(found) > 1:
+            raise InputError(_several(path, list(found.values())))
+        own.update((image_id, file) for file in found.values())
+    used = {file.path for file in own.values()}
+    rest = [path for path in listing.paths if path not in used and path not in images.values()]
+    coco = [path for path in rest if path.suffix.lower() == '.json' and _is_coco(path)]
+    coco = coco if options.format in (None, COCO) and options.label_name is None else []
+    if own and coco:
+        raise InputError(
+            f'{len(own)} images have a label file of their own ({next(iter(used))}), and {coco[0]} is a COCO JSON; '
+            f'choose with --format {next(iter(own.values())).format} or --format {COCO}'
+        )
+    if not own and not coco:
+        raise UsageError(_nothing_found(options, len(images)))
+    without_image = [path for path in rest if path not in coco and _is_label(path, labels, options, rare=True)]
+    return LabelledFolder(images, own, coco, without_image)
+
+
+class _Listing:
+    """Files, found by folder and name whatever the case of its letters."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._by_name = {(str(path.parent), path.name.lower()): path for path in paths}
+
+    def get(self, folder: Path, name: str) -> Path | None:
+        return self._by_name.get((str(folder), name.lower()))
+
+
+def _find_images(files: Iterable[Path], root: Path, labels: Path | None, options: LabelOptions) -> dict[str, Path]:
+    """Image files that are no labels, by id."""
+    candidates = [
+        path
+        for path in files
+        if is_image(path) and not _is_below(path, labels) and not _is_label(path, labels, options)
+    ]
+    stems = {path.with_suffix('') for path in candidates}
+    images: dict[str, Path] = {}
+    for path in candidates:
+        drawn = next((ending for ending in _PICTURES if path.stem.endswith(ending)), None)
+        if drawn and path.with_name(path.stem.removesuffix(drawn)) in stems:
+            continue
+        other = images.setdefault(image_id_of(path.relative_to(root).as_posix()), path)
+        if other is not path:
+            raise InputError(
+                f'{path.parent}: {other.name} and {path.name} would be one image; keep one of them, or, if one of them '
+                f'holds the labels of the other, say so with --label-name, such as --label-name "{NAME}{path.suffix}"'
+            )
+    if not images:
+        raise UsageError(f'{root}: no image in it or in the folders below it; name the folder that holds your images')
+    return images
+
+
+def _candidates(
+    image: Path, root: Path, labels: Path | None, listing: _Listing, options: LabelOptions
+) -> Iterator[LabelFile]:
+    """Files that label an image."""
+    for folder, labels_only in _places(image.parent, root, labels):
+        if options.label_name is not None:
+            path = listing.get(folder, options.label_name.replace(NAME, image.stem))
+            if path is not None and path != image:
+                yield LabelFile(path, _format_of(path))
+            continue
+        for name, form in FORMATS.items():
+            if options.format not in (None, name):
+                continue
+            plain = _LABEL_IMAGES if labels_only and name == 'masks' else ()
+            for base in dict.fromkeys((image.stem, image.name)):
+                for ending in (*form.endings, *plain):
+                    path = listing.get(folder, f'{base}{ending}')
+                    if path is not None and path != image and not (ending == '.json' and not _is_labelme(path)):
+                        yield LabelFile(path, name)
+
+
+def _places(folder: Path, root: Path, labels: Path | None) -> list[tuple[Path, bool]]:
+    """Folders in which the labels of a folder's images may lie, and whether each holds labels alone."""
+    if labels is not None:
+        relative = folder.relative_to(root)
+        return [
+            (place, True)
+            for place in dict.fromkeys(
+                (labels / relative, labels.joinpath(*(part for part in relative.parts if part != IMAGE_FOLDER)))
+            )
+        ]
+    above = [folder] if folder.name != IMAGE_FOLDER else [folder, folder.parent]
+    return [(folder, False), *((place / name, True) for place in above for name in LABEL_FOLDERS)]
+
+
+def _is_label(path: Path, labels: Path | None, options: LabelOptions, rare: bool = False) -> bool:
+    """Whether a file's name is that of a label file; with ``rare``, one that hardly any other file has."""
+    if options.label_name is not None:
+        pattern = re.escape(options.label_name).replace(re.escape(NAME), '.+')
+        return re.fullmatch(pattern, path.name, re.IGNORECASE) is not None
+    if path.parent.name in LABEL_FOLDERS or (rare and _is_below(path, labels)):
+        return is_image(path) or any(path.name.lower().endswith(form.endings) for form in FORMATS.values())
+    endings = [ending for form in FORMATS.values() for ending in form.endings if not (rare and ending in _COMMON)]
+    return path.name.lower().endswith(tuple(endings))
+
+
+def _is_below(path: Path, folder: Path | None) -> bool:
+    return folder is not None and Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+
+
+def _format_of(path: Path) -> str:
+    """Format of a label file of any name, by its suffix."""
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if suffix in ('.npy', *_LABEL_IMAGES):
+        return 'seg' if suffix == '.npy' else 'masks'
+    for key, form in FORMATS.items():
+        if name.endswith(form.endings):
+            return key
+    raise UsageError(f'{path}: not a kind of label file that is known; --label-name names TIFF, PNG, NPY, ROI or JSON')
+
+
+def _is_labelme(path: Path) -> bool:
+    content = read_json(path)
+    return isinstance(content, dict) and isinstance(content.get('shapes'), list)
+
+
+def _is_coco(path: Path) -> bool:
+    try:
+        content = read_json(path)
+    except InputError:
+        return False
+    return isinstance(content, dict) and {'images', 'annotations'} <= content.keys()
+
+
+def _several(image: Path, files: Sequence[LabelFile]) -> str:
+    names = ' and '.join(str(file.path) for file in files)
+    formats = list(dict.fromkeys(file.format for file in files))
+    how = f'--format {formats[0]} or --format {formats[1]}' if len(formats) > 1 else '--label-name, such as '
+    if len(formats) == 1:
+        how += f'--label-name "{files[0].path.name.replace(image.stem, NAME, 1)}"'
+    return f'image {image} has labels in {names}; choose with {how}'
+
+
+def _nothing_found(options: LabelOptions, images: int) -> str:
+    place = options.labels or options.root
+    if options.label_name is not None:
+        return f'{place}: none of {images} images has a label file called {options.label_name}'
+    forms = {options.format: FORMATS[options.format]} if options.format in FORMATS else FORMATS
+    known = '; '.join(f'{form.tools}: {NAME}{form.endings[0]}' for form in forms.values())
+    return (
+        f'{place}: no labels of any of {images} images were found. They are found by their names ({known}; or a COCO '
+        f'JSON); name another folder with --labels, or other names with --label-name, such as "{NAME}_gt.png"'
+    )
