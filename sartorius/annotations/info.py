@@ -13,7 +13,7 @@ from sartorius.utils.records import Record
 TRAIN, VAL, TEST, UNLABELLED, ALL = 'train', 'val', 'test', 'unlabelled', 'all'
 """What ``split`` can be: of a fold or of an official split; ``all`` annotated images, for a model without a fold."""
 
-SARTORIUS, LIVECELL, SYNTHETIC = 'Sartorius', 'LIVECell', 'synthetic images'
+SARTORIUS, LIVECELL, SYNTHETIC, OWN = 'Sartorius', 'LIVECell', 'synthetic images', 'own images'
 """What ``origin`` can be, which decides what weights trained on the images may be used for."""
 
 SYNTHETIC_FILE = 'synthetic.json'
@@ -33,6 +33,11 @@ class DataInfo(Record):
         fold: The fold whose training or validation images they are, counted from 0; None for other parts.
         folds: Number of folds of the data.
         seed: Seed by which the folds were drawn.
+        classes: Class names in the order of the labels, as tools/data/prepare_images.py writes them.
+        cell_diameter_px: Diameter of a circle as large as the median cell.
+        grey_mean: Mean of all pixels of the images as models take them (8 bits): blue, green, red.
+        grey_std: Standard deviation of the same.
+        pixel_size_um: Side of a pixel in micrometres, if all images that tell it agree.
     """
 
     origin: str | None = None
@@ -40,6 +45,11 @@ class DataInfo(Record):
     fold: int | None = None
     folds: int | None = None
     seed: int | None = None
+    classes: tuple[str, ...] = ()
+    cell_diameter_px: float | None = None
+    grey_mean: tuple[float, ...] = ()
+    grey_std: tuple[float, ...] = ()
+    pixel_size_um: float | None = None
 
 
 def read_info(path: str | Path) -> DataInfo:

@@ -141,19 +141,23 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
     outside = labels is not None and not _is_below(labels, root)
     listing = _Listing([*files, *(files_below(labels) if outside else [])])
     own: dict[str, LabelFile] = {}
+    belonging: set[Path] = set()
     for image_id, path in images.items():
         found = {file.path: file for file in _candidates(path, root, labels, listing, options)}
-        if len(found) > 1:
-            raise InputError(_several(path, list(found.values())))
-        own.update((image_id, file) for file in found.values())
-    used = {file.path for file in own.values()}
-    rest = [path for path in listing.paths if path not in used and path not in images.values()]
-    coco = [path for path in rest if path.suffix.lower() == '.json' and _is_coco(path)]
-    coco = coco if options.format in (None, COCO) and options.label_name is None else []
+        belonging.update(found)
+        chosen = [file for file in found.values() if options.format in (None, file.format)]
+        if len(chosen) > 1:
+            raise InputError(_several(path, chosen))
+        own.update((image_id, file) for file in chosen)
+    rest = [path for path in listing.paths if path not in belonging and path not in images.values()]
+    coco = []
+    if options.format in (None, COCO) and options.label_name is None:
+        coco = [path for path in rest if _is_below(path, labels or root) and _is_coco(path)]
     if own and coco:
+        first = next(iter(own.values()))
         raise InputError(
-            f'{len(own)} images have a label file of their own ({next(iter(used))}), and {coco[0]} is a COCO JSON; '
-            f'choose with --format {next(iter(own.values())).format} or --format {COCO}'
+            f'{len(own)} images have a label file of their own (such as {first.path}), and {coco[0]} is a COCO JSON; '
+            f'choose with --format {first.format} or --format {COCO}'
         )
     if not own and not coco:
         raise UsageError(_nothing_found(options, len(images)))
@@ -207,10 +211,8 @@ def _candidates(
                 yield LabelFile(path, _format_of(path))
             continue
         for name, form in FORMATS.items():
-            if options.format not in (None, name):
-                continue
             plain = _LABEL_IMAGES if labels_only and name == 'masks' else ()
-            for base in dict.fromkeys((image.stem, image.name)):
+            for base in dict.fromkeys((image.stem, image.stem.removesuffix('.ome'), image.name)):
                 for ending in (*form.endings, *plain):
                     path = listing.get(folder, f'{base}{ending}')
                     if path is not None and path != image and not (ending == '.json' and not _is_labelme(path)):
@@ -236,6 +238,8 @@ def _is_label(path: Path, labels: Path | None, options: LabelOptions, rare: bool
     if options.label_name is not None:
         pattern = re.escape(options.label_name).replace(re.escape(NAME), '.+')
         return re.fullmatch(pattern, path.name, re.IGNORECASE) is not None
+    if path.stem.endswith(_PICTURES):
+        return False
     if path.parent.name in LABEL_FOLDERS or (rare and _is_below(path, labels)):
         return is_image(path) or any(path.name.lower().endswith(form.endings) for form in FORMATS.values())
     endings = [ending for form in FORMATS.values() for ending in form.endings if not (rare and ending in _COMMON)]
@@ -263,6 +267,8 @@ def _is_labelme(path: Path) -> bool:
 
 
 def _is_coco(path: Path) -> bool:
+    if path.suffix.lower() != '.json':
+        return False
     try:
         content = read_json(path)
     except InputError:

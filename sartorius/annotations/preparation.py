@@ -65,7 +65,8 @@ def prepare_sartorius(options: PreparationOptions, out: Path) -> str:
     documents += [Document(f'{name}.json', name, None, found) for name, found in unannotated.items() if found]
     counts = {name: len(found) for name, found in unannotated.items()}
     summary = make_summary(options, tables, prepared, notes, counts)
-    write_documents(out, documents, prepared, make_info(options, tables), summary)
+    rows = [entry.fold_row for entry in prepared]
+    write_documents(out, documents, rows, CELL_TYPES, make_info(options, tables), summary)
     return summary
 
 

@@ -1,9 +1,9 @@
-"""Output of tools/prepare_sartorius.py: JSONs of all images and of each fold, the table of folds and the summary."""
+"""Files of a preparation: JSONs of all images and of each fold, the table of folds, and the competition's summary."""
 
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ OWN_OUTPUTS = re.compile(r'all\.json|test\.json|unlabelled\.json|fold\d+_(train|
 """JSONs that are removed if an earlier run wrote them and this one does not."""
 
 
+FoldRow = tuple[str, str, str, int]
+"""Image id, class, group and fold of an image."""
+
+
 @dataclass(frozen=True)
 class PreparedImage:
     """An annotated image that is kept.
@@ -39,6 +43,11 @@ class PreparedImage:
     coco: CocoImage
     group: str
     fold: int
+
+    @property
+    def fold_row(self) -> FoldRow:
+        """Its row in the table of folds; that of an image that is pseudo-labelled for several folds is the same."""
+        return self.image.cells.image_id, self.image.cell_type, self.group, self.fold
 
     def trains(self, fold: int) -> bool:
         """Whether its labels may train a fold: pseudo-labels of one fold train no other."""
@@ -152,16 +161,26 @@ def _how_grouped(options: PreparationOptions, real: Sequence[PreparedImage]) -> 
 def write_documents(
     out: Path,
     documents: Sequence[Document],
-    prepared: Sequence[PreparedImage],
+    fold_rows: Iterable[FoldRow],
+    classes: Sequence[str],
     info: Mapping[str, Any],
     summary: str,
 ) -> None:
-    """Writes all files, each whole, and removes JSONs of an earlier run that this one does not write."""
+    """Writes all files, each whole, and removes JSONs of an earlier run that this one does not write.
+
+    Args:
+        out: Folder to write to.
+        documents: The JSONs.
+        fold_rows: Rows of ``folds.csv``; equal ones are written once.
+        classes: Class names that the labels of the images' cells index into.
+        info: What all JSONs have in their ``info``.
+        summary: Text of ``summary.md``.
+    """
     with staged_folder(out) as new:
         for one in progress(documents, 'writing'):
             place = {'split': one.split} if one.fold is None else {'split': one.split, 'fold': one.fold}
-            write_coco(new / one.file_name, one.images, CELL_TYPES, {**info, **place})
-        write_text(new / 'folds.csv', _folds_csv(prepared))
+            write_coco(new / one.file_name, one.images, classes, {**info, **place})
+        write_text(new / 'folds.csv', _folds_csv(fold_rows))
         write_text(new / 'summary.md', summary + '\n')
         written = {path.name for path in new.iterdir()}
     for path in out.iterdir():
@@ -169,11 +188,9 @@ def write_documents(
             path.unlink()
 
 
-def _folds_csv(prepared: Sequence[PreparedImage]) -> str:
+def _folds_csv(rows: Iterable[FoldRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['id', 'cell_type', 'group', 'fold'])
-    rows = ((entry.image.cells.image_id, entry.image.cell_type, entry.group, entry.fold) for entry in prepared)
-    # An image that is pseudo-labelled for several folds has its row once.
     writer.writerows(dict.fromkeys(rows))
     return text.getvalue()

@@ -33,7 +33,8 @@ def fold_table(folds: Sequence[int], groups: Sequence[str], classes: Sequence[st
         classes: Class of each image.
         cells: Number of cells of each image.
     """
-    names = [name for name in CELL_TYPES if name in classes]
+    others = sorted(set(classes) - {*CELL_TYPES, ''})
+    names = [*(name for name in CELL_TYPES if name in classes), *others]
     rows = []
     for fold in sorted(set(folds)):
         members = [index for index, other in enumerate(folds) if other == fold]
