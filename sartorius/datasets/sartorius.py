@@ -130,6 +130,15 @@ class LIVECellDataset(SartoriusDataset):
     MADE_BY = 'tools/data/prepare_livecell.py'
 
 
+@DATASETS.register_module()
+class OwnDataset(SartoriusDataset):
+    """Own images, as tools/data/prepare_images.py writes them; a config takes their classes from the data
+    (:mod:`sartorius.engine.data_fit`)."""
+
+    METAINFO = {'classes': ('cell',), 'palette': [(230, 159, 0)]}
+    MADE_BY = 'tools/data/prepare_images.py'
+
+
 def classes_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     """Class names of a data set's config, in the order of the labels: its own, or those of its type."""
     own = dataset.get('metainfo', {}).get('classes')

@@ -17,14 +17,17 @@ Fold = int | Literal['all']
 """Number of the validation fold, or ``all`` for training on every annotated image."""
 
 ALL_IMAGES = 'all'
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Keys that a run reads besides the arguments of MMEngine's Runner.
 OWN_KEYS = frozenset(
     {
         'annotations',
         'boxes_only',
         'data_root',
+        'fit_to_data',
         'fold',
         'init_from',
+        'pixel_size_um',
         'postprocess',
         'small',
         'tiles',
@@ -101,10 +104,12 @@ def innermost(dataset: Mapping[str, Any]) -> Any:
 def default_work_dir(config_path: str | Path, fold: Fold | None, small: bool = False) -> Path:
     """``work_dirs/NAME[_small][_foldK]``, or ``_all`` in place of the fold for training on all images.
 
-    LIVECell's configs have the names of the competition's, so that theirs is ``work_dirs/livecell_NAME``.
+    Configs for LIVECell and for own images have the names of the competition's, so that theirs are
+    ``work_dirs/livecell_NAME`` and ``work_dirs/own_NAME``.
     """
     path = Path(config_path)
-    name = f'livecell_{path.stem}' if path.resolve().parent.name == 'livecell' else path.stem
+    folder = path.resolve().parent.name
+    name = f'{folder}_{path.stem}' if folder in ('livecell', 'own') else path.stem
     name += '_small' if small else ''
     if fold is not None:
         name += f'_{ALL_IMAGES}' if fold == ALL_IMAGES else f'_fold{fold}'

@@ -9,21 +9,21 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sartorius.datasets.sartorius import classes_of
+from sartorius.datasets.sartorius import OwnDataset, classes_of
 from sartorius.engine.config import (
     ALL_IMAGES,
+    LOADERS,
     Fold,
     default_work_dir,
     innermost,
     load_config,
     parse_options,
 )
+from sartorius.engine.data_fit import fit_to_data
 from sartorius.engine.small import arguments_of, learn_all_layers
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import BASE_DIR
-
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,11 @@ def build_prediction_config(recipe: RecipeOptions, data: DataOptions, split: str
         InputError: The config cannot be read, or there is no such annotation file.
     """
     config = _read_recipe(recipe, data)
+    if config.get('fit_to_data'):
+        raise InputError(
+            f'{innermost(config.train_dataloader.dataset).ann_file}: no such annotation file, by which this config '
+            f'knows its classes; {OwnDataset.MADE_BY} makes it'
+        )
     path = Path(config.annotations, 'unlabelled.json')
     if split != 'unlabelled':
         path = Path(innermost(config[f'{split}_dataloader'].dataset).ann_file)
@@ -164,6 +169,7 @@ def _set_data(config: Config, data: DataOptions) -> None:
         dataset = innermost(config[loader].dataset)
         dataset.data_root = str(root)
         dataset.ann_file = str(folder / _file_of_fold(Path(dataset.ann_file).name, config.fold))
+    fit_to_data(config)
     validated = config.val_dataloader.dataset
     config.val_evaluator.ann_file = validated.ann_file
     config.val_evaluator.classes = list(classes_of(validated))
