@@ -21,6 +21,7 @@ from sartorius.utils.errors import InputError
 # Dicts without a type whose keys are known exactly.
 KNOWN_KEYS: dict[str, frozenset[str]] = {
     'init_from': frozenset(InitFrom.model_fields),
+    'fit_to_data': frozenset({'cell_diameter'}),
     'tiles': frozenset(TILE_KEYS),
     'randomness': parameters_of(set_random_seed)[0],
     'clip_grad': frozenset({'type'}).union(
