@@ -90,8 +90,8 @@ setup(
         # Needs torch and mmcv in the environment already.
         'mmdet': packages_of('mmdet.txt'),
         'workflow': packages_of('workflow.txt'),
-        # Files of microscopes: Nikon, Zeiss, Leica, OME-Zarr.
-        'formats': ['bioio', 'bioio-nd2', 'bioio-czi', 'bioio-lif', 'bioio-ome-zarr'],
+        # Files of microscopes (sartorius/images/vendors.py), and TIFF of rare compressions.
+        'formats': ['bioio', *(f'bioio-{kind}' for kind in ('czi', 'dv', 'lif', 'nd2', 'ome-zarr')), 'imagecodecs'],
         'wandb': ['wandb'],
     },
 )

@@ -27,10 +27,13 @@ BROKEN_IMPORT = (ImportError, OSError, AttributeError, ValueError, AssertionErro
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 LOCK = PROJECT_DIR / 'requirements' / 'lock.txt'
 
-MISSING = 'install what is missing: run `make setup` in the checkout'
-REIMPORT = (
-    'install again what cannot be imported: run `make setup` in the checkout; if that does not help, remove .venv first'
+SET_UP = (
+    'run `make setup` in the checkout'
+    if CHECKOUT
+    else f'pip install --constraint {LOCK}, in the order of "Without a checkout" in docs/install.md'
 )
+MISSING = f'install what is missing: {SET_UP}'
+REIMPORT = f'install again what cannot be imported: {SET_UP}; if that does not help, remove the environment first'
 REBUILD_OPS = (
     'compile mmcv for the torch that is installed (about 11 minutes on 2 cores): run `make setup` in the checkout; '
     'or, in another environment: pip cache remove onedl_mmcv; MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
@@ -136,7 +139,7 @@ def check_lock(locked: Mapping[str, str]) -> CheckResult:
         if name in installed and installed[name].split('+')[0] != version
     ]
     if others:
-        fix = f'for the tested versions run `make setup` in the checkout: {", ".join(others)}'
+        fix = f'for the tested versions {SET_UP}: {", ".join(others)}'
         return CheckResult('locked packages', f'{len(others)} of {len(locked)} at another version', fix)
     return CheckResult('locked packages', f'{len(locked.keys() & installed.keys())} of {len(locked)} installed')
 

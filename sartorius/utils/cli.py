@@ -19,6 +19,8 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 COMMAND = 'sartorius'
+# Packages that an installation without the extra `mmdet` does not have.
+MMDET_LAYER = ('torch', 'mmcv', 'mmdet', 'mmengine')
 _TOOL = re.compile(r'(?<![\w/.-])(?:python )?tools/(?:\w+/)?(\w+)\.(?:py|sh)\b')
 
 
@@ -153,8 +155,8 @@ def options_as(kind: type[T], arguments: argparse.Namespace) -> T:
 def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-written') -> None:
     """Runs a tool's ``main`` and exits the process: 0 on success, 1 on failure, 2 on bad usage, 130 on Ctrl-C.
 
-    A user's mistake (:class:`InputError`, a missing file, a full disk) is printed as one sentence. Any other exception
-    is a defect of the project and keeps its traceback.
+    A user's mistake (:class:`InputError`, a missing file or package, a full disk) is printed as one sentence. Any other
+    exception is a defect of the project and keeps its traceback.
 
     Args:
         main: The tool's main function.
@@ -166,6 +168,11 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
         sys.exit(_report(error, EXIT_USAGE))
     except InputError as error:
         sys.exit(_report(error, EXIT_FAILURE))
+    except ModuleNotFoundError as error:
+        if (error.name or '').split('.')[0] not in MMDET_LAYER:
+            raise
+        problem = f'this needs {error.name}, which is not installed; python -m sartorius.check_env says what to do'
+        sys.exit(_report(problem, EXIT_FAILURE))
     except BrokenPipeError:
         sys.exit(EXIT_FAILURE)
     except OSError as error:

@@ -52,7 +52,7 @@ def run_workflow(plan: WorkflowPlan, extra: Sequence[str] = ()) -> None:
             lines.
     """
     if importlib.util.find_spec('snakemake') is None:
-        raise UsageError('Snakemake is not installed: `make setup` installs it (requirements/workflow.txt)')
+        raise UsageError('Snakemake is not installed: `make setup` installs it, and so does pip install snakemake')
     with lock_workflow(plan.out) as lock:
         plan_file = save_plan(plan)
         done = done_stages(plan)
