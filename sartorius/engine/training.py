@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sartorius.engine.config import ALL_IMAGES
@@ -14,7 +15,7 @@ from sartorius.engine.first_weights import describe_misfits, first_run_checkpoin
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
-from sartorius.models.checkpoints import fetch_weights, read_checkpoint
+from sartorius.models.checkpoints import check_finite, check_weights, fetch_weights, read_checkpoint
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
 
@@ -44,6 +45,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
     config.launcher = launcher_of_this_process()
     with plain_worker_errors():
         runner = Runner.from_cfg(config)
+        _check_start(runner)
         _report_misfits(runner)
         runner.train()
 
@@ -97,6 +99,26 @@ def _find_start(config: Config, recipe: RecipeOptions, data: DataOptions, option
             f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from'
         )
     return _Start(str(checkpoint), resume=True)
+
+
+def _check_start(runner: Runner) -> None:
+    """Checks the weights that a run starts from before MMEngine loads what fits of them and leaves the rest at random.
+
+    Raises:
+        InputError: They are not finite, or those of a resumed run are another model's, or none of them fits.
+    """
+    if runner.cfg.load_from is None:
+        return
+    content, name = read_checkpoint(runner.cfg.load_from), display_path(runner.cfg.load_from)
+    weights = content.get('state_dict', content)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if runner.cfg.resume:
+        check_weights(model, weights, name)
+        return
+    check_finite(weights, name)
+    own = model.state_dict()
+    if not any(key in own and own[key].shape == value.shape for key, value in weights.items()):
+        raise InputError(f'{name}: none of its weights fits the model; give the weights of such a model')
 
 
 def _report_misfits(runner: Runner) -> None:

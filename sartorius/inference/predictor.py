@@ -16,13 +16,14 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import load_state_dict
 from numpy.typing import NDArray
 
 from sartorius.datasets.sartorius import classes_of
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.scaling import rescale_config
-from sartorius.models.checkpoints import load_weights, read_checkpoint
+from sartorius.models.checkpoints import check_weights, read_checkpoint
 from sartorius.models.model_file import ModelFile
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
@@ -209,6 +210,9 @@ class Predictor:
 
         Returns:
             What the metric reports.
+
+        Raises:
+            InputError: As :attr:`model`.
         """
         config = copy.deepcopy(self.config)
         config.test_evaluator = evaluator
@@ -216,6 +220,12 @@ class Predictor:
         config.load_from = str(self.checkpoint)
         config.launcher = launcher
         runner = Runner.from_cfg(config)
+        detector = runner.model
+        # Within the models of test-time augmentation and tiles, and of several processes.
+        while isinstance(getattr(detector, 'module', None), torch.nn.Module):
+            detector = detector.module
+        # MMEngine would leave layers that the checkpoint lacks at random.
+        check_weights(detector, self._read_weights(), display_path(self.checkpoint))
         if notice:
             runner.logger.warning(notice)
         return runner.test()
@@ -229,12 +239,14 @@ class Predictor:
     def _detector(self) -> torch.nn.Module:
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         detector = MODELS.build(self.detector_config.model)
-        weights = self._weights
-        if weights is None:
-            content = read_checkpoint(self.checkpoint)
-            weights = content.get('state_dict', content)
-        load_weights(detector, weights, display_path(self.checkpoint))
+        weights = self._read_weights() if self._weights is None else self._weights
+        check_weights(detector, weights, display_path(self.checkpoint))
+        load_state_dict(detector, weights)
         return detector.to(self.device).eval()
+
+    def _read_weights(self) -> Any:
+        content = read_checkpoint(self.checkpoint)
+        return content.get('state_dict', content)
 
     @torch.no_grad()
     def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> tuple[ImagePredictions, PassReport]:

@@ -1,5 +1,6 @@
 """Checkpoints: read without running code from them, downloaded once, and written whole or not at all."""
 
+import json
 import pickle
 import urllib.error
 import zipfile
@@ -7,16 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import mmengine
 import torch
 from mmengine import dist
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_state_dict
 
 from sartorius.models.safe_pickle import STAND_INS, plain_content
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import display_path
+
+MODEL_LISTS = {
+    'torchvision': 'torchvision_0.12.json',
+    'open-mmlab': 'openmmlab.json',
+    'openmmlab': 'openmmlab.json',
+}
+"""MMEngine's own lists of weights, by the scheme of their names."""
+# Elements that a tensor may have beyond those in its file, as expanded buffers have them.
+MAX_REPEATED = 1_000_000
 
 
 def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
@@ -58,50 +68,61 @@ def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
 
 
 def load_from_file(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """MMEngine's loader of local files and of URLs, for ``load_from``, resuming and ``init_cfg``, by our reader.
+    """MMEngine's loader of files and addresses, for ``load_from``, resuming and ``init_cfg``, by our reader.
 
     Raises:
-        InputError: The file cannot be read, or the scheme of the address is none of ours.
+        InputError: The file cannot be read, or the address is of a kind that is not supported.
     """
-    remote = filename.startswith(('http://', 'https://'))
-    if '://' in filename and not remote:
-        raise InputError(
-            f'weights {filename}: only files and http(s) addresses are read; fetch the file and name its path'
-        )
-    return read_checkpoint(fetch_weights(filename) if remote else Path(filename).expanduser(), mapped=False)
+    path = fetch_weights(_address(filename)) if '://' in filename else Path(filename).expanduser()
+    return read_checkpoint(path, mapped=False)
 
 
 # In place of all of MMEngine's, which read what torch's safe reader refuses without it.
 CheckpointLoader.register_scheme(prefixes=list(CheckpointLoader._schemes), loader=load_from_file, force=True)
 
 
-def load_weights(model: torch.nn.Module, weights: Mapping[str, Any], name: str) -> None:
-    """Puts weights into a model; every one must be there, of its shape, and finite.
+def check_weights(model: torch.nn.Module, weights: object, name: str) -> None:
+    """Checks that weights are a model's own: every one there, of its shape, and finite.
 
     Args:
-        model: Changed in place.
-        weights: Its state dict.
+        model: The detector.
+        weights: A checkpoint's state dict.
         name: File of the weights, for messages.
 
     Raises:
         InputError: There are no weights, they are another model's, or some are not finite.
     """
-    if not isinstance(weights, Mapping) or not any(isinstance(value, torch.Tensor) for value in weights.values()):
+    check_finite(weights, name)
+    own = model.state_dict()
+    # Older PyTorch did not count batches.
+    missing = [key for key in own if key not in weights and not key.endswith('num_batches_tracked')]
+    unknown = [key for key in weights if key not in own]
+    wrong = [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    if wrong:
+        shapes = f'{tuple(weights[wrong[0]].shape)} in the file, {tuple(own[wrong[0]].shape)} in the model'
+        problem = f'{wrong[0]} is of shape {shapes}'
+    elif missing or unknown:
+        problem = f'the file has no {missing[0]}' if missing else f'the model has no {unknown[0]}'
+    else:
+        return
+    raise InputError(f'{name}: does not fit the config ({problem}); use the config that the model was trained with')
+
+
+def check_finite(weights: object, name: str) -> None:
+    """Checks that a state dict holds tensors, all of finite numbers.
+
+    Raises:
+        InputError: There are none, or some are not finite.
+    """
+    if not isinstance(weights, Mapping) or not weights:
         raise InputError(f'{name}: holds no weights (its state_dict is missing or empty)')
-    try:
-        load_state_dict(model, weights, strict=True)
-    except (RuntimeError, AttributeError, TypeError) as error:
-        # The first line is a heading.
-        lines = [line for line in str(error).splitlines()[1:] if line] or [str(error)]
-        raise InputError(
-            f'{name}: does not fit the config ({lines[0].strip()[:200]}); use the config that the model was trained '
-            'with'
-        ) from None
-    # Now that all have the shapes of the model.
-    for key, value in model.state_dict().items():
+    for key, value in weights.items():
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or _claims_more(value):
+            raise InputError(f'{name}: its entry {str(key)[:80]!r} is no weights')
         if not torch.isfinite(value).all():
             raise InputError(
-                f'{name}: weights {key} are not finite, as after a training that diverged; use an earlier checkpoint'
+                f'{name}: the weights {key} are not finite, as after a training that diverged; use an earlier '
+                'checkpoint'
             )
 
 
@@ -140,6 +161,25 @@ class AtomicBackend(LocalBackend):
         """Writes bytes beside ``filepath`` and renames them into place."""
         with atomic_path(filepath) as temporary:
             temporary.write_bytes(obj)
+
+
+def _claims_more(value: torch.Tensor) -> bool:
+    """Whether a tensor repeats its content to a size that could fill the memory."""
+    held = value.untyped_storage().nbytes() // value.element_size()
+    return value.numel() > held + MAX_REPEATED
+
+
+def _address(name: str) -> str:
+    """Address of weights; those of MMEngine's lists have names such as ``torchvision://resnet50``."""
+    scheme, _, key = name.partition('://')
+    if scheme in ('http', 'https'):
+        return name
+    if scheme not in MODEL_LISTS:
+        raise InputError(f'weights {name}: such addresses are not supported; fetch the file and name its path')
+    addresses = json.loads((Path(mmengine.__file__).parent / 'hub' / MODEL_LISTS[scheme]).read_text(encoding='utf-8'))
+    if key not in addresses:
+        raise InputError(f'weights {name}: no such name{did_you_mean(key, addresses)}')
+    return addresses[key]
 
 
 def _reason(error: Exception) -> str:

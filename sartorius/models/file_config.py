@@ -76,7 +76,7 @@ def parse_config_text(text: str) -> dict[str, Any]:
             target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
             if isinstance(target, ast.Name) and target.id in wanted:
                 found[target.id] = _evaluate(line.value)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(f'its config is not the plain text that tools/train.py writes ({error})') from None
     return found
 

@@ -151,8 +151,9 @@ def save_model_file(model: ModelFile, out: Path, half: bool, created_with: Mappi
         'pixel_size_um': model.pixel_size_um,
         'meta': {'run': None if model.run is None else model.run.to_dict(), 'created_with': dict(created_with)},
     }
-    with atomic_path(out) as temporary:
-        torch.save(content, temporary)
+    # Through an open file: torch would write the temporary name into the file, and its hash would change.
+    with atomic_path(out) as temporary, temporary.open('wb') as file:
+        torch.save(content, file)
 
 
 def find_model(name_or_path: str | Path | None = None) -> Path:
@@ -195,6 +196,30 @@ def known_models() -> dict[str, Path]:
     return found
 
 
+def check_name(name: str) -> str:
+    """A name of a model, which is part of a file name.
+
+    Raises:
+        InputError: It holds other characters than names do.
+    """
+    if not name or len(name) > 100 or name[0] == '.' or not all(part.isalnum() or part in '_-.' for part in name):
+        raise InputError(f'{name[:60]!r} is no name of a model; use letters, digits, "_", "-" and "."')
+    return name
+
+
+def check_pixel_size(value: object) -> float | None:
+    """A pixel size in µm, or None for an unknown one.
+
+    Raises:
+        InputError: It is no number above 0.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        raise InputError(f'a pixel size of {str(value)[:40]} µm; it must be above 0')
+    return float(value)
+
+
 def _without_hash(stem: str) -> str:
     name, _, digits = stem.rpartition('-')
     return name if name and len(digits) == 8 and set(digits) <= set('0123456789abcdef') else stem
@@ -213,12 +238,12 @@ def _read_published(content: Mapping[str, Any]) -> dict[str, Any]:
     meta = content.get('meta') if isinstance(content.get('meta'), dict) else {}
     created = meta.get('created_with')
     return dict(
-        name=_check_name(content['name']),
+        name=check_name(content['name']),
         data=plain_data(content['config']),
         classes=content['classes'],
         palette=_check_palette(content['palette']),
         postprocess=content['postprocess'],
-        pixel_size_um=_check_pixel_size(content.get('pixel_size_um')),
+        pixel_size_um=check_pixel_size(content.get('pixel_size_um')),
         run=_check_run(meta.get('run')),
         created_with=created if isinstance(created, dict) else None,
     )
@@ -238,7 +263,7 @@ def _read_training(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     dataset = meta.get('dataset_meta') if isinstance(meta.get('dataset_meta'), dict) else {}
     run = _check_run(meta.get('run')) or read_run(path.resolve().parent)
     return dict(
-        name=_check_name((run and run.recipe) or path.stem),
+        name=(run and run.recipe) or path.stem,
         data=data,
         classes=dataset.get('classes', ()),
         palette=_check_palette(dataset.get('palette') or ()),
@@ -251,14 +276,13 @@ def _check_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Weights, floating-point ones as float32 where they were stored as float16.
 
     Raises:
-        InputError: There are none, or some are no dense tensors.
+        InputError: There are none, or some are no tensors.
     """
     weights = content.get('state_dict')
     if not isinstance(weights, dict) or not weights:
         raise InputError('holds no weights (its state_dict is missing or empty)')
-    for key, value in weights.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
-            raise InputError(f'its weights {str(key)[:80]!r} are no tensor')
+    if not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError('its state_dict holds more than weights')
     return {key: value.float() if value.dtype == torch.float16 else value for key, value in weights.items()}
 
 
@@ -284,21 +308,6 @@ def _check_palette(palette: Sequence[Any]) -> tuple[tuple[int, int, int], ...]:
     ):
         raise InputError('its palette is no list of colours [R, G, B] of 0 to 255')
     return tuple(tuple(colour) for colour in palette)
-
-
-def _check_name(name: str) -> str:
-    """A name that is safe as part of a file name."""
-    if not name or len(name) > 100 or not all(part.isalnum() or part in '_-.+ ' for part in name):
-        raise InputError(f'{name[:60]!r} is no name of a model; use letters, digits, "_", "-" and "."')
-    return name
-
-
-def _check_pixel_size(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise InputError(f'its pixel size is {str(value)[:40]} µm')
-    return float(value)
 
 
 def _check_run(run: object) -> RunRecord | None:

@@ -21,6 +21,7 @@ class StandInRunner:
     """Keeps the config that it is built from; nothing is run."""
 
     configs: list = []
+    model = torch.nn.Linear(1, 1)
 
     @classmethod
     def from_cfg(cls, config: object) -> 'StandInRunner':
@@ -40,8 +41,8 @@ class StandInRunner:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A checkpoint without weights."""
-    torch.save({'state_dict': {}}, tmp_path / 'model.pth')
+    """A checkpoint of the stand-in's model."""
+    torch.save({'state_dict': StandInRunner.model.state_dict()}, tmp_path / 'model.pth')
     return tmp_path / 'model.pth'
 
 

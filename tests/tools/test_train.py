@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sartorius.engine import training
 from sartorius.utils.cli import run_tool
+
+from ..models.forged import forge, hostile_parts
 
 
 def call(repo_root: Path, tool: str, *words: str) -> int:
@@ -47,3 +50,36 @@ def test_prediction_refuses_a_broken_checkpoint(repo_root: Path, tmp_path: Path,
     assert call(repo_root, 'test.py', config, str(tmp_path / 'broken.pth'), '--out', str(tmp_path / 'p.npz')) == 1
     assert 'broken.pth: cannot be read as a checkpoint' in capsys.readouterr().err
     assert not (tmp_path / 'p.npz').exists()
+
+
+@pytest.mark.parametrize(
+    ('tool', 'words'),
+    [
+        ('train.py', ['CONFIG', '--small', '--resume', 'FORGED']),
+        ('train.py', ['CONFIG', '--small', '--load-from', 'FORGED']),
+        ('train.py', ['CONFIG', '--small', '--cfg-options', 'load_from=FORGED']),
+        ('test.py', ['CONFIG', 'FORGED']),
+        ('publish_model.py', ['FORGED', '--out', 'OUT']),
+        ('analysis/model_card.py', ['FORGED']),
+    ],
+)
+def test_every_tool_refuses_a_checkpoint_that_would_run_code(
+    tool: str,
+    words: list[str],
+    repo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    # There are no data to check.
+    monkeypatch.setattr(training, 'check_before_training', lambda *arguments: None)
+    marker, forged = tmp_path / 'ran', tmp_path / 'forged.pth'
+    forge(forged, hostile_parts(marker)['getattr to exec'])
+    config = str(repo_root / 'configs' / 'sartorius' / 'mrcnn_r50.py')
+    given = {'CONFIG': config, 'FORGED': str(forged), 'OUT': str(tmp_path)}
+    words = [given.get(word, word.replace('FORGED', str(forged))) for word in words]
+    if tool == 'train.py':
+        words += ['--work-dir', str(tmp_path / 'run')]
+    assert call(repo_root, tool, *words) == 1
+    assert 'forged.pth: cannot be read as a checkpoint' in capsys.readouterr().err
+    assert not marker.exists()
