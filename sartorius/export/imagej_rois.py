@@ -29,7 +29,7 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
     The position is that of the frame in a stack of frames, as the label image is one.
     """
     digits = max(4, len(str(max(len(frame) for frame in image.frames))))
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, 'w') as archive:
         for number, frame in enumerate(image.frames):
             prefix = f't{number:04d}-' if image.is_movie else ''
             for label, crop in image.cells(number):
@@ -41,7 +41,11 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
                 if image.is_movie:
                     # From 1. To ImageJ, images over time alone are no hyperstack: it ignores a position in time there.
                     roi.position = number + 1
-                archive.writestr(f'{roi.name}.roi', roi.tobytes())
+                # The same cells give the same bytes: no time of writing.
+                entry = zipfile.ZipInfo(f'{roi.name}.roi')
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, roi.tobytes())
 
 
 def _region(crop: MaskCrop) -> 'ImagejRoi':
