@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ID_NAMESPACE = uuid.UUID('1d0ff05b-5a53-5b07-8f0d-8ba4f6e4a7a4')
 """Of the ids of cells: the same image, frame and label have the same id in every export."""
 
+CHUNK = 1000
+"""Cells whose polygons are in memory at a time."""
+
 
 def write_geojson(path: Path, image: ExportedImage) -> None:
     """Writes a FeatureCollection, a line per cell, in pixels from the image's top left corner.
@@ -33,10 +36,12 @@ def write_geojson(path: Path, image: ExportedImage) -> None:
         file.write('{"type": "FeatureCollection", "features": [')
         for frame in range(len(image.frames)):
             cells = image.cells(frame)
-            for (label, crop), geometry in zip(cells, _geometries([crop for _, crop in cells]), strict=True):
-                feature = _feature(image, frame, label, crop, geometry)
-                file.write(f'{separator}\n{json.dumps(feature, ensure_ascii=False)}')
-                separator = ','
+            for start in range(0, len(cells), CHUNK):
+                chunk = cells[start : start + CHUNK]
+                for (label, crop), geometry in zip(chunk, _geometries([crop for _, crop in chunk]), strict=True):
+                    feature = _feature(image, frame, label, crop, geometry)
+                    file.write(f'{separator}\n{json.dumps(feature, ensure_ascii=False)}')
+                    separator = ','
         file.write('\n]}\n')
 
 

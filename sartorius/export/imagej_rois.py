@@ -25,7 +25,8 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
     """Writes one region per cell, called by its label (``0007``; of a movie ``t0003-0007``, frames from 0).
 
     The corners lie on the edges of pixels, so that ImageJ fills exactly the cell's pixels: a traced polygon, or a
-    composite of polygons where the cell has holes or pieces. Group (1 for the first class) and colour tell the class.
+    composite of polygons where the cell has holes or pieces. Property ``class``, group (1 for the first class) and
+    colour tell the class.
     The position is that of the frame in a stack of frames, as the label image is one.
     """
     digits = max(4, len(str(max(len(frame) for frame in image.frames))))
@@ -37,6 +38,7 @@ def write_roi_zip(path: Path, image: ExportedImage) -> None:
                 roi.name = f'{prefix}{label:0{digits}d}'
                 class_number = int(frame.labels[label - 1])
                 roi.group = class_number + 1 if class_number < MAX_GROUP else 0
+                roi.properties = {'class': image.classes[class_number]}
                 roi.stroke_color = bytes((255, *class_color(class_number)))
                 if image.is_movie:
                     # From 1. To ImageJ, images over time alone are no hyperstack: it ignores a position in time there.

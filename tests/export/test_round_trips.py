@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from sartorius.annotations.coco import read_coco as read_coco_annotations
+from sartorius.annotations.label_files import FORMATS as LABEL_FORMATS
 from sartorius.annotations.reading import load_annotations
 from sartorius.export.formats import FORMATS
 from sartorius.export.structures import ExportedImage
@@ -88,6 +90,22 @@ def test_far_from_the_corner_of_a_wide_image(tmp_path: Path, name: str) -> None:
     far = [MaskCrop(crop.mask, crop.x + 39_980, crop.y) for crop in crops]
     image = exported([far], (8, 40_000))
     assert differing(back(tmp_path, name, image), image) == []
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_the_readers_of_labels_give_back_cells_and_classes(tmp_path: Path, name: str) -> None:
+    crops, size = drawn(CROWD)
+    image = exported([crops], size)
+    path = FORMATS[name].path(tmp_path, image.image_id)
+    FORMATS[name].write(path, image)
+    if name == 'coco':
+        (read,) = read_coco_annotations(path, image.classes).values()
+        assert read.labels.tolist() == image.frames[0].labels.tolist()
+    else:
+        read = LABEL_FORMATS[name].read(path, size, None)
+        expected = [image.classes[label] for label in image.frames[0].labels]
+        assert list(read.classes) == (expected if name in ('rois', 'geojson') else [''] * len(crops))
+    assert differing({(0, label): crop.tight() for label, crop in enumerate(read.crops, 1)}, image) == []
 
 
 def layers(crops: tuple[MaskCrop, ...], size: tuple[int, int]) -> list[list[MaskCrop]]:
