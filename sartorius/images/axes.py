@@ -154,7 +154,10 @@ def _channel(content: ImageFileContent, options: ReadOptions, count: int, notes:
     if len(suitable) == 1:
         notes.append(f'channel {suitable[0]} ({names[suitable[0]]}) of {_listed(names, count)} is taken')
         return suitable[0]
-    raise InputError(f'image {content.path} has {count} channels; give --channel with one of {_listed(names, count)}')
+    listed = _listed(names, count)
+    raise InputError(
+        f'image {content.path} has {count} channels; give --channel with one of {listed}, or save one alone'
+    )
 
 
 def _sample(
@@ -195,7 +198,7 @@ def _listed(names: Sequence[str], count: int) -> str:
 
 def _plane(content: ImageFileContent, options: ReadOptions, count: int) -> int | str:
     z = options.z
-    choices = f'--z max, --z mean or --z N, N from 0 to {count - 1}'
+    choices = f'--z max, --z mean or --z N, N from 0 to {count - 1}, or save one alone'
     if z is None:
         if count > 1:
             raise InputError(f'image {content.path} has {count} planes in z, a model takes one; give {choices}')

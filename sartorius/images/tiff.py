@@ -47,12 +47,13 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageStack:
     try:
         # Of an OME-TIFF that is one of a set, only the file itself is read.
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
-            if not tif.pages or not tif.series:
+            # Counting finds pages that go round in a circle, which reading them one by one does not.
+            if len(tif.pages) == 0 or not tif.series:
                 raise InputError(f'image {path} is truncated, damaged or a TIFF without an image; copy it again')
             content = _content(path, tif)
-            if any('offset' in text for text in complaints):
+            if any('offset' in text or 'circular' in text for text in complaints):
                 raise InputError(
-                    f'image {path} is truncated or damaged (a part of it lies beyond its end); copy it again'
+                    f'image {path} is truncated or damaged (a part of it is not where it says); copy it again'
                 )
             stack = read_frames(content, options)
     except (InputError, MemoryError):
@@ -155,15 +156,21 @@ def _check_complete(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPag
             f'image {path} lacks {missing} of the {described} planes that its metadata describe; copy it again, or '
             'save the planes that it has as a new file'
         )
+    parts = 1 if series.keyframe.is_contiguous else math.prod(series.keyframe.chunked)
+    lacking = parts - min(len(page.dataoffsets) for page in pages)
     ends = [
         offset + count for page in pages for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
     ]
     if series.dataoffset is not None:
         ends.append(series.dataoffset + series.nbytes)
     beyond = max(ends, default=0) - tif.filehandle.size
-    if not ends or beyond > 0:
-        how_much = f'at least {beyond:,} bytes are missing at its end' if ends else 'its pixels are missing'
-        raise InputError(f'image {path} is truncated or damaged ({how_much}); copy it again')
+    if lacking > 0 or beyond > 0:
+        part = (
+            f'{lacking:,} of the {parts:,} tiles or strips of a page are'
+            if lacking > 0
+            else (f'at least {beyond:,} bytes at its end are')
+        )
+        raise InputError(f'image {path} is truncated or damaged ({part} missing); copy it again')
 
 
 def _load(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, index: Index) -> NDArray[np.generic]:

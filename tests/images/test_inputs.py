@@ -156,6 +156,22 @@ def huge_tiff(path: Path) -> None:
             file.pages[0].tags[tag].overwrite(60_000)
 
 
+def circle(path: Path) -> None:
+    tifffile.imwrite(path, MOVIE, metadata=None)
+    with tifffile.TiffFile(path) as file:
+        first, pointer = file.pages[0].offset, file.pages.next_page_offset
+    data = bytearray(path.read_bytes())
+    data[pointer : pointer + 4] = struct.pack('<I', first)
+    path.write_bytes(data)
+
+
+def many_tiles(path: Path) -> None:
+    tifffile.imwrite(path, BIG, compression='zlib', tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        for tag in ('ImageWidth', 'ImageLength'):
+            file.pages[0].tags[tag].overwrite(32_000)
+
+
 def unknown_compression(path: Path) -> None:
     tifffile.imwrite(path, GREY, compression='zlib', metadata=None)
     with tifffile.TiffFile(path, mode='r+b') as file:
@@ -192,7 +208,7 @@ TOO_LARGE = (
 )
 CUT = r'is truncated.*copy it again$'
 JPEG_RGB = pil(RGB, quality=95)
-ASKED_Z = r'has 5 planes in z, a model takes one; give --z max, --z mean or --z N, N from 0 to 4$'
+ASKED_Z = r'has 5 planes in z, a model takes one; give --z max, --z mean or --z N, N from 0 to 4, or save one alone$'
 PAGES = 'its 5 pages say no axis and are taken for frames in time; --axes says another'
 COLOUR = 'it is a colour image; its grey levels are the luminance'
 ALPHA = 'its alpha channel is dropped'
@@ -251,7 +267,7 @@ DEPTHS = [
     Case('palette.tif', 'TIFF, palette', tif(GREY, photometric='palette', colormap=PALETTE),
          (PALETTE >> 8).astype(np.uint8).T[GREY][..., ::-1], notes=COLOUR),
     Case('samples.tif', 'TIFF, 5 samples a pixel', tif(np.moveaxis(MOVIE, 0, -1), photometric='minisblack',
-         planarconfig='contig'), error=r'has 5 channels; give --channel with one of 0, 1, 2, 3, 4$'),
+         planarconfig='contig'), error=r'has 5 channels; give --channel with one of 0, 1, 2, 3, 4, or save one alone$'),
     Case('samples.tif', 'TIFF, 5 samples a pixel, --channel 3', tif(np.moveaxis(MOVIE, 0, -1), photometric='minisblack',
          planarconfig='contig'), MOVIE[3], options=ReadOptions(channel='3')),
 ]  # fmt: skip
@@ -307,7 +323,7 @@ AXES = [
     Case('ijz.tif', 'ImageJ, ZYX, --z mean', imagej(MOVIE, axes='ZYX'),
          np.rint(MOVIE.astype(float).mean(0)).astype(np.uint16), options=ReadOptions(z='mean')),
     Case('ijc.tif', 'ImageJ, CYX, no names', imagej(MOVIE, axes='CYX'),
-         error=r'has 5 channels; give --channel with one of 0, 1, 2, 3, 4$'),
+         error=r'has 5 channels; give --channel with one of 0, 1, 2, 3, 4, or save one alone$'),
     Case('ijc.tif', 'ImageJ, CYX, labels', imagej(MOVIE, axes='CYX', Labels=['DAPI', 'trans', 'a', 'b', 'c']), MOVIE[1],
          notes=r'channel 1 \(trans\) of 0 \(DAPI\), 1 \(trans\), 2 \(a\), 3 \(b\), 4 \(c\) is taken'),
     Case('ijtzc.tif', 'ImageJ, TZCYX, 1 min, --channel 1 --z max',
@@ -323,7 +339,7 @@ AXES = [
     Case('c.ome.tif', 'OME-TIFF, CYX, one named Phase', ome(MOVIE, axes='CYX', Channel=NAMES), MOVIE[1],
          notes=r'channel 1 \(Phase\) of 0 \(DAPI\), .* is taken'),
     Case('c2.ome.tif', 'OME-TIFF, CYX, Phase and Brightfield', ome(MOVIE, axes='CYX', Channel=WITH_BF),
-         error=rf'has 5 channels; give --channel with one of {LISTED}$'),
+         error=rf'has 5 channels; give --channel with one of {LISTED}, or save'),
     Case('c2.ome.tif', 'OME-TIFF, CYX, --channel gfp', ome(MOVIE, axes='CYX', Channel=WITH_BF), MOVIE[2],
          options=ReadOptions(channel='gfp')),
     Case('c2.ome.tif', 'OME-TIFF, CYX, --channel YFP', ome(MOVIE, axes='CYX', Channel=WITH_BF),
@@ -392,6 +408,9 @@ DAMAGED = [
     Case('cutpages.tif', 'TIFF, pages, cut', cut(lzw_pages, 0.5), error=CUT),
     Case('cutij.tif', 'ImageJ, movie, cut', cut(imagej(MOVIE, axes='TYX'), 0.5), error='lacks 4 of the 5 planes'),
     Case('cut.ome.tif', 'OME-TIFF, movie, cut in its metadata', cut(ome(MOVIE, axes='TYX'), 0.9), error=CUT),
+    Case('circle.tif', 'TIFF, pages in a circle', circle, error=CUT),
+    Case('tiles.tif', 'TIFF that declares 4,000,000 tiles', many_tiles,
+         error=r'\(3,999,988 of the 4,000,000 tiles or strips of a page are missing\); copy it again$'),
     Case('huge.png', 'PNG that declares 60,000 x 60,000', huge_png, error=TOO_LARGE),
     Case('huge.tif', 'TIFF that declares 60,000 x 60,000', huge_tiff, error=TOO_LARGE),
     Case('large.bmp', 'BMP of 192 pixels, 100 allowed', pil(GREY),
