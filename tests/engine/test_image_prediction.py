@@ -103,8 +103,8 @@ def summary_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def files_of(out: Path, ignored: tuple[str, ...] = ('lock',)) -> dict[str, bytes]:
-    """Content of every file, hidden ones too, but for the seconds that predictions took and times of change."""
+def files_of(out: Path, ignored: tuple[str, ...] = ('lock', 'index.html')) -> dict[str, bytes]:
+    """Content of every file, hidden ones too, but for the page, seconds of predictions and times of change."""
     content = {}
     for path in sorted(out.rglob('*')):
         if path.is_file() and path.name not in ignored:
@@ -132,6 +132,8 @@ def test_a_folder_of_all_kinds(images: Path, model: BlobModel, tmp_path: Path) -
     assert np.unique(labels).tolist() == [0, 1, 2] and (labels > 0).sum() == AREA
     assert (tifffile.imread(out / 'empty_masks.tif') == 0).all()
     assert tifffile.imread(out / 'movie_masks.tif').shape == (3, 24, 60)
+    page = (out / 'index.html').read_text(encoding='utf-8')
+    assert 'index_files/A1/img_cells.webp' in page and 'torn.tif is truncated' in page
     rows = summary_of(out)
     assert [(row['image'], row['frame'], row['status'], row['cells']) for row in rows] == [
         ('A1/img', '0', 'done', '2'),
