@@ -15,7 +15,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
 from sartorius.models.safe_pickle import STAND_INS, plain_content
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError, closest
 from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import display_path
 
@@ -178,7 +178,8 @@ def _address(name: str) -> str:
         raise InputError(f'weights {name}: such addresses are not supported; fetch the file and name its path')
     addresses = json.loads((Path(mmengine.__file__).parent / 'hub' / MODEL_LISTS[scheme]).read_text(encoding='utf-8'))
     if key not in addresses:
-        raise InputError(f'weights {name}: no such name{did_you_mean(key, addresses)}')
+        near = closest(key, addresses)
+        raise InputError(f'weights {name}: no such name{f"; did you mean {near!r}?" if near else ""}')
     return addresses[key]
 
 
