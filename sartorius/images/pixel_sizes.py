@@ -1,6 +1,7 @@
 """Sizes of pixels and times between frames, in whatever unit a file gives them."""
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -50,5 +51,6 @@ def _times(value: object, factor: float | None) -> float | None:
 
 
 def _unit(text: str) -> str:
-    """Lower case, and one sign for micro: there are two, and ImageJ spells one of them."""
-    return text.strip().casefold().replace('\\u00b5', 'µ').replace('μ', 'µ')
+    """Lower case, and one sign for micro: there are two, ImageJ spells one out, and in Latin-1 it has two letters."""
+    text = re.sub(r'\\u([0-9a-fA-F]{4})', lambda code: chr(int(code[1], 16)), text).strip().casefold()
+    return text.replace('μ', 'µ').replace('âµ', 'µ')
