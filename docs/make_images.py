@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.reading import load_annotations
 from sartorius.images.files import find_image
-from sartorius.images.reading import read_for_display, stretch
+from sartorius.images.grey_levels import stretch
+from sartorius.images.reading import read_for_display
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.postprocess.chain import load_chain
 from sartorius.postprocess.evaluate import evaluate_predictions
