@@ -16,7 +16,7 @@ FROM ${RUN_IMAGE}
 RUN apt-get update && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'sartorius-cells[mmdet,workflow]'
+    pip install --no-cache-dir --no-index --find-links /wheels torch onedl-mmcv 'sartorius-cells[mmdet,workflow]'
 # Caches that any user can write.
 ENV MPLCONFIGDIR=/tmp/matplotlib NUMBA_CACHE_DIR=/tmp/numba
 WORKDIR /data
