@@ -96,13 +96,13 @@ def found_in(image: ImageAnnotations, seed: int = 0) -> tuple[ImagePredictions, 
 
 def count_ours(images: Images, grid: SearchGrid) -> NDArray[np.float64]:
     """Scores by the tuner's tables, one an image."""
-    chain = load_chain()
+    chain = load_chain().for_classes(CELL_TYPES)
     return np.stack([score_all_settings(pred, gt, chain, grid).scores for pred, gt in images])
 
 
 def count_by_chain(images: Images, grid: SearchGrid) -> NDArray[np.float64]:
     """Scores by the obvious way."""
-    chain = load_chain()
+    chain = load_chain().for_classes(CELL_TYPES)
     scores = np.empty((len(images), *grid.shape))
     for index in np.ndindex(*grid.shape):
         one = with_settings(chain, dict.fromkeys(CELL_TYPES, grid.at(index)))

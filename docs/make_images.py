@@ -16,7 +16,7 @@ from sartorius.images.files import find_image
 from sartorius.images.grey_levels import stretch
 from sartorius.images.reading import read_for_display
 from sartorius.masks.crop import MaskCrop, Size
-from sartorius.postprocess.chain import load_chain
+from sartorius.postprocess.chain import load_chain_for
 from sartorius.postprocess.evaluate import evaluate_predictions
 from sartorius.predictions.store import load_predictions
 from sartorius.synthetic.image import make_image
@@ -24,7 +24,7 @@ from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
 from sartorius.utils.files import atomic_path
-from sartorius.utils.paths import BASE_DIR, DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import BASE_DIR, display_path
 from sartorius.visualization.gallery import Example
 from sartorius.visualization.overlay import draw_cells, side_by_side
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--predictions', type=Path, help='predictions file')
     parser.add_argument('--images', type=Path, help='folder with its images')
     parser.add_argument('--annotations', type=Path, help='their ground truth')
-    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
+    parser.add_argument('--postprocess', type=Path, help="post-processing file; the classes' default one if not given")
     parser.add_argument('--out', type=Path, default=BASE_DIR / 'docs/images/overview.jpg', help='picture to write')
     options = parser.parse_args(argv)
     given = [options.predictions, options.images, options.annotations]
@@ -66,7 +66,8 @@ def made_examples() -> list[Example]:
 def predicted_examples(options: Namespace) -> list[Example]:
     """The top left part of the image of the median score of each cell type."""
     gt = load_annotations(options.annotations)
-    report = evaluate_predictions(load_predictions(options.predictions), load_chain(options.postprocess), gt)
+    predictions = load_predictions(options.predictions)
+    report = evaluate_predictions(predictions, load_chain_for(predictions.classes, options.postprocess)[0], gt)
     examples = []
     for cell_type in CELL_TYPES:
         rows = report.table[report.table['cell_type'] == cell_type].sort_values('score')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
-from sartorius.utils.paths import CONFIG_DIR, DEFAULT_POSTPROCESS, WORK_DIRS, display_path
+from sartorius.utils.paths import CONFIG_DIR, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def _show_scores(settings: 'WorkflowSettings', out: Path) -> None:
     gt, groups = load_annotations(gt_file), load_groups(gt_file)
     images = {image_id: read_for_display(out / 'data' / 'test' / f'{image_id}.png') for image_id in gt}
     held_out = out / 'annotations' / 'fold0_val.json'
-    chain = load_chain(DEFAULT_POSTPROCESS)
+    chain = load_chain()
     crops = {BASELINE: {image_id: threshold_and_components(image) for image_id, image in images.items()}}
     for name in (*(recipe.name for recipe in settings.recipes), 'fused'):
         val, test = (load_predictions(out / 'fold0' / name / f'predictions_{split}.npz') for split in ('val', 'test'))

@@ -55,15 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.engine.prediction import PredictionOptions, predict_split
     from sartorius.engine.run_config import DataOptions, RecipeOptions
     from sartorius.predictions.store import read_header
-    from sartorius.utils.classes import CELL_TYPES
 
     out = predict_split(*(options_as(kind, arguments) for kind in (RecipeOptions, DataOptions, PredictionOptions)))
     if is_main_process():
         header = read_header(out)
         if header.grid == 0:
             print(name_tools(f'next: python tools/ensemble.py --boxes-only [OTHERS ...] {display_path(out)}'))
-        elif set(header.classes) <= set(CELL_TYPES):
-            # Submissions are of the competition's classes alone.
+        else:
             print(name_tools(f'next: python tools/make_submission.py {display_path(out)}'))
 
 

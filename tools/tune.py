@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, name_tools, run_tool
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, WORK_DIRS, display_path
+from sartorius.utils.paths import WORK_DIRS, display_path
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,15 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--postprocess',
         type=Path,
         metavar='FILE',
-        default=DEFAULT_POSTPROCESS,
-        help='chain to start from (.json or .py)',
+        help='chain to start from (.json or .py); the default one for the classes of the predictions if not given',
     )
     parser.add_argument('--folds', type=int, default=5, help='folds of the cross-validated score')
     parser.add_argument('--out', type=Path, metavar='DIR', default=WORK_DIRS / 'tune', help=f'for {", ".join(OUTPUTS)}')
     options = parser.parse_args(argv)
 
     from sartorius.annotations.reading import load_annotations, load_groups
-    from sartorius.postprocess.chain import load_chain, save_chain
+    from sartorius.postprocess.chain import load_chain_for, save_chain
     from sartorius.postprocess.tuning.report import evidence, format_result, format_steps
     from sartorius.postprocess.tuning.step_gains import measure_steps
     from sartorius.postprocess.tuning.tuner import tune
@@ -44,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.utils.files import sha256_of, staged_folder, write_text
     from sartorius.visualization.plots import plot_steps, plot_thresholds
 
-    chain = load_chain(options.postprocess)
-    predictions, gt = load_predictions(options.predictions), load_annotations(options.annotations)
+    predictions = load_predictions(options.predictions)
+    chain, _ = load_chain_for(predictions.classes, options.postprocess)
+    gt = load_annotations(options.annotations)
     result = tune(predictions, gt, chain, load_groups(options.annotations), folds=options.folds)
     gains = measure_steps(predictions, gt, result)
     text = '\n\n'.join([_counts(len(predictions.images), result.images), format_result(result), format_steps(gains)])

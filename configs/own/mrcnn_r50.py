@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/datasets/own.py',
     '../_base_/schedules/sgd_8k.py',
     '../_base_/default_runtime.py',
-    '../_base_/postprocess_livecell.py',
+    '../_base_/postprocess_any.py',
     '../_base_/tta.py',
 ]
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from sartorius.annotations.coco_index import OWN_ID_KEY, CocoIndex, naming, read_coco_index
 from sartorius.annotations.segmentation import compressed_counts, is_short, polygons_of
-from sartorius.annotations.structures import CocoCell, CocoImage, ImageAnnotations
+from sartorius.annotations.structures import CocoCell, CocoImage, GroundTruth, ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import CodeError, decode_coco, encode_coco
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import classes_of_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
@@ -78,13 +78,14 @@ class CocoReader:
 
     Attributes:
         path: The file.
-        classes: Names that the categories may have; labels index into it.
+        classes: Names that the categories may have; labels index into it. None until the first image is read: the
+            names of the categories (:func:`sartorius.utils.classes.classes_of_file`).
         annotated: Whether the file must have a list of annotations; one of images to predict on may lack it.
         counts: How many annotations were read, and what was dropped or ignored.
     """
 
     path: Path
-    classes: Sequence[str]
+    classes: Sequence[str] | None
     annotated: bool = True
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -101,6 +102,9 @@ class CocoReader:
         """
         index = read_coco_index(self.path, self.annotated)
         self.counts.clear()
+        if self.classes is None:
+            used = {index.categories[one['category_id']] for own in index.annotations.values() for one in own}
+            self.classes = classes_of_file(used, index.categories.values())
         with naming(self.path):
             labels = self._labels(index)
             cell_types = index.cell_types()
@@ -168,12 +172,13 @@ class CocoReader:
         return cells, masks
 
 
-def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
+def read_coco(path: str | Path, classes: Sequence[str] | None = None) -> GroundTruth:
     """Reads the cells of a COCO JSON, in the order of its images; what is dropped is logged as a warning.
 
     Args:
         path: COCO JSON; images without annotations are kept.
-        classes: Names that the categories may have; labels index into it.
+        classes: Names that the categories may have; labels index into it. None: the names of the categories
+            (:func:`sartorius.utils.classes.classes_of_file`).
 
     Returns:
         Annotations by image id (:mod:`sartorius.images.image_ids`).
@@ -185,7 +190,7 @@ def read_coco(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str
     annotated = {image.image_id: _annotations_of(image, masks) for image, masks in reader}
     for sentence in reader.notes():
         logger.warning(sentence)
-    return annotated
+    return GroundTruth(annotated, reader.classes)
 
 
 def read_image_details(path: str | Path) -> dict[str, Mapping[str, Any]]:

@@ -1,12 +1,12 @@
 """Checks that every reader of a training CSV makes of a row: columns, image size, class and code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed_rle import CodeError, decode_kaggle
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError, closest
 
 REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
 
@@ -45,14 +45,21 @@ def size_of_fields(height: str, width: str, place: str) -> Size:
     return int(height), int(width)
 
 
-def check_cell_type(name: str, place: str) -> None:
-    """Checks the class of a row.
+def check_cell_types(places: Mapping[str, str]) -> None:
+    """Checks the class names of a CSV; any will do that are no slips of the pen.
+
+    Args:
+        places: A row for messages by each name that the CSV has.
 
     Raises:
-        InputError: It is not among the competition's classes.
+        InputError: An empty name, or in a CSV with some of the competition's classes a name that is nearly one of them.
     """
-    if name not in CELL_TYPES:
-        raise InputError(f'{place}: unknown cell_type {name!r}{did_you_mean(name, CELL_TYPES)}')
+    for name, place in places.items():
+        if not name:
+            raise InputError(f'{place}: cell_type is empty; give the class of the cell')
+        nearest = closest(name, CELL_TYPES)
+        if name not in CELL_TYPES and nearest and not places.keys().isdisjoint(CELL_TYPES):
+            raise InputError(f'{place}: unknown cell_type {name!r}; did you mean {nearest!r}?')
 
 
 def decode_codes(codes: Sequence[str], size: Size, place: Callable[[int], str]) -> list[MaskCrop]:

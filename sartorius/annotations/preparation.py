@@ -31,7 +31,7 @@ from sartorius.images.files import images_in
 from sartorius.images.reading import image_size
 from sartorius.masks.crop import Size
 from sartorius.masks.pieces import fill_holes
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order, classes_of_file
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
@@ -55,7 +55,8 @@ def prepare_sartorius(options: PreparationOptions, out: Path) -> str:
     images = merge_tables(tables, options.folds)
     notes = describe_tables(tables)
     files = find_images(images, options, notes)
-    annotated = _annotate(images, files, options, notes)
+    classes = classes_of_file(image.cell_type for image in images)
+    annotated = _annotate(images, files, classes, options, notes)
     prepared = _put_into_folds(annotated, options, notes)
     unannotated = {
         name: _unannotated_images(options.data_root, folder)
@@ -66,12 +67,16 @@ def prepare_sartorius(options: PreparationOptions, out: Path) -> str:
     counts = {name: len(found) for name, found in unannotated.items()}
     summary = make_summary(options, tables, prepared, notes, counts)
     rows = [entry.fold_row for entry in prepared]
-    write_documents(out, documents, rows, CELL_TYPES, make_info(options, tables), summary)
+    write_documents(out, documents, rows, classes, make_info(options, tables), summary)
     return summary
 
 
 def _annotate(
-    images: Sequence[TrainImage], files: Mapping[str, str], options: PreparationOptions, notes: list[str]
+    images: Sequence[TrainImage],
+    files: Mapping[str, str],
+    classes: Sequence[str],
+    options: PreparationOptions,
+    notes: list[str],
 ) -> list[tuple[TrainImage, CocoImage]]:
     """The images that have a file, each with its entry in the JSON."""
     annotated = []
@@ -85,7 +90,7 @@ def _annotate(
         if options.fill_holes:
             crops = fill_holes(crops)
             filled += sum(crop.area > hollow.area for crop, hollow in zip(crops, image.cells.crops, strict=True))
-        label = CELL_TYPES.index(image.cell_type)
+        label = classes.index(image.cell_type)
         cells = cells_from_crops(crops, label, size)
         copies += len(cells) - len({cell.segmentation['counts'] for cell in cells})
         details = {'cell_type': image.cell_type, 'group': group_of(image_id, image.details.get('sample_id', ''))}
@@ -130,7 +135,7 @@ def _put_into_folds(
     if pseudo:
         notes.append(note('pseudo-labelled images, which train and never validate', len(pseudo)))
         _check_held_out(prepared)
-    for name in CELL_TYPES:
+    for name in class_order(entry.image.cell_type for entry in prepared):
         with_class = {entry.fold for entry in prepared if entry.image.cell_type == name} - {NO_FOLD}
         lacking = sorted(set(range(options.folds)) - with_class)
         if with_class and lacking:

@@ -15,7 +15,7 @@ from sartorius.annotations.source_tables import PreparationOptions
 from sartorius.annotations.structures import CocoImage
 from sartorius.annotations.summary import class_table, fold_table
 from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.files import sha256_of, staged_folder, write_text
 from sartorius.utils.paths import display_path
@@ -112,7 +112,7 @@ def make_summary(
             f'Annotations: {sources}. Images without annotations: {others}.',
             class_table(
                 ((entry.image.cell_type, [cell.area for cell in entry.coco.cells]) for entry in _of_all_data(prepared)),
-                CELL_TYPES,
+                class_order(entry.image.cell_type for entry in prepared),
             ),
             f'## Folds\n\n{_how_grouped(options, real)}',
             fold_table(

@@ -1,32 +1,47 @@
 """Ground truth and groups of near-duplicate images, from a COCO JSON or a training CSV."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from sartorius.annotations.coco import read_cell_types, read_coco, read_image_details
 from sartorius.annotations.folds import group_of
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth
 from sartorius.annotations.train_csv import read_train_csv
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 
-def load_annotations(path: str | Path, classes: Sequence[str] = CELL_TYPES) -> dict[str, ImageAnnotations]:
+def load_annotations(path: str | Path, classes: Sequence[str] | None = None) -> GroundTruth:
     """Reads ground truth from a COCO JSON (``.json``) or a training CSV (``.csv``) of the competition.
 
     Args:
         path: The file.
-        classes: Names that the categories of a COCO JSON may have; labels index into it.
+        classes: Class names that the labels are to index into, which must be all that the file uses. None: the file's
+            own (:func:`sartorius.utils.classes.classes_of_file`).
 
     Returns:
         Annotations by image id, in file order; images without cells included.
 
     Raises:
-        InputError: The suffix is another, or as :func:`read_coco` and :func:`read_train_csv`.
+        InputError: The suffix is another, a class is not among those given, or as :func:`read_coco` and
+            :func:`read_train_csv`.
     """
     if _is_json(path):
         return read_coco(path, classes)
-    return {image_id: image.cells for image_id, image in read_train_csv(path).images.items()}
+    table = read_train_csv(path)
+    images = {image_id: image.cells for image_id, image in table.images.items()}
+    if classes is None or tuple(classes) == table.classes:
+        return GroundTruth(images, table.classes)
+    for image_id, image in table.images.items():
+        if image.cell_type not in classes:
+            raise InputError(
+                f'{path}: image {image_id} is of the class {image.cell_type!r}; the classes are {", ".join(classes)}'
+            )
+        label = classes.index(image.cell_type)
+        images[image_id] = replace(image.cells, labels=np.full_like(image.cells.labels, label))
+    return GroundTruth(images, classes)
 
 
 def load_groups(path: str | Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Ground-truth cells of one image: decoded in memory, and as entries of a COCO file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sartorius.images.image_ids import image_id_of
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 
@@ -39,6 +40,29 @@ class ImageAnnotations:
     def __len__(self) -> int:
         """Number of cells, crowd regions not counted."""
         return len(self.crops)
+
+
+class GroundTruth(dict[str, ImageAnnotations]):
+    """Annotations of an image set by image id, in file order, with their class names.
+
+    Functions that take a plain mapping of annotations take its labels for the competition's (:meth:`of`).
+
+    Attributes:
+        classes: Class names that the labels of all images index into.
+    """
+
+    def __init__(self, images: Mapping[str, ImageAnnotations], classes: Sequence[str]) -> None:
+        super().__init__(images)
+        self.classes = tuple(classes)
+
+    @classmethod
+    def of(cls, images: Mapping[str, ImageAnnotations]) -> 'GroundTruth':
+        """The same annotations; those of a plain mapping have the competition's classes."""
+        return images if isinstance(images, cls) else cls(images, CELL_TYPES)
+
+    def select(self, image_ids: Iterable[str]) -> 'GroundTruth':
+        """The annotations of some images, in the given order."""
+        return GroundTruth({image_id: self[image_id] for image_id in image_ids}, self.classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.tables import markdown_table
 
 
@@ -33,8 +33,7 @@ def fold_table(folds: Sequence[int], groups: Sequence[str], classes: Sequence[st
         classes: Class of each image.
         cells: Number of cells of each image.
     """
-    others = sorted(set(classes) - {*CELL_TYPES, ''})
-    names = [*(name for name in CELL_TYPES if name in classes), *others]
+    names = class_order(set(classes) - {''})
     rows = []
     for fold in sorted(set(folds)):
         members = [index for index, other in enumerate(folds) if other == fold]

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sartorius.annotations.coco_index import naming
 from sartorius.annotations.csv_checks import (
     MAX_FIELD,
     REQUIRED_COLUMNS,
-    check_cell_type,
+    check_cell_types,
     check_columns,
     decode_codes,
     size_of_fields,
@@ -22,7 +22,7 @@ from sartorius.images.image_ids import check_image_id
 from sartorius.masks.crop import Size
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import classes_of_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
 
@@ -57,7 +57,7 @@ class TrainImage:
     empty_lines: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.cell_type not in CELL_TYPES or (self.cells.labels != CELL_TYPES.index(self.cell_type)).any():
+        if len(set(self.cells.labels.tolist())) > 1:
             raise InputError(f'image {self.cells.image_id}: its cells are not all of the class {self.cell_type!r}')
 
     @property
@@ -79,6 +79,7 @@ class TrainCSV:
         path: Where it was read from.
         columns: The columns read, in file order.
         ignored_columns: Other columns, which were not read.
+        classes: Class names that the labels of its cells index into.
         images: Its images by id, in the order in which they first occur, but for ``fold_images``.
         fold_images: Pseudo-labelled images with a ``fold``; an image may occur once per fold.
     """
@@ -86,6 +87,7 @@ class TrainCSV:
     path: Path
     columns: tuple[str, ...]
     ignored_columns: tuple[str, ...]
+    classes: tuple[str, ...]
     images: Mapping[str, TrainImage]
     fold_images: tuple[TrainImage, ...] = ()
 
@@ -109,9 +111,9 @@ def read_train_csv(path: str | Path) -> TrainCSV:
 
     Raises:
         InputError: The file is missing, empty or no CSV text; a column is missing or occurs twice; a row is too
-            short or long; an id is empty; a size is not a whole number above 0; a class or a pseudo-labelled row's
-            fold is unknown; rows of one image disagree; a code breaks a rule of
-            :func:`sartorius.masks.kaggle_rle.parse_runs`.
+            short or long; an id is empty; a size is not a whole number above 0; a class is empty or nearly one of
+            the competition's; a pseudo-labelled row's fold is unknown; rows of one image disagree; a code breaks a rule
+            of :func:`sartorius.masks.kaggle_rle.parse_runs`.
     """
     path = Path(path)
     rows = _read_rows(path)
@@ -125,11 +127,17 @@ def read_train_csv(path: str | Path) -> TrainCSV:
         _add_row(path, line, {name: row[index] for name, index in columns.items()}, images)
     if not images:
         raise InputError(f'{path}: holds no rows below its header; expected one row per cell')
-    finished = [_finish_image(path, image_id, rows) for (image_id, _), rows in images.items()]
+    cell_types: dict[str, str] = {}
+    for (image_id, _), own in images.items():
+        cell_types.setdefault(own.constants['cell_type'], f'{path}: line {own.line}, image {image_id}')
+    check_cell_types(cell_types)
+    classes = classes_of_file(cell_types)
+    finished = [_finish_image(path, image_id, own, classes) for (image_id, _), own in images.items()]
     return TrainCSV(
         path=path,
         columns=tuple(columns),
         ignored_columns=tuple(name for name in header if name not in columns),
+        classes=classes,
         images={image.cells.image_id: image for image in finished if not image.fold},
         fold_images=tuple(image for image in finished if image.fold),
     )
@@ -211,7 +219,6 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
     with naming(f'{path}: line {line}'):
         check_image_id(image_id)
     size = size_of_fields(row['height'], row['width'], place)
-    check_cell_type(row['cell_type'], place)
     fold = row.get('fold') if row.get('source') else ''
     if fold and fold != ALL_DATA and not re.fullmatch('0|[1-9][0-9]*', fold):
         raise InputError(
@@ -221,12 +228,12 @@ def _check_first_row(path: Path, line: int, image_id: str, row: Mapping[str, str
     return size
 
 
-def _finish_image(path: Path, image_id: str, rows: _ImageRows) -> TrainImage:
+def _finish_image(path: Path, image_id: str, rows: _ImageRows, classes: Sequence[str]) -> TrainImage:
     cell_type = rows.constants['cell_type']
     crops = decode_codes(rows.codes, rows.size, lambda row: f'{path}: line {rows.lines[row]}, image {image_id}')
     # An image without cells is one row without a code.
     cells = [(crop, line) for crop, line in zip(crops, rows.lines, strict=True) if crop.mask.size]
-    labels = np.full(len(cells), CELL_TYPES.index(cell_type), dtype=np.int64)
+    labels = np.full(len(cells), classes.index(cell_type), dtype=np.int64)
     return TrainImage(
         cells=ImageAnnotations(image_id, rows.size, tuple(crop for crop, _ in cells), labels),
         cell_type=cell_type,

@@ -13,6 +13,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from sartorius.datasets.sartorius import classes_of
+from sartorius.engine.config import innermost
 from sartorius.models.outputs import to_image_predictions
 from sartorius.postprocess.chain import Chain, build_chain
 from sartorius.utils.errors import InputError
@@ -34,9 +36,14 @@ class PostprocessHook(Hook):
         self.steps = steps
 
     def before_run(self, runner: Runner) -> None:
-        """Attaches the chain; outputs of training are not changed."""
+        """Attaches the chain; outputs of training are not changed.
+
+        Raises:
+            InputError: The chain has numbers per class, and none for a class of the data.
+        """
         chain = build_chain(self.steps if self.steps is not None else runner.cfg.postprocess)
-        attach_chain(runner.model, chain)
+        loader = runner.cfg.get('val_dataloader') or runner.cfg.test_dataloader
+        attach_chain(runner.model, chain.for_classes(classes_of(innermost(loader.dataset))))
 
 
 def attach_chain(model: torch.nn.Module, chain: Chain) -> None:

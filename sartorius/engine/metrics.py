@@ -18,7 +18,6 @@ from sartorius.models.outputs import max_cells, to_image_predictions
 from sartorius.predictions.provenance import ModelSource, source_from_dict
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
@@ -33,8 +32,8 @@ class CompetitionMetric(BaseMetric):
     Args:
         ann_file: COCO JSON or competition CSV with the ground truth.
         max_cells: The model's limit on cells per image; images that reach it are named in a warning.
-        classes: Class names in the order of the labels; :func:`sartorius.engine.run_config.build_train_config` sets
-            those of the data set.
+        classes: Class names in the order of the labels, those of ``ann_file`` if None;
+            :func:`sartorius.engine.run_config.build_train_config` sets those of the data set.
         cell_types: Only images of these are scored; all if None. Set as ``classes``.
     """
 
@@ -44,16 +43,15 @@ class CompetitionMetric(BaseMetric):
         self,
         ann_file: str,
         max_cells: int | None = None,
-        classes: Sequence[str] = CELL_TYPES,
+        classes: Sequence[str] | None = None,
         cell_types: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.gt = load_annotations(Path(ann_file), classes)
         if cell_types is not None:
             types = load_cell_types(ann_file)
-            self.gt = {name: cells for name, cells in self.gt.items() if types[name] in cell_types}
+            self.gt = self.gt.select(name for name in self.gt if types[name] in cell_types)
         self.max_cells = max_cells
-        self.classes = tuple(classes)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps the disjoint masks of a batch.
@@ -70,7 +68,7 @@ class CompetitionMetric(BaseMetric):
     def compute_metrics(self, results: list[tuple[str, Any, int]]) -> dict[str, float]:
         """Mean over images; plain floats, since checkpoints keep the best one."""
         _warn_of_limit({image_id: count for image_id, _, count in results}, self.max_cells)
-        table = score_images(self.gt, {image_id: crops for image_id, crops, _ in results}, self.classes)
+        table = score_images(self.gt, {image_id: crops for image_id, crops, _ in results})
         scores = {'mAP': float(table['score'].mean())}
         for cell_type, rows in table.groupby('cell_type'):
             scores[str(cell_type)] = float(rows['score'].mean())
@@ -95,7 +93,7 @@ class BoxMetric(CompetitionMetric):
     def compute_metrics(self, results: list[tuple[ImagePredictions, int]]) -> dict[str, float]:
         """Scores of all images together; plain floats, since checkpoints keep the best one."""
         _warn_of_limit({image.image_id: count for image, count in results}, self.max_cells)
-        return score_boxes(self.gt, {image.image_id: image for image, _ in results}, self.classes)
+        return score_boxes(self.gt, {image.image_id: image for image, _ in results})
 
 
 @METRICS.register_module()
@@ -107,17 +105,17 @@ class DumpPredictions(BaseMetric):
 
     Args:
         out: Path of the predictions file.
+        classes: Class names in the order of the labels.
         source: A :class:`sartorius.predictions.provenance.ModelSource` as plain JSON types.
         max_cells: The model's limit on cells per image; images that reach it are named in a warning.
-        classes: Class names in the order of the labels.
     """
 
     def __init__(
         self,
         out: str,
+        classes: Sequence[str],
         source: dict[str, Any] | None = None,
         max_cells: int | None = None,
-        classes: Sequence[str] = CELL_TYPES,
     ) -> None:
         super().__init__()
         self.out = Path(out)

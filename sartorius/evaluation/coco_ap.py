@@ -14,12 +14,11 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE, encode
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.paste import binarise
 from sartorius.predictions.structures import ImagePredictions
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 PredictedMask = tuple[CocoRLE, int, float]
@@ -32,14 +31,13 @@ Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 def score_boxes(
     gt: Mapping[str, ImageAnnotations],
     pred: Mapping[str, ImagePredictions],
-    classes: Sequence[str] = CELL_TYPES,
 ) -> dict[str, float]:
     """Average precision of boxes, for a detector without masks. A ground-truth box is the bounding box of a mask.
 
     Args:
-        gt: Ground truth by image id.
+        gt: Ground truth by image id; the labels of a plain mapping are the competition's (:class:`GroundTruth`).
         pred: Predictions by image id, of which boxes, scores and labels count; images that are missing have none.
-        classes: Class names in the order of the labels of both.
+            Labels index into the classes of the ground truth.
 
     Returns:
         ``AP``: mean over the IoU thresholds .50, .55, ... .95 and over the classes that have ground
@@ -48,10 +46,11 @@ def score_boxes(
     Raises:
         InputError: Predictions of images without annotations, or no ground-truth cell at all.
     """
+    gt = GroundTruth.of(gt)
     gt_boxes = {
         image_id: [
             {**_with_box(crop.tight().window, label), 'iscrowd': crowd}
-            for crop, label, crowd in _regions(image, classes)
+            for crop, label, crowd in _regions(image, gt.classes)
         ]
         for image_id, image in gt.items()
     }
@@ -64,7 +63,7 @@ def score_boxes(
         ]
         for image_id, image in pred.items()
     }
-    return _average_precision('bbox', gt, gt_boxes, pred_boxes, classes)
+    return _average_precision('bbox', gt, gt_boxes, pred_boxes)
 
 
 def encode_predictions(image: ImagePredictions) -> list[PredictedMask]:
@@ -82,14 +81,13 @@ def encode_predictions(image: ImagePredictions) -> list[PredictedMask]:
 def score_masks(
     gt: Mapping[str, ImageAnnotations],
     pred: Mapping[str, Sequence[PredictedMask]],
-    classes: Sequence[str] = CELL_TYPES,
 ) -> dict[str, float]:
     """Average precision of masks.
 
     Args:
-        gt: Ground truth by image id.
-        pred: Predictions by image id (:func:`encode_predictions`); images that are missing have none.
-        classes: Class names in the order of the labels of both.
+        gt: Ground truth by image id; the labels of a plain mapping are the competition's (:class:`GroundTruth`).
+        pred: Predictions by image id (:func:`encode_predictions`); images that are missing have none. Labels index into
+            the classes of the ground truth.
 
     Returns:
         As :func:`score_boxes`.
@@ -97,10 +95,11 @@ def score_masks(
     Raises:
         InputError: Predictions of an image without annotations, or no ground-truth cell at all.
     """
+    gt = GroundTruth.of(gt)
     gt_masks = {
         image_id: [
             {**_with_mask(encode(crop, image.size), label), 'iscrowd': crowd}
-            for crop, label, crowd in _regions(image, classes)
+            for crop, label, crowd in _regions(image, gt.classes)
         ]
         for image_id, image in gt.items()
     }
@@ -108,12 +107,10 @@ def score_masks(
         image_id: [{**_with_mask(rle, label), 'score': score} for rle, label, score in cells]
         for image_id, cells in pred.items()
     }
-    return _average_precision('segm', gt, gt_masks, pred_masks, classes)
+    return _average_precision('segm', gt, gt_masks, pred_masks)
 
 
-def _average_precision(
-    kind: str, gt: Mapping[str, ImageAnnotations], gt_cells: Cells, pred_cells: Cells, classes: Sequence[str]
-) -> dict[str, float]:
+def _average_precision(kind: str, gt: GroundTruth, gt_cells: Cells, pred_cells: Cells) -> dict[str, float]:
     """Average precision by ``bbox`` or ``segm``."""
     unknown = sorted(set(pred_cells) - set(gt))
     if unknown:
@@ -121,7 +118,7 @@ def _average_precision(
     if not any(map(len, gt.values())):
         raise InputError('no image has a ground-truth cell; there is nothing to score predictions against')
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_as_coco(gt, gt_cells, classes), _as_coco(gt, pred_cells, classes), kind)
+        evaluation = COCOeval(_as_coco(gt, gt_cells), _as_coco(gt, pred_cells), kind)
         evaluation.params.maxDets = [max(map(len, pred_cells.values()), default=0)]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float('inf')]], ['all']
         evaluation.evaluate()
@@ -131,7 +128,7 @@ def _average_precision(
     present = np.flatnonzero((precision >= 0).all(axis=(0, 1))).tolist()
     by_threshold = precision[:, :, present].mean(axis=(1, 2))
     scores = {'AP': by_threshold.mean(), 'AP50': by_threshold[0], 'AP75': by_threshold[5]}
-    scores |= {classes[label]: precision[:, :, label].mean() for label in present}
+    scores |= {gt.classes[label]: precision[:, :, label].mean() for label in present}
     return {name: float(score) for name, score in scores.items()}
 
 
@@ -153,13 +150,13 @@ def _with_mask(rle: CocoRLE, label: int) -> dict[str, Any]:
     return {'category_id': label, 'segmentation': rle, 'area': int(coco_mask.area(rle))}
 
 
-def _as_coco(gt: Mapping[str, ImageAnnotations], cells: Cells, classes: Sequence[str]) -> COCO:
+def _as_coco(gt: GroundTruth, cells: Cells) -> COCO:
     coco = COCO()
     coco.dataset = {
         'images': [
             {'id': number, 'height': image.size[0], 'width': image.size[1]} for number, image in enumerate(gt.values())
         ],
-        'categories': [{'id': label, 'name': name} for label, name in enumerate(classes)],
+        'categories': [{'id': label, 'name': name} for label, name in enumerate(gt.classes)],
         'annotations': list(_annotations(gt, cells)),
     }
     coco.createIndex()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import ERRORS, ImageErrors, classify_cells
 from sartorius.evaluation.matching import outside_crowd
-from sartorius.evaluation.metric import IMAGE_TYPES, score_images
+from sartorius.evaluation.metric import image_types, score_images
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
 
@@ -107,7 +107,7 @@ def error_gains(analysis: ErrorAnalysis) -> pd.DataFrame:
         were corrected; NaN for the border, which has no place among them).
     """
     rows = []
-    for name in (ALL, *IMAGE_TYPES):
+    for name in (ALL, *image_types(analysis.alone['cell_type'])):
         alone, cumulative, cells = (
             table if name == ALL else table[table['cell_type'] == name]
             for table in (analysis.alone, analysis.cumulative, analysis.cells)

@@ -6,7 +6,7 @@ in one pair at most, and P(t) = TP / (TP + FP + FN). An image's score is the mea
 ..., 0.95, and the mAP is the mean over the images. The class plays no part. docs/metric.md works an example.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate, estimate, groups_of_images
 from sartorius.evaluation.matching import outside_crowd
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.overlap import mask_iou
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.errors import InputError
 
 # Divided one by one, as an IoU is: np.linspace(0.5, 0.95, 10) holds 0.8999999999999999, which an IoU of 9/10 would
@@ -33,8 +33,11 @@ TP_COLUMNS: tuple[str, ...] = tuple(f'tp_{percent}' for percent in range(50, 100
 NO_CELL_TYPE = 'none'
 """Cell type of an image without ground-truth cells."""
 
-IMAGE_TYPES: tuple[str, ...] = (*CELL_TYPES, NO_CELL_TYPE)
-"""Cell types of images, in the project's order."""
+
+def image_types(names: Iterable[str]) -> tuple[str, ...]:
+    """Distinct cell types of images in the order of tables: :func:`class_order`, images without cells last."""
+    present = set(names)
+    return (*class_order(present - {NO_CELL_TYPE}), *({NO_CELL_TYPE} & present))
 
 
 def count_tp(iou: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -83,21 +86,19 @@ def image_score(iou: NDArray[np.float64]) -> float:
 def score_images(
     gt: Mapping[str, ImageAnnotations],
     pred: Mapping[str, Sequence[MaskCrop]],
-    classes: Sequence[str] = CELL_TYPES,
 ) -> pd.DataFrame:
     """Scores each annotated image.
 
     Args:
-        gt: Ground truth by image id.
+        gt: Ground truth by image id; the labels of a plain mapping are the competition's (:class:`GroundTruth`).
         pred: Predicted cells by image id, in any order. An image that is missing here counts as one without
             predictions. What lies in a crowd region does not count
             (:func:`sartorius.evaluation.matching.outside_crowd`).
-        classes: Names that the labels of the ground truth index into.
 
     Returns:
         One row per image, in the order of ``gt``: ``image_id``, ``cell_type`` (that of most of its ground-truth cells,
-        'none' without any), ``n_gt``, ``n_pred``, ``tp_50`` ... ``tp_95`` (true positives at each threshold),
-        ``score``.
+        the first of equally many; 'none' without any), ``n_gt``, ``n_pred``, ``tp_50`` ... ``tp_95`` (true positives at
+        each threshold), ``score``.
 
     Raises:
         InputError: ``pred`` has an image that ``gt`` does not have, or ``gt`` has no image.
@@ -110,6 +111,7 @@ def score_images(
             f'there are predictions for image {unknown[0]!r}, which the annotations do not have ({len(unknown)} such '
             'images); score against the annotations of the same images'
         )
+    classes = GroundTruth.of(gt).classes
     rows = []
     for image_id, annotations in gt.items():
         cells = outside_crowd(pred.get(image_id, ()), annotations)
@@ -127,9 +129,9 @@ class ScoreSummary:
     Attributes:
         score: Mean of the images' scores, with its interval over groups.
         groups: Number of groups.
-        per_class: One row per cell type, in the project's order: ``cell_type``, ``images``, ``n_gt``, ``n_pred``,
-            ``score`` (mean over its images), ``low``, ``high`` (its interval over groups), ``groups`` (their number;
-            with one there is no interval, and both ends are the mean).
+        per_class: One row per cell type, in the order of :func:`image_types`: ``cell_type``, ``images``, ``n_gt``,
+            ``n_pred``, ``score`` (mean over its images), ``low``, ``high`` (its interval over groups), ``groups`` (how
+            many; with one there is no interval, and both ends are the mean).
         per_threshold: One row per threshold: ``threshold``, ``tp``, ``fp``, ``fn`` (sums over the images),
             ``precision`` (mean over the images of TP / (TP + FP + FN), whose mean over the thresholds is ``score``).
     """
@@ -155,7 +157,7 @@ def summarise_scores(table: pd.DataFrame, groups: Mapping[str, str]) -> ScoreSum
         raise InputError('there is no image to summarise')
     scores, group_of = table['score'].to_numpy(), groups_of_images(table['image_id'], groups)
     classes = []
-    for name in IMAGE_TYPES:
+    for name in image_types(table['cell_type']):
         chosen = (table['cell_type'] == name).to_numpy()
         if chosen.any():
             cells = table.loc[chosen, ['n_gt', 'n_pred']].sum().tolist()
@@ -185,13 +187,14 @@ def format_score_summary(summary: ScoreSummary) -> str:
     """The summary as lines of text for a terminal."""
     classes = summary.per_class
     counts = [int(classes[name].sum()) for name in ('images', 'n_gt', 'n_pred')]
-    lines = [f'{"class":<8}{"images":>8}{"gt":>10}{"pred":>10}{"mAP":>9}   {CONFIDENCE:.0%} interval over groups']
+    width = max(8, *(len(name) + 1 for name in classes['cell_type']))
+    lines = [f'{"class":<{width}}{"images":>8}{"gt":>10}{"pred":>10}{"mAP":>9}   {CONFIDENCE:.0%} interval over groups']
     for name, images, n_gt, n_pred, *own, groups in [
         ('all', *counts, *summary.score, summary.groups),
         *classes.itertuples(index=False),
     ]:
         interval = format_interval(Estimate(*own), groups, digits=4)
-        lines.append(f'{name:<8}{images:>8}{n_gt:>10}{n_pred:>10}{own[0]:>9.4f}   {interval}')
+        lines.append(f'{name:<{width}}{images:>8}{n_gt:>10}{n_pred:>10}{own[0]:>9.4f}   {interval}')
     lines += ['', f'{"IoU >":<8}{"TP":>8}{"FP":>10}{"FN":>10}{"P":>9}']
     for threshold, tp, fp, fn, precision in summary.per_threshold.itertuples(index=False):
         lines.append(f'{threshold:<8.2f}{tp:>8}{fp:>10}{fn:>10}{precision:>9.4f}')

@@ -20,7 +20,6 @@ from sartorius.inference.tta import Detections, DetectorWrapper, predict_masks_f
 from sartorius.predictions.coco_results import read_coco_results
 from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import PredictionSet
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.paths import display_path
 
@@ -69,7 +68,7 @@ class LoadBoxPrompts(BaseTransform):
         path, annotations, classes: As in :func:`read_box_prompts`.
     """
 
-    def __init__(self, path: str, annotations: str, classes: Sequence[str] = CELL_TYPES) -> None:
+    def __init__(self, path: str, annotations: str, classes: Sequence[str]) -> None:
         self.images = read_box_prompts(path, annotations, classes).by_id()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class LoadBoxPrompts(BaseTransform):
         return results
 
 
-def read_box_prompts(path: str | Path, annotations: str | Path, classes: Sequence[str] = CELL_TYPES) -> PredictionSet:
+def read_box_prompts(path: str | Path, annotations: str | Path, classes: Sequence[str]) -> PredictionSet:
     """Reads boxes, with scores and labels, from a predictions file or another detector's results.
 
     Args:

@@ -5,12 +5,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from sartorius.annotations.summary import note
-from sartorius.label_quality.defects import DEFECTS, Rules, doubled_images
+from sartorius.label_quality.defects import DEFECTS, WRONG_CLASS, Rules, doubled_images
 from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage, Issue
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.tables import markdown_table
+
+FEW_IMAGES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Ru
     """Detects the defects of all images, and fixes some kinds of them.
 
     Defects are detected one after the other, each in what the fixes before it left: a hollow cell that was filled is
-    compared filled. Nothing but the defects named in ``fix`` is changed.
+    compared filled. Nothing but the defects named in ``fix`` is changed. Where images show cells of several classes
+    (:func:`mixes_classes`), no cell is of a wrong class for its image, and that defect is not looked for.
 
     Args:
         images: With all cells of each image, so that doubles and overlaps are found.
@@ -54,8 +57,9 @@ def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Ru
     before = tuple(images)
     after: list[AnnotatedImage] = []
     issues: list[Issue] = []
+    looked_for = {name: defect for name, defect in DEFECTS.items() if name != WRONG_CLASS or not mixes_classes(before)}
     for image in progress(before, 'images'):
-        for name, defect in DEFECTS.items():
+        for name, defect in looked_for.items():
             own = [replace(issue, fixed=name in fix) for issue in defect.find(image, rules)]
             issues.extend(own)
             if name in fix:
@@ -64,17 +68,26 @@ def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Ru
     return Cleaning(before, tuple(after), tuple(issues))
 
 
+def mixes_classes(images: Iterable[AnnotatedImage]) -> bool:
+    """Whether most of the images with several cells show cells of several classes, unlike the competition's.
+
+    A few images cannot tell (fewer than :data:`FEW_IMAGES`).
+    """
+    counts = [len({cell.cell_type for cell in image.cells}) for image in images if len(image.cells) > 1]
+    return len(counts) >= FEW_IMAGES and 2 * sum(count > 1 for count in counts) > len(counts)
+
+
 def summarise_cleaning(cleaning: Cleaning, rules: Rules) -> str:
     """Issues by defect and class, images annotated twice, and how many rows were changed and dropped, as Markdown."""
     cells = Counter(cell.cell_type for image in cleaning.before for cell in image.cells)
-    names = [name for name in CELL_TYPES if name in cells]
+    names = class_order(cells)
     counts = Counter((issue.defect, issue.before.cell_type) for issue in cleaning.issues)
     fixed = Counter(issue.defect for issue in cleaning.fixes)
     rows = [
         [
             name,
             *(f'{counts[name, cell_type]:,}' for cell_type in names),
-            f'{sum(counts[name, cell_type] for cell_type in CELL_TYPES):,}',
+            f'{sum(counts[name, cell_type] for cell_type in names):,}',
             f'{fixed[name]:,}' if fixed[name] else '-',
             'yes' if defect.is_safe else '',
             defect.meaning,
@@ -83,6 +96,8 @@ def summarise_cleaning(cleaning: Cleaning, rules: Rules) -> str:
     ]
     heads = ['defect', *(f'{name} ({cells[name]:,})' for name in names), 'all', 'fixed', 'safe', 'what it is']
     lines = [markdown_table(heads, rows), '']
+    if mixes_classes(cleaning.before):
+        lines.append(f'- {WRONG_CLASS} was not looked for: most images show cells of several classes')
     doubled = doubled_images(cleaning.before, cleaning.issues, rules.doubled_share)
     if doubled:
         lines.append(

@@ -18,7 +18,7 @@ from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.cell_errors import NEAR_IOU
 from sartorius.evaluation.error_analysis import cell_geometry
 from sartorius.evaluation.matching import TP_IOU
-from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE
+from sartorius.evaluation.metric import NO_CELL_TYPE, image_types
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.overlap import mask_iou
 from sartorius.masks.packed import PackedMasks
@@ -214,7 +214,7 @@ def list_missing(
             since scores differ between types: those of crowded small cells are lower.
     """
     unlabelled, never_predicted, counts = [], [], []
-    for name in IMAGE_TYPES:
+    for name in image_types(cell_types[image_id] or NO_CELL_TYPE for image_id in comparisons):
         own = {
             image_id: seen for image_id, seen in comparisons.items() if (cell_types[image_id] or NO_CELL_TYPE) == name
         }

@@ -14,7 +14,7 @@ from sartorius.images.reading import read_grey
 from sartorius.label_quality.cleaning import Cleaning
 from sartorius.label_quality.structures import AnnotatedImage, Issue
 from sartorius.label_quality.table import LabelTable
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.tables import size_text
@@ -47,8 +47,7 @@ class DataStatistics:
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes of the images and cells."""
-        present = {*self.images['cell_type'], *self.cells['cell_type']}
-        return tuple(name for name in CELL_TYPES if name in present)
+        return class_order((*self.images['cell_type'], *self.cells['cell_type']))
 
 
 def measure(table: LabelTable, cleaning: Cleaning, files: Mapping[str, Path]) -> DataStatistics:
@@ -210,7 +209,7 @@ def outliers(images: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     columns = ['image_id', 'cell_type', 'value', 'median', 'deviation']
     found = []
-    for name in CELL_TYPES:
+    for name in class_order(images['cell_type']):
         own = images[images['cell_type'] == name].dropna(subset=[column])
         median = own[column].median()
         distance = (own[column] - median).abs()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.annotations.csv_checks import check_cell_type, check_columns, decode_codes, size_of_fields
+from sartorius.annotations.csv_checks import check_cell_types, check_columns, decode_codes, size_of_fields
 from sartorius.annotations.raw_rows import RawRow, read_raw_rows
 from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage
 from sartorius.masks import kaggle_rle
@@ -53,8 +53,8 @@ def read_label_table(path: str | Path) -> LabelTable:
 
     Raises:
         InputError: The file is missing or no CSV text; a column is missing; a row is too short or long, its size is no
-            whole number above 0 or another than that of its image's first row, its class is unknown, its code breaks a
-            rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
+            whole number above 0 or another than that of its image's first row, its class is empty or nearly one
+            of the competition's, its code breaks a rule of :func:`sartorius.masks.kaggle_rle.parse_runs`.
     """
     path = Path(path)
     header, rows, tail = read_raw_rows(path)
@@ -89,10 +89,14 @@ def decode_row(row: RawRow, columns: Mapping[str, int]) -> MaskCrop:
 
 def _images(table: LabelTable) -> Iterator[AnnotatedImage]:
     rows_of: dict[tuple[str, ...], list[int]] = {}
+    places: dict[str, str] = {}
     for row in range(len(table.rows)):
+        image_id = table.value(row, 'id')
+        places.setdefault(table.value(row, 'cell_type'), f'{table.path}: row {row} below the header, image {image_id}')
         source = table.value(row, 'source')
-        key = (table.value(row, 'id'), source, table.value(row, 'fold') if source else '')
+        key = (image_id, source, table.value(row, 'fold') if source else '')
         rows_of.setdefault(key, []).append(row)
+    check_cell_types(places)
     for key, rows in rows_of.items():
         yield _image(table, key[0], rows)
 
@@ -103,8 +107,7 @@ def _image(table: LabelTable, image_id: str, rows: Sequence[int]) -> AnnotatedIm
         size_of_fields(table.value(row, 'height'), table.value(row, 'width'), place)
         for row, place in zip(rows, places, strict=True)
     ]
-    for row, place, size in zip(rows, places, sizes, strict=True):
-        check_cell_type(table.value(row, 'cell_type'), place)
+    for place, size in zip(places, sizes, strict=True):
         if size != sizes[0]:
             raise InputError(f'{place}: is of another width or height than row {rows[0]} of the same image')
     crops = decode_codes([table.value(row, 'annotation') for row in rows], sizes[0], places.__getitem__)

@@ -12,9 +12,10 @@ import pandas as pd
 
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate
+from sartorius.evaluation.metric import NO_CELL_TYPE
 from sartorius.fusion.recipe import DEFAULT_SCORE
 from sartorius.fusion.sets import fuse
-from sartorius.postprocess.chain import Chain, load_chain
+from sartorius.postprocess.chain import Chain, load_chain_for
 from sartorius.postprocess.steps import (
     FillHoles,
     MaskNMS,
@@ -28,7 +29,7 @@ from sartorius.postprocess.steps import (
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid
 from sartorius.postprocess.tuning.tuner import tune
 from sartorius.predictions.structures import PredictionSet
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 
 MASK_NMS_IOU = 0.5
@@ -76,17 +77,19 @@ def stages(
     """Yields the rows in their order.
 
     Args:
-        plain: Predictions of one model.
+        plain: Predictions of one model. The steps start as in the default chain for its classes; where that does not
+            vote, one setting is tuned for all classes.
         augmented: Predictions of the same model with test-time augmentation; later rows use these if they are given.
         others: Predictions of further models, which the last rows fuse with those of the first.
     """
-    default = {type(step): step for step in load_chain().steps}
-    none = dict.fromkeys(CELL_TYPES, 0.0)
+    default = {type(step): step for step in load_chain_for(plain.classes)[0].steps}
+    vote = [default[VoteClass]] if VoteClass in default else []
+    none = dict.fromkeys(plain.classes, 0.0) if vote else 0.0
     scores, areas = ScoreThreshold(none), MinArea(none)
     before, after = [], [RemoveOverlap()]
 
     def stage(name: str, predictions: PredictionSet, *tuned: str) -> AblationStage:
-        steps: list[Step] = [VoteClass(), scores, default[MaskThreshold], *before, *after, areas]
+        steps: list[Step] = [*vote, scores, default[MaskThreshold], *before, *after, areas]
         return AblationStage(name, predictions, Chain(tuple(steps)), tuned)
 
     yield stage('plain model', plain)
@@ -147,7 +150,7 @@ def _row(table: pd.DataFrame, name: str, base: str) -> AblationRow:
     groups = table['group'].to_numpy().astype(str)
     values = table[name].to_numpy()
     classes = {}
-    for cell_type in (own for own in CELL_TYPES if (table['cell_type'] == own).any()):
+    for cell_type in class_order(set(table['cell_type']) - {NO_CELL_TYPE}):
         chosen = (table['cell_type'] == cell_type).to_numpy()
         classes[cell_type] = estimate(values[chosen], groups[chosen])
     gain = estimate(values - table[base].to_numpy(), groups) if base else None

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from statistics import mean
 
 from sartorius.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from sartorius.evaluation.metric import NO_CELL_TYPE
 from sartorius.leaderboard.row_key import HASH_DIGITS, UNKNOWN
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.paths import resolve_path
 from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import GitCommit, git_commit
@@ -81,8 +82,10 @@ def in_order(rows: Sequence[RowScores], baseline: RowScores) -> list[RowScores]:
 
 
 def _score_table(rows: Sequence[RowScores], baseline: RowScores, facts: PageFacts) -> str:
-    present = [name for name in CELL_TYPES if any((scores.images['cell_type'] == name).any() for scores in rows
-                                                  if 'cell_type' in scores.images)]  # fmt: skip
+    present = class_order(
+        {name for scores in rows if 'cell_type' in scores.images for name in scores.images['cell_type']}
+        - {NO_CELL_TYPE}
+    )
     header = [
         'recipe',
         'folds',

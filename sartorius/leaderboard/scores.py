@@ -1,24 +1,23 @@
 """Scores of the rows: the images of each fold with thresholds that were tuned on the other folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from sartorius.annotations.coco_index import naming
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate, groups_of_images
 from sartorius.evaluation.coco_ap import PredictedMask, encode_predictions, score_boxes, score_masks
 from sartorius.images.image_ids import match_image_ids
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.postprocess.chain import Chain
-from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid, score_all_settings
-from sartorius.postprocess.tuning.selection import NO_CLASS, ScoreTables, cross_validate, make_folds
+from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, SearchGrid, score_all_settings, tuned_classes
+from sartorius.postprocess.tuning.selection import ScoreTables, cross_validate, make_folds
 from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
 from sartorius.predictions.store import load_predictions
-from sartorius.predictions.structures import ImagePredictions
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
@@ -89,7 +88,7 @@ def score_rows(
         rows: As :func:`sartorius.leaderboard.rows.group_rows` returns them.
         gt: Ground truth by image id.
         groups: Group of near-duplicates by image id.
-        chain: The default post-processing.
+        chain: The default post-processing, for the classes of all files.
 
     Returns:
         The scores, and the rows without an image that has ground truth.
@@ -108,6 +107,7 @@ def score_row(
     row: LeaderboardRow, gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain
 ) -> RowScores:
     """Scores one row; see :func:`score_rows`."""
+    gt = _with_classes_of(row, gt)
     files = [file for file in row.files if _matched(file, gt)]
     without_gt = sum(len(file.header.image_ids) - len(_matched(file, gt)) for file in row.files)
     if row.boxes_only:
@@ -129,7 +129,7 @@ def score_row(
         part_of = make_folds(tables, images['n_gt'].tolist(), PARTS, seed=0)
     images['tuned'] = cross_validate(tables, part_of)[0]
     pred = {image_id: cells for part in parts for image_id, cells in part.pred.items()}
-    precision = score_masks({image_id: gt[image_id] for image_id in pred}, pred)
+    precision = score_masks(gt.select(pred), pred)
     images = images.drop(columns='n_gt').sort_values('image_id', ignore_index=True)
     return RowScores(row, images, precision, without_gt, over_folds)
 
@@ -141,38 +141,47 @@ def _matched(file: FoldFile, gt: Mapping[str, ImageAnnotations]) -> dict[str, st
 
 
 def _score_file(
-    file: FoldFile, gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str], chain: Chain, grid: SearchGrid
+    file: FoldFile, gt: GroundTruth, groups: Mapping[str, str], chain: Chain, grid: SearchGrid
 ) -> _FileScores:
-    images, own_gt = _images_of(file, gt)
+    predictions, own_gt = _images_of(file, gt)
+    images, chain = predictions.images, chain.for_classes(predictions.classes)
     start = score_chains(images, own_gt, [chain] * len(images), file.name)
     tables = [score_all_settings(image, own_gt[image.image_id], chain, grid) for image in images]
     table = start[['image_id', 'cell_type', 'n_gt']].assign(default=start['score'])
     return _FileScores(
         images=table.assign(**_places(file, images, groups)),
         settings=np.stack([one.scores for one in tables]),
-        voted=np.array([NO_CLASS if one.label is None else CELL_TYPES[one.label] for one in tables]),
-        pred={image.image_id: encode_predictions(image) for image in images},
+        voted=tuned_classes(tables, chain),
+        pred={image.image_id: encode_predictions(image) for image in predictions.in_classes(gt.classes).images},
     )
 
 
 def _score_boxes(
-    files: Sequence[FoldFile], gt: Mapping[str, ImageAnnotations], groups: Mapping[str, str]
+    files: Sequence[FoldFile], gt: GroundTruth, groups: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     tables, pred = [], {}
     for file in files:
-        images, _ = _images_of(file, gt)
+        predictions, _ = _images_of(file, gt)
+        images = predictions.in_classes(gt.classes).images
         tables.append(pd.DataFrame({'image_id': [image.image_id for image in images], **_places(file, images, groups)}))
         pred.update({image.image_id: image for image in images})
-    precision = score_boxes({image_id: gt[image_id] for image_id in pred}, pred)
+    precision = score_boxes(gt.select(pred), pred)
     return pd.concat(tables, ignore_index=True), precision
 
 
-def _images_of(
-    file: FoldFile, gt: Mapping[str, ImageAnnotations]
-) -> tuple[list[ImagePredictions], dict[str, ImageAnnotations]]:
+def _with_classes_of(row: LeaderboardRow, gt: Mapping[str, ImageAnnotations]) -> GroundTruth:
+    """The ground truth with the classes of a row's files after its own, so that one list has them all."""
+    gt = GroundTruth.of(gt)
+    predicted = (name for file in row.files for name in file.header.classes)
+    return GroundTruth(gt, tuple(dict.fromkeys((*gt.classes, *predicted))))
+
+
+def _images_of(file: FoldFile, gt: GroundTruth) -> tuple[PredictionSet, GroundTruth]:
+    """The file's images that have ground truth, and this ground truth, by id."""
     predictions = load_predictions(file.path, boxes_allowed=True)
     try:
-        return annotated_images(predictions, gt)
+        images, own_gt = annotated_images(predictions, gt)
+        return replace(predictions, images=tuple(images)), own_gt
     except InputError as error:
         raise InputError(f'{file.name}: {error}') from None
 

@@ -1,8 +1,8 @@
 """What all steps of post-processing share, and the registry of all steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.paste import binarise
-from sartorius.postprocess.per_class import PerClass, check_per_class, values_of
+from sartorius.postprocess.per_class import PerClass, check_per_class, in_order_of, values_of
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 
@@ -35,7 +35,7 @@ class Tunable:
 def parameter(
     default: Any = MISSING, *, at_most: float = 1.0, above: float | None = None, tunable: Tunable | None = None
 ) -> Any:
-    """Field of a :class:`Step`: one number from 0 to ``at_most``, or one per cell type.
+    """Field of a :class:`Step`: one number from 0 to ``at_most``, or one per class.
 
     Args:
         default: Value where a config gives none; the parameter is required if missing.
@@ -76,10 +76,27 @@ class Step:
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         """New predictions of the same image.
 
+        Numbers per class are taken in the order of the labels: :meth:`for_classes` puts them into it.
+
         Raises:
-            InputError: A parameter has one number per cell type, and a label is none of the cell types.
+            InputError: A parameter has one number per class, and none for a label.
         """
         raise NotImplementedError
+
+    @property
+    def is_per_class(self) -> bool:
+        """Whether a parameter has one number per class."""
+        return any(isinstance(getattr(self, one.name), Mapping) for one in fields(self))
+
+    def for_classes(self, classes: Sequence[str]) -> Self:
+        """The same step for labels that index into some class names.
+
+        Raises:
+            InputError: A parameter has one number per class, and none for one of the classes.
+        """
+        kind = type(self).__name__
+        values = {one.name: in_order_of(getattr(self, one.name), classes, f'{kind} {one.name}') for one in fields(self)}
+        return replace(self, **values)
 
 
 STEPS: dict[str, type[Step]] = {}
@@ -121,7 +138,7 @@ def change_crops(
     Args:
         predictions: Of one image.
         change: Takes a crop and the cell's own number of each parameter.
-        parameters: One number, or one per cell type.
+        parameters: One number, or one per class in the order of the labels.
     """
     predictions = with_crops(predictions)
     numbers = [values_of(parameter, predictions.labels) for parameter in parameters]

@@ -1,22 +1,22 @@
 """The chain: an ordered list of steps, and its two file formats: a Python config, and JSON with its evidence."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sartorius.postprocess.steps import STEPS, MaskThreshold, RemoveOverlap, Step, drop_unusable
-from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import ANY_POSTPROCESS, DEFAULT_POSTPROCESS, display_path
 from sartorius.utils.settings import build_by_type, load_settings
+
+logger = logging.getLogger(__name__)
 
 CONFIG_KEY = 'postprocess'
 
@@ -27,6 +27,11 @@ class Chain:
 
     The cells of the result never share a pixel: a chain without ``RemoveOverlap`` resolves overlaps at its end.
 
+    Attributes:
+        steps: The steps in their order.
+        classes: Class names that the labels of the predictions index into (:meth:`for_classes`); None while they are
+            not known, when a chain with numbers per class refuses predictions.
+
     Raises:
         InputError: A step in a place where it has no effect or does harm: a ``MaskThreshold`` after a step on pixels,
             which has no effect there; after ``RemoveOverlap`` a step that gives cells new pixels, so that they
@@ -34,6 +39,7 @@ class Chain:
     """
 
     steps: tuple[Step, ...]
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'steps', tuple(self.steps))
@@ -62,11 +68,48 @@ class Chain:
         """The image's cells after all steps, with crops of which no two share a pixel.
 
         Cells without a finite score or a usable box are dropped first (:func:`base.drop_unusable`).
+
+        Raises:
+            InputError: The chain has numbers per class and no class names, or a label is none of them.
         """
+        if self.is_per_class:
+            self.known_classes()
         predictions = drop_unusable(predictions)
         for step in self.steps:
             predictions = step(predictions)
         return predictions if self._removes_overlap else RemoveOverlap()(predictions)
+
+    def known_classes(self) -> tuple[str, ...]:
+        """The class names that labels index into.
+
+        Raises:
+            InputError: They are not known.
+        """
+        if self.classes is None:
+            raise InputError(
+                'the post-processing does not know which labels stand for which classes; call '
+                'chain.for_classes(predictions.classes) first'
+            )
+        return self.classes
+
+    @property
+    def is_per_class(self) -> bool:
+        """Whether a step has one number per class."""
+        return any(step.is_per_class for step in self.steps)
+
+    def for_classes(self, classes: Sequence[str]) -> 'Chain':
+        """The same chain for predictions of some classes.
+
+        Args:
+            classes: Class names in the order of the labels.
+
+        Raises:
+            InputError: A step has one number per class, and none for one of the classes.
+        """
+        try:
+            return Chain(tuple(step.for_classes(classes) for step in self.steps), tuple(classes))
+        except InputError as error:
+            raise InputError(f'post-processing: {error}') from None
 
     def to_config(self) -> list[dict[str, Any]]:
         """The config that :func:`build_chain` makes this chain from; JSON types only."""
@@ -97,6 +140,32 @@ def load_chain(path: str | Path = DEFAULT_POSTPROCESS) -> Chain:
     return load_settings(path, build_chain, 'post-processing file', CONFIG_KEY)
 
 
+def load_chain_for(classes: Sequence[str], path: str | Path | None = None) -> tuple[Chain, Path]:
+    """The chain for predictions of some classes, and its file.
+
+    Args:
+        classes: Class names in the order of the labels.
+        path: File that the user gave. None: the competition's chain for its classes; for others, which it has no
+            numbers for, the chain with one number for all, and a log line that says so.
+
+    Raises:
+        InputError: As :func:`load_chain` and :meth:`Chain.for_classes`; the message names the file.
+    """
+    if path is None and not set(classes) <= set(CELL_TYPES):
+        path = ANY_POSTPROCESS
+        shown = f'{", ".join(classes[:3])}{f" and {len(classes) - 3} more" if len(classes) > 3 else ""}'
+        logger.warning(
+            f'the classes of the predictions are {shown}: post-processed by {display_path(path)}, which has one number '
+            'for all; name another file with --postprocess'
+        )
+    path = Path(path or DEFAULT_POSTPROCESS)
+    chain = load_chain(path)
+    try:
+        return chain.for_classes(classes), path
+    except InputError as error:
+        raise InputError(f'{display_path(path)}: {error}') from None
+
+
 def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> None:
     """Writes a chain as JSON, atomically.
 
@@ -110,43 +179,14 @@ def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> N
     )
 
 
-def in_project_classes(predictions: PredictionSet) -> PredictionSet:
-    """The same predictions with labels that index into the project's cell types, as the steps read them.
-
-    Raises:
-        InputError: The set has a class that is none of the cell types.
-    """
-    if tuple(predictions.classes) == CELL_TYPES:
-        return predictions
-    for name in predictions.classes:
-        if name not in CELL_TYPES:
-            raise InputError(f'the predictions have a class {name!r}; known: {", ".join(CELL_TYPES)}')
-    order = np.array([CELL_TYPES.index(name) for name in predictions.classes], dtype=np.int64)
-    images = tuple(replace(image, labels=order[image.labels]) for image in predictions.images)
-    return replace(predictions, images=images, classes=CELL_TYPES)
-
-
-def load_in_project_classes(path: Path) -> PredictionSet:
-    """Reads a predictions file, its labels in the order of the cell types.
-
-    Raises:
-        InputError: No sound predictions file, or a class that is none of the cell types; the message names the file.
-    """
-    try:
-        return in_project_classes(load_predictions(path))
-    except InputError as error:
-        name = display_path(path)
-        raise InputError(str(error) if str(error).startswith(name) else f'{name}: {error}') from None
-
-
 def postprocess_all(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
     """Post-processes all images.
 
     Returns:
-        Images by id, with crops of which no two share a pixel.
+        Images by id, with crops of which no two share a pixel; labels index into the classes of the predictions.
 
     Raises:
-        InputError: The predictions have a class that is none of the cell types.
+        InputError: The chain has one number per class, and none for one of the classes of the predictions.
     """
-    images = in_project_classes(predictions).images
-    return {image.image_id: chain(image) for image in progress(images, 'post-processing')}
+    chain = chain.for_classes(predictions.classes)
+    return {image.image_id: chain(image) for image in progress(predictions.images, 'post-processing')}

@@ -1,12 +1,12 @@
 """Evaluation of a predictions file: every image post-processed, measured, and with ground truth scored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from sartorius.evaluation.matching import counted_predictions
 from sartorius.evaluation.metric import NO_CELL_TYPE, ScoreSummary, score_images, summarise_scores
@@ -14,7 +14,7 @@ from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.postprocess.steps import areas_of
 from sartorius.predictions.provenance import Source
 from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.errors import InputError
 from sartorius.utils.tables import size_text
 
@@ -32,6 +32,7 @@ class EvaluatedPredictions:
         gt: Ground truth by image id, or None.
         summary: Score and intervals, or None without ground truth.
         errors: Error of each cell, or None without ground truth.
+        classes: Names of all classes of the predictions and the ground truth.
         chain: The post-processing.
         source: Where the predictions come from, as their file says.
         dropped: Number of annotated images that the predictions do not have; they do not count.
@@ -42,6 +43,7 @@ class EvaluatedPredictions:
     gt: Mapping[str, ImageAnnotations] | None
     summary: ScoreSummary | None
     errors: ErrorAnalysis | None
+    classes: tuple[str, ...]
     chain: Chain
     source: Source
     dropped: int = 0
@@ -58,7 +60,8 @@ def evaluate_predictions(
     Args:
         predictions: Before post-processing.
         chain: Post-processing.
-        gt: Ground truth by image id; may have more images than the predictions.
+        gt: Ground truth by image id; may have more images than the predictions, and other classes, which play no part
+            in the score.
         groups: Group of near-duplicates by image id, over which the intervals are; an image without one is a group of
             its own.
 
@@ -70,12 +73,15 @@ def evaluate_predictions(
     if gt is not None:
         predictions = with_known_ids(predictions, gt)
     pred = postprocess_all(predictions, chain)
-    rows = [_image_row(image) for image in pred.values()]
+    rows = [_image_row(image, predictions.classes) for image in pred.values()]
     table = pd.DataFrame(rows, columns=['image_id', 'detected_as', 'n_pred', 'confidence', 'area'])
     if gt is None:
         table = table.assign(cell_type=table['detected_as'])
-        return EvaluatedPredictions(table, pred, None, None, None, chain, predictions.source)
-    covered = {image_id: gt[image_id] for image_id in pred if image_id in gt}
+        return EvaluatedPredictions(
+            table, pred, None, None, None, class_order(predictions.classes), chain, predictions.source
+        )
+    gt = GroundTruth.of(gt)
+    covered = gt.select(image_id for image_id in pred if image_id in gt)
     for image_id, annotations in covered.items():
         if annotations.size != pred[image_id].size:
             raise InputError(
@@ -96,14 +102,15 @@ def evaluate_predictions(
         covered,
         summarise_scores(scores, groups or {}),
         analyse_errors(covered, crops),
+        class_order((*gt.classes, *predictions.classes)),
         chain,
         predictions.source,
         dropped=len(gt) - len(covered),
     )
 
 
-def _image_row(image: ImagePredictions) -> tuple[str, str, int, float, float]:
+def _image_row(image: ImagePredictions, classes: Sequence[str]) -> tuple[str, str, int, float, float]:
     if not len(image):
         return image.image_id, NO_CELL_TYPE, 0, float('nan'), float('nan')
-    detected_as = CELL_TYPES[int(np.bincount(image.labels).argmax())]
+    detected_as = classes[int(np.bincount(image.labels).argmax())]
     return image.image_id, detected_as, len(image), float(image.scores.mean()), float(np.median(areas_of(image)))

@@ -1,7 +1,7 @@
 """The steps of post-processing. docs/extending/step.md says how to add one.
 
 They are registered in an order in which they can stand in a chain. Cells of all classes compete wherever cells compete,
-and a parameter with one number per cell type counts for the weaker cell of a pair. Of cells with equal scores the
+and a parameter with one number per class counts for the weaker cell of a pair. Of cells with equal scores the
 earlier one wins. The chain drops cells without a finite score or with an unusable box before the first step
 (:func:`sartorius.postprocess.base.drop_unusable`), so that no step meets them.
 """
@@ -29,11 +29,8 @@ from sartorius.postprocess.base import (
 )
 from sartorius.postprocess.per_class import PerClass, values_of
 from sartorius.predictions.structures import ImagePredictions
-from sartorius.utils.classes import CELL_TYPES
 
 __all__ = ['STEPS', 'Step', 'areas_of', 'drop_unusable', 'with_crops']
-
-ASTRO = CELL_TYPES.index('astro')
 
 
 @register_step
@@ -179,21 +176,26 @@ class FillHoles(Step):
 
 @register_step
 @dataclass(frozen=True)
-class ConvexFillAstro(Step):
-    """Breaks the masks of astrocytes as the annotation tool broke the annotated ones, hidden test set included.
+class ConvexFill(Step):
+    """Breaks masks as the competition's annotation tool broke those of astrocytes, hidden test set included.
 
     Bays are filled by straight horizontal runs, and branches that point up are left hollow
     (:func:`sartorius.masks.convex_fill.fill_as_convex`). It belongs after ``FillHoles``, which would close the branches
-    again. Cells of the other classes keep their masks.
+    again.
+
+    Attributes:
+        enabled: 0 for the classes whose cells keep their masks: ``dict(shsy5y=0, astro=1, cort=0)``.
     """
+
+    enabled: PerClass = parameter(1.0)
 
     on_pixels = True
     grows_cells = True
 
     def __call__(self, predictions: ImagePredictions) -> ImagePredictions:
         predictions = with_crops(predictions)
-        cells = zip(predictions.crops, predictions.labels, strict=True)
-        broken = (fill_as_convex(crop.clipped(predictions.size)) if label == ASTRO else crop for crop, label in cells)
+        cells = zip(predictions.crops, values_of(self.enabled, predictions.labels) > 0, strict=True)
+        broken = (fill_as_convex(crop.clipped(predictions.size)) if own else crop for crop, own in cells)
         return replace(predictions, crops=tuple(broken))
 
 

@@ -26,7 +26,7 @@ from sartorius.masks.paste import binarise
 from sartorius.predictions.provenance import ForeignSource, Source
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import classes_of_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, write_text
 from sartorius.utils.paths import display_path
@@ -38,7 +38,7 @@ _Cell = tuple[list[float], float, NDArray[np.float32], int]
 
 
 def read_coco_results(
-    path: str | Path, dataset_path: str | Path, classes: Sequence[str] = CELL_TYPES, grid: int | None = None
+    path: str | Path, dataset_path: str | Path, classes: Sequence[str] | None = None, grid: int | None = None
 ) -> PredictionSet:
     """Reads another detector's results file and the COCO JSON whose images and categories it names.
 
@@ -107,7 +107,7 @@ def to_coco_results(predictions: PredictionSet, dataset: Mapping[str, Any]) -> l
 def from_coco_results(
     results: Sequence[Mapping[str, Any]],
     dataset: Mapping[str, Any],
-    classes: Sequence[str] = CELL_TYPES,
+    classes: Sequence[str] | None = None,
     grid: int | None = None,
     source: Source | None = None,
 ) -> PredictionSet:
@@ -126,7 +126,8 @@ def from_coco_results(
     Args:
         results: Dicts as the module describes.
         dataset: COCO dict; all its ``images`` are in the result, those without results as empty ones.
-        classes: Names that the labels of the result index; every category used must be among them.
+        classes: Names that the labels of the result index; every category used must be among them. None: the names of
+            the categories (:func:`sartorius.utils.classes.classes_of_file`).
         grid: Side of the soft masks' grid; 0 for boxes without masks. If None 28, or 0 where no result has a mask.
         source: Where the results came from.
 
@@ -138,7 +139,7 @@ def from_coco_results(
 
 
 def _to_predictions(
-    results: Any, index: CocoIndex, classes: Sequence[str], grid: int | None, source: Source | None
+    results: Any, index: CocoIndex, classes: Sequence[str] | None, grid: int | None, source: Source | None
 ) -> PredictionSet:
     """See :func:`from_coco_results`."""
     if not isinstance(results, Sequence) or isinstance(results, str):
@@ -146,6 +147,10 @@ def _to_predictions(
     if grid is None:
         grid = DEFAULT_GRID if not results or any(map(_has_mask, results)) else 0
     numbers = _image_numbers(results, index)
+    if classes is None:
+        named = (result.get('category_id') for result in results if isinstance(result.get('category_id'), int | str))
+        used = {index.categories[key] for key in named if key in index.categories}
+        classes = classes_of_file(used, index.categories.values())
     cells: dict[int | str, list[_Cell]] = {key: [] for key in index.images}
     empty = 0
     for place, (result, number) in enumerate(zip(results, numbers, strict=True)):

@@ -125,6 +125,21 @@ class PredictionSet:
         """Ids in the order of ``images``."""
         return tuple(image.image_id for image in self.images)
 
+    def in_classes(self, classes: Sequence[str]) -> 'PredictionSet':
+        """The same predictions with labels that index into other class names.
+
+        Raises:
+            InputError: One of the set's classes is not among them.
+        """
+        if tuple(classes) == self.classes:
+            return self
+        for name in self.classes:
+            if name not in classes:
+                raise InputError(f'the predictions have a class {name!r}, which is none of {", ".join(classes)}')
+        order = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
+        images = tuple(replace(image, labels=order[image.labels]) for image in self.images)
+        return replace(self, images=images, classes=tuple(classes))
+
     def by_id(self) -> dict[str, ImagePredictions]:
         """Predictions by image id."""
         return {image.image_id: image for image in self.images}

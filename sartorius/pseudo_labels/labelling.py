@@ -12,13 +12,12 @@ from sartorius.annotations.pseudo_rows import is_of_round, next_round, pseudo_de
 from sartorius.annotations.structures import ImageAnnotations
 from sartorius.annotations.train_csv import TrainImage, read_train_csv
 from sartorius.images.image_ids import match_image_ids
-from sartorius.postprocess.chain import Chain, load_in_project_classes
+from sartorius.postprocess.chain import Chain
 from sartorius.predictions.leakage import HeldOut, Unknown, check_leakage, check_split
 from sartorius.predictions.provenance import Source
-from sartorius.predictions.store import read_header
+from sartorius.predictions.store import load_predictions, read_header
 from sartorius.pseudo_labels.rules import ANNOTATED, Balance, PseudoRules, Verdict, apply_balance, judge
 from sartorius.pseudo_labels.summary import LabelledFold, summarise
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import write_text
@@ -33,7 +32,7 @@ class Request:
         of_folds: Predictions files, each of models that one fold is held out from; their labels train this fold alone.
         of_all: Predictions file of any models, whose labels train a model of all data and no fold.
         train_csv: Training CSV that the labels are added to.
-        chain: Post-processing.
+        chain: Post-processing, with numbers for all classes of the files.
         rules: Which predictions become labels.
         balance: As in :func:`sartorius.pseudo_labels.rules.image_limits`.
         fold: The fold of models that have no record of theirs; None refuses these.
@@ -115,20 +114,28 @@ def _label(path: Path, held_out: HeldOut | None, kept: Sequence[TrainImage], req
     by_people = {image.cells.image_id for image in kept}
     min_cells = _min_cells(kept)
     annotated = Counter(image.cell_type for image in kept if not image.is_pseudo)
-    predictions = load_in_project_classes(path)
+    predictions = load_predictions(path)
+    chain, rules = _for_classes(request, path, predictions.classes)
     annotated_here = match_image_ids(predictions.image_ids, by_people)
     verdicts = []
     for image in progress(predictions.images, display_path(path)):
         if image.image_id in annotated_here:
             verdicts.append(Verdict(image.image_id, image.size, '', ANNOTATED, 0.0, ()))
         else:
-            verdicts.append(judge(image, request.chain, request.rules, min_cells))
+            verdicts.append(judge(image, chain, rules, min_cells))
     if verdicts and all(verdict.reason == ANNOTATED for verdict in verdicts):
         raise InputError(
             f'{display_path(path)}: all {len(verdicts)} images have rows in {display_path(request.train_csv)}; '
             'pseudo-labels are for images without annotations: predict with tools/test.py --split unlabelled'
         )
     return LabelledFold(path, held_out, tuple(apply_balance(verdicts, annotated, request.balance)))
+
+
+def _for_classes(request: Request, path: Path, classes: Sequence[str]) -> tuple[Chain, PseudoRules]:
+    try:
+        return request.chain.for_classes(classes), request.rules.for_classes(classes)
+    except InputError as error:
+        raise InputError(f'{display_path(path)}: {error}') from None
 
 
 def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
@@ -141,8 +148,7 @@ def _min_cells(kept: Sequence[TrainImage]) -> dict[str, int]:
 
 
 def _train_image(verdict: Verdict, fold: LabelledFold, round_number: int) -> TrainImage:
-    label = CELL_TYPES.index(verdict.cell_type)
-    labels = np.full(len(verdict.crops), label, dtype=np.int64)
+    labels = np.zeros(len(verdict.crops), dtype=np.int64)
     held_out = fold.held_out
     details = (
         pseudo_details(round_number, None)

@@ -12,12 +12,12 @@ import numpy as np
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.postprocess.chain import Chain
-from sartorius.postprocess.per_class import PerClass, check_per_class, values_of
+from sartorius.postprocess.per_class import PerClass, check_per_class, in_order_of, values_of
 from sartorius.postprocess.steps import VoteClass
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
-from sartorius.utils.paths import DEFAULT_PSEUDO_RULES
+from sartorius.utils.paths import ANY_PSEUDO_RULES, DEFAULT_PSEUDO_RULES
 from sartorius.utils.settings import build, load_settings
 
 CONFIG_KEY = 'pseudo_labels'
@@ -34,7 +34,7 @@ Balance = str | float
 
 @dataclass(frozen=True)
 class PseudoRules:
-    """When the predictions of an image become labels. Every rule is one number, or one per cell type.
+    """When the predictions of an image become labels. Every rule is one number, or one per class.
 
     Attributes:
         cell_scores: Min score of a confident cell; cells below it get no label.
@@ -45,7 +45,7 @@ class PseudoRules:
         min_cells: Min number of confident cells; None: the min number of cells of an annotated image of the class.
 
     Raises:
-        InputError: A number out of range, a cell type that is missing or unknown.
+        InputError: A number out of range.
     """
 
     cell_scores: PerClass
@@ -61,6 +61,20 @@ class PseudoRules:
                 continue
             highest = float('inf') if rule.name == 'min_cells' else 1.0
             object.__setattr__(self, rule.name, check_per_class(value, f'pseudo-labels {rule.name}', highest))
+
+    def for_classes(self, classes: Sequence[str]) -> 'PseudoRules':
+        """The same rules for labels that index into some class names.
+
+        Raises:
+            InputError: A rule has one number per class, and none for one of the classes.
+        """
+        values = {rule.name: getattr(self, rule.name) for rule in fields(self)}
+        return PseudoRules(
+            **{
+                name: None if value is None else in_order_of(value, classes, f'pseudo-labels {name}')
+                for name, value in values.items()
+            }
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +98,19 @@ class Verdict:
     crops: tuple[MaskCrop, ...]
 
 
-def load_rules(path: str | Path = DEFAULT_PSEUDO_RULES) -> PseudoRules:
-    """Rules from a ``.json`` or ``.py`` file that holds ``pseudo_labels``.
+def load_rules(path: str | Path | None = None, classes: Sequence[str] = CELL_TYPES) -> PseudoRules:
+    """Rules for predictions of some classes, from a ``.json`` or ``.py`` file that holds ``pseudo_labels``.
+
+    Args:
+        path: File that the user gave. None: the competition's rules for its classes, those with one number for all for
+            others.
+        classes: Class names of the predictions.
 
     Raises:
         InputError: The file is missing or invalid, or a rule in it is wrong, missing or unknown.
     """
+    if path is None:
+        path = DEFAULT_PSEUDO_RULES if set(classes) <= set(CELL_TYPES) else ANY_PSEUDO_RULES
     return load_settings(path, partial(build, PseudoRules), 'file of rules for pseudo-labels', CONFIG_KEY)
 
 
@@ -98,8 +119,9 @@ def judge(predictions: ImagePredictions, chain: Chain, rules: PseudoRules, min_c
 
     Args:
         predictions: Of one image, before post-processing.
-        chain: Post-processing; the class is voted after it in case the chain does not do that.
-        rules: The rules.
+        chain: Post-processing that knows its classes (:meth:`Chain.for_classes`); the class is voted after it in case
+            the chain does not do that, as the training CSV has one class per image.
+        rules: The rules for the same classes.
         min_cells: Min number of cells of an annotated image, by class; 1 for other classes.
     """
     pred = VoteClass()(chain(predictions))
@@ -112,15 +134,16 @@ def judge(predictions: ImagePredictions, chain: Chain, rules: PseudoRules, min_c
     def rule(value: PerClass) -> float:
         return float(values_of(value, pred.labels[:1])[0])
 
-    needed = min_cells.get(CELL_TYPES[label], 1) if rules.min_cells is None else rule(rules.min_cells)
+    name = chain.known_classes()[label]
+    needed = min_cells.get(name, 1) if rules.min_cells is None else rule(rules.min_cells)
     refusals = {
         UNCLEAR_CLASS: _vote_share(predictions, label) < rule(rules.min_votes),
         LOW_SCORE: confidence < rule(rules.min_mean_scores),
         MANY_UNSURE: (~sure).mean() > rule(rules.max_unsure),
         FEW_CELLS: sure.sum() < max(needed, 1),
     }
-    reason = next((name for name, refused in refusals.items() if refused), '')
-    return Verdict(pred.image_id, pred.size, CELL_TYPES[label], reason, confidence, pred.select(sure).crops)
+    reason = next((one for one, refused in refusals.items() if refused), '')
+    return Verdict(pred.image_id, pred.size, name, reason, confidence, pred.select(sure).crops)
 
 
 def _vote_share(predictions: ImagePredictions, label: int) -> float:
@@ -144,7 +167,7 @@ def image_limits(available: Mapping[str, int], annotated: Mapping[str, int], bal
     """
     if balance == 'none':
         return dict(available)
-    classes = [name for name in CELL_TYPES if annotated.get(name, 0)]
+    classes = [name for name, count in annotated.items() if count]
     scarcest = min((available.get(name, 0) for name in classes), default=0)
     if balance == 'train':
         share = min((Fraction(available.get(name, 0), annotated[name]) for name in classes), default=Fraction(0))
@@ -169,7 +192,7 @@ def apply_balance(verdicts: Sequence[Verdict], annotated: Mapping[str, int], bal
     passed = [verdict for verdict in verdicts if not verdict.reason]
     limits = image_limits(Counter(verdict.cell_type for verdict in passed), annotated, balance)
     used: set[str] = set()
-    for name in CELL_TYPES:
+    for name in limits:
         of_class = [verdict for verdict in passed if verdict.cell_type == name]
         of_class.sort(key=lambda verdict: (-verdict.confidence, verdict.image_id))
         used.update(verdict.image_id for verdict in of_class[: limits.get(name, 0)])

@@ -10,7 +10,7 @@ from sartorius.annotations.train_csv import TrainImage
 from sartorius.postprocess.chain import Chain
 from sartorius.predictions.leakage import HeldOut
 from sartorius.pseudo_labels.rules import BALANCE, REASONS, Balance, PseudoRules, Verdict
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.paths import display_path
 from sartorius.utils.tables import markdown_table
 
@@ -59,9 +59,12 @@ def summarise(
         balance: How the classes were balanced.
     """
     described = '; '.join(f'{name} {_describe(value)}' for name, value in asdict(rules).items())
+    names = '/'.join(
+        class_order({name for value in asdict(rules).values() if isinstance(value, Mapping) for name in value})
+    )
     parts = [
         f'# Pseudo-labels, round {round_number}',
-        f'Rules (shsy5y/astro/cort): {described}. Balance: {balance}.',
+        f'Rules{f" ({names})" if names else ""}: {described}. Balance: {balance}.',
         f'Post-processing: `{json.dumps(chain.to_config())}`',
     ]
     for fold in folds:
@@ -72,14 +75,14 @@ def summarise(
 
 def _describe(value: object) -> str:
     if isinstance(value, Mapping):
-        return '/'.join(f'{value[name]:g}' for name in CELL_TYPES)
+        return '/'.join(f'{value[name]:g}' for name in class_order(value))
     return 'as in annotated images' if value is None else f'{value:g}'
 
 
 def _verdict_table(fold: LabelledFold) -> str:
     """Images of each class by verdict; without the columns of rules that refused nothing."""
     reasons = [reason for reason in REASONS if any(verdict.reason == reason for verdict in fold.verdicts)]
-    names = [*(name for name in CELL_TYPES if any(one.cell_type == name for one in fold.verdicts)), '']
+    names = [*class_order({one.cell_type for one in fold.verdicts} - {''}), '']
     rows = []
     for name in names:
         of_class = [verdict for verdict in fold.verdicts if verdict.cell_type == name]
@@ -112,7 +115,7 @@ def _share_table(fold: LabelledFold, annotated: Sequence[TrainImage]) -> str:
     }
     rows = [
         [name, *(f'{counts[name]:,} ({counts[name] / max(counts.total(), 1):.1%})' for counts in columns.values())]
-        for name in CELL_TYPES
+        for name in class_order(all_images)
         if all_images[name]
     ]
     return markdown_table(['class', *(name.strip() for name in columns)], rows)
@@ -125,7 +128,7 @@ def _warnings(fold: LabelledFold, annotated: Sequence[TrainImage], balance: Bala
     passed = {verdict.cell_type for verdict in fold.verdicts if verdict.reason == BALANCE}
     lacking = {image.cell_type for image in annotated} - passed
     if passed and lacking and balance in ('train', 'equal'):
-        names = ', '.join(name for name in CELL_TYPES if name in lacking)
+        names = ', '.join(class_order(lacking))
         return [
             f'**No image is used**: no image of {names} passes the rules, so that any other would upset the balance. '
             'Take looser rules (`--rules`), or limit each class by itself (`--balance 1`).'

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sartorius.annotations.coco_index import naming
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.metric import score_images
 from sartorius.images.image_ids import describe_matches, match_image_ids
 from sartorius.submission.csv_format import find_problems, read_cells, read_submission
@@ -50,5 +50,5 @@ def score_submission(path: str | Path, gt: Mapping[str, ImageAnnotations], all_i
             f'{path} is not legal: {problems[0]} (problems in all: {len(problems)}); '
             'tools/check_submission.py lists them'
         )
-    chosen = gt if all_images else {known[image_id]: gt[known[image_id]] for image_id in named}
+    chosen = gt if all_images else GroundTruth.of(gt).select(known[image_id] for image_id in named)
     return score_images(chosen, {known[image_id]: cells for image_id, cells in read_cells(path, sizes).items()})

@@ -23,7 +23,9 @@ folder; for an installed package the folder that the command is started from."""
 CONFIG_DIR = PROJECT_DIR / 'configs'
 TOOL_DIR = PROJECT_DIR / 'tools'
 DEFAULT_POSTPROCESS = CONFIG_DIR / '_base_' / 'postprocess.py'
+ANY_POSTPROCESS = CONFIG_DIR / '_base_' / 'postprocess_any.py'
 DEFAULT_PSEUDO_RULES = CONFIG_DIR / '_base_' / 'pseudo_labels.py'
+ANY_PSEUDO_RULES = CONFIG_DIR / '_base_' / 'pseudo_labels_any.py'
 WORK_DIRS = BASE_DIR / 'work_dirs'
 
 # Folders of configs/ without recipes.

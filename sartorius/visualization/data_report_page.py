@@ -1,6 +1,6 @@
 """The HTML page of a training set: its images and cells, and the defects of its labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -21,14 +21,23 @@ from sartorius.label_quality.statistics import (
     outliers,
 )
 from sartorius.label_quality.table import LabelTable
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, staged_folder
 from sartorius.utils.paths import display_path
 from sartorius.visualization import MAX_EXAMPLES
 from sartorius.visualization.charts import Series, histogram_chart, point_chart, strip_chart
 from sartorius.visualization.data_report_page_defects import defect_section
-from sartorius.visualization.html import Column, chip, class_key, html_table, meter, number_cell, sortable_table
+from sartorius.visualization.html import (
+    Column,
+    chip,
+    class_key,
+    html_table,
+    meter,
+    number_cell,
+    page_classes,
+    sortable_table,
+)
 from sartorius.visualization.page import chart, figures, render_page, source_list
 
 MAX_NAMED_IMAGES = 12
@@ -137,7 +146,7 @@ def _summary(data: DataStatistics) -> str:
         of_cells = cells if name == ALL else cells[cells['cell_type'] == name]
         rows.append(
             [
-                'all' if name == ALL else chip(name),
+                'all' if name == ALL else chip(name, page_classes(data.classes)),
                 f'{len(of_images):,}',
                 f'{len(of_cells):,}',
                 *_spread(of_images['cells']),
@@ -165,7 +174,7 @@ def _cell_section(data: DataStatistics) -> str:
         cells, images = (frame[frame['cell_type'] == name] for frame in (data.cells, data.images))
         rows.append(
             [
-                chip(name),
+                chip(name, page_classes(data.classes)),
                 _median(cells['area'], '{:,.0f}'),
                 _median(cells['elongation'], '{:.2f}'),
                 _median(cells['solidity'], '{:.2f}'),
@@ -187,12 +196,22 @@ def _brightness_section(data: DataStatistics) -> str:
         own = known[known['cell_type'] == name]
         if len(own):
             group = _image_group(
-                own, name, 'grey_std', lambda row: f'{row.image_id}: mean {row.grey:.1f}, std {row.grey_std:.1f}'
+                own,
+                name,
+                data.classes,
+                'grey_std',
+                lambda row: f'{row.image_id}: mean {row.grey:.1f}, std {row.grey_std:.1f}',
             )
             groups.append((group, own['grey'].to_numpy()))
+    classes = page_classes(data.classes)
     heads = [('Cell type', 'text'), ('Images', ''), ('Mean', ''), ('Standard deviation', '')]
     rows = [
-        [chip(name), f'{len(own):,}', _median(own['grey'], '{:.1f}'), _median(own['grey_std'], '{:.1f}')]
+        [
+            chip(name, classes),
+            f'{len(own):,}',
+            _median(own['grey'], '{:.1f}'),
+            _median(own['grey_std'], '{:.1f}'),
+        ]
         for name in data.classes
         if len(own := known[known['cell_type'] == name])
     ]
@@ -204,7 +223,7 @@ def _brightness_section(data: DataStatistics) -> str:
             'One dot per image.',
             point_chart(groups, 'mean and standard deviation of the grey levels', 'mean', 'standard deviation'),
         )
-        + f'<div class="chart sheet"><h3>Outliers of their class</h3>{_outlier_list(known)}</div></div>'
+        + f'<div class="chart sheet"><h3>Outliers of their class</h3>{_outlier_list(known, classes)}</div></div>'
         + html_table(heads, rows)
     )
 
@@ -214,9 +233,10 @@ def _fold_section(balance: FoldBalance) -> str:
     images = balance.images
     if images.empty:
         return f'<p class="sheet">{escape(balance.origin)}</p>'
-    names = [name for name in CELL_TYPES if (images['cell_type'] == name).any()]
+    names = class_order(images['cell_type'])
+    chips = [chip(name, page_classes(names)) for name in names]
     heads = [('Fold', 'text'), ('Groups', ''), ('Images', ''), ('Cells', '')]
-    heads += [(f'{chip(name)} images', '') for name in names] + [(f'{chip(name)} cells', '') for name in names]
+    heads += [(f'{name} images', '') for name in chips] + [(f'{name} cells', '') for name in chips]
     rows = []
     for fold, own in [*images.groupby('fold'), (ALL, images)]:
         row = [str(fold), f'{own["group"].nunique():,}', f'{len(own):,}', f'{own["cells"].sum():,}']
@@ -233,9 +253,10 @@ def _image_table(data: DataStatistics) -> str:
     counts = data.issues.groupby(['image', 'defect']).size()
     present = [name for name in DEFECTS if name in set(data.issues['defect'])]
     totals = data.issues.groupby('image').size()
+    classes = page_classes(data.classes)
     columns: list[Column] = [
         ('Image', 'text', lambda row: f'<td class="text id">{escape(row.image_id)}</td>'),
-        ('Type', 'text', lambda row: f'<td class="text">{chip(row.cell_type)}</td>'),
+        ('Type', 'text', lambda row: f'<td class="text">{chip(row.cell_type, classes)}</td>'),
         ('Cells', '', lambda row: number_cell(row.cells, '{:,}')),
         ('Covered', '', lambda row: number_cell(row.covered, '{:.1%}')),
         ('Median area', '', lambda row: number_cell(row.area, '{:,.0f} px')),
@@ -255,7 +276,7 @@ def _cell_charts(data: DataStatistics) -> list[str]:
         ('Solidity', 'solidity', 'share of the convex hull filled', '', False),
     ):
         groups = [
-            Series(name, class_key(name), own[column].to_numpy(dtype=np.float64), ())
+            Series(name, class_key(name, page_classes(data.classes)), own[column].to_numpy(dtype=np.float64), ())
             for name in data.classes
             if len(own := data.cells[data.cells['cell_type'] == name])
         ]
@@ -272,10 +293,16 @@ def _density_charts(data: DataStatistics) -> list[str]:
         own = known[known['cell_type'] == name]
         if len(own):
             group = _image_group(
-                own, name, 'covered', lambda row: f'{row.image_id}: {row.cells} cells cover {row.covered:.1%}'
+                own,
+                name,
+                data.classes,
+                'covered',
+                lambda row: f'{row.image_id}: {row.cells} cells cover {row.covered:.1%}',
             )
             points.append((group, own['cells'].to_numpy(dtype=np.float64)))
-            strips.append(_image_group(own, name, 'shared', lambda row: f'{row.image_id}: {row.shared:.1%}'))
+            strips.append(
+                _image_group(own, name, data.classes, 'shared', lambda row: f'{row.image_id}: {row.shared:.1%}')
+            )
     return [
         chart(
             'Density',
@@ -290,18 +317,20 @@ def _density_charts(data: DataStatistics) -> list[str]:
     ]
 
 
-def _image_group(own: pd.DataFrame, name: str, column: str, title: Callable[[Any], str]) -> Series:
+def _image_group(
+    own: pd.DataFrame, name: str, classes: Sequence[str], column: str, title: Callable[[Any], str]
+) -> Series:
     titles = [title(row) for row in own.itertuples()]
-    return Series(name, class_key(name), own[column].to_numpy(dtype=np.float64), titles)
+    return Series(name, class_key(name, page_classes(classes)), own[column].to_numpy(dtype=np.float64), titles)
 
 
-def _outlier_list(known: pd.DataFrame) -> str:
+def _outlier_list(known: pd.DataFrame, classes: Sequence[str]) -> str:
     items = []
     for column, word in (('grey', 'mean'), ('grey_std', 'standard deviation')):
         for row in outliers(known, column).itertuples():
             items.append(
-                f'<li><span class="id">{escape(row.image_id)}</span> {chip(row.cell_type)} {word} {row.value:.1f}, '
-                f'median of the class {row.median:.1f}</li>'
+                f'<li><span class="id">{escape(row.image_id)}</span> {chip(row.cell_type, classes)} {word} '
+                f'{row.value:.1f}, median of the class {row.median:.1f}</li>'
             )
     rule = (
         f'<p>Modified z-score above {MAX_DEVIATION:g} among the images of the class, and '

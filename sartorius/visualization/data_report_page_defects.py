@@ -17,7 +17,7 @@ from sartorius.label_quality.structures import AnnotatedImage, Issue
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.cell_figures import Window, intersects, place, view_box, window_around
 from sartorius.visualization.gallery import embedded
-from sartorius.visualization.html import chip, html_table
+from sartorius.visualization.html import chip, html_table, page_classes
 from sartorius.visualization.outlines import svg_path
 
 MAX_AREA = 2500
@@ -109,7 +109,13 @@ def _defect_table(data: DataStatistics, max_examples: int) -> str:
     totals = {name: int((data.cells['cell_type'] == name).sum()) for name in data.classes}
     counts = data.issues.groupby(['defect', 'cell_type']).size()
     fixed = data.issues[data.issues['fixed']].groupby('defect').size()
-    heads = [('Defect', 'text wrap'), ('Fix', 'text'), ('Issues', ''), *((chip(name), '') for name in data.classes)]
+    classes = page_classes(data.classes)
+    heads = [
+        ('Defect', 'text wrap'),
+        ('Fix', 'text'),
+        ('Issues', ''),
+        *((chip(name, classes), '') for name in data.classes),
+    ]
     if len(fixed):
         heads.append(('Fixed', ''))
     shown = set(data.issues['defect']) if max_examples else set()
@@ -148,12 +154,18 @@ def _pictures(data: DataStatistics, cleaning: Cleaning, files: Mapping[str, Path
     for name in DEFECTS if max_examples else ():
         own = data.issues[data.issues['defect'] == name]
         if len(own):
-            parts.append(_examples(own, cleaning, files, clearest(own, files.keys(), removed, max_examples)))
+            parts.append(
+                _examples(
+                    own, cleaning, files, clearest(own, files.keys(), removed, max_examples), page_classes(data.classes)
+                )
+            )
         removed.update(own.loc[own['area_after'] == 0, 'row'])
     return ''.join(parts)
 
 
-def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], chosen: Sequence[int]) -> str:
+def _examples(
+    own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], chosen: Sequence[int], classes: Sequence[str]
+) -> str:
     """Heading and pictures of one defect."""
     defect = DEFECTS[own['defect'].iloc[0]]
     figures = ''.join(
@@ -166,6 +178,7 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
                 float(own.loc[number, 'iou']),
             ),
             files,
+            classes,
         )
         for number in chosen
     )
@@ -175,7 +188,7 @@ def _examples(own: pd.DataFrame, cleaning: Cleaning, files: Mapping[str, Path], 
     )
 
 
-def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
+def _pair(pair: _Example, files: Mapping[str, Path], classes: Sequence[str]) -> str:
     """The image, the cell before and after, side by side over one caption."""
     issue, size = pair.issue, pair.image.size
     before, after = issue.before.crop, None if issue.after is None else issue.after.crop
@@ -206,7 +219,7 @@ def _pair(pair: _Example, files: Mapping[str, Path]) -> str:
     return (
         f'<figure class="sheet"><svg width="0" height="0" class="defs" aria-hidden="true"><defs>{below}'
         f'<g id="n{pair.number}" class="lines">{neighbours}</g><g id="o{pair.number}" class="lines">{others}</g></defs>'
-        f'</svg><div class="views{plain}">{svgs}</div>{_caption(pair)}</figure>'
+        f'</svg><div class="views{plain}">{svgs}</div>{_caption(pair, classes)}</figure>'
     )
 
 
@@ -219,10 +232,10 @@ def _panel(title: str, label: str, window: Window, content: str) -> str:
     return f'<div><b>{title}</b><svg {view_box(window)} role="img" aria-label="{escape(label)}">{content}</svg></div>'
 
 
-def _caption(pair: _Example) -> str:
+def _caption(pair: _Example, classes: Sequence[str]) -> str:
     issue = pair.issue
     facts = [
-        f'<b class="id">{escape(issue.image_id)}</b> {chip(pair.cell_type)} row {issue.row}',
+        f'<b class="id">{escape(issue.image_id)}</b> {chip(pair.cell_type, classes)} row {issue.row}',
         escape(issue.note),
     ]
     if issue.after is not None and pair.iou < 1:

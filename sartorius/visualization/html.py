@@ -6,18 +6,27 @@ from typing import Any
 
 import pandas as pd
 
-from sartorius.evaluation.metric import IMAGE_TYPES
+from sartorius.evaluation.metric import NO_CELL_TYPE
+from sartorius.utils.classes import classes_of_file
 
-CLASS_COLORS = 6
-"""Number of colours of classes in the style sheet (``k0`` to ``k5``)."""
+CLASS_COLORS = 12
+"""Number of colours of classes in the style sheet (``k0`` to ``k11``); the classes of more share them in turn."""
 
 
-def class_key(cell_type: str, classes: Sequence[str] = IMAGE_TYPES) -> str:
-    """CSS class that gives a cell type its colour, the same in charts and chips."""
+def page_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """All cell types of a page in the order of their colours, by the names that it shows.
+
+    It holds all of the competition's where no others are shown, so that each has its colour on every page.
+    """
+    return (*classes_of_file(set(names) - {NO_CELL_TYPE}), NO_CELL_TYPE)
+
+
+def class_key(cell_type: str, classes: Sequence[str]) -> str:
+    """CSS class of a cell type's colour, the same in charts and chips; ``classes`` as :func:`page_classes` has them."""
     return f'k{classes.index(cell_type) % CLASS_COLORS}' if cell_type in classes else 'all'
 
 
-def chip(cell_type: str, classes: Sequence[str] = IMAGE_TYPES) -> str:
+def chip(cell_type: str, classes: Sequence[str]) -> str:
     """A class name in its colour."""
     return f'<span class="chip {class_key(cell_type, classes)}">{escape(cell_type)}</span>'
 

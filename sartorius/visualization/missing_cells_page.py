@@ -22,7 +22,7 @@ from sartorius.utils.files import staged_folder
 from sartorius.utils.tables import size_text
 from sartorius.visualization import MAX_PICTURES
 from sartorius.visualization.cell_figures import cell_figure, window_around
-from sartorius.visualization.html import chip, html_table
+from sartorius.visualization.html import chip, html_table, page_classes
 from sartorius.visualization.page import figures, render_page, source_list
 
 MARGIN = 30
@@ -167,9 +167,10 @@ def _summary(counts: pd.DataFrame) -> str:
         ('Cell type', 'text'), ('Images', ''), ('Labels', ''), ('Never predicted', ''), ('Predictions', ''),
         ('Without a label', ''), ('Min. score', ''),
     ]  # fmt: skip
+    classes = page_classes(counts['cell_type'])
     rows = [
         (
-            chip(row.cell_type),
+            chip(row.cell_type, classes),
             str(row.images),
             str(row.labels),
             str(row.never_predicted),
@@ -202,7 +203,7 @@ def _pictures(
         verb = 'is' if hidden == 1 else 'are'
         more = f'<p class="note">{hidden} more {verb} not shown; {name}.csv lists all.</p>' if hidden else ''
         parts.append(
-            f'<h3>{chip(row.cell_type)} {len(own)} <small>{remark}</small></h3>'
+            f'<h3>{chip(row.cell_type, page_classes(counts["cell_type"]))} {len(own)} <small>{remark}</small></h3>'
             f'<div class="crops hover-hides">{"".join(shown)}</div>{more}'
         )
     return f'<div class="errors">{"".join(parts)}</div>'

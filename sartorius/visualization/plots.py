@@ -15,11 +15,14 @@ from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS, ParameterValue
 from sartorius.postprocess.tuning.selection import Choice
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.files import atomic_path
 
-# The colours of the pages' charts, which are distinguishable with any colour vision.
-CLASS_COLORS = dict(zip(CELL_TYPES, ('#1f63d6', '#c2570c', '#0b7f63'), strict=True))
+# The colours of the pages' charts (templates/page.css), of which the first are distinguishable with any colour vision.
+CLASS_COLORS = (
+    '#1f63d6', '#c2570c', '#0b7f63', '#8b3fc0', '#b3245f', '#6b6f1a',
+    '#0a7d9c', '#8a4b2a', '#4c4fd6', '#3f7d1f', '#a3348f', '#5a6675',
+)  # fmt: skip
 MUTED, LINE = '#55645e', '#d9e0dd'
 BETTER, WORSE, NEUTRAL = '#0b7f63', '#b3261e', '#55645e'
 COLUMNS = 2
@@ -40,16 +43,16 @@ def plot_thresholds(path: str | Path, result: TuningResult) -> None:
 
     Args:
         path: PNG to write, atomically.
-        result: Result of the tuner; classes without images have no curve.
+        result: Result of the tuner; classes without images have no curve, nor have the rarer of more than a dozen.
     """
     names = sorted(result.grid.axes, key=lambda name: name != 'score')
     rows = -(-len(names) // COLUMNS)
     figure = _figure(11, 0.9 + 3.3 * rows)
     panels = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, names, strict=False):
-        for lane, cell_type in enumerate(result.tables):
-            _draw_curve(panel, result, name, cell_type)
-            _draw_folds(panel, result, name, cell_type, lane)
+        for lane, (cell_type, color) in enumerate(class_colors(result).items()):
+            _draw_curve(panel, result, name, cell_type, color)
+            _draw_folds(panel, result, name, cell_type, color, lane)
         panel.set_xlabel(TUNABLE_PARAMETERS[name].title)
         _style(panel)
     for panel in panels[len(names) :]:
@@ -61,14 +64,21 @@ def plot_thresholds(path: str | Path, result: TuningResult) -> None:
     _save(figure, path)
 
 
-def _draw_curve(panel: Any, result: TuningResult, name: str, cell_type: str) -> None:
+def class_colors(result: TuningResult) -> dict[str, str]:
+    """Colours of the classes that are drawn: those with images, the most frequent ones where there are too many."""
+    classes = class_order(result.settings)
+    counts = result.images['voted'].value_counts()
+    drawn = sorted(result.tables, key=lambda name: (-counts[name], classes.index(name)))[: len(CLASS_COLORS)]
+    return {name: CLASS_COLORS[classes.index(name) % len(CLASS_COLORS)] for name in class_order(drawn)}
+
+
+def _draw_curve(panel: Any, result: TuningResult, name: str, cell_type: str, color: str) -> None:
     """The class's score along one axis of the grid, with the other axes at its settings or the nearest to them."""
     choice, settings = result.choices[cell_type], result.settings[cell_type]
     values = np.array(result.grid.axes[name])
     axis = list(result.grid.axes).index(name)
     along = [place if number != axis else slice(None) for number, place in enumerate(_shown(result, choice, settings))]
     curve, plateau = result.tables[cell_type][tuple(along)], choice.plateau[tuple(along)]
-    color = CLASS_COLORS[cell_type]
     panel.plot(values, np.where(plateau, curve, np.nan), color=color, alpha=0.22, linewidth=11, solid_capstyle='round')
     panel.plot(values, curve, color=color, linewidth=1.8)
     panel.axvline(result.before[cell_type][name], color=color, linewidth=1, linestyle=(0, (4, 4)), alpha=0.7)
@@ -79,12 +89,12 @@ def _draw_curve(panel: Any, result: TuningResult, name: str, cell_type: str) -> 
     )
 
 
-def _draw_folds(panel: Any, result: TuningResult, name: str, cell_type: str, lane: int) -> None:
+def _draw_folds(panel: Any, result: TuningResult, name: str, cell_type: str, color: str, lane: int) -> None:
     """Values chosen without each fold, as ticks at the bottom; each class has its own lane."""
     for chain in result.fold_chains:
         value = settings_of(chain)[cell_type][name]
         low = 0.012 + 0.035 * lane
-        panel.axvline(value, low, low + 0.028, color=CLASS_COLORS[cell_type], linewidth=2)
+        panel.axvline(value, low, low + 0.028, color=color, linewidth=2)
 
 
 def _shown(result: TuningResult, choice: Choice, settings: ParameterValues) -> tuple[int, ...]:
@@ -97,8 +107,8 @@ def _legend(result: TuningResult) -> list[Any]:
 
     counts = result.images['voted'].value_counts()
     classes = [
-        Line2D([], [], color=CLASS_COLORS[name], linewidth=2.5, label=f'{name} ({counts[name]})')
-        for name in result.tables
+        Line2D([], [], color=color, linewidth=2.5, label=f'{name} ({counts[name]})')
+        for name, color in class_colors(result).items()
     ]
     point = dict(linestyle='', marker='o', markersize=8, markeredgewidth=2, markeredgecolor=MUTED)
     return [

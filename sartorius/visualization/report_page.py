@@ -1,6 +1,6 @@
 """The HTML page of one predictions file: scores, charts, a table of the images, errors, and pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sartorius.evaluation.bootstrap import Estimate
-from sartorius.evaluation.metric import IMAGE_TYPES, NO_CELL_TYPE, format_interval, summarise_scores
+from sartorius.evaluation.metric import NO_CELL_TYPE, format_interval, image_types, summarise_scores
 from sartorius.images.files import find_frame
 from sartorius.images.reading import read_for_display
 from sartorius.postprocess.evaluate import EvaluatedPredictions
@@ -22,7 +22,7 @@ from sartorius.utils.tables import size_text
 from sartorius.visualization import MAX_IMAGES
 from sartorius.visualization.charts import Series, line_chart, scatter_chart, strip_chart
 from sartorius.visualization.gallery import Example, card, legend, open_button
-from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, sortable_table
+from sartorius.visualization.html import Column, chip, class_key, html_table, number_cell, page_classes, sortable_table
 from sartorius.visualization.page import chart, figures, render_page, source_list
 from sartorius.visualization.report_page_errors import error_section, main_errors
 
@@ -52,7 +52,7 @@ def write_report(
     chosen = choose_images(report.table, 'confidence' if report.gt is None else 'score', max_images)
     examples = [_example(report, image_id, note, Path(images)) for image_id, note in progress(chosen.items(), 'images')]
     numbers = {image_id: number for number, image_id in enumerate(chosen)}
-    cards = '\n'.join(card(example, number, IMAGE_TYPES) for number, example in enumerate(examples))
+    cards = '\n'.join(card(example, number, page_classes(report.classes)) for number, example in enumerate(examples))
     steps = '\n'.join(_step_text(step) for step in report.chain.to_config())
     origin = {**(source or {}), 'post-processing': steps, **report.source.to_dict()}
     scored = report.gt is not None
@@ -105,7 +105,8 @@ def choose_images(table: pd.DataFrame, by: str, max_images: int) -> dict[str, st
             if len(chosen) < max_images:
                 chosen.setdefault(image_id, reason)
     shown = ordered[ordered['image_id'].isin(chosen)]
-    order = shown.iloc[np.argsort([IMAGE_TYPES.index(name) for name in shown['cell_type']], kind='stable')]
+    types = image_types(shown['cell_type'])
+    order = shown.iloc[np.argsort([types.index(name) for name in shown['cell_type']], kind='stable')]
     return {image_id: chosen[image_id] for image_id in order['image_id']}
 
 
@@ -176,7 +177,7 @@ def _summary(report: EvaluatedPredictions) -> str:
     table = report.table
     entries = [('Images', str(len(table)), ''), ('Predictions', str(int(table['n_pred'].sum())), 'cells')]
     if report.summary is None:
-        return figures(entries) + _charts_without_gt(table)
+        return figures(entries) + _charts_without_gt(table, page_classes(report.classes))
     score = report.summary.score
     half = report.summary.per_threshold.iloc[0]
     n_gt, tp, fp, fn = int(table['n_gt'].sum()), int(half['tp']), int(half['fp']), int(half['fn'])
@@ -200,9 +201,10 @@ def _class_table(report: EvaluatedPredictions) -> str:
         ('gt', ''),
         ('pred', ''),
     ]
+    classes = page_classes(report.classes)
     rows = [
         (
-            chip(row.cell_type),
+            chip(row.cell_type, classes),
             f'{row.score:.3f}',
             format_interval(Estimate(row.score, row.low, row.high), row.groups),
             str(row.images),
@@ -216,10 +218,11 @@ def _class_table(report: EvaluatedPredictions) -> str:
 
 def _charts_with_gt(report: EvaluatedPredictions) -> str:
     table, per_class = report.table, report.summary.per_class
+    classes = page_classes(report.classes)
     scores, curves, counts = [], [], []
     for row in per_class.itertuples():
         own = table[table['cell_type'] == row.cell_type]
-        key = class_key(row.cell_type)
+        key = class_key(row.cell_type, classes)
         interval = (row.low, row.high) if row.groups > 1 else None
         titles = [f'{image.image_id}: {image.score:.3f}' for image in own.itertuples()]
         scores.append(Series(row.cell_type, key, own['score'].to_numpy(), titles, interval))
@@ -249,7 +252,7 @@ def _charts_with_gt(report: EvaluatedPredictions) -> str:
     return f'<div class="charts">{"".join(charts)}</div>'
 
 
-def _charts_without_gt(table: pd.DataFrame) -> str:
+def _charts_without_gt(table: pd.DataFrame, classes: Sequence[str]) -> str:
     charts = (
         ('Predictions', 'One dot per image, and the mean.', 'n_pred', 'cells per image', 1),
         ('Cell area', 'Median of each image, and the mean.', 'area', 'pixels', 0),
@@ -259,14 +262,14 @@ def _charts_without_gt(table: pd.DataFrame) -> str:
     for title, remark, column, label, digits in charts:
         groups = []
         known = table.dropna(subset=[column])
-        for name in IMAGE_TYPES:
+        for name in image_types(known['cell_type']):
             own = known[known['cell_type'] == name]
             if len(own):
                 titles = [
                     f'{image_id}: {value:.{digits}f}'
                     for image_id, value in zip(own['image_id'], own[column], strict=True)
                 ]
-                groups.append(Series(name, class_key(name), own[column].to_numpy(), titles))
+                groups.append(Series(name, class_key(name, classes), own[column].to_numpy(), titles))
         parts.append(chart(title, remark, strip_chart(groups, label, digits)))
     return f'<div class="charts">{"".join(parts)}</div>'
 
@@ -279,7 +282,8 @@ def _image_table(report: EvaluatedPredictions, numbers: Mapping[str, int]) -> st
         numbers: Number of the card of each image that is shown.
     """
     image: Column = ('Image', 'text', lambda row: f'<td class="text id">{open_button(row.image_id, numbers)}</td>')
-    cell_type: Column = ('Type', 'text', lambda row: _type_cell(row.cell_type, row.detected_as))
+    classes = page_classes(report.classes)
+    cell_type: Column = ('Type', 'text', lambda row: _type_cell(row.cell_type, row.detected_as, classes))
     n_pred: Column = ('pred', '', lambda row: number_cell(row.n_pred, '{}'))
     columns: list[Column] = [
         ('Median area', '', lambda row: number_cell(row.area, '{:.0f} px')),
@@ -307,8 +311,8 @@ def _image_table(report: EvaluatedPredictions, numbers: Mapping[str, int]) -> st
     return sortable_table(columns, ordered, heading)
 
 
-def _type_cell(cell_type: str, detected_as: str) -> str:
+def _type_cell(cell_type: str, detected_as: str, classes: Sequence[str]) -> str:
     if detected_as == NO_CELL_TYPE and cell_type != NO_CELL_TYPE:
-        return f'<td class="text">{chip(cell_type)} no predictions</td>'
+        return f'<td class="text">{chip(cell_type, classes)} no predictions</td>'
     other = '' if detected_as == cell_type else f' predicted as {escape(detected_as)}'
-    return f'<td class="text">{chip(cell_type)}{other}</td>'
+    return f'<td class="text">{chip(cell_type, classes)}{other}</td>'

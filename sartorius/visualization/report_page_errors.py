@@ -1,6 +1,6 @@
 """The report's section on errors: where the score is lost, and the costliest errors as pictures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from sartorius.evaluation.cell_errors import CATEGORIES, ERRORS
 from sartorius.evaluation.error_analysis import ALL, BORDER, ErrorAnalysis, error_gains
-from sartorius.evaluation.metric import IMAGE_TYPES
+from sartorius.evaluation.metric import image_types
 from sartorius.images.grey_levels import stretch
 from sartorius.postprocess.evaluate import EvaluatedPredictions
 from sartorius.visualization.cell_figures import cell_figure, window_around
 from sartorius.visualization.gallery import error_key, open_button, swatch, swatches
-from sartorius.visualization.html import chip, html_table, meter
+from sartorius.visualization.html import chip, html_table, meter, page_classes
 
 MIN_LABELLED = 0.045
 """Segments of the score's bar that are narrower have no number."""
@@ -32,14 +32,14 @@ def error_section(
         numbers: Number of the card of each image that has one.
         read_picture: Reads the uint8 ``(height, width)`` picture of an image id; None for no pictures.
     """
-    gains = error_gains(report.errors)
+    gains, classes = error_gains(report.errors), page_classes(report.classes)
     parts = [
         '<div class="errors"><p class="note">Each bar starts with the score as it is. Then one kind of error after the '
         'other is corrected (predictions replaced by ground truth) and the metric counts again, until the score is 1.'
         '</p>',
-        _score_bars(gains),
+        _score_bars(gains, classes),
         '<p class="note">What one kind costs by itself: how much the score would gain if only that were corrected.</p>',
-        _gain_table(gains),
+        _gain_table(gains, classes),
     ]
     worst = costliest(report.errors)
     if read_picture is not None and len(worst):
@@ -65,8 +65,9 @@ def costliest(errors: ErrorAnalysis) -> pd.DataFrame:
     wrong = errors.cells[errors.cells['category'] != 'correct']
     groups = wrong.groupby(keys, as_index=False, sort=False)['iou'].max()
     first = groups.sort_values('loss', ascending=False, kind='stable').drop_duplicates(['category', 'cell_type'])
+    types = image_types(first['cell_type'])
     order = np.lexsort(
-        ([IMAGE_TYPES.index(name) for name in first['cell_type']], [ERRORS.index(name) for name in first['category']])
+        ([types.index(name) for name in first['cell_type']], [ERRORS.index(name) for name in first['category']])
     )
     return first.iloc[order].reset_index(drop=True)
 
@@ -81,7 +82,7 @@ def main_errors(errors: ErrorAnalysis) -> dict[str, str]:
     return texts
 
 
-def _score_bars(gains: pd.DataFrame) -> str:
+def _score_bars(gains: pd.DataFrame, classes: Sequence[str]) -> str:
     """A bar from 0 to 1 for each cell type: the score, and what each error adds when corrected after those before."""
     items = []
     for name in gains['cell_type'].unique():
@@ -92,7 +93,7 @@ def _score_bars(gains: pd.DataFrame) -> str:
             _segment(error, step) for error, step in zip(own['error'], steps.tolist(), strict=True) if step > 0
         )
         items.append(
-            f'<li><span class="name">{_type_name(name)}</span><span class="bar-of-one">'
+            f'<li><span class="name">{_type_name(name, classes)}</span><span class="bar-of-one">'
             f'<i class="now" style="flex: {score:.4f} 0 0" title="score {score:.3f}">{_label(score)}</i>{segments}'
             '</span></li>'
         )
@@ -111,15 +112,15 @@ def _label(value: float) -> str:
     return f'{value:.2f}'.lstrip('0') if value >= MIN_LABELLED else ''
 
 
-def _type_name(name: str) -> str:
-    return 'all images' if name == ALL else chip(name)
+def _type_name(name: str, classes: Sequence[str]) -> str:
+    return 'all images' if name == ALL else chip(name, classes)
 
 
-def _gain_table(gains: pd.DataFrame) -> str:
+def _gain_table(gains: pd.DataFrame, classes: Sequence[str]) -> str:
     names = gains['cell_type'].unique().tolist()
     table = gains.set_index(['error', 'cell_type'])
     largest = max(float(gains.loc[gains['cell_type'] == ALL, 'gain'].max()), 1e-9)
-    heads = [('Corrected', 'text wrap'), ('gt', ''), ('pred', ''), *((_type_name(name), '') for name in names)]
+    heads = [('Corrected', 'text wrap'), ('gt', ''), ('pred', ''), *((_type_name(name, classes), '') for name in names)]
     return html_table(heads, [_gain_row(error, table.loc[error], names, largest) for error in (*ERRORS, BORDER)])
 
 
@@ -149,7 +150,7 @@ def _error_figure(
     window = window_around([crop.tight() for crops in shown.values() for crop in crops], picture.shape)
     iou = f', IoU {row.iou:.2f}' if row.iou > 0 else ''
     caption = (
-        f'<b>{swatch(row.category)}{row.category}</b> {_type_name(row.cell_type)}'
+        f'<b>{swatch(row.category)}{row.category}</b> {_type_name(row.cell_type, page_classes(report.classes))}'
         f'<small>loss {row.loss:.4f}{iou}</small><small>{open_button(row.image_id, numbers)}</small>'
     )
     return cell_figure(stretch(picture), window, shown, others, row.category, caption)

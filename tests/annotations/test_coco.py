@@ -164,7 +164,18 @@ def test_reads_other_classes_when_told(tmp_path):
     )
     assert read_coco(tmp_path / 'x.json', ('BV2', 'A172', 'Huh7'))['a'].labels.tolist() == [0]
     with pytest.raises(InputError, match="unknown category 'BV2'; the classes are shsy5y, astro, cort"):
-        read_coco(tmp_path / 'x.json')
+        read_coco(tmp_path / 'x.json', ('shsy5y', 'astro', 'cort'))
+
+
+def test_classes_are_the_file_s_own_unless_told(tmp_path):
+    image = CocoImage('a.tif', SIZE, cells_from_crops([L_SHAPE], 1, SIZE))
+    write_coco(tmp_path / 'x.json', [image], ('b', 'a', 'c'), {})
+    read = read_coco(tmp_path / 'x.json')
+    assert read.classes == ('b', 'a', 'c') and read['a'].labels.tolist() == [1]
+    # The competition's are complete and in its order, whatever a file lists.
+    write_coco(tmp_path / 'x.json', [image], ('cells', 'cort'), {})
+    read = read_coco(tmp_path / 'x.json')
+    assert read.classes == ('shsy5y', 'astro', 'cort') and read['a'].labels.tolist() == [2]
 
 
 def broken(content, name, index, **changes):

@@ -92,9 +92,10 @@ def test_takes_a_byte_order_mark_and_windows_line_ends(tmp_path):
         ([FIVE, 'a,1 1,4,0,cort'], "line 2, image a: height is '0', not a whole number above 0"),
         ([FIVE, 'a,1 1,4,-3,cort'], "line 2, image a: height is '-3'"),
         (
-            [FIVE, 'a,1 1,4,3,neuron'],
-            "image a: unknown cell_type 'neuron'; known: astro, cort, shsy5y",
+            [FIVE, 'a,1 1,4,3,cort', 'b,1 1,4,3,cord'],
+            "line 3, image b: unknown cell_type 'cord'; did you mean 'cort'",
         ),
+        ([FIVE, 'a,1 1,4,3,'], 'line 2, image a: cell_type is empty'),
         (
             [FIVE, 'a,1 1,4,3,cort', 'b,1 1,4,3,cort', 'a,1 1,5,3,cort'],
             "image a has width '4' in line 2 and '5' in line 4",
@@ -164,8 +165,23 @@ def test_refuses_to_write_an_image_twice_and_leaves_nothing(tmp_path, write):
     assert list((tmp_path / 'out').iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ('names', 'classes', 'labels'),
+    [
+        (['cort', 'cort'], ('shsy5y', 'astro', 'cort'), [2, 2]),
+        (['type 10', 'Type 9'], ('Type 9', 'type 10'), [1, 0]),
+        (['cortex', 'dendrite'], ('cortex', 'dendrite'), [0, 1]),  # like cort, but none of the competition's beside it
+        (['neuron', 'cort'], ('cort', 'neuron'), [1, 0]),
+    ],
+)
+def test_any_class_names(write, names, classes, labels):
+    table = read_train_csv(write(FIVE, *(f'{place},1 1,4,3,{name}' for place, name in enumerate(names))))
+    assert table.classes == classes
+    assert [image.cells.labels.tolist() for image in table.images.values()] == [[label] for label in labels]
+
+
 def test_refuses_an_image_of_two_classes():
-    cells = ImageAnnotations('a', (2, 2), (MaskCrop(np.ones((1, 1), dtype=bool), 0, 0),), np.array([0]))
+    cells = ImageAnnotations('a', (2, 2), (MaskCrop(np.ones((1, 1), dtype=bool), 0, 0),) * 2, np.array([0, 2]))
     with pytest.raises(InputError, match="image a: its cells are not all of the class 'cort'"):
         TrainImage(cells, 'cort')
 

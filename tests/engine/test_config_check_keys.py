@@ -39,8 +39,8 @@ def leaf(folder: Path, text: str, base: Path = R50) -> Path:
 def test_numbers_per_cell_type_do_not_fit_other_classes(tmp_path: Path) -> None:
     text = "test_dataloader = dict(dataset=dict(metainfo=dict(classes=('cell',))))\n"
     first, second = problems(leaf(tmp_path, text))
-    assert first.startswith('postprocess: ScoreThreshold has threshold per cell type, and the classes are cell')
-    assert second.startswith('postprocess: MinArea has min_area per cell type')
+    assert first.startswith("postprocess: ScoreThreshold threshold has no number for the class 'cell', only for shsy5y")
+    assert second.startswith('postprocess: MinArea min_area has no number')
     assert not problems(leaf(tmp_path, text + "postprocess = [dict(type='ScoreThreshold', threshold=0.5)]"))
 
 

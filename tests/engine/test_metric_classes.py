@@ -51,7 +51,7 @@ def test_classes_beyond_the_projects_have_figures_of_their_own(tmp_path: Path) -
 
 def test_unknown_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown category 'A172'"):
-        CompetitionMetric(gt(tmp_path, LIVECELL_LINES, {'a': 0}))
+        CompetitionMetric(gt(tmp_path, LIVECELL_LINES, {'a': 0}), classes=CELL_TYPES)
 
 
 def test_only_images_of_the_wanted_types_are_scored(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def sample(image_id: str, cells: int, **meta: int) -> dict:
 def test_prediction_warns_of_images_at_the_limit(
     tmp_path: Path, warnings: list[str], samples: list[dict], warning: str | None
 ) -> None:
-    metric = DumpPredictions(str(tmp_path / 'predictions.npz'), {'kind': 'model'}, max_cells=LIMIT)
+    metric = DumpPredictions(str(tmp_path / 'predictions.npz'), CELL_TYPES, {'kind': 'model'}, max_cells=LIMIT)
     metric.process(None, samples)
     cells = sum(len(entry['pred_instances']['scores']) for entry in samples)
     assert metric.evaluate(len(samples)) == {'images': len(samples), 'cells': cells}
@@ -72,7 +72,7 @@ def test_prediction_warns_of_images_at_the_limit(
 
 
 def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, warnings: list[str]) -> None:
-    metric = DumpPredictions(str(tmp_path / 'predictions.npz'))
+    metric = DumpPredictions(str(tmp_path / 'predictions.npz'), CELL_TYPES)
     metric.process(None, [sample('a', 2, cut_cells=0), sample('b', 2, cut_cells=1), sample('c', 2, cut_cells=2)])
     metric.evaluate(3)
     assert len(warnings) == 1

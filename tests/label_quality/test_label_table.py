@@ -71,7 +71,7 @@ def test_pseudo_labels_of_different_folds_are_images_of_their_own(tmp_path):
         ('id,annotation,width,height\na,1 2,10,4\n', 'column cell_type is missing'),
         (f'{HEADER}\na,1 2,10,4,cort\na,1 2,10\n', 'row 1 below the header has 3 fields, the header 5'),
         (f'{HEADER}\na,1 2,10,4,cort\nb,1 2,10,x,cort\n', "row 1 below the header, image b: height is 'x'"),
-        (f'{HEADER}\na,1 2,10,4,cord\n', "unknown cell_type 'cord'; did you mean 'cort'"),
+        (f'{HEADER}\nb,1 2,10,4,cort\na,1 2,10,4,cord\n', "unknown cell_type 'cord'; did you mean 'cort'"),
         (f'{HEADER}\na,1 2,10,4,cort\na,1 2,11,4,cort\n', 'row 1 .* another width or height than row 0'),
         (
             f'{HEADER}\nb,1 2,10,4,cort\na,1 2,10,4,cort\na,1 2 2 2,10,4,cort\n',

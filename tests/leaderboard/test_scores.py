@@ -10,6 +10,7 @@ from sartorius.leaderboard.scores import score_row, score_rows
 from sartorius.postprocess.chain import build_chain, load_chain
 from sartorius.postprocess.tuning.tuner import tune
 from sartorius.predictions.structures import PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 from tests.leaderboard.conftest import image, model_source
 
@@ -121,5 +122,6 @@ def test_default_scores_are_the_metrics_own(tmp_path, put, gt_file):
     put('fold0', images, model_source(fold=0))
     chain, gt = load_chain(), load_annotations(gt_file)
     row = score_row(group_rows(find_files([tmp_path]))[0], gt, {}, chain)
+    chain = chain.for_classes(CELL_TYPES)
     slow = score_images({name: gt[name] for name in 'ab'}, {one.image_id: chain(one).crops for one in images})
     np.testing.assert_array_equal(row.images['default'], slow['score'])

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.postprocess.chain import Chain, build_chain, in_project_classes, load_chain, save_chain
+from sartorius.postprocess.chain import Chain, build_chain, load_chain, load_chain_for, postprocess_all, save_chain
 from sartorius.postprocess.steps import MinArea, ScoreThreshold, VoteClass
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
+from sartorius.utils.paths import DEFAULT_POSTPROCESS
 
 SIZE = (48, 64)
-DEFAULT = load_chain()
+DEFAULT = load_chain().for_classes(('shsy5y', 'astro', 'cort'))
 
 
 def test_default_config_is_the_baseline():
@@ -68,8 +69,8 @@ def test_steps_run_in_order():
             'MaskThreshold is after FillHoles',
         ),
         (
-            [{'type': 'RemoveOverlap'}, {'type': 'ConvexFillAstro'}, {'type': 'MinArea', 'min_area': 75}],
-            'ConvexFillAstro is after RemoveOverlap and gives cells new pixels',
+            [{'type': 'RemoveOverlap'}, {'type': 'ConvexFill'}, {'type': 'MinArea', 'min_area': 75}],
+            'ConvexFill is after RemoveOverlap and gives cells new pixels',
         ),
     ],
 )
@@ -142,20 +143,48 @@ def test_missing_file(tmp_path):
         load_chain(tmp_path / 'gone.json')
 
 
-def test_labels_are_translated_by_name():
-    image = ImagePredictions(
+def one_cell(label: int, score: float) -> ImagePredictions:
+    return ImagePredictions(
         image_id='made',
         size=SIZE,
-        boxes=np.zeros((2, 4), np.float32),
-        scores=np.zeros(2, np.float32),
-        labels=np.array([0, 1]),
-        soft_masks=np.zeros((2, 4, 4), np.float32),
+        boxes=np.array([[0, 0, 20, 20]], np.float32),
+        scores=np.array([score], np.float32),
+        labels=np.array([label]),
+        soft_masks=np.ones((1, 4, 4), np.float32),
     )
-    translated = in_project_classes(PredictionSet((image,), classes=('cort', 'shsy5y')))
-    assert translated.images[0].labels.tolist() == [2, 0]
-    assert translated.classes == ('shsy5y', 'astro', 'cort')
-    with pytest.raises(InputError, match="a class 'neuron'"):
-        in_project_classes(PredictionSet((image,), classes=('cort', 'neuron')))
+
+
+@pytest.mark.parametrize(
+    ('classes', 'label', 'kept'),
+    [
+        (('shsy5y', 'astro', 'cort'), 2, False),
+        (('cort', 'shsy5y'), 1, True),  # shsy5y in second place
+        (('cort', 'shsy5y'), 0, False),
+    ],
+)
+def test_numbers_per_class_go_by_name_whatever_the_order_of_the_labels(classes, label, kept):
+    chain = Chain((ScoreThreshold({'shsy5y': 0.1, 'astro': 0.2, 'cort': 0.9}),))
+    images = postprocess_all(PredictionSet((one_cell(label, 0.5),), classes), chain)
+    assert len(images['made']) == kept
+
+
+def test_numbers_per_class_need_class_names():
+    chain = Chain((ScoreThreshold({'a': 0.1, 'b': 0.9}),))
+    with pytest.raises(InputError, match=r'call chain.for_classes\(predictions.classes\) first'):
+        chain(one_cell(0, 0.5))
+    with pytest.raises(InputError, match="ScoreThreshold threshold has no number for the class 'c', only for a, b"):
+        postprocess_all(PredictionSet((one_cell(0, 0.5),), ('a', 'c')), chain)
+    assert Chain((ScoreThreshold(0.1),))(one_cell(0, 0.5)).labels.tolist() == [0]
+
+
+def test_the_default_chain_goes_by_the_classes(caplog):
+    assert load_chain_for(('cort', 'astro'))[0].steps[1].threshold == {'cort': 0.55, 'astro': 0.35}
+    assert not caplog.records
+    chain, path = load_chain_for(('A172', 'BT474', 'BV2', 'Huh7'))
+    assert path.name == 'postprocess_any.py' and not chain.is_per_class
+    assert 'the classes of the predictions are A172, BT474, BV2 and 1 more: post-processed by' in caplog.text
+    with pytest.raises(InputError, match=r"postprocess.py: post-processing: ScoreThreshold .* the class 'cell'"):
+        load_chain_for(('cell',), DEFAULT_POSTPROCESS)
 
 
 @st.composite

@@ -88,7 +88,7 @@ def test_every_image_runs_through_the_chain_of_its_fold():
     gt = {own.image_id: own for _, own in images}
     result = tune(predictions, gt, load_chain(), None, GRID, folds=4)
     # Of four folds the first finds nothing at all.
-    strict = with_settings(load_chain(), dict.fromkeys(CELL_TYPES, {'score': 1.0, 'area': 0.0}))
+    strict = with_settings(load_chain().for_classes(CELL_TYPES), dict.fromkeys(CELL_TYPES, {'score': 1.0, 'area': 0.0}))
     gains = measure_steps(predictions, gt, replace(result, fold_chains=(strict, *result.fold_chains[1:])))
     assert gains[2].name == 'ScoreThreshold'
     assert gains[2].score.mean == pytest.approx(3 / 4 * 3 / 7)

@@ -10,7 +10,7 @@ from sartorius.postprocess.steps import (
     STEPS,
     BoxNMS,
     ContainmentNMS,
-    ConvexFillAstro,
+    ConvexFill,
     DropFragments,
     FillHoles,
     GaussianSoftNMS,
@@ -32,6 +32,7 @@ from sartorius.utils.errors import InputError
 
 SIZE = (40, 60)
 SHSY5Y, ASTRO, CORT = range(3)
+BREAK_ASTRO = ConvexFill({'shsy5y': 0, 'astro': 1, 'cort': 0})
 
 
 def cells(*rows, probability: float = 1.0) -> ImagePredictions:
@@ -187,13 +188,13 @@ def test_drop_fragments(step, left):
     assert areas(step(with_pixels(pieces))) == [left]
 
 
-def test_break_astro_masks_changes_astrocytes_alone():
+def test_convex_fill_changes_the_enabled_classes_alone():
     arch = np.ones((5, 7), dtype=bool)
     arch[2:, 2:5] = False
-    assert areas(ConvexFillAstro()(with_pixels(arch, CORT))) == [26]
+    assert areas(BREAK_ASTRO(with_pixels(arch, CORT))) == [26]
     # The bay is filled but for its last row; cut at the image's border, the arch is a convex corner.
-    assert areas(ConvexFillAstro()(with_pixels(arch, ASTRO))) == [32]
-    assert areas(ConvexFillAstro()(with_pixels(arch, ASTRO, x=SIZE[1] - 2))) == [10]
+    assert areas(BREAK_ASTRO(with_pixels(arch, ASTRO))) == [32]
+    assert areas(BREAK_ASTRO(with_pixels(arch, ASTRO, x=SIZE[1] - 2))) == [10]
 
 
 def test_broken_astrocytes_share_no_pixel_once_overlaps_are_removed():
@@ -205,7 +206,7 @@ def test_broken_astrocytes_share_no_pixel_once_overlaps_are_removed():
         crops=(MaskCrop(arch, 0, 0), MaskCrop(np.ones((3, 3), dtype=bool), 3, 3)),
     )
     assert areas(RemoveOverlap()(both)) == [34, 9]
-    assert areas(RemoveOverlap()(ConvexFillAstro()(both))) == [49, 3]
+    assert areas(RemoveOverlap()(BREAK_ASTRO(both))) == [49, 3]
 
 
 def test_greatest_area_counts_pixels_inside_the_image():
@@ -293,8 +294,12 @@ def test_unusable_cells():
         (lambda: ScoreThreshold('high'), "is 'high'; give a number"),
         (lambda: ScoreThreshold(True), 'give a number'),
         (lambda: ScoreThreshold({'shsy5y': 0.1, 'astro': 0.1, 'cort': -1}), 'threshold, cort is -1'),
-        (lambda: MinArea({'shsy5y': 75, 'astro': 150}), 'no value for cort'),
-        (lambda: MinArea({'shsy5y': 75, 'astr': 150, 'cort': 75}), "'astr'; did you mean 'astro'"),
+        (lambda: MinArea({}), 'MinArea min_area is empty'),
+        (lambda: MinArea({0: 75}), 'the key 0 is no class name'),
+        (
+            lambda: MinArea({'a': 75}).for_classes(('a', 'b')),
+            "MinArea min_area has no number for the class 'b', only for a",
+        ),
         (lambda: MinArea(-1), 'MinArea min_area is -1; it must be finite and not below 0'),
         (lambda: MaxArea(float('inf')), 'MaxArea max_area is inf'),
         (lambda: DropFragments(1.5), 'DropFragments min_fraction is 1.5; it must lie between 0 and 1'),
@@ -307,8 +312,8 @@ def test_bad_parameters(make, message):
         make()
 
 
-def test_parameters_by_cell_type_need_labels_that_are_cell_types():
+def test_parameters_by_class_need_labels_that_are_classes():
     predictions = cells((0, 0, 9, 9, 0.9, 7))
     assert len(ScoreThreshold(0.5)(predictions)) == 1
-    with pytest.raises(InputError, match='label 7 is none of the cell types'):
+    with pytest.raises(InputError, match='label 7 is none of the classes'):
         ScoreThreshold({'shsy5y': 0.5, 'astro': 0.5, 'cort': 0.5})(predictions)

@@ -221,14 +221,14 @@ def test_any_chain_gives_disjoint_cells_or_says_what_is_wrong_and_drops_none_in_
     rng = np.random.default_rng(seed)
     given_image, steps = any_image(rng), any_steps(rng, step_rank)
     try:
-        chain = Chain(tuple(steps))
+        chain = Chain(tuple(steps)).for_classes(CELL_TYPES)
     except InputError as error:
         assert 'is after' in str(error)
         return
     try:
         cells = chain(given_image)
     except InputError as error:
-        assert 'none of the cell types' in str(error)
+        assert 'none of the classes' in str(error)
         assert not np.isin(given_image.labels, [0, 1, 2]).all()
         return
 
@@ -260,7 +260,7 @@ def test_the_examples_reach_what_they_should(step_rank):
         rng = np.random.default_rng(seed)
         image, steps = any_image(rng), any_steps(rng, step_rank)
         try:
-            chain = Chain(tuple(steps))
+            chain = Chain(tuple(steps)).for_classes(CELL_TYPES)
             seen |= {type(step).__name__ for step in steps}
             counts['left cells'] += len(chain(image)) > 1
             counts['ran'] += 1

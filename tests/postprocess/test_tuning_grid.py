@@ -13,7 +13,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.base import STEPS, Step, Tunable, parameter
 from sartorius.postprocess.chain import Chain, build_chain, load_chain
 from sartorius.postprocess.per_class import values_of
-from sartorius.postprocess.steps import MaskNMS, MinArea
+from sartorius.postprocess.steps import MaskNMS, MinArea, ScoreThreshold
 from sartorius.postprocess.tuning.grid import (
     TUNABLE_PARAMETERS,
     SearchGrid,
@@ -23,11 +23,13 @@ from sartorius.postprocess.tuning.grid import (
     tunable_parameters_of,
     with_settings,
 )
+from sartorius.postprocess.tuning.selection import ALL_CLASSES
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (40, 50)
+DEFAULT = load_chain().for_classes(CELL_TYPES)
 AXES = {'mask': (0.3, 0.7), 'remaining': (0.0, 0.6), 'score': (0.1, 0.35, 0.6), 'area': (0.0, 20.0, 60.0)}
 GRID = SearchGrid(AXES)
 NMS_GRID = SearchGrid({**AXES, 'nms': (0.05, 0.4)})
@@ -67,7 +69,7 @@ def random_image(seed: int) -> tuple[ImagePredictions, ImageAnnotations]:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_setting_scores_as_the_real_chain_does(full_chain, steps, seed):
-    chain, grid = (full_chain, NMS_GRID) if steps == 'all' else (load_chain(), GRID)
+    chain, grid = (full_chain, NMS_GRID) if steps == 'all' else (DEFAULT, GRID)
     predictions, gt = random_image(seed)
     table = score_all_settings(predictions, gt, chain, grid)
     assert table.scores.shape == grid.shape
@@ -90,12 +92,12 @@ def test_label_is_the_voted_class():
         'made', SIZE, box, np.array([0.5], np.float32), np.array([2]), np.ones((1, 4, 4), np.float32)
     )
     gt = ImageAnnotations('made', SIZE, (), np.zeros(0, dtype=np.int64))
-    assert score_all_settings(image, gt, load_chain(), GRID).label == 2
-    assert score_all_settings(ImagePredictions.empty('made', SIZE), gt, load_chain(), GRID).label is None
+    assert score_all_settings(image, gt, DEFAULT, GRID).label == 2
+    assert score_all_settings(ImagePredictions.empty('made', SIZE), gt, DEFAULT, GRID).label is None
 
 
 def test_settings_are_read_from_a_chain_and_put_back():
-    chain = load_chain()
+    chain = DEFAULT
     own = settings_of(chain)
     assert own['astro'] == dict(score=0.35, area=150, mask=0.5, remaining=0.7)
     changed = {**own, 'cort': dict(score=0.7, area=40, mask=0.45, remaining=0.1)}
@@ -146,7 +148,7 @@ def test_two_parameters_of_one_step_make_two_axes(monkeypatch):
     parameters = collect_tunable_parameters([*STEPS.values(), ScoreBand])
     monkeypatch.setattr('sartorius.postprocess.tuning.grid.TUNABLE_PARAMETERS', parameters)
     steps = load_chain().steps
-    chain = Chain((*steps[:2], ScoreBand(), *steps[2:]))
+    chain = Chain((*steps[:2], ScoreBand(), *steps[2:])).for_classes(CELL_TYPES)
     assert tunable_parameters_of(chain) == ('mask', 'remaining', 'low', 'high', 'score', 'area')
     grid = SearchGrid({**SearchGrid.of(chain).axes, **AXES})
     predictions, gt = random_image(1)
@@ -193,6 +195,7 @@ def test_bad_grids(axes, message):
     'types',
     [
         ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'MinArea'],  # no RemoveOverlap
+        ['VoteClass', 'VoteClass', 'ScoreThreshold', 'MaskThreshold', 'RemoveOverlap', 'MinArea'],
         ['ScoreThreshold', 'VoteClass', 'MaskThreshold', 'RemoveOverlap', 'MinArea'],  # the vote after a threshold
         ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'MinArea', 'RemoveOverlap'],
         ['VoteClass', 'ScoreThreshold', 'MaskThreshold', 'RemoveOverlap', 'MinArea', 'KeepLargestComponent'],
@@ -204,4 +207,14 @@ def test_chains_that_cannot_be_tuned(types):
     parameters = {'ScoreThreshold': {'threshold': 0.5}, 'MinArea': {'min_area': 75}}
     chain = build_chain([{'type': name, **parameters.get(name, {})} for name in types])
     with pytest.raises(InputError, match='cannot be tuned'):
-        settings_of(chain)
+        settings_of(chain.for_classes(CELL_TYPES))
+
+
+def test_a_chain_without_a_vote_has_one_setting_for_all_classes():
+    steps = [step for step in load_chain().steps if type(step).__name__ != 'VoteClass']
+    with pytest.raises(InputError, match='ScoreThreshold has numbers per class, and without VoteClass'):
+        settings_of(Chain(tuple(steps)))
+    chain = Chain((ScoreThreshold(0.3), *steps[1:-1], MinArea(40))).for_classes(('a', 'b'))
+    assert settings_of(chain) == {ALL_CLASSES: dict(score=0.3, area=40, mask=0.5, remaining=0.7)}
+    changed = {ALL_CLASSES: dict(score=0.7, area=30, mask=0.45, remaining=0.1)}
+    assert settings_of(with_settings(chain, changed)) == changed

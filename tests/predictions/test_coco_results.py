@@ -22,6 +22,7 @@ from sartorius.predictions.coco_results import (
     write_coco_results,
 )
 from sartorius.predictions.store import load_predictions, save_predictions
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (20, 30)
@@ -308,7 +309,11 @@ def test_a_category_that_is_no_class_is_refused():
     dataset = copy.deepcopy(DATASET)
     dataset['categories'][1]['name'] = 'person'
     with pytest.raises(InputError, match='result 0: category person is not among the classes'):
-        from_coco_results([one_result()], dataset)
+        from_coco_results([one_result()], dataset, CELL_TYPES)
+    # Without classes, the categories are the classes.
+    read = from_coco_results([one_result()], dataset)
+    assert read.classes == tuple(category['name'] for category in dataset['categories'])
+    assert read.classes[read.images[0].labels[0]] == 'person'
 
 
 @pytest.mark.parametrize(

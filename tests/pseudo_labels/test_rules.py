@@ -22,10 +22,11 @@ from sartorius.pseudo_labels.rules import (
     judge,
     load_rules,
 )
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (10, 100)
-CHAIN = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.2}])
+CHAIN = build_chain([{'type': 'VoteClass'}, {'type': 'ScoreThreshold', 'threshold': 0.2}]).for_classes(CELL_TYPES)
 RULES = PseudoRules(cell_scores=0.5, max_unsure=0.25, min_mean_scores=0.4, min_votes=0.8, min_cells=2)
 
 
@@ -81,6 +82,14 @@ def test_rules_are_of_the_class():
     assert judge(image([0.9, 0.9], [1, 1]), CHAIN, strict, {}).reason == ''
 
 
+def test_rules_by_class_go_by_name():
+    rules = replace(RULES, cell_scores={'shsy5y': 0.1, 'astro': 0.2, 'cort': 0.9})
+    assert list(rules.for_classes(('cort', 'shsy5y')).cell_scores.values()) == [0.9, 0.1]
+    with pytest.raises(InputError, match="pseudo-labels cell_scores has no number for the class 'neuron'"):
+        rules.for_classes(('cort', 'neuron'))
+    assert load_rules(classes=('neuron',)).for_classes(('neuron',)).cell_scores == 0.5
+
+
 def test_least_cells_of_the_annotated_images():
     as_annotated = replace(RULES, min_cells=None)
     assert judge(image([0.9] * 3), CHAIN, as_annotated, {'cort': 4, 'astro': 2}).reason == FEW_CELLS
@@ -92,7 +101,7 @@ def test_least_cells_of_the_annotated_images():
 
 
 def test_the_class_is_voted_when_the_chain_does_not():
-    verdict = judge(image([0.9, 0.9, 0.6], [2, 2, 1]), Chain(()), RULES, {})
+    verdict = judge(image([0.9, 0.9, 0.6], [2, 2, 1]), Chain((), CELL_TYPES), RULES, {})
     assert (verdict.cell_type, verdict.reason, len(verdict.crops)) == ('cort', '', 3)
 
 
@@ -206,7 +215,7 @@ def test_a_missing_rule_file(tmp_path):
     [
         ({'max_unsure': 1.5}, 'pseudo-labels max_unsure is 1.5; it must lie between 0 and 1'),
         ({'min_cells': -1}, 'pseudo-labels min_cells is -1; it must be finite and not below 0'),
-        ({'cell_scores': {'cort': 0.5}}, 'pseudo-labels cell_scores: no value for shsy5y, astro'),
+        ({'cell_scores': {}}, 'pseudo-labels cell_scores is empty'),
         ({'min_votes': None}, 'pseudo-labels min_votes is None; give a number'),
     ],
 )

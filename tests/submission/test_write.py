@@ -9,6 +9,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import Chain, postprocess_all
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.submission.write import format_class_counts, write_checked_submission
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 SIZE = (10, 10)
@@ -34,7 +35,11 @@ def test_overlaps_are_settled_whatever_the_chain_holds():
 
 def test_labels_follow_the_class_names():
     images = postprocess_all(PredictionSet((overlapping(),), classes=('cort', 'astro')), Chain(()))
-    assert images['a'].labels.tolist() == [2, 1]
+    assert images['a'].labels.tolist() == [0, 1]
+    assert [line.split()[:3] for line in format_class_counts(images, ('cort', 'astro')).splitlines()[1:3]] == [
+        ['astro', '1', '1'],
+        ['cort', '1', '1'],
+    ]
 
 
 def test_an_illegal_submission_is_not_left_behind(tmp_path):
@@ -50,7 +55,8 @@ def test_an_illegal_submission_is_not_left_behind(tmp_path):
 def test_counts_are_by_class_and_image():
     mixed = overlapping()
     one_class = replace(mixed, image_id='b', labels=np.array([1, 1]))
-    lines = format_class_counts({'a': mixed, 'b': one_class, 'c': ImagePredictions.empty('c', SIZE)}).splitlines()
+    images = {'a': mixed, 'b': one_class, 'c': ImagePredictions.empty('c', SIZE)}
+    lines = format_class_counts(images, CELL_TYPES).splitlines()
     assert [line.split() for line in lines[1:]] == [
         ['shsy5y', '1', '1', '1.0'],
         ['astro', '2', '3', '1.5'],

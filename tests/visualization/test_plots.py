@@ -1,7 +1,10 @@
 """The tuner's pictures: drawn for few and many thresholds, and telling what they should."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from sartorius.annotations.structures import ImageAnnotations
@@ -13,7 +16,8 @@ from sartorius.postprocess.tuning.grid import SearchGrid
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult, tune
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.visualization.plots import CLASS_COLORS, plot_steps, plot_thresholds
+from sartorius.utils.classes import CELL_TYPES
+from sartorius.visualization.plots import CLASS_COLORS, class_colors, plot_steps, plot_thresholds
 
 SIZE = (20, 80)
 GREEN, RED, GREY = '#0b7f63', '#b3261e', '#55645e'
@@ -51,8 +55,25 @@ AXES = {'mask': (0.4, 0.5, 0.6), 'score': (0.1, 0.25, 0.4, 0.6), 'area': (0.0, 5
 @pytest.mark.parametrize('names', [['shsy5y', 'cort'], ['astro'], []])
 def test_a_curve_for_each_class_that_has_images(tmp_path, names):
     plot_thresholds(tmp_path / 'own.png', tuned(names, load_chain(), SearchGrid(AXES)))
-    drawn = {name for name, colour in CLASS_COLORS.items() if pixels_of(tmp_path / 'own.png', colour) > 200}
+    drawn = {
+        name
+        for name, colour in zip(CELL_TYPES, CLASS_COLORS, strict=False)
+        if pixels_of(tmp_path / 'own.png', colour) > 200
+    }
     assert drawn == set(names)
+
+
+def test_more_classes_than_colours_draw_the_most_frequent():
+    counts = {f'class {number}': number for number in range(20)}
+    result = SimpleNamespace(
+        settings=counts,
+        tables=counts,
+        images=pd.DataFrame({'voted': [name for name, count in counts.items() for _ in range(count)]}),
+    )
+    result.tables = {name: None for name, count in counts.items() if count}
+    colors = class_colors(result)
+    assert list(colors) == [f'class {number}' for number in range(20 - len(CLASS_COLORS), 20)]
+    assert len(set(colors.values())) == len(CLASS_COLORS)
 
 
 def test_a_panel_for_each_threshold(tmp_path):

@@ -13,6 +13,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.postprocess.evaluate import EvaluatedPredictions, evaluate_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.visualization.cell_figures import MARGIN, MIN_WINDOW, window_around
 from sartorius.visualization.gallery import ERROR_COLORS, Example, card, color_rules
 from sartorius.visualization.report_page_errors import costliest, error_section, main_errors
@@ -132,7 +133,7 @@ def test_neighbours_are_faint(report) -> None:
     table = report.table[report.table['image_id'] == 'a']
     errors = analyse_errors(near, {'a': pred['a'].crops})
     text = error_section(
-        EvaluatedPredictions(table, pred, near, None, errors, CHAIN, {}), {}, partial(picture, seen=[])
+        EvaluatedPredictions(table, pred, near, None, errors, CELL_TYPES, CHAIN, {}), {}, partial(picture, seen=[])
     )
     (figure,) = re.findall('<figure>.*?</figure>', text)
     classes = re.findall('<path class="([^"]*)"', figure)

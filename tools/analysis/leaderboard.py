@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
-from sartorius.utils.paths import CHECKOUT, DEFAULT_POSTPROCESS, WORK_DIRS, display_path
+from sartorius.utils.paths import CHECKOUT, WORK_DIRS, display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--baseline', metavar='NAME', help='row to compare with; the simplest Mask R-CNN if not given')
     parser.add_argument(
-        '--postprocess', type=Path, metavar='FILE', default=DEFAULT_POSTPROCESS, help='default chain (.json or .py)'
+        '--postprocess',
+        type=Path,
+        metavar='FILE',
+        help='default chain (.json or .py); the one for the classes of the predictions if not given',
     )
     parser.add_argument(
         '--out',
@@ -45,14 +48,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.leaderboard.leaderboard_page import PageFacts, format_page, in_order
     from sartorius.leaderboard.rows import ALL_FILE, choose_baseline, expected_folds, find_files, group_rows
     from sartorius.leaderboard.scores import score_rows
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain_for
     from sartorius.utils.files import sha256_of, write_text
     from sartorius.visualization.plots import plot_differences
 
     rows = group_rows(find_files(options.places))
     chosen = choose_baseline(rows, options.baseline)
     gt_file = options.annotations / ALL_FILE if options.annotations.is_dir() else options.annotations
-    scored, dropped = score_rows(rows, load_annotations(gt_file), load_groups(gt_file), load_chain(options.postprocess))
+    classes = tuple(dict.fromkeys(name for row in rows for file in row.files for name in file.header.classes))
+    chain, chain_file = load_chain_for(classes, options.postprocess)
+    scored, dropped = score_rows(rows, load_annotations(gt_file), load_groups(gt_file), chain)
     baseline = next((scores for scores in scored if scores.row is chosen), None)
     if baseline is None:
         raise UsageError(f'the baseline {chosen.name} has no image with ground truth; name another with --baseline')
@@ -64,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     facts = PageFacts(
         command=_command(options.places, options.annotations, options.baseline),
         annotations=(display_path(gt_file), sha256_of(gt_file)),
-        postprocess=(display_path(options.postprocess), sha256_of(options.postprocess)),
+        postprocess=(display_path(chain_file), sha256_of(chain_file)),
         folds=expected_folds(rows, gt_file),
         plot=plot.name if plot else None,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import display_path
 from sartorius.visualization import MAX_PICTURES
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--annotations', type=Path, required=True, help='COCO .json or competition .csv')
     parser.add_argument('--images', type=Path, required=True, help='folder with the annotated images')
     parser.add_argument('--out', type=Path, required=True, help='folder to write the page and the two lists in')
-    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
+    parser.add_argument(
+        '--postprocess',
+        type=Path,
+        help='chain (.json or .py); the default one for the classes of the predictions if not given',
+    )
     parser.add_argument(
         '--min-score',
         type=float,
@@ -72,14 +76,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.label_quality.missing import Limits, list_missing
     from sartorius.label_quality.missing_files import check_sources, compare_images, format_counts, read_labels
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain_for
     from sartorius.predictions.store import read_header
     from sartorius.visualization.missing_cells_page import write_missing_cells_page
 
-    sources = {path: read_header(path).source for path in options.predictions}
+    headers = {path: read_header(path) for path in options.predictions}
+    sources = {path: header.source for path, header in headers.items()}
     for sentence in check_sources((path, sources[path]) for path in options.predictions):
         print(f'warning: {sentence}', file=sys.stderr)
-    chain = load_chain(options.postprocess)
+    classes = tuple(dict.fromkeys(name for header in headers.values() for name in header.classes))
+    chain, chain_file = load_chain_for(classes, options.postprocess)
     given = {name: getattr(options, name) for name in ('iou', 'covered')}
     limits = Limits(**{name: value for name, value in given.items() if value is not None})
     labels = read_labels(options.annotations)
@@ -88,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     origin = {
         'annotations': display_path(options.annotations),
         'images': display_path(options.images),
-        'post-processing file': display_path(options.postprocess),
+        'post-processing file': display_path(chain_file),
         'post-processing': chain.to_config(),
         'predictions': {display_path(path): source.to_dict() for path, source in sources.items()},
     }
@@ -108,13 +114,14 @@ def _postprocessed(
 ) -> 'Iterator[tuple[ImagePredictions, tuple[MaskCrop, ...]]]':
     """Post-processed predictions of each image of each file, and the masks of all candidates before it."""
     from sartorius.label_quality.missing_files import match_images
-    from sartorius.postprocess.chain import load_in_project_classes, postprocess_all
+    from sartorius.postprocess.chain import postprocess_all
     from sartorius.postprocess.steps import with_crops
+    from sartorius.predictions.store import load_predictions
     from sartorius.utils.cli import progress
 
     for path in paths:
         name = display_path(path)
-        predictions = match_images(load_in_project_classes(path), name, labels)
+        predictions = match_images(load_predictions(path), name, labels)
         pred = postprocess_all(predictions, chain)
         for image in progress(predictions.images, name):
             yield pred[image.image_id], with_crops(image).crops

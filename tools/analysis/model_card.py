@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
     from sartorius.leaderboard.model_card import Score
@@ -33,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='ground truth of these images: COCO JSON or training CSV',
     )
     parser.add_argument(
-        '--postprocess', type=Path, metavar='FILE', default=DEFAULT_POSTPROCESS, help='chain (.json or .py)'
+        '--postprocess',
+        type=Path,
+        metavar='FILE',
+        help='chain (.json or .py); the default one for the classes of the predictions if not given',
     )
     parser.add_argument('--out', type=Path, metavar='FILE', help='MODEL_CARD.md beside the checkpoint if not given')
     options = parser.parse_args(argv)
@@ -63,7 +66,7 @@ def _score(options: Namespace, sha256: str) -> 'Score':
     from sartorius.evaluation.metric import summarise_scores
     from sartorius.leaderboard.model_card import Score
     from sartorius.leaderboard.rows import fold_of
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain_for
     from sartorius.postprocess.tuning.tuner import annotated_images, score_chains
     from sartorius.predictions.leakage import check_leakage
     from sartorius.predictions.provenance import ModelSource
@@ -81,10 +84,10 @@ def _score(options: Namespace, sha256: str) -> 'Score':
     for sentence in check_leakage(model, name).unknown:
         print(f'warning: {sentence}', file=sys.stderr)
     images, gt = annotated_images(predictions, load_annotations(options.annotations))
-    chain = load_chain(options.postprocess)
+    chain, chain_file = load_chain_for(predictions.classes, options.postprocess)
     table = score_chains(images, gt, [chain] * len(images), 'scoring')
     summary = summarise_scores(table, load_groups(options.annotations))
-    return Score(name, display_path(options.postprocess), fold_of(model, name), summary)
+    return Score(name, display_path(chain_file), fold_of(model, name), summary)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
 from sartorius.utils.errors import UsageError
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import display_path
 from sartorius.visualization import MAX_IMAGES
 
 
@@ -20,7 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('predictions', type=Path, help='predictions file that tools/test.py or tools/ensemble.py wrote')
     parser.add_argument('--images', type=Path, required=True, help='folder with the predicted images')
     parser.add_argument('--annotations', type=Path, help='COCO .json or competition .csv with the ground truth')
-    parser.add_argument('--postprocess', type=Path, default=DEFAULT_POSTPROCESS, help='post-processing file')
+    parser.add_argument(
+        '--postprocess',
+        type=Path,
+        help='chain (.json or .py); the default one for the classes of the predictions if not given',
+    )
     parser.add_argument(
         '--max-images', type=int, default=MAX_IMAGES, help='maximum number of images to show; the table lists all'
     )
@@ -37,14 +41,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
 
     from sartorius.annotations.reading import load_annotations, load_groups
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain_for
     from sartorius.postprocess.evaluate import evaluate_predictions
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import atomic_path
     from sartorius.visualization.report_page import write_report
 
-    chain = load_chain(options.postprocess)
     predictions = load_predictions(options.predictions)
+    chain, chain_file = load_chain_for(predictions.classes, options.postprocess)
     gt = load_annotations(options.annotations) if options.annotations else None
     groups = load_groups(options.annotations) if options.annotations else None
     report = evaluate_predictions(predictions, chain, gt, groups)
@@ -52,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'predictions': display_path(options.predictions),
         'images': display_path(options.images),
         'annotations': display_path(options.annotations) if options.annotations else None,
-        'post-processing file': display_path(options.postprocess),
+        'post-processing file': display_path(chain_file),
     }
     page = write_report(options.out, report, options.images, source, options.max_images)
     print(f'wrote {display_path(page)}')

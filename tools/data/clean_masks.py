@@ -75,6 +75,7 @@ def _clean(options: argparse.Namespace) -> None:
     from sartorius.label_quality.defects import USUAL_AREAS, safe_defects
     from sartorius.label_quality.edits import edited_text, edits_of, write_log
     from sartorius.label_quality.cleaning import summarise_cleaning
+    from sartorius.utils.errors import did_you_mean
     from sartorius.utils.files import write_text
 
     chosen = options.fix or safe_defects()
@@ -83,6 +84,10 @@ def _clean(options: argparse.Namespace) -> None:
     if options.images is not None and not options.images.is_dir():
         raise UsageError(f'{display_path(options.images)} is not a folder; name the one that holds the images')
     table = read_label_table(options.train_csv)
+    known = {cell.cell_type for image in table.images for cell in image.cells}
+    for name, _ in options.areas:
+        if name not in known:
+            raise UsageError(f'--areas: {display_path(options.train_csv)} has no class {name!r}{did_you_mean(name, known)}')
     cleaning = clean(table.images, fix if options.out else (), rules)
     print(summarise_cleaning(cleaning, rules))
     if options.out:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, name_tools, run_tool
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, DEFAULT_PSEUDO_RULES, display_path
+from sartorius.utils.paths import display_path
 
 
 def balance_of(text: str) -> str | float:
@@ -48,15 +48,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--postprocess',
         type=Path,
         metavar='FILE',
-        default=DEFAULT_POSTPROCESS,
-        help='.json of tools/tune.py, or .py that defines postprocess = [...]',
+        help='.json of tools/tune.py, or .py that defines postprocess = [...]; the default one for the classes if not given',
     )
     parser.add_argument(
         '--rules',
         type=Path,
         metavar='FILE',
-        default=DEFAULT_PSEUDO_RULES,
-        help='.json or .py that defines pseudo_labels: which predictions become labels',
+        help='.json or .py that defines pseudo_labels: which predictions become labels; the default one for the classes if '
+        'not given',
     )
     parser.add_argument(
         '--balance',
@@ -76,16 +75,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         if getattr(options, name) is not None and getattr(options, name) < lowest:
             parser.error(f'--{name} {getattr(options, name)}: must be {lowest} or more')
 
-    from sartorius.postprocess.chain import load_chain
+    from sartorius.postprocess.chain import load_chain_for
+    from sartorius.predictions.store import read_header
     from sartorius.pseudo_labels.labelling import Request, write_pseudo_labels
     from sartorius.pseudo_labels.rules import load_rules
 
+    paths = [*options.predictions, *([options.all_data] if options.all_data else [])]
+    classes = tuple(dict.fromkeys(name for path in paths for name in read_header(path).classes))
     request = Request(
         of_folds=tuple(options.predictions),
         of_all=options.all_data,
         train_csv=options.train_csv,
-        chain=load_chain(options.postprocess),
-        rules=load_rules(options.rules),
+        chain=load_chain_for(classes, options.postprocess)[0],
+        rules=load_rules(options.rules, classes),
         balance=options.balance,
         fold=options.fold,
         round_number=options.round,

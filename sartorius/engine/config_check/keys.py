@@ -1,7 +1,6 @@
 """Misspelt keys below the top level of a config, which MMEngine merges without a word, and unknown types."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +14,6 @@ from sartorius.engine.first_weights import InitFrom
 from sartorius.engine.signatures import Target, parameters_of, registered_names, targets_of, words_behind
 from sartorius.inference.inference_config import TILE_KEYS
 from sartorius.postprocess.chain import Chain, build_chain
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 # Dicts without a type whose keys are known exactly.
@@ -79,16 +77,12 @@ def find_unread_keys(config: Config, classes: Iterable[str] = (), bases: Sequenc
 
 
 def _numbers_of_other_classes(chain: Chain, classes: tuple[str, ...]) -> Iterator[str]:
-    """Parameters with one number per cell type of the competition where the data have other classes."""
-    if not classes or classes == CELL_TYPES:
-        return
-    for step in chain.steps:
-        for one in fields(step):
-            if isinstance(getattr(step, one.name), Mapping):
-                yield (
-                    f'postprocess: {type(step).__name__} has {one.name} per cell type, and the classes are '
-                    f'{", ".join(classes)}; write a list postprocess with one number for all classes'
-                )
+    """Steps with numbers per class that lack a class of the data."""
+    for step in chain.steps if classes else ():
+        try:
+            step.for_classes(classes)
+        except InputError as error:
+            yield f'postprocess: {error}'
 
 
 class _Section:

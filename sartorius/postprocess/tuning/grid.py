@@ -24,14 +24,15 @@ from sartorius.evaluation.metric import IOU_THRESHOLDS
 from sartorius.masks.overlap import overlaps
 from sartorius.postprocess.base import STEPS, Step, areas_of, drop_unusable
 from sartorius.postprocess.chain import Chain
-from sartorius.postprocess.per_class import values_of
+from sartorius.postprocess.per_class import PerClass, values_of
 from sartorius.postprocess.steps import MaskThreshold, MinArea, RemoveOverlap, ScoreThreshold, VoteClass
+from sartorius.postprocess.tuning.selection import ALL_CLASSES, NO_CLASS
 from sartorius.predictions.structures import ImagePredictions
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError, did_you_mean
 
 TUNABLE_ORDER = (VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap, MinArea)
-"""Steps that a chain needs to be tuned, in this order."""
+"""Steps that a chain needs to be tuned, in this order. ``VoteClass`` may be missing: then an image may hold cells of
+several classes, whose thresholds cannot be told apart by the image's score, and one setting is tuned for all."""
 
 FILTERS = ('score', 'area')
 """Parameters of ScoreThreshold and MinArea, which are applied as filters to what the chain returns."""
@@ -128,7 +129,7 @@ class ImageTable:
 
     Attributes:
         image_id: Of the image.
-        label: Class that the chain votes for; None if no setting leaves a cell.
+        label: Class that the chain votes for; None if no setting leaves a cell, or the chain does not vote.
         scores: float64, of the grid's shape: the image's score.
     """
 
@@ -141,18 +142,25 @@ def tunable_parameters_of(chain: Chain) -> tuple[str, ...]:
     """Names of the parameters that a chain has: those whose step is in it exactly once.
 
     Raises:
-        InputError: A chain that cannot be tuned: of the steps VoteClass, ScoreThreshold, MaskThreshold, RemoveOverlap
-            and MinArea one is missing, is there twice or out of this order, or MinArea is not the last step; or a
-            step changes scores after ScoreThreshold, so that a cell's last score does not say whether it passed there.
+        InputError: A chain that cannot be tuned: of the steps ScoreThreshold, MaskThreshold, RemoveOverlap and MinArea
+            one is missing, is there twice or out of this order, or MinArea is not the last step; VoteClass is there
+            twice or not before them, or is missing where a step has numbers per class; or a step changes scores after
+            ScoreThreshold, so that a cell's last score does not say whether it passed there.
     """
     types = [type(step) for step in chain.steps]
-    needed = [name for name in types if name in TUNABLE_ORDER]
-    if tuple(needed) != TUNABLE_ORDER or types[-1] is not MinArea:
+    needed = tuple(name for name in types if name in TUNABLE_ORDER)
+    if needed not in (TUNABLE_ORDER, TUNABLE_ORDER[1:]) or types[-1] is not MinArea:
         raise InputError(
             f'this post-processing cannot be tuned: it is {", ".join(step.__name__ for step in types)}, '
             f'and must hold {", ".join(step.__name__ for step in TUNABLE_ORDER)}, once each and in this order, with '
-            'MinArea as the last step'
+            'MinArea as the last step (without VoteClass, one setting is tuned for all classes)'
         )
+    for step in chain.steps:
+        if step.is_per_class and not votes_class(chain):
+            raise InputError(
+                f'this post-processing cannot be tuned: {type(step).__name__} has numbers per class, and without '
+                'VoteClass one setting is tuned for all classes; give it one number, or add VoteClass'
+            )
     for step in chain.steps[types.index(ScoreThreshold) :]:
         if step.changes_scores:
             raise InputError(
@@ -163,35 +171,53 @@ def tunable_parameters_of(chain: Chain) -> tuple[str, ...]:
 
 
 def settings_of(chain: Chain) -> dict[str, dict[str, float]]:
-    """A chain's own settings by cell type.
+    """A chain's own settings by class; by :data:`ALL_CLASSES` if it does not vote.
+
+    Args:
+        chain: It knows its classes (:meth:`Chain.for_classes`).
 
     Raises:
         InputError: A chain that cannot be tuned, see :func:`tunable_parameters_of`.
     """
-    labels = np.arange(len(CELL_TYPES))
-    settings: dict[str, dict[str, float]] = {cell_type: {} for cell_type in CELL_TYPES}
+    classes = chain.known_classes() if votes_class(chain) else (ALL_CLASSES,)
+    labels = np.arange(len(classes))
+    settings: dict[str, dict[str, float]] = {name: {} for name in classes}
     for name in tunable_parameters_of(chain):
         parameter = TUNABLE_PARAMETERS[name]
         step = next(step for step in chain.steps if isinstance(step, parameter.step))
-        for cell_type, value in zip(CELL_TYPES, values_of(getattr(step, parameter.parameter), labels), strict=True):
-            settings[cell_type][name] = float(value)
+        for own, value in zip(classes, values_of(getattr(step, parameter.parameter), labels), strict=True):
+            settings[own][name] = float(value)
     return settings
 
 
 def with_settings(chain: Chain, settings: Mapping[str, ParameterValues]) -> Chain:
-    """The same chain with the settings of every cell type put in; all must have the same parameters."""
-    changes: dict[type[Step], dict[str, dict[str, float]]] = {}
-    for name in settings[CELL_TYPES[0]]:
-        per_class = {cell_type: settings[cell_type][name] for cell_type in CELL_TYPES}
-        changes.setdefault(TUNABLE_PARAMETERS[name].step, {})[TUNABLE_PARAMETERS[name].parameter] = per_class
-    return Chain(tuple(replace(step, **changes.get(type(step), {})) for step in chain.steps))
+    """The same chain with the settings of every class put in; all must have the same parameters."""
+    changes: dict[type[Step], dict[str, PerClass]] = {}
+    for name in next(iter(settings.values())):
+        per_class = {own: setting[name] for own, setting in settings.items()}
+        value = per_class.get(ALL_CLASSES, per_class)
+        changes.setdefault(TUNABLE_PARAMETERS[name].step, {})[TUNABLE_PARAMETERS[name].parameter] = value
+    return replace(chain, steps=tuple(replace(step, **changes.get(type(step), {})) for step in chain.steps))
+
+
+def votes_class(chain: Chain) -> bool:
+    """Whether a chain gives all cells of an image one class."""
+    return any(isinstance(step, VoteClass) for step in chain.steps)
+
+
+def tuned_classes(tables: Iterable[ImageTable], chain: Chain) -> NDArray[np.str_]:
+    """Class whose settings apply to each image, ``(N,)``, as :class:`ScoreTables` has it."""
+    if not votes_class(chain):
+        return np.array([ALL_CLASSES for _ in tables])
+    classes = chain.known_classes()
+    return np.array([NO_CLASS if table.label is None else classes[table.label] for table in tables])
 
 
 def score_all_settings(image: ImagePredictions, gt: ImageAnnotations, chain: Chain, grid: SearchGrid) -> ImageTable:
     """Scores every setting of the grid on one image.
 
     Args:
-        image: Predictions with labels that index into the project's cell types.
+        image: Predictions with labels that index into the chain's classes.
         gt: Annotated cells of the same image.
         chain: A chain that can be tuned, see :func:`tunable_parameters_of`.
         grid: The settings; of parameters that the chain has.
@@ -201,7 +227,7 @@ def score_all_settings(image: ImagePredictions, gt: ImageAnnotations, chain: Cha
     # The filters keep every cell that any of their values keeps.
     branches = {name: values if name not in FILTERS else values[:1] for name, values in grid.axes.items()}
     for index, pred in _results(drop_unusable(image), chain.steps, branches):
-        if len(pred):
+        if len(pred) and votes_class(chain):
             label = int(pred.labels[0])
         if gt.crowd:
             pred = pred.select(counted_predictions(pred.crops, gt))

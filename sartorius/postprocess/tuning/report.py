@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate
+from sartorius.evaluation.metric import NO_CELL_TYPE
 from sartorius.postprocess.tuning.grid import TUNABLE_PARAMETERS
-from sartorius.postprocess.tuning.selection import NO_CLASS, Choice
+from sartorius.postprocess.tuning.selection import ALL_CLASSES, NO_CLASS, Choice
 from sartorius.postprocess.tuning.step_gains import StepGain
 from sartorius.postprocess.tuning.tuner import TuningResult
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 from sartorius.utils.tables import markdown_table
 
 FEW_GROUPS = 10
 """With fewer groups bootstrap intervals are too narrow."""
+
+MAX_NOTES = 3
+"""Classes without images are named one by one up to this number."""
 
 
 def format_result(result: TuningResult) -> str:
@@ -37,10 +41,19 @@ def format_steps(gains: Sequence[StepGain]) -> str:
 
 def notes(result: TuningResult) -> list[str]:
     """Sentences on classes that keep their starting values or have too few groups to cross-validate, and on groups."""
-    sentences = [f'{name}: {_note_on(result.choices.get(name))}' for name in CELL_TYPES]
+    names = class_order(result.settings)
+    without = [name for name in names if name not in result.choices]
+    if len(without) > MAX_NOTES:
+        names = class_order(result.choices)
+    sentences = [f'{name}: {_note_on(result.choices.get(name))}' for name in names]
     sentences = [sentence for sentence in sentences if not sentence.endswith(': ')]
+    if len(without) > MAX_NOTES:
+        sentences.append(
+            f'{len(without)} of {len(result.settings)} classes have no images: they keep their starting values'
+        )
     images = result.images
-    other = int(((images['voted'] != images['cell_type']) & (images['voted'] != NO_CLASS)).sum())
+    is_voted = ~images['voted'].isin([NO_CLASS, ALL_CLASSES])
+    other = int(((images['voted'] != images['cell_type']) & is_voted).sum())
     if other:
         sentences.append(
             f'{other} of {len(images)} images are voted another class than most of their ground truth: they are '
@@ -85,7 +98,7 @@ def evidence(result: TuningResult, gains: Sequence[StepGain] = ()) -> dict[str, 
 def _settings_table(result: TuningResult) -> str:
     images, groups = _counts(result, 'image_id'), _counts(result, 'group')
     rows = []
-    for name in CELL_TYPES:
+    for name in class_order(result.settings):
         before, after = result.before[name], result.settings[name]
         changes = [
             f'{before[parameter]:g}'
@@ -104,7 +117,7 @@ def _score_table(result: TuningResult) -> str:
     header = ['mAP', 'start', 'tuned', 'cross-validated', interval, 'gain', interval, 'optimism']
     present = set(result.images['cell_type'])
     rows = []
-    for name in ('all', *(own for own in CELL_TYPES if own in present)):
+    for name in ('all', *class_order(present - {NO_CELL_TYPE})):
         own = None if name == 'all' else name
         start, tuned = (result.estimate(column, None, own).mean for column in ('start', 'tuned'))
         unseen = result.estimate('cross_validated', None, own)
@@ -136,7 +149,10 @@ def _note_on(choice: Choice | None) -> str:
 
 def _counts(result: TuningResult, column: str) -> dict[str, int]:
     """Images or groups of each class that the chain voted for."""
-    return {name: int(result.images.loc[result.images['voted'] == name, column].nunique()) for name in CELL_TYPES}
+    return {
+        name: int(result.images.loc[result.images['voted'] == name, column].nunique())
+        for name in class_order(result.settings)
+    }
 
 
 def _parts(gain: StepGain) -> dict[str, Estimate]:

@@ -9,13 +9,15 @@ from scipy import ndimage
 
 from sartorius.annotations.folds import assign_folds
 from sartorius.evaluation.bootstrap import standard_error
-from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.classes import class_order
 
 PLATEAU = 0.0075
 """Settings whose smoothed scores differ by no more than this count as equally good (docs/postprocess.md says why)."""
 
 SAME_SCORE = 1e-9
 NO_CLASS = 'none'
+ALL_CLASSES = 'all classes'
+"""Stands for a class where one setting is tuned for all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class ScoreTables:
     Attributes:
         scores: float64 ``(N, ...)``: every image's score with every setting of a grid.
         start: float64 ``(N,)``: its score with the starting chain.
-        classes: ``(N,)``: cell type whose settings apply to the image; :data:`NO_CLASS` for an image without any.
+        classes: ``(N,)``: class whose settings apply to the image; :data:`NO_CLASS` for an image without any,
+            :data:`ALL_CLASSES` where all classes have the same.
         groups: ``(N,)``: name of the group of near-duplicates that the image belongs to.
     """
 
@@ -61,7 +64,7 @@ class ScoreTables:
     def choices(self, chosen: NDArray[np.bool_]) -> dict[str, Choice]:
         """The choice for each class that is among some of the images, a bool array ``(N,)``."""
         choices = {}
-        for name in CELL_TYPES:
+        for name in class_order(set(self.classes.tolist()) - {NO_CLASS}):
             own = chosen & (self.classes == name)
             if own.any():
                 choices[name] = choose(self.scores[own], self.start[own], self.groups[own])

@@ -1,14 +1,14 @@
 """Gain of each step of a chain: added one after the other to the plain model, and removed one at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate
-from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.steps import MinArea, RemoveOverlap, ScoreThreshold, Step, VoteClass
 from sartorius.postprocess.tuning.tuner import TuningResult, score_chains
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -52,11 +52,11 @@ def measure_steps(
     Returns:
         The plain model and then the steps, in the order in which they are added.
     """
-    by_id = in_project_classes(predictions).by_id()
+    by_id = predictions.by_id()
     images = [by_id[image_id] for image_id in result.images['image_id']]
     groups = result.images['group'].to_numpy().astype(str)
     folds = result.images['fold'].tolist()
-    own_gt = {image.image_id: gt[image.image_id] for image in images}
+    own_gt = GroundTruth.of(gt).select(image.image_id for image in images)
 
     def scores_with(kept: Sequence[int], what: str) -> NDArray[np.float64]:
         return _score_parts(images, own_gt, [result.fold_chains[fold] for fold in folds], kept, what)
@@ -97,5 +97,5 @@ def _score_parts(
             elif isinstance(step, RemoveOverlap):
                 # Every chain resolves overlaps: only its dropping of cells is removed.
                 steps.append(RemoveOverlap())
-        parts.append(Chain(tuple(steps)))
+        parts.append(replace(chain, steps=tuple(steps)))
     return score_chains(images, gt, parts, description)['score'].to_numpy()

@@ -7,21 +7,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.evaluation.bootstrap import Estimate, estimate, groups_of_images
 from sartorius.evaluation.metric import score_images
-from sartorius.postprocess.chain import Chain, in_project_classes
+from sartorius.postprocess.chain import Chain
 from sartorius.postprocess.tuning.grid import (
     ImageTable,
     ParameterValues,
     SearchGrid,
     score_all_settings,
     settings_of,
+    tuned_classes,
     with_settings,
 )
-from sartorius.postprocess.tuning.selection import NO_CLASS, SAME_SCORE, Choice, ScoreTables, cross_validate, make_folds
+from sartorius.postprocess.tuning.selection import SAME_SCORE, Choice, ScoreTables, cross_validate, make_folds
 from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
-from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError
 
@@ -35,13 +35,14 @@ class TuningResult:
     Attributes:
         chain: The chain with the tuned settings.
         grid: The settings that were tried.
-        before: The settings of the chain that it started from, by cell type.
-        settings: The tuned settings by cell type.
-        choices: How they were chosen, by cell type; only classes with images.
-        tables: Mean score of the class's images, float64 of the grid's shape, by cell type; only classes with images.
+        before: The settings of the chain that it started from, by class; by
+            :data:`sartorius.postprocess.tuning.selection.ALL_CLASSES` alone if the chain does not vote.
+        settings: The tuned settings, likewise.
+        choices: How they were chosen, likewise; only classes with images.
+        tables: Mean score of the class's images, float64 of the grid's shape, likewise; only classes with images.
         fold_chains: The chain that was tuned without each fold.
         images: One row per image, by id: ``image_id``, ``group``, ``cell_type`` (of its ground truth), ``voted`` (class
-            that the chain gives it), ``fold``, and its scores ``start`` (with the chain it started from), ``tuned``
+            whose settings apply to it), ``fold``, and its scores ``start`` (with the chain it started from), ``tuned``
             (with the tuned chain; biased upwards) and ``cross_validated`` (with its fold's chain).
     """
 
@@ -74,14 +75,15 @@ def tune(
     """Selects the best parameters of every class.
 
     A class is tuned on the images that the chain votes it for, by the rule of
-    :func:`sartorius.postprocess.tuning.selection.choose`. A class keeps the parameters of the starting chain if it has
-    no images or those of a single group, or if the gain of the choice is no more than its standard error. For the
-    cross-validated scores all of this is repeated without each fold of the groups, and the images of that fold are
-    scored.
+    :func:`sartorius.postprocess.tuning.selection.choose`. A chain without ``VoteClass``, for images that may hold cells
+    of several classes, gets one setting for all of them, which is tuned on all images. A class keeps the parameters of
+    the starting chain if it has no images or those of a single group, or if the gain of the choice is no more than its
+    standard error. For the cross-validated scores all of this is repeated without each fold of the groups, and the
+    images of that fold are scored.
 
     Args:
         predictions: Of images that the model was not trained on.
-        gt: Ground truth by image id. Images that are in only one of the two do not count.
+        gt: Ground truth by image id. Images that are in only one of the two do not count. Its classes may be others.
         chain: Starting chain; see :func:`sartorius.postprocess.tuning.grid.tunable_parameters_of` for the steps that it
             needs.
         groups: Group of near-duplicates by image id (:func:`sartorius.annotations.reading.load_groups`); no group lies
@@ -92,12 +94,13 @@ def tune(
 
     Raises:
         InputError: No image has annotations, an image has another size there, too few folds, or a chain that cannot be
-            tuned.
+            tuned or lacks a class of the predictions.
     """
+    chain = chain.for_classes(predictions.classes)
     before = settings_of(chain)
     grid = grid or SearchGrid.of(chain)
     for name in grid.axes:
-        if name not in before[CELL_TYPES[0]]:
+        if name not in next(iter(before.values())):
             raise InputError(f'grid: the post-processing has no step for {name!r}; leave it out')
     if folds < 2:
         raise InputError(f'{folds} folds; cross-validation needs at least 2')
@@ -110,7 +113,7 @@ def tune(
     tables = ScoreTables(
         scores=np.stack([table.scores for table in searched]),
         start=start['score'].to_numpy(),
-        classes=np.array([NO_CLASS if table.label is None else CELL_TYPES[table.label] for table in searched]),
+        classes=tuned_classes(searched, chain),
         groups=groups_of_images((image.image_id for image in images), groups or {}),
     )
     choices = tables.choices(np.ones(len(images), dtype=bool))
@@ -153,9 +156,9 @@ def score_chains(
     """The metric's table of images, each image through its own chain.
 
     Args:
-        images: Predictions with labels that index into the project's cell types.
+        images: Predictions with labels that index into the classes of the chains.
         gt: Ground truth of exactly these images, in their order.
-        chains: One an image.
+        chains: One an image, each with its classes (:meth:`Chain.for_classes`).
         description: What the progress bar says.
     """
     pairs = progress(zip(images, chains, strict=True), description, total=len(images))
@@ -165,13 +168,13 @@ def score_chains(
 
 def annotated_images(
     predictions: PredictionSet, gt: Mapping[str, ImageAnnotations]
-) -> tuple[list[ImagePredictions], dict[str, ImageAnnotations]]:
+) -> tuple[list[ImagePredictions], GroundTruth]:
     """The predicted images that have annotations, and those annotations, by id: their order makes no difference.
 
     Raises:
         InputError: There is none, or one has another size in the annotations.
     """
-    images = [image for image in with_known_ids(in_project_classes(predictions), gt).images if image.image_id in gt]
+    images = [image for image in with_known_ids(predictions, gt).images if image.image_id in gt]
     if not images:
         raise InputError(
             f'none of the {len(predictions.images)} predicted images is among the {len(gt)} annotated ones; '
@@ -185,7 +188,7 @@ def annotated_images(
                 f'{size[1]}x{size[0]} in the annotations; give those of the same images'
             )
     images.sort(key=lambda image: image.image_id)
-    return images, {image.image_id: gt[image.image_id] for image in images}
+    return images, GroundTruth.of(gt).select(image.image_id for image in images)
 
 
 def _chain_with(
