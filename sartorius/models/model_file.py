@@ -29,7 +29,7 @@ from torch import Tensor
 
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.file_config import check_test_config, class_count, make_test_config, parse_config_text, plain_data
-from sartorius.postprocess.chain import build_chain, load_chain
+from sartorius.postprocess.chain import build_chain, load_chain_for
 from sartorius.predictions.provenance import RunRecord, read_run
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path, sha256_of
@@ -119,7 +119,7 @@ def load_model_file(path: str | Path) -> ModelFile:
         check_test_config(parts['data'])
         weights = _check_weights(content)
         classes = _check_classes(parts.pop('classes'), parts['data'])
-        postprocess = build_chain(parts.pop('postprocess')).to_config()
+        postprocess = build_chain(parts.pop('postprocess')).for_classes(classes).to_config()
     except InputError as error:
         raise InputError(f'{display_path(path)}: {error}') from None
     return ModelFile(
@@ -267,7 +267,9 @@ def _read_training(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         data=data,
         classes=dataset.get('classes', ()),
         palette=_check_palette(dataset.get('palette') or ()),
-        postprocess=config['postprocess'] if config.get('postprocess') else load_chain().to_config(),
+        postprocess=config['postprocess']
+        if config.get('postprocess')
+        else load_chain_for(dataset.get('classes', ()))[0].to_config(),
         run=run,
     )
 

@@ -14,6 +14,7 @@ from sartorius.predictions.provenance import FusedSource, Member, ModelSource
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.submission.csv_format import find_problems, read_cells
+from sartorius.utils.paths import DEFAULT_POSTPROCESS
 
 SIZE = (60, 80)
 SIZES = {'a': SIZE, 'b': SIZE}
@@ -96,7 +97,7 @@ def test_other_post_processing_still_shares_no_pixel(submit, tmp_path):
     [
         (['gone.npz'], 'gone.npz: No such file'),
         (['broken.npz'], 'broken.npz: truncated, damaged or no predictions file'),
-        (['strange.npz'], "a class 'neuron'"),
+        (['strange.npz', '--postprocess', str(DEFAULT_POSTPROCESS)], "no number for the class 'neuron'"),
         (['none.npz'], 'no row below the header'),
         (['good.npz', '--postprocess', 'gone.json'], 'gone.json: no such post-processing file'),
         (

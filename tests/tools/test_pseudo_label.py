@@ -17,6 +17,7 @@ from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import run_tool
+from sartorius.utils.paths import DEFAULT_POSTPROCESS
 
 SIZE = (40, 60)
 NINE = 'id,annotation,width,height,cell_type,plate_time,sample_date,sample_id,elapsed_timedelta'
@@ -193,7 +194,7 @@ def test_rows_summary_and_balance_by_hand(label):
         '| cort | 2 (66.7%) | 4 (66.7%) | 2 (66.7%) | 6 (75.0%) |',
     ]
     assert '## Fold 3: 0.npz' in output
-    assert 'Rules (shsy5y/astro/cort): cell_scores 0; max_unsure 1; ' in output
+    assert 'Rules: cell_scores 0; max_unsure 1; ' in output
     assert '{"type": "ScoreThreshold", "threshold": 0.2}' in output
     assert 'python tools/prepare_sartorius.py --csv out.csv --out FOLDER' in output
 
@@ -255,7 +256,7 @@ def test_says_why_no_image_is_used(label):
         (['bare.npz'], 1, 'bare.npz: no record of the fold'),
         (['0.npz', '--fold', '1'], 1, '0.npz: was held out from fold 0, not from --fold 1'),
         (['known.npz'], 1, 'known.npz: all 1 images have rows in train.csv'),
-        (['odd.npz'], 1, "odd.npz: the predictions have a class 'neuron'"),
+        (['odd.npz', '--postprocess', str(DEFAULT_POSTPROCESS)], 1, "no number for the class 'neuron'"),
         (['gone.npz'], 1, 'gone.npz: No such file'),
         (['train.csv'], 1, 'train.csv: truncated, damaged or no predictions file'),
         (['0.npz', '--balance', 'trian'], 2, "'trian' is neither train, equal or none, nor a number above 0"),

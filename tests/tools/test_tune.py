@@ -13,6 +13,7 @@ from sartorius.postprocess.chain import load_chain
 from sartorius.postprocess.tuning.grid import settings_of
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.utils.classes import CELL_TYPES
 
 SIZE = (40, 200)
 PNG = b'\x89PNG'
@@ -51,9 +52,9 @@ def test_writes_a_chain_that_the_other_commands_take_and_pictures(tune, tmp_path
     assert '| all  | 0.5000 | 1.0000 |          1.0000 |' in output
     assert '| + ScoreThreshold |' in output
     assert 'next: python tools/make_submission.py --postprocess tune/postprocess.json' in output
-    tuned = settings_of(load_chain(tmp_path / 'tune' / 'postprocess.json'))
+    tuned = settings_of(load_chain(tmp_path / 'tune' / 'postprocess.json').for_classes(CELL_TYPES))
     assert 0.1 < tuned['cort']['score'] <= 0.3
-    assert tuned['astro'] == settings_of(load_chain())['astro']
+    assert tuned['astro'] == settings_of(load_chain().for_classes(CELL_TYPES))['astro']
     for name in ('thresholds.png', 'steps.png'):
         assert (tmp_path / 'tune' / name).read_bytes().startswith(PNG)
     page = (tmp_path / 'tune' / 'tuning.md').read_text()

@@ -20,7 +20,7 @@ class BreakAstroMasks(BaseTransform):
 
     Each cell's holes are filled, then its outline is filled as if it were convex: straight horizontal runs close bays,
     and branches that point up become hollow (:func:`sartorius.masks.convex_fill.fill_as_convex`). The
-    post-processing step ``ConvexFillAstro`` does the same to predictions. Boxes are unchanged, since the outline is.
+    post-processing step ``ConvexFill`` does the same to predictions. Boxes are unchanged, since the outline is.
 
     It belongs right after loading, before all flips, turns and rotations: the tool filled outlines from the top of the
     image as it was taken downwards, and whole ones. A flipped image is refused, and so is one whose size is no longer

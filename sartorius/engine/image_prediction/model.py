@@ -24,7 +24,7 @@ from sartorius.masks.crop import MaskCrop, Size
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.models.model_file import find_model, load_model_file
 from sartorius.models.outputs import box_limits
-from sartorius.postprocess.chain import Chain, build_chain, load_chain
+from sartorius.postprocess.chain import Chain, build_chain, load_chain_for
 from sartorius.postprocess.steps import ScoreThreshold
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError, UsageError
@@ -159,11 +159,11 @@ class CellModel:
             content = load_config(config)
             self.name, self.sha256 = config.stem, sha256_of(self.path)
             self.config_sha256 = hashlib.sha256(content.pretty_text.encode()).hexdigest()
-            self.postprocess = content.get('postprocess') or load_chain().to_config()
             self.pixel_size_um = None
             self.run = run_of_checkpoint(self.path, read_checkpoint(self.path))
             self.predictor = Predictor(content, self.path, device=device)
             self.classes = tuple(self.predictor.classes)
+            self.postprocess = content.get('postprocess') or load_chain_for(self.classes)[0].to_config()
         self._at_scale: dict[tuple[float, InferenceOptions], Predictor] = {}
 
     def check(self, options: ImageOptions) -> None:
@@ -180,7 +180,10 @@ class CellModel:
 
     def chain(self, options: ImageOptions) -> Chain:
         """The chain of the options, or the model's own, for the model's classes."""
-        chain = load_chain(options.postprocess) if options.postprocess else build_chain(self.postprocess)
+        if options.postprocess:
+            chain, _ = load_chain_for(self.classes, options.postprocess)
+        else:
+            chain = build_chain(self.postprocess).for_classes(self.classes)
         return with_min_score(chain, options.min_score)
 
     def prediction_key(self, options: ImageOptions) -> str:
