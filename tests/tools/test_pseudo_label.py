@@ -17,7 +17,6 @@ from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import run_tool
-from sartorius.utils.paths import DEFAULT_POSTPROCESS
 
 SIZE = (40, 60)
 NINE = 'id,annotation,width,height,cell_type,plate_time,sample_date,sample_id,elapsed_timedelta'
@@ -256,7 +255,6 @@ def test_says_why_no_image_is_used(label):
         (['bare.npz'], 1, 'bare.npz: no record of the fold'),
         (['0.npz', '--fold', '1'], 1, '0.npz: was held out from fold 0, not from --fold 1'),
         (['known.npz'], 1, 'known.npz: all 1 images have rows in train.csv'),
-        (['odd.npz', '--postprocess', str(DEFAULT_POSTPROCESS)], 1, "no number for the class 'neuron'"),
         (['gone.npz'], 1, 'gone.npz: No such file'),
         (['train.csv'], 1, 'train.csv: truncated, damaged or no predictions file'),
         (['0.npz', '--balance', 'trian'], 2, "'trian' is neither train, equal or none, nor a number above 0"),
@@ -274,7 +272,6 @@ def test_bad_input_leaves_nothing(label, words, code, message):
     save_predictions('val.npz', PredictionSet((found('u', 10),), source=replace(origin(0), split='val')))
     save_predictions('bare.npz', PredictionSet((found('u', 10),)))
     save_predictions('known.npz', PredictionSet((found('cort0', 10),), source=origin(0)))
-    save_predictions('odd.npz', PredictionSet((found('u', 10),), classes=('cort', 'astro', 'neuron'), source=origin(0)))
     before = set(Path().iterdir())
     out = words[words.index('--out') + 1] if '--out' in words else 'out.csv'
     found_code, _, errors = label(*words, out=out)
