@@ -27,7 +27,8 @@ def write_label_tiff(path: Path, image: ExportedImage) -> None:
     is_large = np.prod(shape, dtype=np.int64) * dtype.itemsize >= MAX_BYTES
     in_imagej = dtype == np.uint16 and not is_large
     metadata = _imagej_metadata(image, highest) if in_imagej else _ome_metadata(image)
-    per_um = 1 / image.pixel_size_um if image.pixel_size_um else None
+    # Of ImageJ's TIFF the unit is in its metadata; where there is none it takes centimetres.
+    per_unit = (1 if in_imagej else 10_000) / image.pixel_size_um if image.pixel_size_um else None
     tifffile.imwrite(
         path,
         (labels.astype(dtype) for labels in image.label_images()),
@@ -37,7 +38,8 @@ def write_label_tiff(path: Path, image: ExportedImage) -> None:
         ome=not in_imagej,
         bigtiff=bool(is_large),
         compression='zlib',
-        resolution=(per_um, per_um) if in_imagej and per_um else None,
+        resolution=(per_unit, per_unit) if per_unit else None,
+        resolutionunit=None if in_imagej or not per_unit else 'CENTIMETER',
         metadata=metadata,
     )
 
