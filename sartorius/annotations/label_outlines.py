@@ -6,6 +6,7 @@ centre does, as in ImageJ and QuPath (:mod:`sartorius.masks.polygons`).
 
 import json
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -32,6 +33,7 @@ NO_AREA = 'points, lines and texts, which have no area, left out'
 EMPTY = 'shapes that hold the centre of no pixel left out'
 CUT = 'cells that reach beyond the image, cut at its border'
 
+_CLASS_PROPERTY = re.compile(r'^\s*class\s*:(.*)$', re.MULTILINE)
 _MAX_ROI_BYTES = 1 << 28
 # Commands of a path of java.awt.geom.PathIterator, and how many points follow each: move, line, two curves, close.
 _PATH_POINTS = {0: 1, 1: 1, 2: 2, 3: 3, 4: 0}
@@ -226,8 +228,8 @@ def _roi_shape(data: bytes, size: Size) -> _Shape:
         shape = _Shape(None)
     # Of a hyperstack, or else of a plain stack; both count from 1.
     place = max(roi.z_position, roi.t_position) or (0 if roi.c_position else roi.position)
-    name = roi.properties.get('class', '') if roi.props else ''
-    return replace(shape, name=str(name).strip(), frame=max(place - 1, 0))
+    name = _CLASS_PROPERTY.search(roi.props)
+    return replace(shape, name=name[1].strip() if name else '', frame=max(place - 1, 0))
 
 
 def _turned_shape(roi: 'ImagejRoi', size: Size) -> _Shape:
