@@ -24,10 +24,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.engine.image_prediction.folder import PredictOptions, predict_images
     from sartorius.engine.image_prediction.model import ImageOptions
+    from sartorius.engine.image_prediction.parts import Batch
 
+    if options.batch is not None:
+        options.batch = Batch.parse(options.batch)
     result = predict_images(options_as(PredictOptions, options), options_as(ImageOptions, options))
+    if result is None:
+        return
     _show(result, options.out)
-    if result.failed:
+    # What failed in a batch is told by the run that it is a part of.
+    if result.failed and options.batch is None and not options.merge:
         sys.exit(EXIT_FAILURE)
 
 
@@ -37,7 +43,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         'so that the same command, typed again, goes on after anything.',
         'python tools/predict.py my_folder -r --out out',
     )
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image files, folders, or globs in quotes')
+    parser.add_argument('inputs', nargs='*', metavar='INPUT', help='image files, folders, or globs in quotes')
     parser.add_argument('-r', '--recursive', action='store_true', help='search folders with their subfolders')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
     parser.add_argument('--model', metavar='MODEL', help='name or file of a model; the one of the package if not given')
@@ -56,6 +62,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='predict everything again, and replace files of others in DIR'
     )
+    group = parser.add_argument_group('parts of a large run (configs/workflows/predict.yaml does it by itself)')
+    group.add_argument(
+        '--list', dest='image_list', type=absolute_path, metavar='FILE', help='CSV with image and path, for INPUT'
+    )
+    group.add_argument('--batch', metavar='K/N', help='predict one of N parts, without the files of the whole run')
+    group.add_argument('--merge', action='store_true', help='write the files of the whole run from predicted parts')
     return parser.parse_args(argv)
 
 

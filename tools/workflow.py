@@ -1,4 +1,4 @@
-"""Runs all stages of a workflow file, from folds to submission, on Snakemake."""
+"""Runs all stages of a workflow file, from folds to submission or from images to tables, on Snakemake."""
 
 import argparse
 import os
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import EXIT_FAILURE, make_parser, run_tool
+from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
+    from sartorius.workflow.predict_plan import PredictWorkflow
+    from sartorius.workflow.settings import WorkflowSettings
     from sartorius.workflow.stages import WorkflowPlan
 
 
@@ -18,18 +21,55 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, and shows or runs the workflow."""
     options = _parse(sys.argv[1:] if argv is None else list(argv))
 
-    from dataclasses import replace
-
-    from sartorius.workflow.facts import read_data_facts, read_recipe_facts
-    from sartorius.workflow.plan import make_plan
-    from sartorius.workflow.runner import assign_devices, run_workflow
-    from sartorius.workflow.settings import read_workflow
+    from sartorius.workflow.settings import WorkflowSettings, read_workflow
 
     settings = read_workflow(options.workflow)
+    out = (options.out or WORK_DIRS / 'workflows' / options.workflow.stem).resolve()
+    if isinstance(settings, WorkflowSettings):
+        _train(settings, out, options)
+    else:
+        _predict(settings, out, options)
+
+
+def _train(settings: 'WorkflowSettings', out: Path, options: argparse.Namespace) -> None:
+    from sartorius.workflow.facts import read_data_facts, read_recipe_facts
+    from sartorius.workflow.plan import make_plan
+
     default = Path(os.environ.get('SARTORIUS_DATA') or BASE_DIR / 'data' / 'sartorius')
     data = read_data_facts((options.data_root or settings.data_root or default).resolve())
-    out = (options.out or WORK_DIRS / 'workflows' / options.workflow.stem).resolve()
-    plan = make_plan(settings, data, out, read_recipe_facts)
+    if _run(make_plan(settings, data, out, read_recipe_facts), options):
+        submissions = sorted(out.glob('**/submission.csv'))
+        print(f'the workflow has ended: {", ".join(map(display_path, submissions)) or display_path(out)}')
+
+
+def _predict(settings: 'PredictWorkflow', out: Path, options: argparse.Namespace) -> None:
+    from sartorius.engine.image_prediction.folder import count_failed
+    from sartorius.engine.image_prediction.parts import list_file, write_image_list
+    from sartorius.images.files import find_images
+    from sartorius.workflow.predict_plan import forget_incomplete_batches, make_predict_plan
+
+    inputs = [str(options.data_root)] if options.data_root else settings.inputs
+    if not inputs:
+        raise UsageError('no images are named; give their folder with --data-root DIR')
+    images = find_images(inputs, settings.recursive)
+    plan = make_predict_plan(settings, images, out)
+    if not options.dry_run:
+        write_image_list(list_file(out), images)
+        forget_incomplete_batches(plan, settings, images)
+    if _run(plan, options):
+        failed = count_failed(out, images)
+        print(f'the workflow has ended: {len(images) - failed} images are predicted, {failed} failed')
+        print(f'next: look into {display_path(out / "summary.csv")}')
+        if failed:
+            sys.exit(EXIT_FAILURE)
+
+
+def _run(plan: 'WorkflowPlan', options: argparse.Namespace) -> bool:
+    """Shows the stages and, but for a dry run, runs those that are not done; returns whether it did."""
+    from dataclasses import replace
+
+    from sartorius.workflow.runner import assign_devices, run_workflow
+
     if any(word.split('=')[0] in ('--executor', '-e', '--profile') for word in options.snakemake):
         # A cluster assigns its own devices.
         plan = replace(plan, jobs=options.jobs or 1)
@@ -38,8 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _show(plan, every=options.dry_run)
     if not options.dry_run:
         run_workflow(plan, options.snakemake)
-        submissions = sorted(out.glob('**/submission.csv'))
-        print(f'the workflow has ended: {", ".join(map(display_path, submissions)) or display_path(out)}')
+    return not options.dry_run
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -56,7 +95,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         '--data-root',
         type=Path,
         metavar='DIR',
-        help="folder with train/ and test/; the workflow's, else $SARTORIUS_DATA",
+        help="folder with train/ and test/, or the images to predict; the workflow's, else $SARTORIUS_DATA",
     )
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='folder to write; work_dirs/workflows/WORKFLOW if not given'

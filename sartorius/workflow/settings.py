@@ -7,7 +7,7 @@ editors (configs/workflows/schema.json) follow from it; tests hold them to it.
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +15,9 @@ from sartorius.fusion.methods import SET_METHODS
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.paths import find_config, find_workflow, resolve_path
 from sartorius.utils.settings import Flag, Integer, ProjectPath, Settings, Text, build, load_settings
+
+if TYPE_CHECKING:
+    from sartorius.workflow.predict_plan import PredictWorkflow
 
 # In the order in which they are predicted.
 SPLITS = ('val', 'test', 'unlabelled')
@@ -177,8 +180,8 @@ class WorkflowSettings(RunSettings):
         return RecipeSettings(**{**shared, 'config': config, 'cfg_options': ()})
 
 
-def read_workflow(path: Path, **changes: Any) -> WorkflowSettings:
-    """Reads and checks a workflow file.
+def read_workflow(path: Path, **changes: Any) -> 'WorkflowSettings | PredictWorkflow':
+    """Reads and checks a workflow file: of trainings, or, with ``batch_size`` and no ``recipes``, of predictions.
 
     Args:
         path: The file, or its name if it is one of configs/workflows/.
@@ -197,9 +200,13 @@ def workflow_schema() -> dict[str, Any]:
     return WorkflowSettings.model_json_schema()
 
 
-def _build(changes: Mapping[str, Any], content: object) -> WorkflowSettings:
+def _build(changes: Mapping[str, Any], content: object) -> 'WorkflowSettings | PredictWorkflow':
     if not isinstance(content, Mapping):
         raise InputError('holds no keys; it needs at least recipes: [CONFIG, ...]')
+    if 'batch_size' in content and 'recipes' not in content:
+        from sartorius.workflow.predict_plan import PredictWorkflow
+
+        return build(PredictWorkflow, {**content, **changes})
     return build(WorkflowSettings, {**content, **changes})
 
 

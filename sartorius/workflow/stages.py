@@ -22,6 +22,7 @@ TITLES = {
     'check': 'checking the submission',
     'pseudo': 'making pseudo-labels',
     'results': 'writing the results',
+    'merge': 'merging the batches',
 }
 KINDS = tuple(TITLES)
 ON_DEVICE = ('train', 'predict')

@@ -1,5 +1,6 @@
 """Prediction of many images: in one process or several, each image once, whatever happens in between."""
 
+import datetime
 import multiprocessing
 import os
 import signal
@@ -15,12 +16,14 @@ import torch
 
 from sartorius.engine.image_prediction.image import PREDICTIONS, ImageRun
 from sartorius.engine.image_prediction.model import CellModel, ImageOptions
-from sartorius.engine.image_prediction.records import DONE, FOLDER, ImageRecord, RunFolder
-from sartorius.engine.image_prediction.run_files import write_run_files
+from sartorius.engine.image_prediction.parts import Batch, read_image_list
+from sartorius.engine.image_prediction.records import DONE, FAILED, FOLDER, ImageRecord, RunFolder
+from sartorius.engine.image_prediction.run_files import write_run_files, write_summary
 from sartorius.export.formats import DEFAULT_FORMATS, FORMATS
 from sartorius.images.files import ImageFile, find_images
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
+from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import display_path
 from sartorius.utils.processes import die_with_parent, try_lock
 
@@ -42,6 +45,9 @@ class PredictOptions:
         device: Such as ``cpu`` or ``cuda:1``; GPUs if there are any if None.
         jobs: Number of processes.
         overwrite: Whether everything is done again, and files of others are replaced.
+        image_list: List of images (:mod:`parts`) in place of ``inputs``.
+        batch: Part of them that is predicted, without the files of the whole run; None for all.
+        merge: Whether nothing is predicted and the files of the whole run are written from what is done.
     """
 
     out: Path
@@ -53,8 +59,15 @@ class PredictOptions:
     device: str | None = None
     jobs: int = 1
     overwrite: bool = False
+    image_list: Path | None = None
+    batch: Batch | None = None
+    merge: bool = False
 
     def __post_init__(self) -> None:
+        if bool(self.inputs) == (self.image_list is not None):
+            raise UsageError('name INPUT files or folders, or a --list of them')
+        if self.merge and self.batch is not None:
+            raise UsageError('--batch predicts a part of the images, --merge joins the parts; give one of them')
         known = (*FORMATS, PREDICTIONS)
         for name in self.formats:
             if name not in known:
@@ -87,7 +100,7 @@ class RunResult:
         return tuple(record for record in self.records if record.status != DONE)
 
 
-def predict_images(options: PredictOptions, how: ImageOptions) -> RunResult:
+def predict_images(options: PredictOptions, how: ImageOptions) -> RunResult | None:
     """Predicts all images that are not done, and writes the files of the run.
 
     An image that cannot be predicted is told in its record; the others go on.
@@ -96,6 +109,9 @@ def predict_images(options: PredictOptions, how: ImageOptions) -> RunResult:
         options: What and where.
         how: How an image is predicted.
 
+    Returns:
+        What came of it; None in all but the first of several processes that torchrun started, which share the images.
+
     Raises:
         UsageError: The folder holds files of something else, or another run is at work there.
         InputError: There are no images, or the model cannot be read.
@@ -103,21 +119,73 @@ def predict_images(options: PredictOptions, how: ImageOptions) -> RunResult:
     """
     started = time.perf_counter()
     skipped: list[Path] = []
-    images = find_images(options.inputs, options.recursive, skipped)
-    with lock_run(options.out, options.overwrite):
+    if options.image_list is not None:
+        images = read_image_list(options.image_list)
+    else:
+        images = find_images(options.inputs, options.recursive, skipped)
+    share = options.batch or _share_of_this_process()
+    mine = images if share is None else share.of(images)
+    with lock_run(options.out, options.overwrite, shared=share is not None):
         run = open_run(options, how)
-        results = {}
-        for record, was_kept in progress(process_all(run, images, options, how), 'predicting', total=len(images)):
-            results[record.image] = record, was_kept
-        records = [results[image.image_id][0] for image in images]
-        files = write_run_files(run, records)
-    return RunResult(
-        records=tuple(records),
-        kept=frozenset(name for name, (_, was_kept) in results.items() if was_kept),
-        skipped=tuple(skipped),
-        files=tuple(files),
-        seconds=time.perf_counter() - started,
-    )
+        results = _results_so_far(run, mine) if options.merge else _process(run, mine, options, how)
+        records, kept = [record for record, _ in results], [record.image for record, was_kept in results if was_kept]
+        if options.batch is not None:
+            files = [options.batch.file(options.out)]
+            with atomic_path(files[0]) as temporary:
+                write_summary(temporary, records, run.model.classes)
+        elif share is None:
+            files = write_run_files(run, records)
+        else:
+            _wait_for_other_processes()
+            if share.number > 1:
+                return None
+            records = [record for record, _ in _results_so_far(run, images)]
+            files = write_run_files(run, records)
+    return RunResult(tuple(records), frozenset(kept), tuple(skipped), tuple(files), time.perf_counter() - started)
+
+
+def _process(
+    run: ImageRun, images: Sequence[ImageFile], options: PredictOptions, how: ImageOptions
+) -> list[tuple[ImageRecord, bool]]:
+    """Predicts what is not done; records in the order of the images, and whether they were kept."""
+    results = {}
+    for record, was_kept in progress(process_all(run, images, options, how), 'predicting', total=len(images)):
+        results[record.image] = record, was_kept
+    return [results[image.image_id] for image in images]
+
+
+def _results_so_far(run: ImageRun, images: Sequence[ImageFile]) -> list[tuple[ImageRecord, bool]]:
+    """Records of images that other processes have predicted.
+
+    Raises:
+        InputError: One has not been predicted yet.
+    """
+    results = []
+    for image in images:
+        record = run.folder.read(image.image_id)
+        if record is None or record.status not in (DONE, FAILED):
+            raise InputError(f'image {image.image_id} is not predicted yet; predict its batch before --merge')
+        results.append((record, True))
+    return results
+
+
+def count_failed(out: Path, images: Sequence[ImageFile]) -> int:
+    """Number of images that could not be predicted."""
+    records = (RunFolder(out).read(image.image_id) for image in images)
+    return sum(record is None or record.status != DONE for record in records)
+
+
+def _share_of_this_process() -> Batch | None:
+    """This process's part of the images where torchrun started several."""
+    count = int(os.environ.get('WORLD_SIZE', '1'))
+    return Batch(int(os.environ['RANK']) + 1, count) if count > 1 else None
+
+
+def _wait_for_other_processes() -> None:
+    """Waits until all processes that torchrun started have come here, however much longer one takes."""
+    torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(days=30))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def open_run(options: PredictOptions, how: ImageOptions, device: str | None = None) -> ImageRun:
@@ -131,6 +199,8 @@ def open_run(options: PredictOptions, how: ImageOptions, device: str | None = No
     Raises:
         InputError: The model, its config or the chain cannot be read.
     """
+    if device is None and options.device is None and 'LOCAL_RANK' in os.environ and torch.cuda.is_available():
+        device = f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
     model = CellModel(options.model, options.config, device or options.device)
     model.check(how)
     formats = tuple(dict.fromkeys(options.formats))

@@ -94,9 +94,7 @@ class ImageRun:
             and record.prediction_key == self.model.prediction_key(self.options)
             and record.chain_key == self.model.chain_key(self.options)
             and set(self._names) <= set(record.outputs)
-            and all(FORMATS[name].path(self.folder.out, record.image).is_file() for name in self._names)
-            and self.folder.predictions_path(record.image).is_file()
-            and all(path.is_file() for path in picture_paths(self.folder.out, record.image))
+            and self.folder.has_outputs(record.image, self._names)
             and record.source is not None
             and record.source.is_of(path)
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sartorius.engine.config import load_config
 from sartorius.engine.run_record import run_of_checkpoint
 from sartorius.images.axes import ReadOptions
+from sartorius.images.image_ids import frame_id
 from sartorius.images.structures import ImageStack
 from sartorius.inference.inference_config import InferenceOptions
 from sartorius.inference.predictor import PassReport, Predictor
@@ -232,7 +233,7 @@ class CellModel:
         scale = self.choose_scale(stack, options)
         frames, reports, seconds, again = [], [], [], 0
         for number, pixels in enumerate(stack.to_uint8(options.levels)):
-            name = f'{image_id}#t{number:04d}' if stack.is_movie else image_id
+            name = frame_id(image_id, number) if stack.is_movie else image_id
             started = time.perf_counter()
             predictions, report, redone = self._predict_frame(pixels, name, scale.factor, options)
             frames.append(predictions)

@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sartorius.export.formats import FORMATS
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of
 from sartorius.utils.records import Record
+from sartorius.visualization.run_page import picture_paths
 
 RUNNING, DONE, FAILED = 'running', 'done', 'failed'
 
@@ -179,6 +181,15 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return record if record.version == VERSION else None
+
+    def has_outputs(self, image_id: str, formats: Sequence[str]) -> bool:
+        """Whether an image is predicted and its files are there, or it could not be predicted."""
+        record = self.read(image_id)
+        if record is None or record.status != DONE:
+            return record is not None and record.status == FAILED
+        paths = [FORMATS[name].path(self.out, image_id) for name in formats if name in FORMATS]
+        paths += [self.predictions_path(image_id), *picture_paths(self.out, image_id)]
+        return all(path.is_file() for path in paths)
 
     def write(self, record: ImageRecord, work: Path) -> None:
         """Writes a record by way of the image's work folder."""

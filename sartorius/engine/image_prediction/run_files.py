@@ -60,6 +60,12 @@ def write_run_files(run: ImageRun, records: Sequence[ImageRecord]) -> list[Path]
     return [out / name for name in writers]
 
 
+def run_file_names(formats: Sequence[str]) -> list[str]:
+    """Names of the files that :func:`write_run_files` writes for some formats."""
+    merged = [FORMATS[name].run_file for name in formats if name in FORMATS and FORMATS[name].run_file]
+    return [SUMMARY, RUN, PAGE, *merged, *([RUN_PREDICTIONS] if PREDICTIONS in formats else [])]
+
+
 def summary_columns(classes: Sequence[str]) -> list[str]:
     """Columns of the summary for a model's classes."""
     return [
