@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import absolute_path, make_parser, options_as, run_tool
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import display_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--postprocess',
         type=Path,
         metavar='FILE',
-        default=DEFAULT_POSTPROCESS,
-        help='.json of tools/tune.py, or .py that defines postprocess = [...]',
+        help='.json of tools/tune.py, or .py that defines postprocess = [...]; the default one for the classes of the '
+        'predictions if not given',
     )
     parser.add_argument(
         '--pixel-size',

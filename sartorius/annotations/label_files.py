@@ -153,6 +153,9 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
     coco = []
     if options.format in (None, COCO) and options.label_name is None:
         coco = [path for path in rest if _is_below(path, labels or root) and _is_coco(path)]
+        # What an export of several images wrote for each of them is in its coco.json too.
+        merged = {path.parent for path in coco if path.name == 'coco.json'}
+        coco = [path for path in coco if not (path.name.endswith('_coco.json') and merged & {*path.parents})]
     if own and coco:
         first = next(iter(own.values()))
         raise InputError(

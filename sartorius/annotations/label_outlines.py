@@ -67,7 +67,8 @@ def read_rois(path: Path, size: Size) -> LabelledCells:
         size: ``(height, width)`` of the image; what lies beyond it is cut off.
 
     Raises:
-        InputError: The file is damaged or holds no ROI; a ROI lies outside the image, or in a later frame of a movie.
+        InputError: The file is damaged or holds other files alone; a ROI lies outside the image, or in a later frame of
+            a movie.
     """
     return _collect(path, size, _roi_entries(path), _roi_shape)
 
@@ -197,10 +198,12 @@ def _roi_entries(path: Path) -> list[tuple[str, bytes]]:
             if sum(member.file_size for member in members) > _MAX_ROI_BYTES:
                 raise InputError(f'{path}: unpacks to more than {_MAX_ROI_BYTES >> 20} MB, which no set of ROIs does')
             entries = [(f'ROI {Path(member.filename).stem}', archive.read(member)) for member in members]
+            is_empty = not archive.infolist()
     # zlib's and zipfile's own errors share no class.
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise InputError(f'{path}: damaged, or no zip of ROIs ({error}); save it from the ROI Manager again') from None
-    if not entries:
+    # An export of an image without cells is empty.
+    if not entries and not is_empty:
         raise InputError(f'{path}: holds no ROI; save them from the ROI Manager: More > Save')
     return entries
 

@@ -10,13 +10,13 @@ from sartorius.images.axes import ReadOptions
 from sartorius.images.files import find_images
 from sartorius.images.image_ids import match_image_ids, split_frame
 from sartorius.images.reading import read_stack
-from sartorius.postprocess.chain import load_chain, postprocess_all
+from sartorius.postprocess.chain import load_chain_for, postprocess_all
 from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import sha256_of
-from sartorius.utils.paths import DEFAULT_POSTPROCESS, display_path
+from sartorius.utils.paths import display_path
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ExportOptions:
         out: Folder to write below.
         images: Folder below which the images are; None if they are not at hand.
         format: Names of :data:`~sartorius.export.formats.FORMATS`.
-        postprocess: The chain.
+        postprocess: File of the chain; None for the default one of the predictions' classes.
         pixel_size: Side of a pixel in micrometres, instead of what the image files say.
         axes: As in :class:`~sartorius.images.axes.ReadOptions`, like the next two.
     """
@@ -37,7 +37,7 @@ class ExportOptions:
     out: Path
     images: Path | None = None
     format: tuple[str, ...] = DEFAULT_FORMATS
-    postprocess: Path = DEFAULT_POSTPROCESS
+    postprocess: Path | None = None
     pixel_size: float | None = None
     axes: str | None = None
     channel: int | str | None = None
@@ -75,8 +75,8 @@ def export_predictions(options: ExportOptions) -> ExportSummary:
         raise UsageError(f'--format {showing[0]} shows the images; name their folder by --images')
     if options.pixel_size is not None and not 0 < options.pixel_size < float('inf'):
         raise UsageError(f'--pixel-size {options.pixel_size} is no size in micrometres; give one above 0')
-    chain = load_chain(options.postprocess)
     predictions = load_predictions(options.predictions)
+    chain, _ = load_chain_for(predictions.classes, options.postprocess)
     files = group_frames(predictions.image_ids)
     paths = _find_files(options.images, files) if options.images else {}
     processed = postprocess_all(predictions, chain)

@@ -132,8 +132,14 @@ def test_a_zip_of_no_rois_is_refused(tmp_path):
     (tmp_path / 'a_rois.zip').write_bytes(b'PK')
     with pytest.raises(InputError, match='no zip of ROIs'):
         read_rois(tmp_path / 'a_rois.zip', SIZE)
+    with zipfile.ZipFile(tmp_path / 'a_rois.zip', 'w') as archive:
+        archive.writestr('a.txt', 'text')
     with pytest.raises(InputError, match='holds no ROI'):
-        read(tmp_path)
+        read_rois(tmp_path / 'a_rois.zip', SIZE)
+
+
+def test_an_empty_zip_is_an_image_without_cells(tmp_path):
+    assert read(tmp_path).crops == ()
 
 
 def feature(geometry, **properties):

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 from roifile import ROI_TYPE, roiread
 
+from sartorius.annotations.label_files import LabelOptions, find_labels
 from sartorius.export.coco_file import parts_without_holes
 from sartorius.export.formats import DEFAULT_FORMATS, FORMATS, formats_of, write_image
 from sartorius.masks.crop import MaskCrop
@@ -156,6 +157,9 @@ def test_coco_files_of_images_are_merged(tmp_path: Path) -> None:
     assert [annotation['image_id'] for annotation in content['annotations']] == [1, 1, 1, 3, 4, 4, 4]
     assert [annotation['score'] for annotation in content['annotations'][:3]] == [1, 0.75, 0.5]
     assert differing(read_coco(tmp_path / 'b/A1_coco.json'), images[0]) == []
+    # Where labels are looked for, the merged file stands for those of its images.
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / 'A2.png')
+    assert find_labels(LabelOptions(tmp_path)).coco == [merged]
     other = exported([CROPS], SIZE, image_id='A4', classes=('cell', 'other'))
     write_image(tmp_path, other, ['coco'])
     with pytest.raises(InputError, match=r'A4_coco.json has other classes than .*A1_coco.json'):

@@ -72,7 +72,10 @@ def test_holes_pieces_corners_and_single_pixels(tmp_path: Path, name: str, frame
 
 @pytest.mark.parametrize('name', READERS)
 def test_an_image_without_cells(tmp_path: Path, name: str) -> None:
-    assert back(tmp_path, name, exported([[]], (5, 7))) == {}
+    image = exported([[]], (5, 7))
+    assert back(tmp_path, name, image) == {}
+    if name in LABEL_FORMATS:
+        assert LABEL_FORMATS[name].read(FORMATS[name].path(tmp_path, image.image_id), (5, 7), None).crops == ()
 
 
 @pytest.mark.parametrize('name', READERS)

@@ -12,10 +12,9 @@ import pytest
 import tifffile
 
 from sartorius.export.formats import DEFAULT_FORMATS, FORMATS
-from sartorius.export.from_predictions import ExportOptions, group_frames
+from sartorius.export.from_predictions import group_frames
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.paths import DEFAULT_POSTPROCESS
 
 SIZE = (40, 60)
 
@@ -38,7 +37,7 @@ def export(repo_root, tmp_path, monkeypatch, in_process):
     """Runs the command in a folder with predictions for two images of one name, an image without cells and a movie."""
     images = [predicted('A/1', [0, 15]), predicted('B/1', [40]), predicted('none', [])]
     images += [predicted(f'movie#t{frame:04d}', [5 * frame]) for frame in range(3)]
-    save_predictions(tmp_path / 'p.npz', PredictionSet(tuple(images)))
+    save_predictions(tmp_path / 'p.npz', PredictionSet(tuple(images), classes=('cell', 'debris')))
     monkeypatch.chdir(tmp_path)
     return in_process(runpy.run_path(str(repo_root / 'tools' / 'export.py'))['main'])
 
@@ -67,6 +66,7 @@ def test_the_defaults_need_no_images(export, tmp_path):
     assert sorted(written) == sorted([*names, 'cells.csv'])
     table = pd.read_csv('out/cells.csv')
     assert table['image'].tolist() == ['A/1', 'A/1', 'B/1', 'movie', 'movie', 'movie']
+    assert set(table['class']) == {'cell'}
     # The chain gives shared pixels to the better cell.
     assert table['area_px'].tolist() == [300, 400, 400, 400, 400, 400]
     assert table['area_um2'].tolist() == [75, 100, 100, 100, 100, 100]
@@ -126,11 +126,10 @@ def test_only_frames_without_a_gap_are_a_movie():
     }
 
 
-def test_help_and_defaults_are_those_of_the_package(repo_root, capsys):
+def test_help_names_the_formats_of_the_package(repo_root, capsys):
     main = runpy.run_path(str(repo_root / 'tools' / 'export.py'))['main']
     with pytest.raises(SystemExit):
         main(['--help'])
     shown = ' '.join(capsys.readouterr().out.split())
     assert all(f'{name}: ' in shown for name in FORMATS)
     assert f'(default: {list(DEFAULT_FORMATS)})' in shown
-    assert ExportOptions.postprocess == DEFAULT_POSTPROCESS
