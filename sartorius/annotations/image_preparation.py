@@ -25,6 +25,7 @@ from sartorius.images.image_ids import image_id_of, match_image_ids
 from sartorius.images.reading import read_single
 from sartorius.masks.crop import Size
 from sartorius.masks.overlap import overlaps
+from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
 from sartorius.utils.files import sha256_of
@@ -238,7 +239,7 @@ def _classes(images: Sequence[_Image], folder: LabelledFolder, options: ImagePre
                 f'image {image.file_name} has cells of class {name!r}, which is not among --classes'
                 f'{did_you_mean(name, options.classes)}'
             )
-    return options.classes or tuple(sorted(used))
+    return options.classes or class_order(used)
 
 
 def _folder_of(image_id: str) -> str:

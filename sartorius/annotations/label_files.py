@@ -162,9 +162,9 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
             f'{len(own)} images have a label file of their own (such as {first.path}), and {coco[0]} is a COCO JSON; '
             f'choose with --format {first.format} or --format {COCO}'
         )
-    if not own and not coco:
-        raise UsageError(_nothing_found(options, len(images)))
     without_image = [path for path in rest if path not in coco and _is_label(path, labels, options, rare=True)]
+    if not own and not coco:
+        raise UsageError(_nothing_found(options, len(images), without_image))
     return LabelledFolder(images, own, coco, without_image)
 
 
@@ -194,9 +194,10 @@ def _find_images(files: Iterable[Path], root: Path, labels: Path | None, options
             continue
         other = images.setdefault(image_id_of(path.relative_to(root).as_posix()), path)
         if other is not path:
+            suffix = '.png' if '.png' in (path.suffix, other.suffix) else path.suffix
             raise InputError(
                 f'{path.parent}: {other.name} and {path.name} would be one image; keep one of them, or, if one of them '
-                f'holds the labels of the other, say so with --label-name, such as --label-name "{NAME}{path.suffix}"'
+                f'holds the labels of the other, say so with --label-name, such as --label-name "{NAME}{suffix}"'
             )
     if not images:
         raise UsageError(f'{root}: no image in it or in the folders below it; name the folder that holds your images')
@@ -288,8 +289,13 @@ def _several(image: Path, files: Sequence[LabelFile]) -> str:
     return f'image {image} has labels in {names}; choose with {how}'
 
 
-def _nothing_found(options: LabelOptions, images: int) -> str:
+def _nothing_found(options: LabelOptions, images: int, without_image: Sequence[Path]) -> str:
     place = options.labels or options.root
+    if without_image:
+        return (
+            f'{place}: none of {images} images has labels; {len(without_image)} label files belong to no image, such '
+            f'as {without_image[0].name}, which labels an image of the same name without its ending'
+        )
     if options.label_name is not None:
         return f'{place}: none of {images} images has a label file called {options.label_name}'
     forms = {options.format: FORMATS[options.format]} if options.format in FORMATS else FORMATS

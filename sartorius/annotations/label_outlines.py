@@ -212,9 +212,8 @@ def _roi_shape(data: bytes, size: Size) -> _Shape:
     from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
     roi = ImagejRoi.frombytes(data)
+    # ImageJ fills rectangles and ovals in whole pixels even where it knows their fractions.
     x1, y1, x2, y2 = roi.left, roi.top, roi.right, roi.bottom
-    if roi.subpixelrect:
-        x1, y1, x2, y2 = roi.xd, roi.yd, roi.xd + roi.widthd, roi.yd + roi.heightd
     if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE):
         shape = _Shape(None)
     elif roi.composite:
@@ -244,11 +243,17 @@ def _turned_shape(roi: 'ImagejRoi', size: Size) -> _Shape:
     dx, dy = roi.x2 - roi.x1, roi.y2 - roi.y1
     length, angle = math.hypot(dx, dy), math.atan2(dy, dx)
     if roi.subtype.name == 'ELLIPSE':
-        middle = (roi.x1 + roi.x2) / 2, (roi.y1 + roi.y2) / 2
-        return _ellipse(*middle, (length / 2, length * value / 2), angle, size)
+        # ImageJ's own is a polygon of 72 corners.
+        turns = np.arange(72) * (2 * math.pi / 72)
+        along, across = np.cos(turns) * length / 2, np.sin(turns) * length * value / 2
+        x = (roi.x1 + roi.x2) / 2 + along * math.cos(angle) - across * math.sin(angle)
+        y = (roi.y1 + roi.y2) / 2 + along * math.sin(angle) + across * math.cos(angle)
+        return _polygons([np.stack([x, y], axis=1).astype(np.float32)], size)
     across = np.array([-math.sin(angle), math.cos(angle)]) * value / 2
     start, end = np.array([roi.x1, roi.y1]), np.array([roi.x2, roi.y2])
-    return _polygons([[start - across, end - across, end + across, start + across]], size)
+    corners = [start - across, end - across, end + across, start + across]
+    # In single precision, as ImageJ's own.
+    return _polygons([np.array(corners, dtype=np.float32)], size)
 
 
 def _path_rings(path: NDArray[np.float32]) -> list[list[NDArray[np.float64]]]:

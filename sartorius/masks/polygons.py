@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 
+# ImageJ's own (ij.process.PolygonFiller): a crossing this far left of a centre is on it.
+_ROUNDING = 1e-8
+
 
 def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop:
     """The part inside an image of what closed polygons enclose together, by the even-odd rule.
 
     A hole is a ring within a ring, so that all rings of a cell with holes or of several pieces are filled at once. Of
     rings along the edges of pixels, such as an outline of :func:`sartorius.visualization.outlines.outlines`, exactly
-    the pixels between them are filled. A centre on a left or top side counts as inside, one on a right or bottom side
-    as outside, so that polygons that share a side share no pixel.
+    the pixels between them are filled. A centre on a left or top side counts as outside, one on a right or bottom side
+    as inside, as in ImageJ; polygons that share a side share no pixel.
 
     Args:
         rings: Corners ``(K, 2)`` as ``x, y``, where pixel ``(row 0, column 0)`` reaches from 0 to 1 in both; the last
@@ -29,8 +32,8 @@ def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop
         return MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)
     x1, y1, x2, y2 = np.concatenate(sides).astype(np.float64).T
     height, width = size
-    # First row whose centre is not above a corner; a side crosses the rows from its upper corner's to its lower one's.
-    row1, row2 = (np.clip(np.ceil(y - 0.5), 0, height).astype(np.int64) for y in (y1, y2))
+    # First row whose centre is below a corner; a side crosses the rows from its upper corner's to its lower one's.
+    row1, row2 = (np.clip(np.floor(y + 0.5), 0, height).astype(np.int64) for y in (y1, y2))
     first, count = np.minimum(row1, row2), np.abs(row2 - row1)
     if not count.any():
         return MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)
@@ -38,7 +41,7 @@ def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop
     rows = first[side] + np.arange(len(side)) - np.repeat(np.cumsum(count) - count, count)
     slope = (x2 - x1)[side] / (y2 - y1)[side]
     crossings = x1[side] + (rows + 0.5 - y1[side]) * slope
-    columns = np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)
+    columns = np.clip(np.floor(crossings + 0.5 + _ROUNDING), 0, width).astype(np.int64)
     top, left = int(rows.min()), int(columns.min())
     turns = np.zeros((int(rows.max()) + 1 - top, int(columns.max()) + 1 - left), dtype=np.int64)
     np.add.at(turns, (rows - top, columns - left), 1)

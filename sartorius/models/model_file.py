@@ -267,6 +267,7 @@ def _read_training(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         data=data,
         classes=dataset.get('classes', ()),
         palette=_check_palette(dataset.get('palette') or ()),
+        pixel_size_um=check_pixel_size(config.get('pixel_size_um')),
         postprocess=config['postprocess']
         if config.get('postprocess')
         else load_chain_for(dataset.get('classes', ()))[0].to_config(),

@@ -145,8 +145,14 @@ def test_labels_without_an_image_are_named(make):
     [
         ((), {}, UsageError, 'no image in it'),
         (('a.tif',), {}, UsageError, 'no labels of any of 1 images were found'),
+        (('a.tif', 'b_masks.tif'), {}, UsageError, '1 label files belong to no image, such as b_masks.tif'),
         (('a.tif',), {'label_name': '{name}_gt.png'}, UsageError, 'none of 1 images has a label file called'),
-        (('a.tif', 'a.png', 'a_masks.tif'), {}, InputError, 'a.png and a.tif would be one image.*--label-name'),
+        (
+            ('a.tif', 'a.png', 'a_masks.tif'),
+            {},
+            InputError,
+            'a.png and a.tif would be one image.*--label-name "{name}.png"',
+        ),
         (('a.tif', 'a.csv'), {'label_name': '{name}.csv'}, UsageError, 'not a kind of label file'),
     ],
 )

@@ -96,6 +96,24 @@ def test_ovals_fitted_ellipses_and_turned_rectangles(tmp_path):
     assert np.array_equal(third.to_full(SIZE), rectangle(3, 2, 9, 7))
 
 
+@pytest.mark.parametrize(
+    ('kind', 'line', 'value', 'area'),
+    [
+        (ROI_SUBTYPE.ELLIPSE, (10, 40, 40, 50), 0.5, 393),
+        (ROI_SUBTYPE.ELLIPSE, (60.5, 30.2, 70.1, 60.9), 0.3, 243),
+        (ROI_SUBTYPE.ROTATED_RECT, (80, 30, 100, 45), 9, 220),
+    ],
+)
+def test_areas_that_imagej_measures(tmp_path, kind, line, value, area):
+    """ImageJ 1.53t: makeEllipse, makeRotatedRectangle, and getRawStatistics."""
+    roi = roi_of(ROI_TYPE.FREEHAND, SQUARE, subtype=kind, version=228)
+    roi.x1, roi.y1, roi.x2, roi.y2 = line
+    parts = struct.unpack('>BBh', struct.pack('>f', value))
+    roi.arrow_style_or_aspect_ratio, roi.arrow_head_size, roi.rounded_rect_arc_size = parts
+    (tmp_path / 'a.roi').write_bytes(roi.tobytes())
+    assert read_rois(tmp_path / 'a.roi', (90, 120)).crops[0].area == area
+
+
 def test_a_single_roi_file_and_its_class(tmp_path):
     roi = roi_of(ROI_TYPE.POLYGON, SQUARE)
     roi.props = 'class: neuron\n'

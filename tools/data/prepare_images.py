@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'python tools/analysis/check_config.py {CONFIG} {data}{fold}')
     print(f'python tools/analysis/browse_dataset.py {CONFIG} {data}{fold}')
     print(f'python tools/train.py {CONFIG} {data}{fold} --work-dir {run}')
-    print(f'python tools/predict.py {shlex.quote(str(args.images))} --out predicted --model {run}')
+    print(f'python tools/predict.py {shlex.quote(str(args.images))} -r --out predicted --model {run}/iter_4000.pth')
 
 
 if __name__ == '__main__':
