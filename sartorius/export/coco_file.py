@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from sartorius.export.structures import ExportedImage
+from sartorius.images.image_ids import frame_id
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import corner_outlines
@@ -118,7 +119,8 @@ def _annotations(image: ExportedImage, frame: int) -> Iterator[dict[str, Any]]:
 
 def _file_name(image: ExportedImage, frame: int) -> str:
     name = PurePosixPath(image.file_name or image.image_id)
-    return f'{image.image_id}#t{frame:04d}{name.suffix if image.file_name else ""}' if image.is_movie else str(name)
+    suffix = name.suffix if image.file_name else ''
+    return f'{frame_id(image.image_id, frame)}{suffix}' if image.is_movie else str(name)
 
 
 def _read(path: Path) -> dict[str, Any]:

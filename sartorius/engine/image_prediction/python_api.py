@@ -24,26 +24,12 @@ if TYPE_CHECKING:
 MAX_UINT16 = 65_535
 
 
-def load_model(name_or_path: str | Path | None = None, device: str | None = None) -> 'Model':
-    """Reads a model, which then predicts any number of images.
-
-    Args:
-        name_or_path: File of a model, or the name of one that comes with the package or lies in ``$SARTORIUS_MODELS``;
-            the package's own model if None.
-        device: Such as ``cpu`` or ``cuda:1``; a GPU where there is one if None.
-
-    Raises:
-        InputError: There is no such model, or it cannot be read.
-    """
-    return Model(name_or_path, device)
-
-
 class Model:
     """A model with all that prediction needs: config, classes, post-processing and pixel size come from its file.
 
     For example::
 
-        model = load_model()
+        model = sartorius.load_model()
         cells = model.predict('well_A1.tif')
         cells.save('out/well_A1')
 
