@@ -6,14 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from sartorius.annotations.label_outlines import CUT, EMPTY, NO_AREA, read_geojson, read_labelme, read_rois
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import outlines
-
-roifile = pytest.importorskip('roifile')
-ROI_SUBTYPE, ROI_TYPE, ImagejRoi = roifile.ROI_SUBTYPE, roifile.ROI_TYPE, roifile.ImagejRoi
 
 SIZE = (20, 30)
 SQUARE = [[3, 2], [9, 2], [9, 7], [3, 7]]
