@@ -100,7 +100,8 @@ class TiledModel(DetectorWrapper):
                 ``box_prompts``, as in :class:`BoxPromptedModel`, the mask of each is predicted in one tile.
 
         Returns:
-            One data sample with ``pred_instances`` in pixels of the image. Its meta information holds ``max_cells``,
+            One data sample with ``pred_instances`` in pixels of the image, whose soft ``masks`` are uint8, 255 times
+            the probability; all on the CPU. Its meta information holds ``max_cells``,
             the largest number of cells in one tile, and ``cut_cells``, the number of cells that no tile contains whole.
 
         Raises:
@@ -144,7 +145,13 @@ class TiledModel(DetectorWrapper):
         if prompts is not None:
             prompts.bboxes = prompts.bboxes - torch.as_tensor(tile.offset)
             packed['data_samples'][0].box_prompts = prompts
-        return self.predictor.test_step(pseudo_collate([packed]))[0]
+        predicted = self.predictor.test_step(pseudo_collate([packed]))[0]
+        # Off the GPU and with masks as predictions files keep them: large images hold hundreds of thousands of cells.
+        cells = predicted.pred_instances.cpu()
+        if 'masks' in cells and len(cells):
+            cells.masks = (cells.masks.float() * 255).round().to(torch.uint8)
+        predicted.pred_instances = cells
+        return predicted
 
 
 def _join(predictions: Sequence[InstanceData], tiles: Sequence['Tile']) -> InstanceData:

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config, ConfigDict
+from numpy.typing import NDArray
+from torch import Tensor
 
 from sartorius.predictions.store import quantise
 from sartorius.predictions.structures import ImagePredictions
@@ -18,8 +21,8 @@ def to_image_predictions(sample: Mapping[str, Any]) -> ImagePredictions:
 
     Args:
         sample: ``img_id``, ``ori_shape`` and ``pred_instances`` with ``bboxes`` ``(N, 4)``, ``scores`` ``(N,)``,
-            ``labels`` ``(N,)`` and soft ``masks`` ``(N, S, S)``; masks may be of any shape when N is 0. A detector
-            that predicts boxes alone has no ``masks``.
+            ``labels`` ``(N,)`` and soft ``masks`` ``(N, S, S)``, probabilities or, as uint8, 255 times those; masks
+            may be of any shape when N is 0. A detector that predicts boxes alone has no ``masks``.
     """
     size = tuple(int(length) for length in sample['ori_shape'][:2])
     pred, image_id = sample['pred_instances'], str(sample['img_id'])
@@ -32,10 +35,13 @@ def to_image_predictions(sample: Mapping[str, Any]) -> ImagePredictions:
         boxes=pred['bboxes'].detach().cpu().float().numpy(),
         scores=pred['scores'].detach().cpu().float().numpy(),
         labels=pred['labels'].detach().cpu().numpy().astype(np.int64),
-        soft_masks=(
-            np.zeros((count, 0, 0), np.float32) if masks is None else quantise(masks.detach().cpu().float().numpy())
-        ),
+        soft_masks=(np.zeros((count, 0, 0), np.float32) if masks is None else quantise(_as_array(masks))),
     )
+
+
+def _as_array(masks: Tensor) -> NDArray[Any]:
+    masks = masks.detach().cpu()
+    return (masks if masks.dtype == torch.uint8 else masks.float()).numpy()
 
 
 def max_cells(sample: Mapping[str, Any]) -> int:

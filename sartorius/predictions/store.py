@@ -74,9 +74,13 @@ class NotPredictionsError(InputError):
     """A readable archive that is not a predictions file."""
 
 
-def quantise(soft_masks: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Probabilities as a predictions file gives them back: the nearest multiples of 1/255, float32."""
-    return _from_bytes(_to_bytes(soft_masks))
+def quantise(soft_masks: NDArray[np.floating] | NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities as a predictions file gives them back: the nearest multiples of 1/255, float32.
+
+    Args:
+        soft_masks: Probabilities, or 255 times the probability as uint8.
+    """
+    return _from_bytes(soft_masks if soft_masks.dtype == np.uint8 else _to_bytes(soft_masks))
 
 
 def check_suffix(path: str | Path) -> Path:

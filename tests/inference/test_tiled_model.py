@@ -26,6 +26,7 @@ from sartorius.inference.tta import ORIENTATIONS
 from sartorius.masks.overlap import mask_iou
 from sartorius.masks.paste import binarise
 from sartorius.models.outputs import max_cells
+from sartorius.predictions.store import quantise
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import CONFIG_DIR
 
@@ -110,7 +111,7 @@ def assert_same_cells(pred: InstanceData, expected: InstanceData, size: Size, at
     boxes, expected_boxes = (cells.bboxes.numpy()[place] for cells, place in zip((pred, expected), places, strict=True))
     np.testing.assert_allclose(boxes, expected_boxes, rtol=0, atol=atol)
     crops, expected_crops = (
-        binarise(cells.masks.numpy()[place], cells.bboxes.numpy()[place], size)
+        binarise(quantise(cells.masks.numpy())[place], cells.bboxes.numpy()[place], size)
         for cells, place in zip((pred, expected), places, strict=True)
     )
     for crop, expected_crop in zip(crops, expected_crops, strict=True):
