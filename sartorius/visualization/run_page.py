@@ -167,9 +167,7 @@ def write_run_page(
         ('pictures', 'Pictures', _grid(folder, [image for image in images if not image.problem], {})),
         ('source', 'What was run', source_list(source)),
     ]
-    lead = (
-        'Each image with the outlines of its cells. Colours distinguish neighbouring cells and have no other meaning.'
-    )
+    lead = 'Every image with the outlines of its cells; colours only tell neighbours apart. A click enlarges a picture.'
     with atomic_path(path) as temporary:
         temporary.write_text(render_page(title, lead, sections), encoding='utf-8')
 
@@ -226,9 +224,11 @@ def _figure(folder: Path, image: RunImage, unusual: Mapping[str, Sequence[str]])
 
 
 def _table(images: Sequence[RunImage], unusual: Mapping[str, Sequence[str]]) -> str:
-    """Table of all images, which sorts and filters."""
+    """Table of all images, which sorts and filters; what was assumed of all images alike is not repeated in it."""
+    notes = {image.note for image in images if not image.problem}
+    common = notes.pop() if len(notes) == 1 else ''
     classes = sorted({name for image in images for name in image.by_class})
-    rows = [_row(image, unusual.get(image.image_id, ())) for image in images]
+    rows = [_row(image, unusual.get(image.image_id, ()), common) for image in images]
     columns: list[Column] = [
         ('image', 'text id', lambda row: f'<td class="text id">{escape(row.image_id)}</td>'),
         ('size (px)', '', lambda row: f'<td data-value="{row.pixels}">{row.size}</td>'),
@@ -245,10 +245,11 @@ def _table(images: Sequence[RunImage], unusual: Mapping[str, Sequence[str]]) -> 
     ]
     for row in rows:
         row['by_class'] = [row['by_class'].get(name, 0) for name in classes]
-    return sortable_table(columns, pd.DataFrame(rows))
+    remark = f'<p class="legend">Of all images: {escape(common)}.</p>' if common else ''
+    return remark + sortable_table(columns, pd.DataFrame(rows))
 
 
-def _row(image: RunImage, words: Sequence[str]) -> dict[str, object]:
+def _row(image: RunImage, words: Sequence[str], common: str) -> dict[str, object]:
     done = not image.problem
     height, width = image.size or (0, 0)
     return {
@@ -261,7 +262,7 @@ def _row(image: RunImage, words: Sequence[str]) -> dict[str, object]:
         'median_area': image.median_area,
         'covered': image.covered if done else math.nan,
         'seconds': image.seconds if done else math.nan,
-        'words': '; '.join([*words, *([image.note] if image.note else [])]),
+        'words': '; '.join([*words, *([image.note] if image.note not in ('', common) else [])]),
     }
 
 
