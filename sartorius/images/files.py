@@ -1,6 +1,7 @@
 """Which files of a folder are images, and what they are called."""
 
 import glob
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ class ImageFile:
 
     Attributes:
         path: The file; a folder if its format is one, as of OME-Zarr.
-        image_id: Path below the folder that was given, without suffix, with ``/``; of a file that was given, its stem.
+        image_id: Path below the folder that was given, or below the part of a glob before its first wildcard, without
+            suffix, with ``/``. Of files that were given their stem; where stems are equal, of all of them the path
+            below the folder that they share.
     """
 
     path: Path
@@ -53,9 +56,10 @@ def find_images(
     skipped = [] if skipped is None else skipped
     images: dict[str, ImageFile] = {}
     seen: set[str] = set()
+    shared = _shared_folder([Path(text) for text in inputs])
     for text in inputs:
         found = 0
-        for path, root in _candidates(Path(text), recursive):
+        for path, root in _candidates(Path(text), recursive, shared):
             if path.name.endswith(OUTPUT_ENDINGS):
                 skipped.append(path)
                 continue
@@ -77,21 +81,35 @@ def find_images(
     return list(images.values())
 
 
-def _candidates(given: Path, recursive: bool) -> Iterable[tuple[Path, Path]]:
+def _shared_folder(inputs: Sequence[Path]) -> Path | None:
+    """Folder below which the ids of files among the inputs begin; None where each begins in its own."""
+    files = {os.path.abspath(path) for path in inputs if path.exists() and (not path.is_dir() or is_vendor_file(path))}
+    if len({Path(file).stem for file in files}) == len(files):
+        return None
+    return Path(os.path.commonpath([os.path.dirname(file) for file in files]))
+
+
+def _fixed_folder(pattern: Path) -> Path:
+    """The part of a glob before its first wildcard."""
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+
+
+def _candidates(given: Path, recursive: bool, shared: Path | None) -> Iterator[tuple[Path, Path]]:
     """Files of an input, each with the folder below which its id begins."""
     if given.is_dir() and not is_vendor_file(given):
         for path in _files_of(given, recursive):
             yield path, given
     elif given.exists():
-        yield given, given.parent
+        yield (given, given.parent) if shared is None else (Path(os.path.abspath(given)), shared)
     else:
+        root = _fixed_folder(given)
         for name in sorted(glob.glob(str(given), recursive=True)):
             path = Path(name)
             if path.is_dir() and not is_vendor_file(path):
                 for inner in _files_of(path, recursive):
-                    yield inner, path
+                    yield inner, root
             elif _is_input(path):
-                yield path, path.parent
+                yield path, root
 
 
 def _files_of(folder: Path, recursive: bool) -> list[Path]:

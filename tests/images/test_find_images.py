@@ -40,10 +40,23 @@ def test_files_have_their_stem_whatever_their_suffix_says(root: Path) -> None:
     assert ids(find_images([root / 'plate.zarr'], recursive=True)) == ['plate']
 
 
+def test_files_of_one_name_have_their_path_below_the_folder_that_they_share(root: Path) -> None:
+    for folder in ('well/A1', 'well/A2'):
+        (root / folder).mkdir(parents=True)
+        (root / folder / 'img.tif').touch()
+    given = [root / 'well/A1/img.tif', root / 'well/A2/../A2/img.tif']
+    assert ids(find_images(given)) == ['A1/img', 'A2/img']
+    assert ids(find_images([*given, root / 'B.TIF'])) == ['well/A1/img', 'well/A2/img', 'B']
+
+
 def test_globs_match_images_and_folders(root: Path) -> None:
-    assert ids(find_images([f'{root}/sub*'], recursive=True)) == ['a', 'deep/e']
+    assert ids(find_images([f'{root}/sub*'], recursive=True)) == ['sub/a', 'sub/deep/e']
     assert ids(find_images([f'{root}/*.[pT]*'])) == ['B', 'a']
-    assert ids(find_images([f'{root}/**/e.*'])) == ['e']
+    assert ids(find_images([f'{root}/**/e.*'])) == ['sub/deep/e']
+    # Two files of one name in two folders.
+    (root / 'other').mkdir()
+    (root / 'other/a.png').touch()
+    assert ids(find_images([f'{root}/*/a.png'])) == ['other/a', 'sub/a']
     (root / '[1].png').touch()
     assert ids(find_images([f'{root}/[1].png'])) == ['[1]']
 
