@@ -150,7 +150,7 @@ def _show(result: 'RunResult', out: Path) -> None:
     print(f'{", ".join(counts)}; {result.seconds:.0f} s in all')
     for path in result.files:
         print(f'wrote {display_path(path)}')
-    print(f'next: look into {display_path(out)}')
+    print(f'next: open {display_path(out / "index.html")} in a browser')
 
 
 if __name__ == '__main__':

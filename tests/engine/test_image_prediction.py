@@ -148,7 +148,7 @@ def test_a_folder_of_all_kinds(images: Path, model: BlobModel, tmp_path: Path) -
     first, movie = rows[0], rows[4]
     assert (first['cells_small'], first['cells_large'], first['limit_reached']) == ('1', '1', '1')
     assert float(first['covered']) == pytest.approx(AREA / (24 * 60), abs=1e-5)
-    assert (first['pixel_size_um'], first['scale']) == ('', '1') and 'not known' in first['message']
+    assert (first['pixel_size_um'], first['scale']) == ('', '1') and 'not scaled' in first['message']
     assert (movie['pixel_size_um'], movie['pixel_size_from'], movie['scale']) == ('0.5', 'ImageJ', '0.5')
     with (out / 'cells.csv').open() as file:
         cells = list(csv.DictReader(file))
@@ -312,8 +312,8 @@ def test_unknown_formats_and_jobs(tmp_path: Path) -> None:
         (0.5, 1.0, {}, 0.5, ''),
         (0.5, 1.0, dict(pixel_size_um=2.0), 2.0, ''),
         (0.5, 1.0, dict(scale=3.0), 3.0, ''),
-        (None, 1.0, {}, 1.0, 'the pixel size of the image is not known'),
-        (0.5, None, {}, 1.0, 'the pixel size of the model is not known'),
+        (None, 1.0, {}, 1.0, 'the image does not tell its pixel size'),
+        (0.5, None, {}, 1.0, 'the model does not tell its pixel size'),
         (0.1, 1.0, {}, 0.1, 'pixels of 0.1 um, the model 1 um, a scale of 0.1'),
     ],
 )

@@ -207,8 +207,11 @@ class CellModel:
             factor = options.scale
         elif pixel_size is None or trained is None:
             factor = 1.0
-            unknown = 'the image' if trained is not None else 'the model'
-            notes.append(f'the pixel size of {unknown} is not known, so that the image is taken as it is')
+            notes.append(
+                'not scaled: the model does not tell its pixel size (--scale does it by hand)'
+                if trained is None
+                else 'not scaled: the image does not tell its pixel size (--pixel-size gives it)'
+            )
         else:
             factor = pixel_size / trained
         if not 1 / MAX_USUAL_SCALE <= factor <= MAX_USUAL_SCALE:
