@@ -5,9 +5,9 @@
 
 # `python` and `torchrun` are those of the project, whatever environment is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
-# Tests run in parallel, each file in one process with one thread, in the order of tests/conftest.py. More than four
-# processes would need much memory.
-IN_PARALLEL := OMP_NUM_THREADS=1 python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Tests run in parallel, each file in one process with one thread, in the order of tests/conftest.py: one process more than
+# there are cores, as some tests wait for tools, but more than four would need much memory.
+IN_PARALLEL := OMP_NUM_THREADS=1 python -m pytest --numprocesses=$(shell echo $$(($$(nproc) + 1))) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -212,7 +212,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert exit_code == code
     assert 'wrote' not in said
     # MMEngine's logger writes to what was standard error when it was first used, and complains of the next test's.
-    (sentence,) = (line for line in problem.splitlines() if line.startswith('error: '))
+    (sentence,) = (line for line in problem.splitlines() if 'error: ' in line)
     assert problem.endswith(f'{sentence}\n')
     assert message in sentence
     assert not (tmp_path / 'page').exists()

@@ -1,10 +1,14 @@
 """`make demo`, short: every stage runs once, the page is there, and the fusion is judged honestly."""
 
 import runpy
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from sartorius.workflow import settings as workflow_settings
+from sartorius.workflow.settings import read_workflow
 
 
 @pytest.mark.slow
@@ -12,8 +16,10 @@ def test_demo_ends_with_a_table_and_a_page(
     repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out, main = tmp_path / 'demo', runpy.run_path(str(repo_root / 'tools' / 'demo.py'))['main']
-    # Smaller images: models of one iteration take everything for a cell.
+    # Smaller images and fewer boxes: models of one iteration take everything for a cell.
     monkeypatch.setitem(main.__globals__, 'SIZE', (130, 176))
+    few = ('model.test_cfg.rcnn.max_per_img=20',)
+    monkeypatch.setattr(workflow_settings, 'read_workflow', partial(read_workflow, predict_cfg_options=few))
     monkeypatch.chdir(repo_root)
 
     def run() -> str:
