@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sartorius.annotations.summary import note
 from sartorius.label_quality.defects import DEFECTS, WRONG_CLASS, Rules, doubled_images
 from sartorius.label_quality.structures import AnnotatedCell, AnnotatedImage, Issue
-from sartorius.utils.classes import class_order
+from sartorius.utils.classes import CELL_TYPES, class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, did_you_mean
 from sartorius.utils.tables import markdown_table
@@ -69,12 +69,16 @@ def clean(images: Iterable[AnnotatedImage], fix: Collection[str] = (), rules: Ru
 
 
 def mixes_classes(images: Iterable[AnnotatedImage]) -> bool:
-    """Whether most of the images with several cells show cells of several classes, unlike the competition's.
+    """Whether most of the images with several cells show cells of several classes.
 
-    A few images cannot tell (fewer than :data:`FEW_IMAGES`).
+    An image of the competition shows one class, however many of its cells are of a wrong one: where there are no
+    classes but the competition's, the answer is no. Of other classes a few images cannot tell (fewer than
+    :data:`FEW_IMAGES`).
     """
-    counts = [len({cell.cell_type for cell in image.cells}) for image in images if len(image.cells) > 1]
-    return len(counts) >= FEW_IMAGES and 2 * sum(count > 1 for count in counts) > len(counts)
+    classes = [{cell.cell_type for cell in image.cells} for image in images if len(image.cells) > 1]
+    if set().union(*classes) <= set(CELL_TYPES):
+        return False
+    return len(classes) >= FEW_IMAGES and 2 * sum(len(own) > 1 for own in classes) > len(classes)
 
 
 def summarise_cleaning(cleaning: Cleaning, rules: Rules) -> str:

@@ -129,7 +129,7 @@ def test_is_what_the_post_processing_step_does(made):
         soft_masks=np.zeros((len(made), 0, 0), dtype=np.float32),
         crops=made,
     )
-    broken = steps.ConvexFill()(steps.FillHoles()(found))
+    broken = steps.ConvexFill(dict(shsy5y=0, astro=1, cort=0))(steps.FillHoles()(found))
     sample = FillMaskHoles()(make_sample(list(made), labels.tolist(), (200, 300)))
     assert_same_cells(BreakAstroMasks(prob=1)(sample)['gt_masks'], list(broken.crops))
 

@@ -11,6 +11,7 @@ from sartorius.annotations.reading import load_annotations, load_cell_types, loa
 from sartorius.datasets.sartorius import SartoriusDataset
 from sartorius.evaluation.metric import score_images
 from sartorius.masks.crop import MaskCrop
+from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
 # In an image of 60 x 40 px, A is the box 5, 5, 10, 8 (80 px) and B the box 30, 10, 12, 12 (144 px).
@@ -152,15 +153,22 @@ def test_an_image_may_say_its_own_id(tmp_path: Path, read: Reader) -> None:
             'annotation 7: its mask is 40x60 pixels',
         ),
         (coco(cell(7, [A], category_id=0)), 'annotation 7: its category 0 is not among'),
-        (
-            coco(cell(7, [A]), categories=[{'id': 1, 'name': 'cells'}, {'id': 2, 'name': 'cort'}]),
-            "unknown category 'cells'; the classes are shsy5y, astro, cort",
-        ),
     ],
 )
 def test_refused_in_one_sentence(tmp_path: Path, read: Reader, content: dict[str, Any], message: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(InputError, match=message) as error:
+        read(path)
+    assert str(error.value).startswith(f'{path}: ')
+
+
+@pytest.mark.parametrize('read', [lambda path: load_annotations(path, CELL_TYPES), trained], ids=['scored', 'trained'])
+def test_a_category_that_is_none_of_the_given_classes_is_refused(tmp_path: Path, read: Reader) -> None:
+    """Without given classes, the file's own are read."""
+    categories = [{'id': 1, 'name': 'cells'}, {'id': 2, 'name': 'cort'}]
+    path = write(tmp_path, coco(cell(7, [A]), categories=categories))
+    assert load_annotations(path).classes == ('cells', 'cort')
+    with pytest.raises(InputError, match="unknown category 'cells'; the classes are shsy5y, astro, cort") as error:
         read(path)
     assert str(error.value).startswith(f'{path}: ')
 

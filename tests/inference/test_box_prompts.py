@@ -186,7 +186,7 @@ def test_boxes_scores_and_labels_are_read_and_masks_are_not_needed(
     else:
         path = tmp_path / 'boxes.npz'
         save_predictions(path, PredictionSet((two_cells(0 if kind == 'boxes alone' else 7),)))
-    read = read_box_prompts(path, annotations)
+    read = read_box_prompts(path, annotations, CELL_TYPES)
     image = read.by_id()['a']
     np.testing.assert_array_equal(image.boxes, BOXES)
     np.testing.assert_array_equal(image.scores, SCORES)
@@ -196,32 +196,32 @@ def test_boxes_scores_and_labels_are_read_and_masks_are_not_needed(
 
 def test_labels_are_matched_by_name(tmp_path: Path, annotations: Path) -> None:
     save_predictions(tmp_path / 'boxes.npz', PredictionSet((two_cells(0),), ('cort', 'astro')))
-    image = read_box_prompts(tmp_path / 'boxes.npz', annotations).images[0]
+    image = read_box_prompts(tmp_path / 'boxes.npz', annotations, CELL_TYPES).images[0]
     assert [CELL_TYPES[label] for label in image.labels] == ['cort', 'astro']
 
 
 def test_class_that_the_model_does_not_have(tmp_path: Path, annotations: Path) -> None:
     save_predictions(tmp_path / 'boxes.npz', PredictionSet((two_cells(0),), ('cort', 'astr')))
     with pytest.raises(InputError, match=r"boxes\.npz: class 'astr' is none of the model; did you mean 'astro'"):
-        read_box_prompts(tmp_path / 'boxes.npz', annotations)
+        read_box_prompts(tmp_path / 'boxes.npz', annotations, CELL_TYPES)
 
 
 def test_results_of_an_image_that_is_not_predicted(tmp_path: Path, annotations: Path) -> None:
     path = write_results(tmp_path / 'yolo.json', image_id='c')
     with pytest.raises(InputError, match=r"yolo\.json: result 1: image_id 'c' is not in the COCO dataset"):
-        read_box_prompts(path, annotations)
+        read_box_prompts(path, annotations, CELL_TYPES)
 
 
 def test_file_of_something_else(tmp_path: Path, annotations: Path) -> None:
     (tmp_path / 'boxes.npz').write_bytes(b'no archive')
     with pytest.raises(InputError, match=r'boxes\.npz: truncated, damaged or no predictions file'):
-        read_box_prompts(tmp_path / 'boxes.npz', annotations)
+        read_box_prompts(tmp_path / 'boxes.npz', annotations, CELL_TYPES)
 
 
 @pytest.mark.parametrize('augmented', [None, 3])
 def test_boxes_reach_the_sample_of_their_image(tmp_path: Path, annotations: Path, augmented: int | None) -> None:
     save_predictions(tmp_path / 'boxes.npz', PredictionSet((two_cells(0),)))
-    load = LoadBoxPrompts(str(tmp_path / 'boxes.npz'), str(annotations))
+    load = LoadBoxPrompts(str(tmp_path / 'boxes.npz'), str(annotations), CELL_TYPES)
 
     def prompts_of(name: str) -> object:
         samples = [DetDataSample(metainfo={'img_id': name}) for _ in range(augmented or 1)]

@@ -60,6 +60,15 @@ def test_all_fixes_together_leave_no_issue_of_their_kinds():
     assert {issue.defect for issue in clean(cleaning.after).issues}.isdisjoint(DRAWN)
 
 
+@pytest.mark.parametrize(('names', 'found'), [(('cort', 'astro'), 3), (('alive', 'dead'), 0)])
+def test_wrong_classes_in_every_image_are_found_unless_classes_may_mix(names, found):
+    """An image of the competition shows one class, even if a cell of a wrong one is in each."""
+    own, other = names
+    crops = [block(20 * place, 0, 9, 9) for place in range(3)]
+    images = [image_of(crops, [own, own, other], name=name) for name in 'abc']
+    assert sum(issue.defect == 'wrong-class' for issue in clean(images).issues) == found
+
+
 def test_unknown_defects_are_refused():
     with pytest.raises(InputError, match="did you mean 'hollow'"):
         clean([], ['holow'])
