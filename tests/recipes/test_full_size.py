@@ -48,7 +48,7 @@ def test_a_step_and_a_prediction(real_data: Path, annotations: Path, tmp_path: P
     out = tmp_path / 'predictions.npz'
     run(
         'tools/test.py', config, str(tmp_path / 'iter_1.pth'), '--split', 'val', *data, '--out', str(out),
-        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0',
+        '--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=50',
     )  # fmt: skip
     (image,) = load_predictions(out).images
     assert image.size == (520, 704)

@@ -19,6 +19,11 @@ from sartorius.predictions.provenance import read_run
 from sartorius.predictions.store import load_predictions
 from sartorius.utils.paths import CHECKOUT, CONFIG_DIR
 
+
+def name_of(path: Path) -> str:
+    return f'{path.parent.name}/{path.stem}'
+
+
 RECIPES = sorted(path for folder in ('sartorius', 'livecell') for path in (CONFIG_DIR / folder).glob('*.py'))
 R50 = CONFIG_DIR / 'sartorius' / 'mrcnn_r50.py'
 LIVECELL = [path for path in RECIPES if path.parent.name == 'livecell']
@@ -27,7 +32,7 @@ RESUMED = [
     path
     for path in RECIPES
     if path.stem in ('htc_r50', 'rtmdet_l', 'mrcnn_r50_ema', 'mrcnn_r50_accumulate', 'mrcnn_r50_copypaste')
-    or path in LIVECELL
+    or name_of(path) == 'livecell/cmrcnn_r50'
 ]
 # The others' small variants are the same model and pipeline as that of one of these.
 PREDICTED = [
@@ -35,20 +40,16 @@ PREDICTED = [
     for path in RECIPES
     if path in RESUMED
     or path.stem in ('mrcnn_r50', 'mrcnn_r50_tiles', 'mrcnn_r50_highres', 'mrcnn_r50_fine', 'mrcnn_r50_small_anchors')
-    or path.stem.startswith(('cmrcnn', 'mrcnn_r18', 'mrcnn_r101'))
+    or path.stem in ('cmrcnn_r50', 'cmrcnn_x152', 'mrcnn_r101')
 ]
-# Trained of several that differ in the cell type alone, or in the size of the model that they start from, are one each.
+# One of several that differ in the cell type alone, or in the size of the model before it is made small.
 TRAINED = [
     path
     for path in RECIPES
-    if path.stem not in ('mrcnn_r50_astro', 'mrcnn_r50_cort', 'mrcnn_r18_pasted', 'mrcnn_r50_livecell')
+    if path.stem not in ('mrcnn_r50_astro', 'mrcnn_r50_cort', 'mrcnn_r50_livecell') and '_r18' not in path.stem
 ]
 # A ResNet-50 Mask R-CNN has 44 million.
 MAX_WEIGHTS = 1.2e7
-
-
-def name_of(path: Path) -> str:
-    return f'{path.parent.name}/{path.stem}'
 
 
 def subject(config: Config) -> dict:
