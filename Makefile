@@ -7,7 +7,7 @@
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 # Tests run in parallel, each file in one process with one thread, in the order of tests/conftest.py: one process more than
 # there are cores, as some tests wait for tools, but more than four would need much memory.
-IN_PARALLEL := OMP_NUM_THREADS=1 python -m pytest --numprocesses=$(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+IN_PARALLEL := OMP_NUM_THREADS=1 python -m pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "  make %-10s %s\n", $$1, $$2}'
