@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import absolute_path, make_parser, options_as, run_tool
+from sartorius.utils.cli import absolute_path, add_format_option, add_reading_options, make_parser, options_as, run_tool
 from sartorius.utils.paths import display_path
 
 
@@ -22,14 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='DIR',
         help='folder with the images, for intensities, overlays, pixel sizes and frame intervals',
     )
-    parser.add_argument(
-        '--format',
-        nargs='+',
-        metavar='NAME',
-        default=['masks', 'rois', 'table'],
-        help='masks: label TIFF; rois: ImageJ ROI zip; table: cells as CSV; geojson: QuPath; overlay: PNG; coco: COCO '
-        'JSON; seg: Cellpose',
-    )
+    add_format_option(parser)
     parser.add_argument(
         '--postprocess',
         type=Path,
@@ -37,15 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='.json of tools/tune.py, or .py that defines postprocess = [...]; the default one for the classes of the '
         'predictions if not given',
     )
-    parser.add_argument(
-        '--pixel-size',
-        type=float,
-        metavar='UM',
-        help='side of a pixel in micrometres; what the images say if not given',
-    )
-    parser.add_argument('--axes', help='axes of the image files, such as TYX, instead of what they say')
-    parser.add_argument('--channel', help='number (from 0) or name of the channel that was predicted from')
-    parser.add_argument('--z', help='number (from 0) of the plane in z that was predicted from, or max or mean')
+    add_reading_options(parser)
     arguments = parser.parse_args(argv)
 
     from sartorius.export.from_predictions import ExportOptions, export_predictions
@@ -53,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     summary = export_predictions(options_as(ExportOptions, arguments))
     files = f'; of all together {", ".join(path.name for path in summary.run_files)}' if summary.run_files else ''
     print(
-        f'wrote {summary.images:,} images with {summary.cells:,} cells as {", ".join(arguments.format)} below '
+        f'wrote {summary.images:,} images with {summary.cells:,} cells as {", ".join(arguments.formats)} below '
         f'{display_path(arguments.out)}{files}'
     )
 

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sartorius.utils.cli import EXIT_FAILURE, absolute_path, make_parser, options_as, run_tool
+from sartorius.utils.cli import (
+    EXIT_FAILURE,
+    absolute_path,
+    add_format_option,
+    add_reading_options,
+    make_parser,
+    options_as,
+    run_tool,
+)
 from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
@@ -14,7 +22,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 40
 """Images of which the table shows every one; of more, those that failed."""
-FORMATS = ('masks', 'rois', 'table', 'geojson', 'overlay', 'coco', 'seg', 'predictions')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,14 +55,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder to write')
     parser.add_argument('--model', metavar='MODEL', help='name or file of a model; the one of the package if not given')
     parser.add_argument('--config', type=Path, help="config to use in place of the model file's own")
-    parser.add_argument(
-        '--format',
-        dest='formats',
-        nargs='+',
-        default=['masks', 'rois', 'table'],
-        metavar='FORMAT',
-        help=f'files to write: {", ".join(FORMATS)}',
-    )
+    add_format_option(parser, predictions='predictions file of the run, before post-processing')
     _add_image_options(parser)
     parser.add_argument('--device', help='such as cpu or cuda:0; a GPU where there is one if not given')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='processes; with GPUs, each has one')
@@ -74,19 +74,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _add_image_options(parser: argparse.ArgumentParser) -> None:
     """Adds the fields of ``ImageOptions``."""
     group = parser.add_argument_group('images')
-    group.add_argument(
-        '--pixel-size',
-        dest='pixel_size_um',
-        type=float,
-        metavar='UM',
-        help='side of a pixel in um; from the files if not given',
-    )
+    add_reading_options(group)
     group.add_argument(
         '--scale', type=float, metavar='F', help="size of the images' pixels divided by that of the model's"
     )
-    group.add_argument('--channel', metavar='N|NAME', help='channel of images with several, from 0')
-    group.add_argument('--z', metavar='N|max|mean', help='plane of images with several in z, from 0')
-    group.add_argument('--axes', metavar='AXES', help='axes of the files, such as TYX, in place of those they name')
     group.add_argument(
         '--levels',
         type=_levels,

@@ -27,18 +27,18 @@ class ExportOptions:
         predictions: Predictions file.
         out: Folder to write below.
         images: Folder below which the images are; None if they are not at hand.
-        format: Names of :data:`~sartorius.export.formats.FORMATS`.
+        formats: Names of :data:`~sartorius.export.formats.FORMATS`.
         postprocess: File of the chain; None for the default one of the predictions' classes.
-        pixel_size: Side of a pixel in micrometres, instead of what the image files say.
+        pixel_size_um: Side of a pixel in micrometres, instead of what the image files say.
         axes: As in :class:`~sartorius.images.axes.ReadOptions`, like the next two.
     """
 
     predictions: Path
     out: Path
     images: Path | None = None
-    format: tuple[str, ...] = DEFAULT_FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     postprocess: Path | None = None
-    pixel_size: float | None = None
+    pixel_size_um: float | None = None
     axes: str | None = None
     channel: int | str | None = None
     z: int | str | None = None
@@ -69,12 +69,12 @@ def export_predictions(options: ExportOptions) -> ExportSummary:
         InputError: The predictions or the chain cannot be read, an image is missing or of another size or number of
             frames than predicted.
     """
-    formats = formats_of(options.format)
+    formats = formats_of(options.formats)
     showing = [name for name, form in formats.items() if form.needs_pixels]
     if showing and options.images is None:
         raise UsageError(f'--format {showing[0]} shows the images; name their folder by --images')
-    if options.pixel_size is not None and not 0 < options.pixel_size < float('inf'):
-        raise UsageError(f'--pixel-size {options.pixel_size} is no size in micrometres; give one above 0')
+    if options.pixel_size_um is not None and not 0 < options.pixel_size_um < float('inf'):
+        raise UsageError(f'--pixel-size {options.pixel_size_um} is no size in micrometres; give one above 0')
     predictions = load_predictions(options.predictions)
     chain, _ = load_chain_for(predictions.classes, options.postprocess)
     files = group_frames(predictions.image_ids)
@@ -133,7 +133,7 @@ def _exported(
 ) -> ExportedImage:
     is_frame = frames[0].image_id != image_id
     if file is None:
-        return ExportedImage(image_id, tuple(frames), classes, is_movie=is_frame, pixel_size_um=options.pixel_size)
+        return ExportedImage(image_id, tuple(frames), classes, is_movie=is_frame, pixel_size_um=options.pixel_size_um)
     path, name = file
     stack = read_stack(path, ReadOptions(options.axes, options.channel, options.z))
     if stack.size != frames[0].size or len(stack.frames) != len(frames):
@@ -147,7 +147,7 @@ def _exported(
         frames=tuple(frames),
         classes=classes,
         is_movie=stack.is_movie or is_frame,
-        pixel_size_um=options.pixel_size or stack.pixel_size_um,
+        pixel_size_um=options.pixel_size_um or stack.pixel_size_um,
         frame_interval_s=stack.frame_interval_s,
         pixels=stack.grey(),
         file_name=name,

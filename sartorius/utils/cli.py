@@ -118,6 +118,45 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='mixed precision, where there is a GPU')
 
 
+EXPORT_FORMATS = {
+    'masks': 'label TIFF',
+    'rois': 'ImageJ ROI zip',
+    'table': 'cells as CSV',
+    'geojson': 'QuPath',
+    'overlay': 'PNG',
+    'coco': 'COCO JSON',
+    'seg': 'Cellpose',
+}
+"""What ``--help`` says of the formats of :mod:`sartorius.export.formats`, whose import would make it wait."""
+
+
+def add_format_option(parser: argparse.ArgumentParser, **more: str) -> None:
+    """Adds ``--format`` as ``formats``: names of :data:`EXPORT_FORMATS` and of ``more``, which are checked later."""
+    known = EXPORT_FORMATS | more
+    parser.add_argument(
+        '--format',
+        dest='formats',
+        nargs='+',
+        default=['masks', 'rois', 'table'],
+        metavar='NAME',
+        help='; '.join(f'{name}: {what}' for name, what in known.items()),
+    )
+
+
+def add_reading_options(parser: argparse._ActionsContainer) -> None:
+    """Adds how image files are read: ``--pixel-size`` as ``pixel_size_um``, ``--axes``, ``--channel`` and ``--z``."""
+    parser.add_argument(
+        '--pixel-size',
+        dest='pixel_size_um',
+        type=float,
+        metavar='UM',
+        help='side of a pixel in um; what the files say if not given',
+    )
+    parser.add_argument('--axes', help='axes of the files, such as TYX, in place of those that they name')
+    parser.add_argument('--channel', metavar='N|NAME', help='channel of images with several, from 0')
+    parser.add_argument('--z', metavar='N|max|mean', help='plane of images with several in z, from 0')
+
+
 def absolute_path(text: str) -> Path:
     """A path typed on the command line, which is relative to the current folder."""
     return Path(text).expanduser().resolve()

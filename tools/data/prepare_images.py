@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.cli import make_parser, name_tools, run_tool
 from sartorius.utils.paths import display_path
 
 CONFIG = 'configs/own/mrcnn_r18.py'
@@ -83,10 +83,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = f'--data-root {shlex.quote(str(args.images))} --annotations {shlex.quote(str(args.out))}'
     fold = '' if prepared.folds else ' --fold all'
     run = f'work_dirs/own_mrcnn_r18{"" if prepared.folds else "_all"}'
-    print(f'python tools/analysis/check_config.py {CONFIG} {data}{fold}')
-    print(f'python tools/analysis/browse_dataset.py {CONFIG} {data}{fold}')
-    print(f'python tools/train.py {CONFIG} {data}{fold} --work-dir {run}')
-    print(f'python tools/predict.py {shlex.quote(str(args.images))} -r --out predicted --model {run}/iter_4000.pth')
+    commands = (
+        f'python tools/analysis/check_config.py {CONFIG} {data}{fold}',
+        f'python tools/analysis/browse_dataset.py {CONFIG} {data}{fold}',
+        f'python tools/train.py {CONFIG} {data}{fold} --work-dir {run}',
+        f'python tools/predict.py {shlex.quote(str(args.images))} -r --out predicted --model {run}/iter_4000.pth',
+    )
+    print(name_tools('\n'.join(commands)))
 
 
 if __name__ == '__main__':
