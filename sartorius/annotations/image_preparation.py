@@ -14,30 +14,25 @@ from numpy.typing import NDArray
 from sartorius.annotations.coco import CocoReader, cells_from_crops
 from sartorius.annotations.coco_index import read_coco_index
 from sartorius.annotations.folds import assign_folds
+from sartorius.annotations.image_summary import pixel_sizes, summary_of
 from sartorius.annotations.info import ALL, OWN, TRAIN, UNLABELLED, VAL, origin_of_folder
 from sartorius.annotations.label_files import FORMATS, IMAGE_FOLDER, LabelledFolder, LabelOptions, find_labels
 from sartorius.annotations.labelled_cells import LabelledCells
 from sartorius.annotations.preparation_output import Document, write_documents
 from sartorius.annotations.structures import CocoImage
-from sartorius.annotations.summary import fold_table, note
 from sartorius.images.grey_levels import three_channels
 from sartorius.images.image_ids import image_id_of, match_image_ids
 from sartorius.images.reading import read_single
 from sartorius.masks.crop import Size
-from sartorius.masks.overlap import overlaps
 from sartorius.utils.classes import class_order
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
 from sartorius.utils.files import sha256_of
-from sartorius.utils.paths import display_path
-from sartorius.utils.tables import markdown_table
 
 MAX_FOLDS = 5
 """Folds unless more are asked for; fewer where there are fewer groups of images."""
 
 BY_FOLDER, BY_IMAGE = 'folder', 'image'
-
-OVERLAPPING = 'cells that share pixels with another, kept as they are'
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Preparation:
 
 
 @dataclass
-class _Image:
+class PreparedImage:
     """An image that is prepared.
 
     Attributes:
@@ -145,7 +140,7 @@ def prepare_images(options: ImagePreparationOptions, out: Path) -> Preparation:
             seed=options.seed,
         )
     documents = _documents(kept, unlabelled, fold_of, folds, classes, options)
-    summary = _summary(folder, kept, unlabelled, fold_of if folds else [], classes, options)
+    summary = summary_of(folder, kept, unlabelled, fold_of if folds else [], classes, options)
     rows = [(image.image_id, image.main_class, image.group, fold) for image, fold in zip(kept, fold_of, strict=True)]
     write_documents(
         out, documents, rows if folds else [], classes, _info(folder, kept, classes, folds, options), summary
@@ -153,7 +148,7 @@ def prepare_images(options: ImagePreparationOptions, out: Path) -> Preparation:
     return Preparation(summary, classes, folds)
 
 
-def _read(folder: LabelledFolder, options: ImagePreparationOptions) -> Iterator[_Image]:
+def _read(folder: LabelledFolder, options: ImagePreparationOptions) -> Iterator[PreparedImage]:
     """All images, those with labels with their cells."""
     root = options.files.root
     by_coco = dict(_read_coco(folder, root))
@@ -173,11 +168,11 @@ def _read(folder: LabelledFolder, options: ImagePreparationOptions) -> Iterator[
         yield image
 
 
-def _read_image(image_id: str, path: Path, file_name: str) -> _Image:
+def _read_image(image_id: str, path: Path, file_name: str) -> PreparedImage:
     stack = read_single(path)
     values = three_channels(stack.to_uint8()[0]).reshape(-1, 3)
     moments = [[(values[:, channel].astype(np.float64) ** power).mean() for channel in range(3)] for power in (1, 2)]
-    return _Image(image_id, file_name, stack.size, np.array(moments), stack.pixel_size_um)
+    return PreparedImage(image_id, file_name, stack.size, np.array(moments), stack.pixel_size_um)
 
 
 def _read_coco(folder: LabelledFolder, root: Path) -> Iterator[tuple[str, tuple[Path, CocoImage, LabelledCells]]]:
@@ -211,7 +206,7 @@ def _match(image_ids: Sequence[str], path: Path, folder: LabelledFolder, root: P
     return matched | match_image_ids(others, folder.images.keys() - set(matched.values()))
 
 
-def _name_classes(images: Sequence[_Image], options: ImagePreparationOptions) -> None:
+def _name_classes(images: Sequence[PreparedImage], options: ImagePreparationOptions) -> None:
     for image in images:
         default = options.class_name
         if options.class_by_folder:
@@ -224,7 +219,9 @@ def _name_classes(images: Sequence[_Image], options: ImagePreparationOptions) ->
         image.names = [options.merge_classes or name or default for name in image.labels.classes]
 
 
-def _classes(images: Sequence[_Image], folder: LabelledFolder, options: ImagePreparationOptions) -> tuple[str, ...]:
+def _classes(
+    images: Sequence[PreparedImage], folder: LabelledFolder, options: ImagePreparationOptions
+) -> tuple[str, ...]:
     """Class names in the order of the labels.
 
     Raises:
@@ -247,7 +244,7 @@ def _folder_of(image_id: str) -> str:
     return '/'.join(part for part in PurePosixPath(image_id).parts[:-1] if part != IMAGE_FOLDER)
 
 
-def _group(images: Sequence[_Image], options: ImagePreparationOptions) -> None:
+def _group(images: Sequence[PreparedImage], options: ImagePreparationOptions) -> None:
     """Sets the group of each image."""
     group_by = options.group_by
     if group_by is None:
@@ -270,8 +267,8 @@ def _group(images: Sequence[_Image], options: ImagePreparationOptions) -> None:
 
 
 def _documents(
-    kept: Sequence[_Image],
-    unlabelled: Sequence[_Image],
+    kept: Sequence[PreparedImage],
+    unlabelled: Sequence[PreparedImage],
     fold_of: Sequence[int],
     folds: int,
     classes: Sequence[str],
@@ -291,7 +288,7 @@ def _documents(
     return documents
 
 
-def _coco_image(image: _Image, classes: Sequence[str]) -> CocoImage:
+def _coco_image(image: PreparedImage, classes: Sequence[str]) -> CocoImage:
     details = {'group': image.group} if image.group else {}
     if image.labels is None:
         return CocoImage(image.file_name, image.size, details=details)
@@ -302,13 +299,17 @@ def _coco_image(image: _Image, classes: Sequence[str]) -> CocoImage:
 
 
 def _info(
-    folder: LabelledFolder, kept: Sequence[_Image], classes: Sequence[str], folds: int, options: ImagePreparationOptions
+    folder: LabelledFolder,
+    kept: Sequence[PreparedImage],
+    classes: Sequence[str],
+    folds: int,
+    options: ImagePreparationOptions,
 ) -> dict[str, Any]:
     diameters = [2 * math.sqrt(crop.area / math.pi) for image in kept if image.labels for crop in image.labels.crops]
     mean, squares = np.average(
         [image.moments for image in kept], axis=0, weights=[math.prod(image.size) for image in kept]
     )
-    sizes = _pixel_sizes(kept)
+    sizes = pixel_sizes(kept)
     return {
         'description': 'own images, prepared by tools/data/prepare_images.py',
         'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in folder.coco],
@@ -322,92 +323,3 @@ def _info(
         'grey_std': np.sqrt(np.maximum(squares - mean**2, 1)).round(2).tolist(),
         'pixel_size_um': sizes[0] if len(sizes) == 1 else None,
     }
-
-
-def _pixel_sizes(images: Sequence[_Image]) -> list[float]:
-    """The different pixel sizes in micrometres that the images tell, to four digits."""
-    return sorted({float(f'{image.pixel_size_um:.4g}') for image in images if image.pixel_size_um})
-
-
-def _summary(
-    folder: LabelledFolder,
-    kept: Sequence[_Image],
-    unlabelled: Sequence[_Image],
-    fold_of: Sequence[int],
-    classes: Sequence[str],
-    options: ImagePreparationOptions,
-) -> str:
-    labelled = [image for image in kept if image.labels is not None]
-    formats = Counter(file.format for file in folder.files.values())
-    sources = [f'{count} by {FORMATS[name].tools} ({name})' for name, count in formats.items()]
-    sources += [f'{len(labelled)} by {", ".join(map(display_path, folder.coco))} (coco)'] if folder.coco else []
-    parts = [
-        '# Own images',
-        f'{len(folder.images)} images below {display_path(options.files.root)}; labelled: {"; ".join(sources)}.',
-        _class_table(labelled, classes),
-    ]
-    if fold_of:
-        counts = [len(image.names) for image in kept]
-        table = fold_table(fold_of, [image.group for image in kept], [image.main_class for image in kept], counts)
-        parts += ['## Folds', _how_grouped(kept, fold_of, options), table]
-    else:
-        parts.append('No folds, as all images are of one group: train on all of them with --fold all.')
-    notes = _notes(folder, labelled, unlabelled, options)
-    return '\n\n'.join([*parts, '## Dropped, kept, noticed', '\n'.join(notes) or '- nothing'])
-
-
-def _class_table(images: Sequence[_Image], classes: Sequence[str]) -> str:
-    rows = []
-    for name in classes:
-        areas = [
-            crop.area
-            for image in images
-            for crop, own in zip(image.labels.crops, image.names, strict=True)
-            if own == name
-        ]
-        holding = sum(name in image.names for image in images)
-        sizes = f'{np.median(areas):,.0f} ({min(areas):,}-{max(areas):,})' if areas else '-'
-        rows.append([name, f'{holding:,}', f'{len(areas):,}', sizes])
-    return markdown_table(['class', 'images', 'cells', 'area px: median (min-max)'], rows)
-
-
-def _how_grouped(images: Sequence[_Image], fold_of: Sequence[int], options: ImagePreparationOptions) -> str:
-    groups = len({image.group for image in images})
-    start = f'{max(fold_of) + 1} folds of {len(images)} images, seed {options.seed}'
-    if groups == len(images) and options.group_by is None:
-        return (
-            f'{start}, **each image a group of its own**. If several show one well, dish or time series, scores will '
-            'look better than they are: give --group-by.'
-        )
-    return f'{start}, in {groups} groups, none of which is in two folds (such as {images[0].group}).'
-
-
-def _notes(
-    folder: LabelledFolder, labelled: Sequence[_Image], unlabelled: Sequence[_Image], options: ImagePreparationOptions
-) -> list[str]:
-    counts: Counter[str] = Counter()
-    for image in labelled:
-        counts.update(image.labels.counts)
-        counts[OVERLAPPING] += _overlapping(image)
-    notes = [note(what, count) for what, count in counts.items() if count]
-    empty = [image.file_name for image in labelled if not image.names]
-    if empty:
-        notes.append(note('images whose label file has no cell, kept without cells', empty))
-    if unlabelled:
-        what = 'kept as images without cells' if options.keep_unlabelled else 'in unlabelled.json, not in training'
-        notes.append(note(f'images without labels, {what}', [image.file_name for image in unlabelled]))
-    if len(sizes := _pixel_sizes(labelled)) > 1:
-        notes.append(note('different pixel sizes in µm, between which training makes no difference', sizes))
-    if folder.without_image:
-        notes.append(note('labels without an image, ignored', [display_path(path) for path in folder.without_image]))
-    return notes
-
-
-def _overlapping(image: _Image) -> int:
-    """Number of cells that share pixels with another."""
-    crops = image.labels.crops
-    if not crops:
-        return 0
-    pairs = overlaps(crops, crops, image.size)
-    rows = pairs.rows
-    return len(np.unique(rows[(pairs.shared > 0) & (rows != pairs.columns)]))

@@ -7,7 +7,8 @@ import pytest
 import tifffile
 
 from sartorius.annotations.coco import read_coco
-from sartorius.annotations.image_preparation import OVERLAPPING, ImagePreparationOptions, LabelOptions, prepare_images
+from sartorius.annotations.image_preparation import ImagePreparationOptions, LabelOptions, prepare_images
+from sartorius.annotations.image_summary import OVERLAPPING
 from sartorius.annotations.info import read_info
 from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError, UsageError
