@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sartorius.models.outputs import max_cells, to_image_predictions
 from sartorius.predictions.provenance import ModelSource, source_from_dict
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.timing import write_timing
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
@@ -100,8 +100,9 @@ class BoxMetric(CompetitionMetric):
 class DumpPredictions(BaseMetric):
     """Writes predictions, before any post-processing, to one predictions file.
 
-    To the source it adds ``seconds_per_image``: wall time from reading to soft masks, divided by the images of all
-    processes; the first batch, in which kernels are compiled, does not count. None where there was no other.
+    Beside it goes how long it took (:mod:`sartorius.predictions.timing`): wall time from reading to soft masks, divided
+    by the images of all processes; the first batch, in which kernels are compiled, does not count. Nothing is written
+    where there was no other.
 
     Args:
         out: Path of the predictions file.
@@ -140,15 +141,12 @@ class DumpPredictions(BaseMetric):
         _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
         _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
         images = tuple(image for image, _, _ in results)
-        source = replace(source_from_dict(self.source, 'source'), seconds_per_image=self._seconds_per_image())
-        save_predictions(self.out, PredictionSet(images, self.classes, source))
+        save_predictions(self.out, PredictionSet(images, self.classes, source_from_dict(self.source, 'source')))
+        if self.timed_images:
+            seconds = (self.last_done - self.first_done) / (self.timed_images * get_world_size())
+            write_timing(self.out, round(seconds, 4))
         MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
         return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}
-
-    def _seconds_per_image(self) -> float | None:
-        if not self.timed_images:
-            return None
-        return round((self.last_done - self.first_done) / (self.timed_images * get_world_size()), 4)
 
 
 def _warn_of_limit(counts: Mapping[str, int], limit: int | None) -> None:

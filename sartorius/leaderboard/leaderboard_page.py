@@ -12,6 +12,7 @@ from sartorius.leaderboard.row_key import HASH_DIGITS, UNKNOWN
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
+from sartorius.predictions.timing import read_seconds_per_image
 from sartorius.utils.classes import class_order
 from sartorius.utils.paths import resolve_path
 from sartorius.utils.tables import markdown_table
@@ -218,8 +219,7 @@ def _file_table(rows: Sequence[RowScores]) -> str:
     for scores in rows:
         for file in scores.row.files:
             models = [model for _, model in iter_models(file.header.source, file.name)]
-            source = file.header.source
-            seconds = source.seconds_per_image if isinstance(source, ModelSource) else None
+            seconds = read_seconds_per_image(file.path)
             lines.append(
                 [
                     scores.row.name,

@@ -179,7 +179,6 @@ class ModelSource(Record):
         boxes_only: Whether the model predicts boxes without masks.
         cell_types: Cell types that the model was trained on alone; empty for a general model.
         processes: Number of processes that predicted.
-        seconds_per_image: Wall time per image and process.
         versions: Versions of the packages that decide what a model computes.
         run: Record of the training; None where the checkpoint carries none.
     """
@@ -202,7 +201,6 @@ class ModelSource(Record):
     boxes_only: bool = False
     cell_types: tuple[str, ...] = ()
     processes: int | None = None
-    seconds_per_image: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     run: RunRecord | None = None
 

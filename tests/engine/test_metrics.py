@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.models.outputs import to_image_predictions
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.store import load_predictions
+from sartorius.predictions.timing import read_seconds_per_image
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
@@ -77,6 +79,21 @@ def test_prediction_warns_of_cells_that_tiles_cut(tmp_path: Path, warnings: list
     metric.evaluate(3)
     assert len(warnings) == 1
     assert re.match(r'3 cells are cut at the border of a tile, in b, c; raise tiles\.overlap', warnings[0])
+
+
+def test_how_long_it_took_stands_beside_the_predictions_and_not_in_them(tmp_path: Path) -> None:
+    contents = []
+    for pause in (0.0, 0.02):
+        metric = DumpPredictions(str(tmp_path / 'predictions.npz'), CELL_TYPES)
+        metric.process(None, [sample('a', 2)])
+        time.sleep(pause)
+        metric.process(None, [sample('b', 2)])
+        metric.evaluate(2)
+        assert pause <= read_seconds_per_image(metric.out) < 1
+        contents.append(metric.out.read_bytes())
+    assert contents[0] == contents[1]
+    metric.out.write_bytes(b'another file')
+    assert read_seconds_per_image(metric.out) is None
 
 
 def competition_metric(folder: Path, **more: int) -> CompetitionMetric:

@@ -11,6 +11,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.predictions.provenance import ModelSource, Source
 from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
+from sartorius.predictions.timing import write_timing
 from sartorius.utils.classes import CELL_TYPES
 
 SIZE = (60, 240)
@@ -41,7 +42,7 @@ def model_source(recipe: str = 'mrcnn_r18', fold: int | None = 0, **changes: obj
     source = {
         'config': f'configs/sartorius/{recipe}.py', 'checkpoint': f'work/{recipe}/iter_100.pth',
         'checkpoint_sha256': f'{recipe}{fold}', 'split': 'val', 'annotations': f'annotations/fold{fold}_val.json',
-        'fold': fold, 'run': run, 'seconds_per_image': 0.5,
+        'fold': fold, 'run': run,
     }  # fmt: skip
     return ModelSource.from_dict({**source, **changes}, 'source')
 
@@ -53,6 +54,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
     def write(place: str, images: list[ImagePredictions], source: Source) -> Path:
         path = tmp_path / place / 'predictions_val.npz'
         save_predictions(path, PredictionSet(tuple(images), CELL_TYPES, source))
+        write_timing(path, 0.5)
         return path
 
     return write

@@ -66,7 +66,6 @@ MODEL = ModelSource(
     boxes_only=False,
     cell_types=('cort',),
     processes=1,
-    seconds_per_image=0.5,
     versions={'torch': '2.13.0'},
     run=RUN,
 )

@@ -1,0 +1,30 @@
+"""How long a prediction took: beside the predictions file, which holds nothing that another run would not repeat.
+
+``predictions_test.npz`` has ``predictions_test.timing.json``. It names the hash of the file that it is about, so that
+the times of another one are never shown; nothing hashes it or depends on it.
+"""
+
+import json
+from pathlib import Path
+
+from sartorius.utils.files import sha256_of, write_text
+
+SUFFIX = '.timing.json'
+_HASH, _SECONDS = 'predictions_sha256', 'seconds_per_image'
+
+
+def write_timing(predictions: Path, seconds_per_image: float) -> None:
+    """Writes the wall time per image and process beside a predictions file."""
+    content = {_HASH: sha256_of(predictions), _SECONDS: seconds_per_image}
+    write_text(predictions.with_suffix(SUFFIX), json.dumps(content, indent=1) + '\n')
+
+
+def read_seconds_per_image(predictions: Path) -> float | None:
+    """Wall time per image and process; None where there is no record of it, or one of another file."""
+    try:
+        content = json.loads(predictions.with_suffix(SUFFIX).read_text(encoding='utf-8'))
+        if content[_HASH] == sha256_of(predictions):
+            return float(content[_SECONDS])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
