@@ -1,5 +1,6 @@
 """Pictures as arrays: cells drawn on their image, and image, ground truth and predictions side by side."""
 
+import colorsys
 import importlib.util
 import math
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ CELL_COLORS: tuple[tuple[int, int, int], ...] = (
     (240, 244, 255),
     (58, 134, 255),
 )
+# Of the class colours after those.
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+LIGHTNESSES = (0.72, 0.55, 0.85)
 TP_COLOR = (53, 217, 130)
 FN_COLOR = (70, 150, 255)
 FP_COLOR = (255, 77, 77)
@@ -40,8 +44,15 @@ GUTTER = 8
 
 
 def class_color(label: int) -> tuple[int, int, int]:
-    """RGB colour of a class by its number; colours repeat after the last of :data:`CELL_COLORS`."""
-    return CELL_COLORS[label % len(CELL_COLORS)]
+    """RGB colour of a class by its number among the classes of the data; no two of a hundred classes share one.
+
+    The first are :data:`CELL_COLORS`. Further hues are multiples of the golden angle, which keeps any number of them
+    apart, in three lightnesses that stand out from mid-grey.
+    """
+    if label < len(CELL_COLORS):
+        return CELL_COLORS[label]
+    hue, lightness = label * GOLDEN_RATIO % 1, LIGHTNESSES[label % len(LIGHTNESSES)]
+    return tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, 1))
 
 
 def draw_cells(

@@ -13,7 +13,7 @@ from sartorius.images.grey_levels import stretch, stretch_limits
 from sartorius.masks.crop import MaskCrop
 from sartorius.visualization.gallery import embedded
 from sartorius.visualization.outlines import svg_path
-from sartorius.visualization.overlay import CELL_COLORS, GUTTER, TITLE_HEIGHT, draw_cells, draw_text
+from sartorius.visualization.overlay import GUTTER, TITLE_HEIGHT, class_color, draw_cells, draw_text
 from sartorius.visualization.page import figures, render_page, source_list
 
 SMALLEST_PICTURE = 512
@@ -75,7 +75,7 @@ class SampleRow:
 
 def class_colors(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
     """RGB ``(N, 3)`` of classes by their index."""
-    return np.array(CELL_COLORS, dtype=np.uint8)[labels % len(CELL_COLORS)].reshape(-1, 3)
+    return np.array([class_color(label) for label in labels.tolist()], dtype=np.uint8).reshape(-1, 3)
 
 
 def draw_sample(
@@ -183,7 +183,7 @@ def _side(samples: Sequence[Sample]) -> str:
 
 def _legend(classes: Sequence[str]) -> str:
     swatches = ''.join(
-        f'<span class="c{label % len(CELL_COLORS)}"><i></i>{escape(name)}</span>' for label, name in enumerate(classes)
+        f'<span style="{_own_color(label)}"><i></i>{escape(name)}</span>' for label, name in enumerate(classes)
     )
     return (
         f'<p class="legend">{swatches}<span>dashed white: ignored by the loss</span>'
@@ -229,21 +229,25 @@ def _definitions(sample: Sample, key: str, classes: Sequence[str], with_boxes: b
     for label, ignored in kinds:
         members = np.flatnonzero((sample.labels == label) & (sample.ignored == ignored)).tolist()
         name = classes[label] if 0 <= label < len(classes) else f'class {label}'
-        key_class = f'c{label % len(CELL_COLORS)}' + (' ignored' if ignored else '')
+        look = f'class="shape{" ignored" * ignored}" style="{_own_color(label)}"'
         outlines = {index: svg_path(sample.crops[index]) for index in members}
         cells = ' '.join(f'{index + 1},{sample.crops[index].area},,' for index, line in outlines.items() if line)
         if cells:
             paths.append(
-                f'<path class="{key_class}" data-set="{escape(name)} cell{" (ignored)" * ignored}" '
+                f'<path {look} data-set="{escape(name)} cell{" (ignored)" * ignored}" '
                 f'data-cells="{cells}" d="{"".join(outlines.values())}"/>'
             )
         if with_boxes:
             lines = ''.join(_box_path(box) for box in sample.boxes[members] if np.isfinite(box).all())
-            paths.append(f'<path class="{key_class} box" d="{lines}"/>')
+            paths.append(f'<path {look.replace("shape", "box")} d="{lines}"/>')
     return (
         f'<image id="b{key}" width="{width}" height="{height}" href="{embedded(sample.image)}"/>'
         f'<g id="c{key}" class="cells">{"".join(paths)}</g>'
     )
+
+
+def _own_color(label: int) -> str:
+    return f'--own: rgb({" ".join(map(str, class_color(label)))})'
 
 
 def _box_path(box: NDArray[np.float32]) -> str:

@@ -12,6 +12,7 @@ from sartorius.visualization.overlay import (
     GUTTER,
     TITLE_HEIGHT,
     TP_COLOR,
+    class_color,
     compare,
     draw_cells,
     draw_text,
@@ -23,6 +24,10 @@ RED = np.array([[200, 0, 0]], dtype=np.uint8)
 
 def square(x: int, y: int, side: int = 5) -> MaskCrop:
     return MaskCrop(np.ones((side, side), dtype=bool), x, y)
+
+
+def test_a_hundred_classes_differ_in_colour() -> None:
+    assert len({class_color(label) for label in range(100)}) == 100
 
 
 def test_outline_and_filling_of_a_square() -> None:

@@ -102,20 +102,24 @@ def test_page(rows) -> None:
     assert {name[1:] for name in re.findall(r'(?:href|data-image)="(#[^"]+)"', page)} <= set(ids)
 
 
+def own(label: int) -> str:
+    return f'style="--own: rgb({" ".join(map(str, CELL_COLORS[label]))})"'
+
+
 def test_each_cell_is_on_the_page_once_in_the_colour_of_its_class(rows) -> None:
     page = sample_page(rows[:1], CLASSES, {})
-    paths = re.findall(r'<path class="([^"]+)" data-set="([^"]+)" data-cells="([^"]+)" d="([^"]+)"', page)
-    assert [path[:3] for path in paths] == [
-        ('c1', 'astro cell', '3,100,,'),
-        ('c2', 'cort cell', '1,100,, 2,100,,'),
-        ('c1 ignored', 'astro cell (ignored)', '2,100,,'),
-        ('c2', 'cort cell', '1,100,,'),
-        ('c2', 'cort cell', '1,100,,'),
+    paths = re.findall(r'<path class="([^"]+)" (style="[^"]+") data-set="([^"]+)" data-cells="([^"]+)" d="([^"]+)"', page)
+    assert [path[:4] for path in paths] == [
+        ('shape', own(1), 'astro cell', '3,100,,'),
+        ('shape', own(2), 'cort cell', '1,100,, 2,100,,'),
+        ('shape ignored', own(1), 'astro cell (ignored)', '2,100,,'),
+        ('shape', own(2), 'cort cell', '1,100,,'),
+        ('shape', own(2), 'cort cell', '1,100,,'),
     ]
-    assert all(outline.count('M') == len(cells.split()) for _, _, cells, outline in paths)
+    assert all(outline.count('M') == len(cells.split()) for *_, cells, outline in paths)
 
 
 def test_boxes_on_the_page(rows) -> None:
     assert ' box"' not in sample_page(rows, CLASSES, {})
     page = sample_page(rows, CLASSES, {}, with_boxes=True)
-    assert '<path class="c2 box" d="M0 5H10V15H0zM20 5H30V15H20z"/>' in page
+    assert '<path class="box" ' + own(2) + ' d="M0 5H10V15H0zM20 5H30V15H20z"/>' in page

@@ -89,6 +89,7 @@ function cellsOf(use) {
     path.getAttribute('d').split(/(?=M)/).forEach((outline, index) => {
       const cell = document.createElementNS(SVG, 'path');
       cell.setAttribute('class', path.getAttribute('class'));
+      cell.style.cssText = path.style.cssText;
       cell.setAttribute('d', outline);
       cell.dataset.set = path.dataset.set;
       const [number, ...rest] = values[index].split(',');
