@@ -108,7 +108,8 @@ def own(label: int) -> str:
 
 def test_each_cell_is_on_the_page_once_in_the_colour_of_its_class(rows) -> None:
     page = sample_page(rows[:1], CLASSES, {})
-    paths = re.findall(r'<path class="([^"]+)" (style="[^"]+") data-set="([^"]+)" data-cells="([^"]+)" d="([^"]+)"', page)
+    attributes = r'class="([^"]+)" (style="[^"]+") data-set="([^"]+)" data-cells="([^"]+)" d="([^"]+)"'
+    paths = re.findall(f'<path {attributes}', page)
     assert [path[:4] for path in paths] == [
         ('shape', own(1), 'astro cell', '3,100,,'),
         ('shape', own(2), 'cort cell', '1,100,, 2,100,,'),
