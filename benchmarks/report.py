@@ -6,12 +6,12 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from measure import Measurement, Side
 
+from sartorius.utils.clock import date_of_files
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import display_path
@@ -40,7 +40,7 @@ def describe_machine() -> dict[str, Any]:
         'threads': 1,
         'system': f'{platform.system()} {platform.machine()}',
         'versions': versions,
-        'date': datetime.now(UTC).strftime('%Y-%m-%d'),
+        'date': date_of_files().strftime('%Y-%m-%d'),
     }
 
 

@@ -15,6 +15,9 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 CORE_LIBRARIES = ('cv2', 'matplotlib.pyplot', 'numba', 'pandas', 'pycocotools.mask', 'scipy.ndimage')
 MMDET_LIBRARIES = ('mmdet.apis', 'torch.utils.tensorboard')
 
+# Pages that are compared with each other are of one date, whenever they are made.
+os.environ['SOURCE_DATE_EPOCH'] = '1700000000'
+
 # Compiled loops take a second or two the first time they run on a machine.
 settings.register_profile('no-deadline', deadline=None)
 settings.load_profile('no-deadline')

@@ -1,12 +1,12 @@
 """The frame of all HTML pages of the project: one file without external resources."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from html import escape
 from importlib import resources
 from string import Template
 from textwrap import indent
 
+from sartorius.utils.clock import date_of_files
 from sartorius.utils.version import describe_version
 from sartorius.visualization.gallery import color_rules
 
@@ -32,7 +32,7 @@ def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]])
         main=main,
         style=templates.joinpath('page.css').read_text(encoding='utf-8') + color_rules(),
         script=templates.joinpath('page.js').read_text(encoding='utf-8'),
-        footer=f'Made by sartorius-cells {describe_version()} on {datetime.now():%Y-%m-%d %H:%M}.',
+        footer=f'Made by sartorius-cells {describe_version()} on {date_of_files():%Y-%m-%d %H:%M} UTC.',
     )
 
 

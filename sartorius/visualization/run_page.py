@@ -59,7 +59,6 @@ class RunImage:
         median_area: Median area of its cells in pixels; NaN without cells.
         limit_reached: Whether there may be more cells than the model predicts at once.
         cut_cells: Number of cells that no tile contains whole.
-        seconds: Time of its prediction.
     """
 
     image_id: str
@@ -73,7 +72,6 @@ class RunImage:
     median_area: float = math.nan
     limit_reached: bool = False
     cut_cells: int = 0
-    seconds: float = 0.0
 
     @property
     def count(self) -> int:
@@ -240,7 +238,6 @@ def _table(images: Sequence[RunImage], unusual: Mapping[str, Sequence[str]]) -> 
         ),
         ('median area (px)', '', lambda row: number_cell(row.median_area, '{:,.0f}')),
         ('covered', '', lambda row: number_cell(row.covered, '{:.0%}', bar=True)),
-        ('seconds', '', lambda row: number_cell(row.seconds, '{:.1f}')),
         ('to look at', 'text', lambda row: f'<td class="text">{escape(row.words)}</td>'),
     ]
     for row in rows:
@@ -261,7 +258,6 @@ def _row(image: RunImage, words: Sequence[str], common: str) -> dict[str, object
         'by_class': image.by_class,
         'median_area': image.median_area,
         'covered': image.covered if done else math.nan,
-        'seconds': image.seconds if done else math.nan,
         'words': '; '.join([*words, *([image.note] if image.note not in ('', common) else [])]),
     }
 

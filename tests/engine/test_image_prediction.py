@@ -103,14 +103,12 @@ def summary_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def files_of(out: Path, ignored: tuple[str, ...] = ('lock', 'index.html')) -> dict[str, bytes]:
-    """Content of every file, hidden ones too, but for the page, seconds of predictions and times of change."""
+def files_of(out: Path, ignored: tuple[str, ...] = ('lock',)) -> dict[str, bytes]:
+    """Content of every file, hidden ones too, but for the seconds of predictions and times of change."""
     content = {}
     for path in sorted(out.rglob('*')):
         if path.is_file() and path.name not in ignored:
             data = path.read_bytes()
-            if path.name == 'summary.csv':
-                data = b'\n'.join(line.rsplit(b',', 1)[0] for line in data.splitlines())
             if path.suffix == '.json' and 'images' in path.parts:
                 record = json.loads(data)
                 record['frames'] = [{**row, 'seconds': 0} for row in record.get('frames', [])]

@@ -88,16 +88,10 @@ def one_go(images: Path, model_file: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def outputs_of(out: Path) -> dict[str, bytes]:
-    """Every file for users but the page and the summary's seconds."""
-    content = {}
-    for path in sorted(out.rglob('*')):
-        name = path.relative_to(out).as_posix()
-        if path.is_file() and name.endswith(('_masks.tif', '.csv', '.webp', 'run.json')) and not name.startswith('.'):
-            data = path.read_bytes()
-            if name == 'summary.csv':
-                data = b'\n'.join(line.rsplit(b',', 1)[0] for line in data.splitlines())
-            content[name] = data
-    return content
+    """Every file for users."""
+    suffixes = ('_masks.tif', '.csv', '.webp', '.html', 'run.json')
+    files = {path.relative_to(out).as_posix(): path for path in sorted(out.rglob('*')) if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if name.endswith(suffixes) and name[0] != '.'}
 
 
 def assert_same(pred: ImagePredictions, expected: ImagePredictions) -> None:

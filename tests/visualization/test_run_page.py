@@ -21,7 +21,7 @@ from sartorius.visualization.run_page import (
 
 
 def image(name: str, cells: int = 100, area: float = 200.0, **changes: object) -> RunImage:
-    own = RunImage(image_id=name, size=(520, 704), cells=(cells,), covered=0.2, median_area=area, seconds=1.0)
+    own = RunImage(image_id=name, size=(520, 704), cells=(cells,), covered=0.2, median_area=area)
     return replace(own, **changes)
 
 

@@ -71,7 +71,7 @@ def summary_columns(classes: Sequence[str]) -> list[str]:
     return [
         *('image', 'frame', 'status', 'message', 'width', 'height', 'pixel_size_um', 'pixel_size_from', 'scale'),
         *('cells', *(f'cells_{name}' for name in classes)),
-        *('covered', 'limit_reached', 'cut_cells', 'seconds'),
+        *('covered', 'limit_reached', 'cut_cells'),
     ]
 
 
@@ -103,7 +103,6 @@ def _summary_row(record: ImageRecord, row: FrameRow, classes: Sequence[str]) -> 
         'covered': row.covered,
         'limit_reached': int(row.limit_reached),
         'cut_cells': row.cut_cells,
-        'seconds': row.seconds,
     }
 
 
@@ -156,7 +155,6 @@ def _page_image(record: ImageRecord) -> RunImage:
         median_area=median(areas) if areas else math.nan,
         limit_reached=any(row.limit_reached for row in rows),
         cut_cells=sum(row.cut_cells for row in rows),
-        seconds=record.seconds,
     )
 
 
