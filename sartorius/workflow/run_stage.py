@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from sartorius.utils.cli import name_tools
+from sartorius.utils.locks import locked
 from sartorius.utils.paths import PROJECT_DIR
-from sartorius.utils.processes import death_with_parent, die_with_parent, locked
+from sartorius.utils.processes import death_with_parent, die_with_parent
 from sartorius.workflow.records import (
     DONE,
     FAILED,

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.locks import wait_for_lock
 from sartorius.utils.paths import display_path
-from sartorius.utils.processes import death_with_parent, try_lock
+from sartorius.utils.processes import death_with_parent
 from sartorius.workflow.records import DONE, FAILED, RUNNING, done_stages, read_record
 from sartorius.workflow.stages import Stage, WorkflowPlan, save_plan
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
 SECONDS_BETWEEN_UPDATES = 0.5
-# After a kill the children of the former workflow need a moment to die.
-SECONDS_FOR_LOCK = 10.0
 SECONDS_TO_STOP = 30.0
 LOG_LINES = 12
 
@@ -87,19 +86,7 @@ def lock_workflow(out: Path) -> IO[str]:
     Raises:
         InputError: Another process works there.
     """
-    path, until = out / 'stages' / 'locks' / 'workflow.lock', time.monotonic() + SECONDS_FOR_LOCK
-    while (lock := try_lock(path)) is None:
-        if time.monotonic() > until:
-            owner = path.read_text(encoding='utf-8').strip() or 'unknown'
-            raise InputError(
-                f'{display_path(out)}: another workflow is at work there (process {owner}); wait for it to '
-                'end, end it, or choose another --out'
-            )
-        time.sleep(0.2)
-    lock.truncate(0)
-    lock.write(f'{os.getpid()} on {os.uname().nodename}\n')
-    lock.flush()
-    return lock
+    return wait_for_lock(out / 'stages' / 'locks' / 'workflow.lock', out, 'workflow')
 
 
 def format_seconds(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -235,14 +236,11 @@ def test_a_run_killed_at_any_moment_ends_as_in_one_go(
     assert files_of(out) == files_of(whole)
 
 
-def test_two_runs_in_one_folder(
-    images: Path, model: BlobModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder_module, 'SECONDS_FOR_LOCK', 0.0)
+def test_two_runs_in_one_folder(images: Path, model: BlobModel, tmp_path: Path) -> None:
     out = tmp_path / 'out'
     with (
         folder_module.lock_run(out, False),
-        pytest.raises(UsageError, match='another prediction is at work in'),
+        pytest.raises(InputError, match=f'another prediction is at work there \\(process {os.getpid()} on '),
     ):
         predict(images, out)
     predict(images, out)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from sartorius.utils.errors import InputError
-from sartorius.utils.processes import try_lock
 from sartorius.workflow import runner
 from sartorius.workflow.records import FAILED, StageRecord, done_stages, write_record
 from sartorius.workflow.runner import assign_devices, lock_workflow, run_workflow
@@ -18,21 +17,13 @@ def make_plan(out: Path, *stages: Stage) -> WorkflowPlan:
     return WorkflowPlan(out, Path('/data'), {stage.key: stage for stage in stages}, devices=())
 
 
-def test_two_workflows_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, 'SECONDS_FOR_LOCK', 0.0)
+def test_two_workflows_in_one_folder_are_refused(tmp_path: Path) -> None:
     with (
         lock_workflow(tmp_path),
         pytest.raises(InputError, match=r'another workflow is at work there \(process \d+ on '),
     ):
         lock_workflow(tmp_path)
     lock_workflow(tmp_path).close()
-
-
-def test_a_lock_ends_with_its_file(tmp_path: Path) -> None:
-    first = try_lock(tmp_path / 'a.lock')
-    assert try_lock(tmp_path / 'a.lock') is None
-    first.close()
-    try_lock(tmp_path / 'a.lock').close()
 
 
 @pytest.mark.slow

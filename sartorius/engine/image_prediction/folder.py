@@ -24,11 +24,9 @@ from sartorius.images.files import ImageFile, find_images
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError, did_you_mean
 from sartorius.utils.files import atomic_path
+from sartorius.utils.locks import wait_for_lock
 from sartorius.utils.paths import display_path
-from sartorius.utils.processes import die_with_parent, try_lock
-
-# After a kill the processes of the former run need a moment to die.
-SECONDS_FOR_LOCK = 5.0
+from sartorius.utils.processes import die_with_parent
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,8 @@ def predict_images(options: PredictOptions, how: ImageOptions) -> RunResult | No
         What came of it; None in all but the first of several processes that torchrun started, which share the images.
 
     Raises:
-        UsageError: The folder holds files of something else, or another run is at work there.
-        InputError: There are no images, or the model cannot be read.
+        UsageError: The folder holds files of something else.
+        InputError: Another run is at work there, there are no images, or the model cannot be read.
         OSError: The disk is full.
     """
     started = time.perf_counter()
@@ -262,7 +260,8 @@ def lock_run(out: Path, overwrite: bool, shared: bool = False) -> IO[str]:
         The open lock file; closing it releases the run.
 
     Raises:
-        UsageError: Another process works there, or the folder holds files of something else.
+        InputError: Another process works there.
+        UsageError: The folder holds files of something else.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f'--out {display_path(out)} is a file; name a folder')
@@ -272,11 +271,4 @@ def lock_run(out: Path, overwrite: bool, shared: bool = False) -> IO[str]:
             f'{display_path(out / foreign[0])} is there already and not of a prediction; choose another --out, or give '
             '--overwrite'
         )
-    until = time.monotonic() + SECONDS_FOR_LOCK
-    while (lock := try_lock(out / FOLDER / 'lock', shared)) is None:
-        if time.monotonic() > until:
-            raise UsageError(
-                f'another prediction is at work in {display_path(out)}; wait for it, or choose another --out'
-            )
-        time.sleep(0.2)
-    return lock
+    return wait_for_lock(out / FOLDER / 'lock', out, 'prediction', shared)
