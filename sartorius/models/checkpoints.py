@@ -14,7 +14,7 @@ from mmengine import dist
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
-from sartorius.models.safe_pickle import STAND_INS, plain_content
+from sartorius.models.safe_pickle import check_length, plain_content, trusted_names_only
 from sartorius.utils.errors import InputError, closest
 from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import display_path
@@ -25,8 +25,8 @@ MODEL_LISTS = {
     'openmmlab': 'openmmlab.json',
 }
 """MMEngine's own lists of weights, by the scheme of their names."""
-# Elements that a tensor may have beyond those in its file, as expanded buffers have them.
-MAX_REPEATED = 1_000_000
+# Of files before PyTorch 1.6, which are no zip files.
+_LEGACY_PICKLES = 5
 
 
 def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
@@ -45,8 +45,10 @@ def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f'{display_path(path)}: no such checkpoint')
     try:
-        with torch.serialization.safe_globals(list(STAND_INS)):
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
+        archive = zipfile.is_zipfile(path)
+        _check_extent(path, archive)
+        with trusted_names_only():
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped and archive)
         content = plain_content(content)
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -117,7 +119,7 @@ def check_finite(weights: object, name: str) -> None:
     if not isinstance(weights, Mapping) or not weights:
         raise InputError(f'{name}: holds no weights (its state_dict is missing or empty)')
     for key, value in weights.items():
-        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or _claims_more(value):
+        if not isinstance(value, torch.Tensor):
             raise InputError(f'{name}: its entry {str(key)[:80]!r} is no weights')
         if not torch.isfinite(value).all():
             raise InputError(
@@ -163,10 +165,29 @@ class AtomicBackend(LocalBackend):
             temporary.write_bytes(obj)
 
 
-def _claims_more(value: torch.Tensor) -> bool:
-    """Whether a tensor repeats its content to a size that could fill the memory."""
-    held = value.untyped_storage().nbytes() // value.element_size()
-    return value.numel() > held + MAX_REPEATED
+def _check_extent(path: Path, archive: bool) -> None:
+    """Checks that a file's content is no larger than the file, before anything is built of it.
+
+    Raises:
+        UnpicklingError: It is larger, or takes too many steps to build.
+        Exception: Of the readers of pickles and zip files, where the file is damaged.
+    """
+    if not archive:
+        with path.open('rb') as file:
+            check_length(file, _LEGACY_PICKLES)
+        return
+    with zipfile.ZipFile(path) as source:
+        entries = source.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise pickle.UnpicklingError('compressed entries, which torch does not write')
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise pickle.UnpicklingError('entries that overlap')
+        if len({entry.filename.lower() for entry in entries}) < len(entries):
+            raise pickle.UnpicklingError('two entries of one name')
+        for entry in entries:
+            if entry.filename.endswith('/data.pkl'):
+                with source.open(entry) as file:
+                    check_length(file, 1)
 
 
 def _address(name: str) -> str:

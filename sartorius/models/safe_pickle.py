@@ -1,22 +1,27 @@
 """Types that may stand in a checkpoint besides tensors and plain values, and nothing more.
 
-torch's ``weights_only`` reader builds tensors, dicts, lists, strings and numbers, and calls what it is told to trust.
+torch's ``weights_only`` reader builds dicts, lists, strings and numbers, and calls what it is told to trust. Of its own
+list, which has quantized, sparse and nested tensors, ``bytearray(n)`` and every codec, weights need seven functions.
 MMEngine's checkpoints need more: their log buffers are pickled through ``getattr`` and NumPy's constructors. Trusting
 those is trusting the file: ``getattr(getattr, '__self__')`` is the module with ``exec``, and NumPy's ``__setstate__``
 takes lengths and layouts as they come. So the reader is given stand-ins under these names, written in Python, that
 build plain numeric arrays and log buffers and refuse everything else; :func:`plain_content` then replaces them.
 """
 
+import pickletools
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from math import prod
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from numpy.typing import NDArray
+from torch import _weights_only_unpickler as torch_reader
 
 _KINDS = frozenset({'b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8'})
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -75,31 +80,73 @@ def plain_content(value: Any) -> Any:
     """The content of a checkpoint with arrays and log buffers in place of their stand-ins.
 
     Raises:
-        UnpicklingError: A value is of a type that no checkpoint needs.
+        UnpicklingError: A value is of a type that no checkpoint needs, a tensor claims more elements than the file has,
+            or values stand in each other so often that there are more than ``MAX_STEPS``.
     """
-    if isinstance(value, OrderedDict):
-        # A module's state dict carries its versions as an attribute.
-        if set(vars(value)) - {'_metadata'}:
-            raise UnpicklingError('a dictionary with attributes of its own')
-        plain = OrderedDict((key, plain_content(part)) for key, part in value.items())
-        plain.__dict__.update(plain_content(vars(value)))
-        return plain
-    if type(value) is dict:
-        return {key: plain_content(part) for key, part in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(plain_content(part) for part in value)
-    if type(value) is Array:
-        return value.values
-    if type(value) is LogBuffer:
-        return value.buffer
-    if type(value) in (torch.Tensor, torch.nn.Parameter):
-        # Without attributes that the file gave it.
-        return torch.Tensor.detach(value)
-    if type(value) in (set, Counter):
-        return type(value)(plain_content(list(value)) if type(value) is set else plain_content(dict(value)))
-    if value is None or type(value) in _PLAIN_TYPES:
-        return value
-    raise UnpicklingError(f'a {type(value).__name__}')
+    visited = count(1)
+
+    def plain(value: Any) -> Any:
+        # A list of ten times the same list of ten times the same list ...
+        if next(visited) > MAX_STEPS:
+            raise UnpicklingError(f'more than {MAX_STEPS} values')
+        if isinstance(value, OrderedDict):
+            # A module's state dict carries its versions as an attribute.
+            if set(vars(value)) - {'_metadata'}:
+                raise UnpicklingError('a dictionary with attributes of its own')
+            copied = OrderedDict((plain(key), plain(part)) for key, part in value.items())
+            copied.__dict__.update(plain(vars(value)))
+            return copied
+        if type(value) is dict:
+            return {plain(key): plain(part) for key, part in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(plain(part) for part in value)
+        if type(value) is Array:
+            return value.values
+        if type(value) is LogBuffer:
+            return value.buffer
+        if type(value) in (torch.Tensor, torch.nn.Parameter):
+            return _plain_tensor(value)
+        if type(value) in (set, Counter):
+            return type(value)(plain(list(value)) if type(value) is set else plain(dict(value)))
+        if value is None or type(value) in _PLAIN_TYPES:
+            return value
+        raise UnpicklingError(f'a {type(value).__name__}')
+
+    return plain(value)
+
+
+@contextmanager
+def trusted_names_only() -> Iterator[None]:
+    """Lets torch's safe reader build and call what stands in ``TRUSTED``, in place of all that it trusts otherwise.
+
+    Names that other code has added by ``torch.serialization.add_safe_globals`` are not trusted either.
+    """
+    before = torch_reader._get_allowed_globals, torch_reader._get_user_allowed_globals
+    torch_reader._get_allowed_globals, torch_reader._get_user_allowed_globals = lambda: TRUSTED, dict
+    try:
+        yield
+    finally:
+        torch_reader._get_allowed_globals, torch_reader._get_user_allowed_globals = before
+
+
+def check_length(file: IO[bytes], pickles: int) -> None:
+    """Checks that pickles which stand in a row are of no more steps than any checkpoint; each may build an object.
+
+    Raises:
+        UnpicklingError: They are longer.
+        ValueError: They are no pickles.
+    """
+    steps = (step for _ in range(pickles) for step in pickletools.genops(file))
+    if any(number > MAX_STEPS for number, _ in enumerate(steps)):
+        raise UnpicklingError(f'more than {MAX_STEPS} steps of building')
+
+
+def _plain_tensor(value: torch.Tensor) -> torch.Tensor:
+    """A tensor without attributes that the file gave it."""
+    held = value.untyped_storage().nbytes() // value.element_size()
+    if value.numel() > held + MAX_REPEATED:
+        raise UnpicklingError(f'a tensor of {value.numel()} elements, of which the file has {held}')
+    return torch.Tensor.detach(value)
 
 
 def _history_method(owner: type, name: str) -> str:
@@ -126,15 +173,41 @@ def _no_bytes() -> bytes:
     return b''
 
 
+def _bytes_of_text(text: str, codec: str) -> bytes:
+    """In place of ``_codecs.encode``: bytes that were pickled as text."""
+    if codec != 'latin1':
+        raise UnpicklingError(f'a text in the encoding {str(codec)[:40]!r}')
+    return text.encode(codec)
+
+
+MAX_STEPS = 500_000
+"""Steps of building, and values, that a checkpoint may have; one of 1,000 tensors and AdamW has 150,000."""
+MAX_REPEATED = 1_000_000
+"""Elements that a tensor may have beyond those in its file, as expanded buffers have them."""
+
 _PLAIN_TYPES = frozenset({bool, int, float, complex, str, bytes, bytearray, torch.Size, torch.dtype, torch.device})
-# Names of NumPy 1 and 2.
-STAND_INS: tuple[tuple[Callable[..., Any], str], ...] = (
-    (_history_method, 'builtins.getattr'),
-    (LogBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
-    (_no_bytes, 'builtins.bytes'),
-    (ArrayType, 'numpy.dtype'),
-    (Array, 'numpy.ndarray'),
-    *((_empty_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
-    *((_number, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
-)
-"""For ``torch.serialization.safe_globals``: what the reader uses under the name of what the file asks for."""
+_NUMBERS = ('Double', 'Float', 'Half', 'BFloat16', 'Long', 'Int', 'Short', 'Char', 'Byte', 'Bool')
+_DTYPES = ('float64', 'float32', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool')
+TRUSTED: dict[str, Any] = {
+    'collections.OrderedDict': OrderedDict,
+    'collections.Counter': Counter,
+    'builtins.set': set,
+    '_codecs.encode': _bytes_of_text,
+    'torch.Size': torch.Size,
+    'torch.device': torch.device,
+    **{f'torch.{name}': getattr(torch, name) for name in _DTYPES},
+    **{f'torch.{name}Storage': torch.serialization.StorageType(f'{name}Storage') for name in _NUMBERS},
+    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
+    'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
+    'torch._utils._rebuild_parameter': torch._utils._rebuild_parameter,
+    # Stand-ins.
+    'builtins.getattr': _history_method,
+    'mmengine.logging.history_buffer.HistoryBuffer': LogBuffer,
+    'builtins.bytes': _no_bytes,
+    'numpy.dtype': ArrayType,
+    'numpy.ndarray': Array,
+    # Names of NumPy 1 and 2.
+    **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
+    **{f'numpy.{core}.multiarray.scalar': _number for core in ('core', '_core')},
+}
+"""What a checkpoint may ask for by name, and what it gets."""

@@ -49,7 +49,8 @@ REBUILD = name('torch._tensor', '_rebuild_from_type_v2')
 
 def hostile_parts(marker: Path) -> dict[str, bytes]:
     """Names and pickles of values that no checkpoint needs; those that run code make the file ``marker``."""
-    code = text(f'open({str(marker)!r}, "w").close()')
+    code_line = f'open({str(marker)!r}, "w").close()'
+    code = text(code_line)
     exec_ = call(GETATTR, call(GETATTR, GETATTR, text('__self__')), text('exec'))
     plain_array = call(name('numpy._core.multiarray', '_reconstruct'), name('numpy', 'ndarray'), items(), RAW)
     return {
@@ -80,14 +81,43 @@ def hostile_parts(marker: Path) -> dict[str, bytes]:
         # A list that holds itself.
         'a list in itself': b']q\x01h\x01a',
         'more memory than there is': call(name('builtins', 'bytearray'), b'\x8a\x07' + b'\xff' * 6 + b'\x00'),
+        # Twelve lists of ten times the one before.
+        'a list of lists of lists': items(
+            b'](' + b'K\x01' * 10 + b'eq\x00',
+            *(b'](' + bytes([ord('h'), level]) * 10 + b'eq' + bytes([level + 1]) for level in range(11)),
+        ),
+        'a text that doubles forty times': _doubled(40),
+        'a tensor of other numbers than weights': call(
+            name('torch._utils', '_rebuild_meta_tensor_no_storage'), name('torch', 'float32'), items(number(1 << 30))
+        ),
+        'exec by torch itself': call(
+            name('torch.storage', '_load_from_bytes'),
+            call(name('_codecs', 'encode'), text(f'cbuiltins\nexec\n(V{code_line}\ntR.'), text('latin1')),
+        ),
+        'a tensor of more than its file': call(
+            name('torch._utils', '_rebuild_tensor_v2'),
+            items(text('storage'), name('torch', 'FloatStorage'), text('0'), text('cpu'), number(1)) + b'Q',
+            number(0),
+            items(number(1 << 20), number(1 << 20)),
+            items(number(0), number(0)),
+            b'\x89',
+            b'}',
+        ),
     }
+
+
+def _doubled(times: int) -> bytes:
+    value = text('0')
+    for _ in range(times):
+        value = call(name('_codecs', 'encode'), value, text('hex'))
+    return value
 
 
 def forge(path: Path, part: bytes) -> Path:
     """Writes a checkpoint whose entry ``x`` is a pickled value."""
     content = b'\x80\x02' + mapping(state_dict=b'}', meta=b'}', optimizer=b'}', x=part) + b'.'
     whole = io.BytesIO()
-    torch.save({'state_dict': {}}, whole)
+    torch.save({'state_dict': {'w': torch.ones(1)}}, whole)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as target:
         for info in source.infolist():
             pickled = info.filename.endswith('data.pkl')

@@ -1,6 +1,7 @@
 """Checkpoints: what trainings write is read as it was, and what would run code is refused, by every way in."""
 
 import copy
+import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import _load_checkpoint
 
+from sartorius.models import safe_pickle
 from sartorius.models.checkpoints import read_checkpoint
 from sartorius.utils.errors import InputError
 
-from .forged import BUFFER, GETATTR, NEW_BUFFER, call, forge, hostile_parts, mapping, text, with_state
+from .forged import BUFFER, GETATTR, NEW_BUFFER, call, forge, hostile_parts, mapping, name, text, with_state
 
 
 def test_what_trainings_write_is_read_as_it_was(tmp_path: Path) -> None:
@@ -62,6 +64,42 @@ def test_what_no_checkpoint_needs_is_refused(tmp_path: Path, case: str, read) ->
         read(path)
     assert len(str(caught.value).splitlines()) == 1
     assert not marker.exists()
+
+
+def test_content_that_is_larger_than_its_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch) -> None:
+    torch.save({'state_dict': {'w': torch.zeros(1 << 20)}}, tmp_path / 'a.pth')
+    for kind, compression, twice in (('packed', zipfile.ZIP_DEFLATED, False), ('twice', zipfile.ZIP_STORED, True)):
+        path = tmp_path / f'{kind}.pth'
+        with zipfile.ZipFile(tmp_path / 'a.pth') as source, zipfile.ZipFile(path, 'w', compression) as target:
+            for info in source.infolist():
+                target.writestr(info.filename, source.read(info))
+            if twice:
+                # The reader of the sizes and that of the content could take one each.
+                target.writestr(source.infolist()[0].filename.upper(), b'')
+        with pytest.raises(InputError, match='compressed entries|two entries of one name'):
+            read_checkpoint(path)
+    monkeypatch.setattr(safe_pickle, 'MAX_STEPS', 100)
+    steps = b'(' + b']' * 101 + b't'
+    with pytest.raises(InputError, match='steps of building'):
+        read_checkpoint(forge(tmp_path / 'steps.pth', steps))
+    (tmp_path / 'legacy.pth').write_bytes(b'\x80\x02' + steps + b'.')
+    with pytest.raises(InputError, match='steps of building'):
+        read_checkpoint(tmp_path / 'legacy.pth')
+
+
+def test_files_of_before_pytorch_1_6_are_read(tmp_path: Path) -> None:
+    torch.save({'state_dict': {'w': torch.ones(3)}}, tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
+    assert read_checkpoint(tmp_path / 'a.pth')['state_dict']['w'].tolist() == [1, 1, 1]
+
+
+def test_what_other_code_trusts_is_not_trusted(tmp_path: Path) -> None:
+    path = forge(tmp_path / 'forged.pth', call(name('builtins', 'list')))
+    with torch.serialization.safe_globals([list]), pytest.raises(InputError, match='list'):
+        read_checkpoint(path)
+    # The reader's own lists are back.
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == ['builtins.list']
+    torch.save(torch.ones(1), tmp_path / 'a.pth')
+    assert torch.load(tmp_path / 'a.pth', weights_only=True).tolist() == [1]
 
 
 def test_the_chain_to_exec_is_real(tmp_path: Path) -> None:
