@@ -1,18 +1,19 @@
 """First weights of a training that starts from another run."""
 
+import sys
 from pathlib import Path
 
 import torch
+from mmengine import dist
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 
 from sartorius.engine.config import default_work_dir
 from sartorius.models.checkpoints import read_checkpoint
+from sartorius.utils.checkpoint_files import newest_whole
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path, find_config
 from sartorius.utils.settings import Flag, Settings, Text, build
-
-LAST_CHECKPOINT = 'last_checkpoint'
 
 
 class InitFrom(Settings):
@@ -46,15 +47,16 @@ def read_init_from(config: Config, name: str) -> InitFrom | None:
 
 
 def last_checkpoint(work_dir: Path) -> Path | None:
-    """Newest checkpoint of a run; None where there is none.
+    """Newest checkpoint of a run that is whole; None where there is none.
 
-    A work dir that was moved since still names the old place of the checkpoint; it is beside the note then.
+    Says on standard error which newer one is passed over, and why.
     """
-    note = work_dir / LAST_CHECKPOINT
-    if not note.is_file():
-        return None
-    path = Path(note.read_text(encoding='utf-8').strip())
-    return path if path.is_file() else work_dir / path.name
+
+    def say(sentence: str) -> None:
+        if dist.is_main_process():
+            print(f'warning: {sentence}', file=sys.stderr)
+
+    return newest_whole(work_dir, say, read_checkpoint)
 
 
 def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | None:

@@ -1,5 +1,6 @@
 """Training of a config: what tools/train.py does."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from sartorius.engine.launch import join_processes, launcher_of_this_process, pl
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
 from sartorius.models.checkpoints import check_finite, check_weights, fetch_weights, read_checkpoint
+from sartorius.utils.checkpoint_files import holds_run, newest_whole
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 
@@ -33,21 +36,25 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
     if config.get('fold') == ALL_IMAGES:
         print_log('--fold all: every annotated image trains, none validates; the last checkpoint is the result')
     join_processes()
-    start = _find_start(config, recipe, data, options)
-    config.load_from, config.resume = start.checkpoint, start.resume
-    check_before_training(config, recipe.config)
-    if start.weights is not None:
-        config.load_from = fetch_weights(start.weights)
-    dist.barrier()
-    # Writes run.json, whatever hooks the config lists.
-    record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
-    config.custom_hooks = [*config.get('custom_hooks', []), record]
-    config.launcher = launcher_of_this_process()
-    with plain_worker_errors():
-        runner = Runner.from_cfg(config)
-        _check_start(runner)
-        _report_misfits(runner)
-        runner.train()
+    # One work dir, one training; the first of several processes is the one that writes.
+    with lock_folder(config.work_dir, 'training') if dist.is_main_process() else nullcontext():
+        start = _find_start(config, recipe, data, options)
+        config.load_from, config.resume = start.checkpoint, start.resume
+        check_before_training(config, recipe.config)
+        if start.weights is not None:
+            config.load_from = fetch_weights(start.weights)
+        dist.barrier()
+        # Writes run.json, whatever hooks the config lists.
+        record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
+        config.custom_hooks = [*config.get('custom_hooks', []), record]
+        config.launcher = launcher_of_this_process()
+        with plain_worker_errors():
+            runner = Runner.from_cfg(config)
+            for note in start.notes:
+                runner.logger.warning(note)
+            _check_start(runner)
+            _report_misfits(runner)
+            runner.train()
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,12 @@ class _Start:
     Attributes:
         checkpoint: File or URL that is loaded; None for random weights.
         resume: Whether the run of this checkpoint is continued.
+        notes: What the log shall say of it.
     """
 
     checkpoint: str | None
     resume: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def weights(self) -> str | None:
@@ -75,30 +84,33 @@ def _find_start(config: Config, recipe: RecipeOptions, data: DataOptions, option
         UsageError: The work dir holds a run already, which is not to be resumed.
         InputError: There is no such checkpoint, or it cannot be resumed from.
     """
-    last = Path(config.work_dir) / 'last_checkpoint'
+    folder = display_path(config.work_dir)
     if options.resume is None:
-        if last.is_file():
-            raise UsageError(
-                f'{display_path(config.work_dir)} holds a run already; go on with it by --resume, or choose another '
-                '--work-dir'
-            )
+        if holds_run(config.work_dir):
+            raise UsageError(f'{folder} holds a run already; go on with it by --resume, or choose another --work-dir')
         if options.load_from is not None:
             return _Start(options.load_from)
         checkpoint = first_run_checkpoint(config, display_path(recipe.config), data.fold)
         return _Start(config.load_from if checkpoint is None else str(checkpoint))
-    checkpoint = options.resume
-    if checkpoint == 'auto':
-        if not last.is_file():
-            raise InputError(
-                f'{display_path(config.work_dir)}: no checkpoint to resume from; start without --resume instead'
-            )
-        checkpoint = last.read_text(encoding='utf-8').strip()
-    content = read_checkpoint(checkpoint)
-    if 'optimizer' not in content:
+    if options.resume != 'auto':
+        _check_resumable(options.resume)
+        return _Start(str(options.resume), resume=True)
+    notes: list[str] = []
+    newest = newest_whole(config.work_dir, notes.append, _check_resumable)
+    if newest is None and notes:
+        raise InputError(f'{folder}: no checkpoint there is whole: {notes[-1]}; remove them and start without --resume')
+    if newest is None:
+        raise InputError(f'{folder}: no checkpoint to resume from; start without --resume instead')
+    return _Start(str(newest), resume=True, notes=tuple(notes))
+
+
+def _check_resumable(checkpoint: str | Path) -> None:
+    """Raises an InputError unless a training can go on from a checkpoint."""
+    if 'optimizer' not in read_checkpoint(checkpoint):
         raise InputError(
-            f'{checkpoint}: has no optimizer state to resume from; start from its weights with --load-from'
+            f'{display_path(checkpoint)}: has no optimizer state to resume from; start from its weights with '
+            '--load-from'
         )
-    return _Start(str(checkpoint), resume=True)
 
 
 def _check_start(runner: Runner) -> None:

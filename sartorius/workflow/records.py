@@ -8,15 +8,18 @@ checkout changes no fingerprint.
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sartorius.utils.files import sha256_of, write_text
-from sartorius.utils.paths import PROJECT_DIR
+from sartorius.utils.paths import PROJECT_DIR, display_path
 from sartorius.workflow.stages import Stage, WorkflowPlan
 
 RUNNING, FAILED, DONE = 'running', 'failed', 'done'
+_FILE_KEYS = {'size', 'changed', 'sha256'}
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,73 @@ class StageRecord:
     code: int | None = None
 
 
-def read_record(plan: WorkflowPlan, stage: Stage) -> StageRecord | None:
-    """Reads the record of a stage; None if it was never started, or its record cannot be read."""
+def read_record(plan: WorkflowPlan, stage: Stage, say: Callable[[str], object] = lambda _: None) -> StageRecord | None:
+    """Reads the record of a stage.
+
+    Args:
+        plan: The workflow.
+        stage: Its stage.
+        say: Is told in a sentence if the record is damaged, and what counts in its place.
+
+    Returns:
+        The record; the one before it if it is damaged; None if the stage was never started or both are.
+    """
+    path, before = plan.record(stage), plan.record_before(stage)
     try:
-        return StageRecord(**json.loads(plan.record(stage).read_text(encoding='utf-8')))
-    except (OSError, ValueError, TypeError):
-        return None
+        return _read(path)
+    except FileNotFoundError:
+        problem = ''
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f'{display_path(path)}: the record cannot be read ({error or "it is empty"})'
+    try:
+        record = _read(before)
+    except (OSError, ValueError, RecursionError):
+        record = None
+    if problem:
+        say(f'{problem}; ' + ('the stage runs again' if record is None else 'the one before it counts'))
+    return record
 
 
 def write_record(plan: WorkflowPlan, stage: Stage, record: StageRecord) -> None:
-    """Writes a stage's record atomically."""
-    write_text(plan.record(stage), json.dumps(asdict(record), indent=1) + '\n')
+    """Writes a stage's record atomically, and keeps the one before it of the same inputs.
+
+    Of a stage that starts with other inputs no earlier record counts, so that both are the new one.
+    """
+    path, before = plan.record(stage), plan.record_before(stage)
+    text = json.dumps(asdict(record), indent=1) + '\n'
+    former = read_record(plan, stage)
+    if former is None or former.fingerprint != record.fingerprint:
+        write_text(before, text)
+    elif path.is_file():
+        os.replace(path, before)
+    write_text(path, text)
+
+
+def _read(path: Path) -> StageRecord:
+    """Reads one file.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It holds no such record.
+    """
+    content = path.read_bytes()
+    if not content.strip():
+        raise ValueError('it is empty')
+    content = json.loads(content)
+    try:
+        record = StageRecord(**content)
+    except TypeError:
+        raise ValueError('it has other entries') from None
+    numbers = [record.started, *([] if record.state == RUNNING else [record.seconds])]
+    states = record.outputs.values() if isinstance(record.outputs, dict) else [None]
+    if (
+        record.state not in (RUNNING, FAILED, DONE)
+        or not isinstance(record.fingerprint, str)
+        or not all(isinstance(number, int | float) for number in numbers)
+        or not all(isinstance(state, dict) and state.keys() >= _FILE_KEYS for state in states)
+    ):
+        raise ValueError('it has other values')
+    return record
 
 
 def fingerprint(plan: WorkflowPlan, stage: Stage) -> str | None:

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from sartorius.utils.checkpoint_files import newest_whole
 from sartorius.utils.cli import name_tools
 from sartorius.utils.locks import locked
 from sartorius.utils.paths import PROJECT_DIR
@@ -78,7 +80,7 @@ def run_stage(plan: WorkflowPlan, stage: Stage) -> int:
 def _run_tool(
     plan: WorkflowPlan, stage: Stage, environment: dict[str, str], output: IO[str], locks: list[IO[str]]
 ) -> int:
-    words = [*stage.words, *_resume_words(plan, stage)]
+    words = [*stage.words, *_resume_words(plan, stage, lambda sentence: print(sentence, file=output, flush=True))]
     print(name_tools(f'$ python {shlex.join(words)}'), file=output, flush=True)
     record = StageRecord(RUNNING, fingerprint(plan, stage) or '', time.time())
     write_record(plan, stage, record)
@@ -105,17 +107,18 @@ def _run_tool(
     return code
 
 
-def _resume_words(plan: WorkflowPlan, stage: Stage) -> list[str]:
+def _resume_words(plan: WorkflowPlan, stage: Stage, say: Callable[[str], object]) -> list[str]:
     """Options that resume a stopped training; its folder is removed if it was started with other inputs."""
+    record = read_record(plan, stage, say)
     if stage.work_dir is None:
         return []
-    folder, record = Path(stage.work_dir), read_record(plan, stage)
+    folder = Path(stage.work_dir)
     if record is not None and record.fingerprint == fingerprint(plan, stage):
-        # By number: after a kill last_checkpoint may not name the newest, and in a copied folder it names the original.
-        checkpoints = sorted(folder.glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
-        if checkpoints:
-            return ['--resume', str(checkpoints[-1])]
-    if record is not None:
+        newest = newest_whole(folder, say)
+        if newest is not None:
+            return ['--resume', str(newest)]
+    if record is not None or plan.record(stage).exists():
+        # What is left was started with other inputs, or nobody knows with which, or none of it is whole.
         shutil.rmtree(folder, ignore_errors=True)
     return []
 

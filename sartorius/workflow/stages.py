@@ -99,6 +99,10 @@ class WorkflowPlan:
         """File of the stage's :class:`sartorius.workflow.records.StageRecord`."""
         return self.out / 'stages' / f'{stage.key}.json'
 
+    def record_before(self, stage: Stage) -> Path:
+        """File of the record before that one."""
+        return self.record(stage).with_suffix('.before.json')
+
     def stamp(self, stage: Stage) -> Path:
         """Empty file that marks the stage as done for Snakemake."""
         return self.out / 'stages' / f'{stage.key}.done'

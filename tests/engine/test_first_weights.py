@@ -25,7 +25,7 @@ def work_dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def add_run(folder: Path, checkpoint: str = 'iter_20.pth', said: str | None = None) -> Path:
     """A run's folder as MMEngine leaves it; ``said`` is what its note names."""
     folder.mkdir(parents=True)
-    (folder / checkpoint).touch()
+    torch.save({'state_dict': {}}, folder / checkpoint)
     (folder / 'last_checkpoint').write_text(said or str(folder / checkpoint))
     return folder / checkpoint
 
@@ -34,11 +34,16 @@ def starting(**values: object) -> Config:
     return Config(dict(init_from=dict(config=FIRST, **values)))
 
 
-def test_the_last_checkpoint_is_the_one_that_the_note_names(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / 'iter_9.pth').touch()
-    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path / "iter_9.pth"}\n')
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+def test_the_last_checkpoint_is_the_newest_that_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / 'run'
+    assert last_checkpoint(run) is None
+    kept = add_run(run, 'iter_9.pth')
+    (run / 'iter_10.pth').write_bytes(kept.read_bytes()[:-100])
+    (run / 'iter_11.pth').touch()
+    assert last_checkpoint(run) == kept
+    said = capsys.readouterr().err
+    assert 'iter_11.pth is passed over, it is empty\n' in said
+    assert 'iter_10.pth is passed over, it is cut short or damaged' in said
 
 
 def test_a_moved_run_is_found_where_it_lies_now(tmp_path: Path) -> None:

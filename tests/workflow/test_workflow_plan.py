@@ -1,8 +1,10 @@
 """From a workflow file to command lines, and which of them are done."""
 
 import json
+import os
 import re
 import runpy
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,15 @@ from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CHECKOUT
 from sartorius.workflow.facts import DataFacts, RecipeFacts
 from sartorius.workflow.plan import make_plan
-from sartorius.workflow.records import DONE, StageRecord, describe_outputs, done_stages, fingerprint, write_record
+from sartorius.workflow.records import (
+    DONE,
+    StageRecord,
+    describe_outputs,
+    done_stages,
+    fingerprint,
+    is_done,
+    write_record,
+)
 from sartorius.workflow.run_stage import run_stage
 from sartorius.workflow.runner import format_seconds
 from sartorius.workflow.settings import read_workflow
@@ -372,19 +382,55 @@ out.write_text(json.dumps(sys.argv[2:]))
     [
         ([], []),
         (['iter_2.pth', 'iter_10.pth', 'last_checkpoint'], ['--resume', 'iter_10.pth']),
+        (['iter_2.pth', 'iter_10.pth:torn', 'iter_12.pth:empty'], ['--resume', 'iter_2.pth']),
+        (['iter_2.pth:torn'], []),
     ],
-    ids=['killed before a checkpoint', 'killed after one, before it was named'],
+    ids=['killed before a checkpoint', 'killed after one, before it was named', 'the newest is torn', 'all are'],
 )
 def test_a_stopped_training_goes_on(tmp_path: Path, left: list[str], expected: list[str]) -> None:
     folder, out = tmp_path / 'out/run', tmp_path / 'out/run/words.json'
     stage = Stage('train', 'run', ('-c', TRAIN, str(out)), (), (str(out),), work_dir=str(folder))
     plan = WorkflowPlan(tmp_path / 'out', Path('/data'), {stage.key: stage})
     folder.mkdir(parents=True)
-    for name in left:
-        (folder / name).write_text(str(folder / 'iter_2.pth') if name == 'last_checkpoint' else '')
+    for name, _, damage in (given.partition(':') for given in left):
+        leave_checkpoint(folder / name, damage)
     write_record(plan, stage, StageRecord('running', fingerprint(plan, stage), 0.0))
     assert run_stage(plan, stage) == 0
     assert [word.replace(f'{folder}/', '') for word in json.loads(out.read_text())] == expected
+    log = plan.log(stage).read_text()
+    assert all(f'{given.split(":")[0]} is passed over' in log for given in left if ':' in given)
+
+
+def leave_checkpoint(path: Path, damage: str = '') -> None:
+    """A file as torch writes it, whole, torn or empty; ``last_checkpoint`` is the note beside it."""
+    if path.name == 'last_checkpoint':
+        path.write_text(str(path.with_name('iter_2.pth')))
+        return
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('run/data.pkl', bytes(1000))
+    os.truncate(path, {'': path.stat().st_size, 'torn': 500, 'empty': 0}[damage])
+
+
+@pytest.mark.parametrize('bad', ['', '{"state": "do', '[1]', '{"state": "done", "fingerprint": "f", "started": 0.0}'])
+@pytest.mark.parametrize('which', ['newest', 'both'])
+def test_a_damaged_record_gives_way_to_the_one_before_it(tmp_path: Path, bad: str, which: str) -> None:
+    """A training goes on; where no record is left it starts anew, for nobody knows with which inputs it was made."""
+    folder, out = tmp_path / 'out/run', tmp_path / 'out/run/words.json'
+    stage = Stage('train', 'run', ('-c', TRAIN, str(out)), (), (str(out),), work_dir=str(folder))
+    plan = WorkflowPlan(tmp_path / 'out', Path('/data'), {stage.key: stage})
+    folder.mkdir(parents=True)
+    leave_checkpoint(folder / 'iter_2.pth')
+    write_record(plan, stage, StageRecord('running', fingerprint(plan, stage), 0.0))
+    plan.record(stage).write_text(bad)
+    if which == 'both':
+        plan.record_before(stage).write_text(bad)
+    assert run_stage(plan, stage) == 0
+    assert bool(json.loads(out.read_text())) == (which == 'newest')
+    last_words = 'the one before it counts' if which == 'newest' else 'the stage runs again'
+    assert last_words in plan.log(stage).read_text()
+    assert is_done(plan, stage)
+    plan.record(stage).write_text(bad)
+    assert run_stage(plan, stage) == 0 and is_done(plan, stage)
 
 
 def test_a_training_with_another_config_starts_anew(tmp_path: Path) -> None:
