@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import replaced_folder
 
 COMPETITION = 'sartorius-cell-instance-segmentation'
 PAGE = f'https://www.kaggle.com/competitions/{COMPETITION}'
@@ -33,14 +34,9 @@ def download_sartorius(out: Path) -> None:
             f'rules at {PAGE}/rules and start again; or download the archive by hand at {PAGE}/data and unpack it '
             f'into {out}'
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.download-', dir=out.parent) as name:
+    with replaced_folder(out) as unpacked, tempfile.TemporaryDirectory(dir=unpacked) as name:
         _run_client(client, Path(name), out)
-        unpacked = Path(name) / 'unpacked'
         _unpack(Path(name), unpacked)
-        if out.exists():
-            out.rmdir()
-        unpacked.rename(out)
 
 
 def _find_client() -> str | None:

@@ -166,7 +166,7 @@ def write_documents(
     info: Mapping[str, Any],
     summary: str,
 ) -> None:
-    """Writes all files, each whole, and removes JSONs of an earlier run that this one does not write.
+    """Writes all files together, and removes JSONs of an earlier run that this one does not write.
 
     Args:
         out: Folder to write to.
@@ -176,16 +176,12 @@ def write_documents(
         info: What all JSONs have in their ``info``.
         summary: Text of ``summary.md``.
     """
-    with staged_folder(out) as new:
+    with staged_folder(out, stale=OWN_OUTPUTS.fullmatch) as new:
         for one in progress(documents, 'writing'):
             place = {'split': one.split} if one.fold is None else {'split': one.split, 'fold': one.fold}
             write_coco(new / one.file_name, one.images, classes, {**info, **place})
         write_text(new / 'folds.csv', _folds_csv(fold_rows))
         write_text(new / 'summary.md', summary + '\n')
-        written = {path.name for path in new.iterdir()}
-    for path in out.iterdir():
-        if OWN_OUTPUTS.fullmatch(path.name) and path.name not in written:
-            path.unlink()
 
 
 def _folds_csv(rows: Iterable[FoldRow]) -> str:

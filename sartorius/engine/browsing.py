@@ -1,5 +1,6 @@
 """Pictures of training samples and a page that shows them: what tools/analysis/browse_dataset.py does."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from sartorius.utils.files import staged_folder
 from sartorius.utils.paths import WORK_DIRS, display_path
 from sartorius.visualization.samples import Sample, SampleRow, draw_sample, sample_page
 
-PICTURES = 'sample_*.png'
+PICTURES = re.compile(r'sample_.*\.png')
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,16 @@ def browse(recipe: RecipeOptions, data: DataOptions, options: BrowseOptions) -> 
     seconds: list[float] = []
     chosen = choose_samples(dataset, options.samples, passes)
     rows = [_make_row(dataset, index, numbers, seconds) for index, numbers in progress(chosen.items(), 'samples')]
-    with staged_folder(out) as folder:
+    # Pictures of an earlier run beside a page that does not show them would mislead.
+    with staged_folder(out, stale=PICTURES.fullmatch) as folder:
         for row in progress(rows, 'pictures'):
             for sample in row.samples:
                 picture = draw_sample(sample, row.image_id, classes, options.boxes)
                 path = folder / f'sample_{sample.number:06d}_{row.image_id.replace("/", "_")}.png'
-                cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+                # cv2.imwrite does not raise when the disk is full; write_bytes does.
+                path.write_bytes(cv2.imencode('.png', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
         page = sample_page(rows, classes, _source(config, recipe, options.split), options.boxes)
         (folder / 'index.html').write_text(page, encoding='utf-8')
-        written = {path.name for path in folder.iterdir()}
-    # Pictures of an earlier run beside a page that does not show them would mislead.
-    for path in out.glob(PICTURES):
-        if path.name not in written:
-            path.unlink()
     return Browsed(out / 'index.html', rows, seconds)
 
 

@@ -20,7 +20,7 @@ from sartorius.pseudo_labels.rules import ANNOTATED, Balance, PseudoRules, Verdi
 from sartorius.pseudo_labels.summary import LabelledFold, summarise
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.files import write_text
+from sartorius.utils.files import file_set, write_text
 from sartorius.utils.paths import display_path
 
 
@@ -70,10 +70,11 @@ def write_pseudo_labels(request: Request, out: Path) -> str:
     round_number = request.round_number or next_round(table)
     folds = [_label(path, held_out, kept, request) for path, held_out in files]
     images = [_train_image(verdict, fold, round_number) for fold in folds for verdict in fold.used]
-    replace_pseudo_rows(request.train_csv, out, images)
     annotated = [image for image in kept if not image.is_pseudo]
     summary = summarise(folds, annotated, round_number, request.chain, request.rules, request.balance)
-    write_text(out.with_suffix('.md'), summary + '\n')
+    with file_set():
+        replace_pseudo_rows(request.train_csv, out, images)
+        write_text(out.with_suffix('.md'), summary + '\n')
     return summary
 
 

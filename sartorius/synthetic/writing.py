@@ -2,12 +2,9 @@
 
 import json
 import multiprocessing
-import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from sartorius.masks.crop import Size
 from sartorius.synthetic.image import check_image_request
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import replaced_folder
 
 Job, Result, Summary = TypeVar('Job'), TypeVar('Result'), TypeVar('Summary')
 
@@ -83,7 +81,7 @@ def write_dataset(
         InputError: The images have no room for their cells.
     """
     check_out(out, overwrite, workers)
-    with replaced_folder(out.resolve()) as folder:
+    with replaced_folder(out) as folder:
         for name in folders:
             (folder / name).mkdir(parents=True)
         results = list(progress(run_jobs(partial(make_image, plan, folder), jobs, workers), 'images', len(jobs)))
@@ -145,21 +143,3 @@ def check_out(out: Path, overwrite: bool, workers: int) -> None:
             f'--out {out} holds no {SYNTHETIC_FILE}, so it is no synthetic data set and will not be overwritten; '
             'name another folder'
         )
-
-
-@contextmanager
-def replaced_folder(out: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside ``out``, which replaces ``out`` when the block ends without an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', suffix='.partial', dir=out.parent))
-    folder, old = work / 'new', work / 'old'
-    folder.mkdir()
-    try:
-        yield folder
-        if out.exists():
-            out.rename(old)
-        folder.rename(out)
-    finally:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(work, ignore_errors=True)

@@ -1,11 +1,120 @@
-"""Atomic writing of files, and their hashes."""
+"""The one place for writing files: each whole or not at all, and those of a set together; and their hashes.
 
+A writer uses :func:`atomic_path`, :func:`write_text`, :func:`staged_folder` or :func:`replaced_folder`. What it wrote
+is on the disk (``fsync``) before it gets its name, and the name is on the disk before the writer goes on, so that
+neither a kill nor a power cut leaves a torn or an empty file. Within :func:`file_set` all of them join one set, whose
+files appear together or not at all.
+"""
+
+import errno
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+
+from sartorius.utils.pending import (
+    JOURNAL,
+    Journal,
+    commit,
+    is_partial,
+    make_folder,
+    partial,
+    replace_folder,
+    sync_file,
+    sync_folder,
+    sync_tree,
+    tidy,
+)
+
+# Errors of writing that do not name the file.
+_NO_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+class FileSet:
+    """Files that appear together; made by :func:`file_set`."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._stages: dict[Path, Path] = {}
+        self._removed: dict[Path, set[str]] = {}
+
+    def stage(self, folder: str | Path) -> Path:
+        """Temporary folder whose files belong into ``folder``, which is made if it is missing."""
+        folder = Path(os.path.realpath(folder))
+        if folder not in self._stages:
+            make_folder(folder)
+            tidy(folder)
+            with _named(folder, {}):
+                self._stages[folder] = self._stack.enter_context(partial(folder, is_folder=True))
+        return self._stages[folder]
+
+    def staged(self, path: str | Path) -> Path:
+        """Where a file of the set lies until its block ends."""
+        path = Path(path)
+        if path.parent in self._stages.values():
+            return path
+        return self.stage(path.parent) / path.name
+
+    def remove(self, path: str | Path) -> None:
+        """Removes a file together with the writing of the others, unless the set writes it."""
+        path = Path(path)
+        self._removed.setdefault(Path(os.path.realpath(path.parent)), set()).add(path.name)
+
+    def commit(self) -> None:
+        """Moves the files into place and removes the others."""
+        parts = []
+        for folder in dict.fromkeys((*self._stages, *self._removed)):
+            stage = self._stages.get(folder)
+            written = os.listdir(stage) if stage else []
+            removed = sorted(self._removed.get(folder, set()).difference(written))
+            if written or removed:
+                parts.append((folder, Journal('', stage.name if written else '', tuple(removed)), written))
+        with ExitStack() as stack:
+            for folder, stage in self._stages.items():
+                stack.enter_context(_named(folder, {stage: folder}))
+            self._write(parts)
+
+    def _write(self, parts: Sequence[tuple[Path, Journal, Sequence[str]]]) -> None:
+        for folder, journal, written in parts:
+            for name in written:
+                sync_file(folder / journal.stage / name)
+        if len(parts) == 1 and len(parts[0][2]) + len(parts[0][1].remove) == 1 and parts[0][2]:
+            # One file needs no journal.
+            folder, journal, (name,) = parts[0]
+            os.replace(folder / journal.stage / name, folder / name)
+            sync_folder(folder)
+        elif parts:
+            for folder, journal, written in parts:
+                if written:
+                    sync_folder(folder / journal.stage)
+                    sync_folder(folder)
+            number = os.urandom(6).hex()
+            commit([(folder, Journal(number, journal.stage, journal.remove)) for folder, journal, _ in parts])
+
+
+_current: ContextVar[FileSet | None] = ContextVar('file_set', default=None)
+
+
+@contextmanager
+def file_set() -> Iterator[FileSet]:
+    """All files that are written within the block, by any function of this module, appear together or not at all.
+
+    Until the block ends each lies in a temporary folder (:meth:`FileSet.staged`). A block within another belongs to it.
+    Threads and processes that are started within do not.
+    """
+    if (outer := _current.get()) is not None:
+        yield outer
+        return
+    with ExitStack() as stack:
+        files = FileSet(stack)
+        token = _current.set(files)
+        try:
+            yield files
+            files.commit()
+        finally:
+            _current.reset(token)
 
 
 @contextmanager
@@ -16,34 +125,62 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     removed and an earlier file at ``path`` is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if (files := _current.get()) is not None:
+        staged = files.staged(path)
+        with _named(path, {staged: path}):
+            try:
+                yield staged
+            except BaseException:
+                staged.unlink(missing_ok=True)
+                raise
+        return
+    make_folder(path.parent)
+    tidy(path.parent)
+    temporaries: dict[Path, Path] = {}
     # The suffix is kept because writers such as cv2.imwrite and numpy.savez choose the format by it.
-    handle, name = tempfile.mkstemp(prefix=f'.{path.stem}-', suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _named(path, temporaries), partial(path.parent, path.suffix) as temporary:
+        temporaries[temporary] = path
         yield temporary
-        # mkstemp creates files that only their owner can read; the result gets the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        sync_file(temporary)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 @contextmanager
-def staged_folder(folder: str | Path) -> Iterator[Path]:
-    """Yields an empty folder within ``folder`` and moves the files written there into ``folder`` on success.
+def staged_folder(folder: str | Path, stale: Callable[[str], object] | None = None) -> Iterator[Path]:
+    """Yields an empty folder whose files become, on success, files of ``folder``: all of them together.
 
-    When the block raises, none of them is moved: several files that belong together are replaced together.
+    When the block raises, none of them does. They may be written by any means.
+
+    Args:
+        folder: Where they belong; made if it is missing.
+        stale: Tells by its name whether a file of ``folder`` is of an earlier call; it is removed together with the
+            writing, unless it is written anew.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.new-', dir=folder) as name:
-        yield Path(name)
-        for path in Path(name).iterdir():
-            path.replace(folder / path.name)
+    with file_set() as files:
+        folder = Path(folder)
+        stage = files.stage(folder)
+        with _named(folder, {stage: folder}):
+            yield stage
+        for name in filter(stale, os.listdir(folder)) if stale else ():
+            files.remove(Path(folder, name))
+
+
+@contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """Yields an empty folder that takes the place of ``folder``, which may be there, when the block ends without error.
+
+    At every moment ``folder`` is either the old or the new one.
+    """
+    folder = Path(os.path.realpath(folder))
+    make_folder(folder.parent)
+    tidy(folder.parent)
+    temporaries: dict[Path, Path] = {}
+    with _named(folder, temporaries), partial(folder.parent, is_folder=True) as new:
+        temporaries[new] = folder
+        yield new
+        sync_tree(new)
+        replace_folder(new, folder)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -74,3 +211,32 @@ def files_below(root: str | Path) -> list[Path]:
         seen.add(real)
         paths += [Path(folder, name) for name in names]
     return sorted(paths)
+
+
+@contextmanager
+def _named(target: Path, temporaries: Mapping[Path, Path]) -> Iterator[None]:
+    """Has errors of the disk name the file or folder that is meant, in place of a temporary one.
+
+    Args:
+        target: What is written.
+        temporaries: What is meant by each temporary path.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(target) if error.errno in _NO_NAME else None
+        elif isinstance(error.filename, str | os.PathLike):
+            error.filename = _meant(Path(error.filename), target, temporaries)
+            # Of a renaming, the new name.
+            error.filename2 = None
+        raise
+
+
+def _meant(path: Path, target: Path, temporaries: Mapping[Path, Path]) -> str:
+    for place in (path, *path.parents):
+        if place in temporaries:
+            return str(temporaries[place] / path.relative_to(place))
+        if is_partial(place.name) or place.name == JOURNAL:
+            return str(target)
+    return str(path)
