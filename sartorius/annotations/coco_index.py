@@ -1,6 +1,5 @@
 """Images, categories and annotations of a COCO file by their ids: what every reader of COCO JSON begins with."""
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from sartorius.annotations.structures import CocoImage
 from sartorius.images.image_ids import check_image_id, image_id_of
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import read_json
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
 OWN_ID_KEY = 'image_id'
@@ -119,16 +119,13 @@ def read_coco_json(path: str | Path) -> dict[str, Any]:
     """The dict of a COCO JSON, whose polygons are arrays: as lists they need ten times the memory.
 
     Raises:
-        InputError: No such file, no JSON, or a JSON of something else than a dict.
+        InputError: No such file, a JSON of something else than a dict, or as
+            :func:`~sartorius.utils.input_text.read_json`.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            content = json.load(file, object_hook=_compact)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: not JSON ({error}); make or download the file again') from None
+    content = read_json(path, _compact, fix='make or download the file again', packed=True)
     if not isinstance(content, dict):
         raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
     return content

@@ -10,9 +10,6 @@ from sartorius.utils.errors import InputError, closest
 
 REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
 
-MAX_FIELD = 1 << 27
-"""Characters of a field: the code of one cell may be longer than the csv module's default limit of 131,072."""
-
 
 def check_columns(path: Path, header: Sequence[str]) -> None:
     """Checks a header.

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import open_input
+from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import display_path
 from sartorius.utils.records import Record
 
@@ -58,19 +59,17 @@ def read_info(path: str | Path) -> DataInfo:
     Raises:
         InputError: The file is no JSON, or an entry is of another type than :class:`DataInfo` has.
     """
-    with open(path, encoding='utf-8') as file:
-        head = file.read(_HEAD)
-        start = re.match(r'\s*\{\s*"info"\s*:\s*', head)
-        try:
-            info = json.JSONDecoder().raw_decode(head, start.end())[0] if start else None
-        except ValueError:
-            start = None
-        if start is None:
-            try:
-                content = json.loads(head + file.read())
-            except ValueError as error:
-                raise InputError(f'{display_path(path)}: not valid JSON: {error}') from None
-            info = content.get('info') if isinstance(content, Mapping) else None
+    with open_input(path) as file:
+        head = file.read(_HEAD).decode('utf-8-sig', errors='replace')
+    start = re.match(r'\s*\{\s*"info"\s*:\s*', head)
+    try:
+        info = json.JSONDecoder().raw_decode(head, start.end())[0] if start else None
+    # Also of lists within lists that have no end here.
+    except (ValueError, RecursionError):
+        start = None
+    if start is None:
+        content = read_json(path)
+        info = content.get('info') if isinstance(content, Mapping) else None
     # Other tools leave a text or an empty list there.
     return DataInfo.from_dict(info if isinstance(info, Mapping) else {}, f'{display_path(path)}: info')
 

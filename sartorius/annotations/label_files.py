@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sartorius.annotations.label_images import read_label_image
-from sartorius.annotations.label_outlines import read_geojson, read_json, read_labelme, read_rois
+from sartorius.annotations.label_outlines import read_geojson, read_labelme, read_rois
 from sartorius.annotations.labelled_cells import LabelledCells
 from sartorius.images.files import is_image
 from sartorius.images.image_ids import image_id_of
 from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import files_below
+from sartorius.utils.input_text import read_json
 
 IMAGE_FOLDER = 'images'
 LABEL_FOLDERS = ('masks', 'labels')

@@ -4,12 +4,9 @@ In all three, pixel ``(row 0, column 0)`` reaches from 0 to 1 in both directions
 centre does, as in ImageJ and QuPath (:mod:`sartorius.masks.polygons`).
 """
 
-import json
 import math
 import re
 import struct
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +20,8 @@ from sartorius.annotations.labelled_cells import LabelledCells
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.polygons import ellipse, fill_polygons
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import DamagedFileError, read_bytes, read_zip
+from sartorius.utils.input_text import read_json
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
@@ -34,7 +33,8 @@ EMPTY = 'shapes that hold the centre of no pixel left out'
 CUT = 'cells that reach beyond the image, cut at its border'
 
 _CLASS_PROPERTY = re.compile(r'^\s*class\s*:(.*)$', re.MULTILINE)
-_MAX_ROI_BYTES = 1 << 28
+# Of their size in a zip, ROIs take so many times as much while they are read.
+_ROI_COPIES = 4
 # Commands of a path of java.awt.geom.PathIterator, and how many points follow each: move, line, two curves, close.
 _PATH_POINTS = {0: 1, 1: 1, 2: 2, 3: 3, 4: 0}
 _CURVE_STEPS = np.arange(1, 17)[:, None] / 16
@@ -118,18 +118,6 @@ def read_labelme(path: Path, size: Size) -> LabelledCells:
     return _collect(path, size, _numbered('shape', list(groups.values())), _labelme_shape)
 
 
-def read_json(path: Path) -> Any:
-    """Content of a JSON file.
-
-    Raises:
-        InputError: It is none.
-    """
-    try:
-        return json.loads(path.read_text(encoding='utf-8-sig'))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f'{path}: not JSON ({error}); export the file again') from None
-
-
 def _numbered(what: str, entries: Sequence[T]) -> list[tuple[str, T]]:
     return [(f'{what} {number} (counted from 0)', entry) for number, entry in enumerate(entries)]
 
@@ -191,21 +179,15 @@ def _ellipse(x: float, y: float, axes: tuple[float, float], angle: float, size: 
 def _roi_entries(path: Path) -> list[tuple[str, bytes]]:
     """Names and contents of the ROIs of a file."""
     if path.suffix.lower() == '.roi':
-        return [(f'ROI {path.stem}', path.read_bytes())]
+        return [(f'ROI {path.stem}', read_bytes(path))]
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if member.filename.lower().endswith('.roi')]
-            if sum(member.file_size for member in members) > _MAX_ROI_BYTES:
-                raise InputError(f'{path}: unpacks to more than {_MAX_ROI_BYTES >> 20} MB, which no set of ROIs does')
-            entries = [(f'ROI {Path(member.filename).stem}', archive.read(member)) for member in members]
-            is_empty = not archive.infolist()
-    # zlib's and zipfile's own errors share no class.
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise InputError(f'{path}: damaged, or no zip of ROIs ({error}); save it from the ROI Manager again') from None
+        names, members = read_zip(path, lambda name: name.lower().endswith('.roi'), copies=_ROI_COPIES)
+    except DamagedFileError:
+        raise InputError(f'{path}: damaged, or no zip of ROIs; save it from the ROI Manager again') from None
     # An export of an image without cells is empty.
-    if not entries and not is_empty:
+    if not members and names:
         raise InputError(f'{path}: holds no ROI; save them from the ROI Manager: More > Save')
-    return entries
+    return [(f'ROI {Path(name).stem}', content) for name, content in members.items()]
 
 
 def _roi_shape(data: bytes, size: Size) -> _Shape:

@@ -1,13 +1,12 @@
 """Rows of a CSV with their exact text, so that unchanged ones can be written back byte for byte."""
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sartorius.annotations.csv_checks import MAX_FIELD
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import csv_errors, csv_reader, read_csv_text
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,9 @@ def read_raw_rows(path: Path) -> tuple[RawRow, tuple[RawRow, ...], str]:
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file')
-    try:
-        # Not utf-8-sig, and no translation of line ends: every byte is written back.
-        text = path.read_bytes().decode('utf-8')
-    except UnicodeDecodeError:
-        raise InputError(f'{path}: not a text file; expected a CSV') from None
-    try:
-        mark = '\ufeff' if text.startswith('\ufeff') else ''
-        rows = list(_split(text.removeprefix(mark)))
-    except csv.Error as error:
-        raise InputError(f'{path}: not a CSV ({error})') from None
+    # With the line ends and the mark of the file: every byte is written back.
+    mark, text = read_csv_text(path)
+    rows = list(_split(path, text))
     if not rows or not rows[0].fields:
         raise InputError(f'{path}: is empty; expected a header and one row per cell')
     header = RawRow(mark + rows[0].text, rows[0].fields)
@@ -58,12 +50,11 @@ def read_raw_rows(path: Path) -> tuple[RawRow, tuple[RawRow, ...], str]:
 
 def parse_row(text: str) -> RawRow:
     """A row from its text."""
-    csv.field_size_limit(MAX_FIELD)
-    fields = next((row for row in csv.reader(io.StringIO(text, newline=''), strict=True) if row), [])
+    fields = next((row for row in csv_reader(io.StringIO(text, newline='')) if row), [])
     return RawRow(text, tuple(fields))
 
 
-def _split(text: str) -> Iterator[RawRow]:
+def _split(path: Path, text: str) -> Iterator[RawRow]:
     """Rows with their texts; blank lines at the end come last, as a row without fields."""
     lines: list[str] = []
 
@@ -72,10 +63,11 @@ def _split(text: str) -> Iterator[RawRow]:
             lines.append(line)
             yield line
 
-    csv.field_size_limit(MAX_FIELD)
-    for fields in csv.reader(kept(), strict=True):
-        if fields:
-            yield RawRow(''.join(lines), tuple(fields))
-            lines.clear()
+    reader = csv_reader(kept())
+    with csv_errors(path, reader):
+        for fields in reader:
+            if fields:
+                yield RawRow(''.join(lines), tuple(fields))
+                lines.clear()
     if lines:
         yield RawRow(''.join(lines), ())

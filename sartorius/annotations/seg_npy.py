@@ -4,15 +4,18 @@ Such a file is a pickle, and ``numpy.load(..., allow_pickle=True)`` runs whateve
 only what stands in :meth:`_Unpickler.find_class`: functions of this module that build arrays and plain values.
 """
 
+import io
 import math
 import pickle
+import pickletools
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import read_bytes
 
 _NUMBERS = frozenset('biufcSU')
 """Kinds of values whose bytes cannot do harm."""
@@ -24,14 +27,14 @@ def read_seg_npy(path: str | Path) -> NDArray[np.generic]:
     Raises:
         InputError: The file is damaged, no ``_seg.npy`` of Cellpose, or names code that such files have no use for.
     """
-    with open(path, 'rb') as file:
-        try:
-            content = _read_object(file)
-        except InputError as error:
-            raise InputError(f'{path}: {error}') from None
-        # A damaged pickle raises nearly anything.
-        except Exception as error:
-            raise InputError(f'{path}: damaged, or no _seg.npy of Cellpose ({error}); save it there again') from None
+    data = read_bytes(path)
+    try:
+        content = _read_object(data)
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+    # A damaged pickle raises nearly anything.
+    except Exception as error:
+        raise InputError(f'{path}: damaged, or no _seg.npy of Cellpose ({error}); save it there again') from None
     masks = content.get('masks') if isinstance(content, dict) else None
     if isinstance(masks, _Array):
         masks = masks.value
@@ -40,16 +43,25 @@ def read_seg_npy(path: str | Path) -> NDArray[np.generic]:
     return masks
 
 
-def _read_object(file: BinaryIO) -> Any:
+def _read_object(data: bytes) -> Any:
     """The object that an npy file of a single Python object holds."""
+    file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if dtype.kind != 'O' or shape != ():
         raise InputError(f'holds an array {dtype} {shape}, not what Cellpose saves; a label image is a TIFF or PNG')
+    _check_memo(data[file.tell() :])
     loaded = _Unpickler(file, encoding='latin1').load()
     values = loaded.value if isinstance(loaded, _Array) else None
     return values[0] if isinstance(values, list) and len(values) == 1 else None
+
+
+def _check_memo(pickled: bytes) -> None:
+    """Refuses a pickle that remembers values under higher numbers than it has bytes: all below take memory."""
+    for operation, number, _ in pickletools.genops(pickled):
+        if operation.name in ('PUT', 'BINPUT', 'LONG_BINPUT') and number > len(pickled):
+            raise InputError(f'damaged: it numbers a value {number:,} in {len(pickled):,} bytes; save it again')
 
 
 class _Unpickler(pickle.Unpickler):

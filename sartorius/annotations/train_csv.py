@@ -10,7 +10,6 @@ import numpy as np
 
 from sartorius.annotations.coco_index import naming
 from sartorius.annotations.csv_checks import (
-    MAX_FIELD,
     REQUIRED_COLUMNS,
     check_cell_types,
     check_columns,
@@ -25,6 +24,7 @@ from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.utils.classes import classes_of_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
+from sartorius.utils.input_text import open_csv
 
 PSEUDO_COLUMNS = ('source', 'fold', 'held_out')
 """Columns of pseudo-labelled rows: what labelled them (empty in rows of people), the one fold that they train (a
@@ -181,18 +181,10 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of each row that is not blank."""
     if not path.is_file():
         raise InputError(f'{path}: no such file; the competition calls it train.csv (see docs/data.md)')
-    csv.field_size_limit(MAX_FIELD)
-    # utf-8-sig: spreadsheet programs put a byte order mark before the header.
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for row in reader:
-                if row:
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise InputError(f'{path}: line {reader.line_num} is no CSV row ({error})') from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not a text file; expected a CSV such as the competition's train.csv") from None
+    with open_csv(path) as reader:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
 
 
 def _add_row(path: Path, line: int, row: dict[str, str], images: dict[tuple[str, str], _ImageRows]) -> None:

@@ -17,6 +17,7 @@ from sartorius.export.structures import ExportedImage
 from sartorius.images.image_ids import frame_id
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import read_json
 from sartorius.visualization.outlines import corner_outlines
 
 
@@ -124,10 +125,7 @@ def _file_name(image: ExportedImage, frame: int) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path}: no COCO JSON ({error}); export it again') from None
+    content = read_json(path, fix='export it again')
     if not isinstance(content, dict) or not {'categories', 'images', 'annotations'} <= content.keys():
         raise InputError(f'{path}: no COCO JSON (categories, images, annotations); export it again')
     return content

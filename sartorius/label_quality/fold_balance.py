@@ -1,7 +1,6 @@
 """Distribution of images and cells over the folds of a training set."""
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sartorius.annotations.folds import NO_FOLD, assign_folds, group_of
 from sartorius.annotations.source_tables import PreparationOptions
 from sartorius.label_quality.table import LabelTable
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import read_csv_table
 from sartorius.utils.paths import display_path
 
 FOLDS, SEED = PreparationOptions.folds, PreparationOptions.seed
@@ -88,12 +88,7 @@ def _read(path: Path) -> dict[str, tuple[str, int]]:
     """Group and fold by image id."""
     if not path.is_file():
         raise InputError(f'{path}: no such file')
-    with open(path, encoding='utf-8', newline='') as file:
-        reader = csv.DictReader(file)
-        rows: Sequence[Mapping[str, str]] = list(reader)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(f'{path}: column {missing[0]} is missing; give folds.csv of tools/prepare_sartorius.py')
+    rows = read_csv_table(path, COLUMNS, 'give folds.csv of tools/prepare_sartorius.py')
     folds = {}
     for number, row in enumerate(rows):
         try:

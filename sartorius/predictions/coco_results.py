@@ -29,6 +29,7 @@ from sartorius.predictions.structures import ImagePredictions, PredictionSet, wi
 from sartorius.utils.classes import classes_of_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import display_path
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def read_coco_results(
         InputError: As :func:`from_coco_results`, with the file named; or a file that is not JSON.
         OSError: A file cannot be opened.
     """
-    results, index = _read_json(path), read_coco_index(dataset_path, annotated=False)
+    results, index = read_json(path), read_coco_index(dataset_path, annotated=False)
     source = ForeignSource(kind='coco_results', file=str(path), sha256=sha256_of(path), dataset=str(dataset_path))
     with naming(display_path(path)):
         return _to_predictions(results, index, classes, grid, source)
@@ -329,10 +330,3 @@ def _known(result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any]) -> An
     if value not in lookup:
         raise InputError(f'{key} {value!r} is not in the COCO dataset; use the JSON that the detector ran on')
     return value
-
-
-def _read_json(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{display_path(path)}: not JSON ({error})') from None

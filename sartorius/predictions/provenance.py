@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Union
 
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
+from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import display_path
 from sartorius.utils.records import Record, convert
 from sartorius.utils.version import GitCommit
@@ -377,10 +378,7 @@ def read_run(folder: str | Path) -> RunRecord | None:
     if not path.is_file():
         return None
     name, fix = display_path(path), 'move it away, the weights can be used without it'
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{name}: not JSON ({error}); {fix}') from None
+    content = read_json(path, fix=fix)
     if not isinstance(content, dict) or content.pop('schema', None) != RUN_SCHEMA:
         raise InputError(f'{name}: not the record of a training run (schema {RUN_SCHEMA!r}); move it away')
     version = content.pop('version', None)

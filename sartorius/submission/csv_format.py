@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.annotations.csv_checks import MAX_FIELD
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.kaggle_rle import decode
 from sartorius.masks.packed import PackedMasks
 from sartorius.masks.packed_rle import encode_kaggle
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
+from sartorius.utils.input_text import open_csv
 
 HEADER = ['id', 'predicted']
 COMPETITION_SIZE: Size = (520, 704)
@@ -165,21 +165,15 @@ def find_problems(
 def _read_rows(path: str | Path) -> tuple[list[SubmissionRow], list[Problem]]:
     """Rows with two fields, and the problems of the header and the other rows; blank lines do not count as rows."""
     rows, problems = [], []
-    csv.field_size_limit(MAX_FIELD)
-    # utf-8-sig: spreadsheets put a byte order mark in front.
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.reader(file)
-        try:
-            header = next(reader, [])
-            if header != HEADER:
-                return [], [Problem(f'the header is "{",".join(header)}", it must be "{",".join(HEADER)}"', row=1)]
-            for number, fields in enumerate(reader, start=2):
-                if len(fields) == len(HEADER):
-                    rows.append(SubmissionRow(number, *fields))
-                elif fields:
-                    problems.append(Problem(f'{len(fields)} fields instead of {len(HEADER)}', row=number))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f'{path} is no CSV of text (near line {reader.line_num + 1}: {error})') from None
+    with open_csv(path, strict=False) as reader:
+        header = next(reader, [])
+        if header != HEADER:
+            return [], [Problem(f'the header is "{",".join(header)}", it must be "{",".join(HEADER)}"', row=1)]
+        for number, fields in enumerate(reader, start=2):
+            if len(fields) == len(HEADER):
+                rows.append(SubmissionRow(number, *fields))
+            elif fields:
+                problems.append(Problem(f'{len(fields)} fields instead of {len(HEADER)}', row=number))
     return rows, problems
 
 

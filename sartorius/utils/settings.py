@@ -4,7 +4,6 @@ A settings class is a :class:`Settings` model, which pydantic checks by its anno
 checks its own values. Every mistake is reported in one sentence that names file, key, bad value and fix.
 """
 
-import json
 import re
 import runpy
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError, model_validator
 
 from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.input_text import read_json, read_yaml
 from sartorius.utils.paths import display_path, resolve_path
 
 T = TypeVar('T')
@@ -137,10 +137,10 @@ def load_settings(
     path = Path(path) if Path(path).is_file() else resolve_path(path)
     if not path.is_file():
         raise InputError(f'{display_path(path)}: no such {what}')
+    if path.suffix not in suffixes:
+        raise InputError(f'{display_path(path)}: a {what} ends in {" or ".join(suffixes)}')
+    content = _READERS[path.suffix](path)
     try:
-        if path.suffix not in suffixes:
-            raise InputError(f'a {what} ends in {" or ".join(suffixes)}')
-        content = _READERS[path.suffix](path)
         if key is not None:
             if not isinstance(content, Mapping) or key not in content:
                 raise InputError(f'defines no {key}; write the settings under that name')
@@ -154,28 +154,16 @@ def _read_python(path: Path) -> dict[str, Any]:
     try:
         return runpy.run_path(str(path))
     except SyntaxError as error:
-        raise InputError(f'line {error.lineno} is not valid Python: {error.msg}') from None
+        raise InputError(f'{display_path(path)}: line {error.lineno} is not valid Python: {error.msg}') from None
     except Exception as error:
-        raise InputError(f'{type(error).__name__}: {error}') from None
+        raise InputError(f'{display_path(path)}: {type(error).__name__}: {error}') from None
 
 
 def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'not valid JSON: {error}') from None
+    return read_json(path, finite=True, fix='mend it there')
 
 
-def _read_yaml(path: Path) -> object:
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'not valid YAML: {" ".join(str(error).split())}') from None
-
-
-_READERS = {'.json': _read_json, '.py': _read_python, '.yaml': _read_yaml}
+_READERS = {'.json': _read_json, '.py': _read_python, '.yaml': read_yaml}
 
 
 def _field_names(kind: type) -> list[str]:

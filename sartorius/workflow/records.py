@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import PROJECT_DIR, display_path
 from sartorius.workflow.stages import Stage, WorkflowPlan
 
@@ -60,11 +61,11 @@ def read_record(plan: WorkflowPlan, stage: Stage, say: Callable[[str], object] =
         return _read(path)
     except FileNotFoundError:
         problem = ''
-    except (OSError, ValueError, RecursionError) as error:
-        problem = f'{display_path(path)}: the record cannot be read ({error or "it is empty"})'
+    except (OSError, ValueError) as error:
+        problem = f'{display_path(path)}: the record cannot be read ({error})'
     try:
         record = _read(before)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         record = None
     if problem:
         say(f'{problem}; ' + ('the stage runs again' if record is None else 'the one before it counts'))
@@ -93,10 +94,7 @@ def _read(path: Path) -> StageRecord:
         OSError: It cannot be opened.
         ValueError: It holds no such record.
     """
-    content = path.read_bytes()
-    if not content.strip():
-        raise ValueError('it is empty')
-    content = json.loads(content)
+    content = read_json(path)
     try:
         record = StageRecord(**content)
     except TypeError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.utils.files import write_text
+from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import BASE_DIR
 
 # Kinds of stages in the order of the workflow, in words. Each is a rule of the Snakefile.
@@ -133,7 +134,7 @@ def save_plan(plan: WorkflowPlan) -> Path:
 
 def load_plan(path: str | Path) -> WorkflowPlan:
     """Reads a plan that :func:`save_plan` wrote."""
-    content = json.loads(Path(path).read_text(encoding='utf-8'))
+    content = read_json(path)
     stages = []
     for entry in content['stages']:
         lists = {name: tuple(entry[name]) for name in ('words', 'inputs', 'outputs')}

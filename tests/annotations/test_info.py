@@ -45,7 +45,7 @@ def test_info_of_files_of_other_tools(tmp_path: Path, content: object, expected:
         ('{"info": {"fold": -1}}', 'fold is -1'),
         ('{"info": {"fold": true}}', 'fold is True'),
         ('{"info": {"split": 1}}', 'split is 1, expected text'),
-        ('{"info": ', 'a.json: not valid JSON'),
+        ('{"info": ', 'a.json: not JSON'),
     ],
 )
 def test_bad_info_is_named(tmp_path: Path, text: str, message: str) -> None:

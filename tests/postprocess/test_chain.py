@@ -127,7 +127,7 @@ def test_python_file(tmp_path):
         ('a.py', 'postprocess = steps', "a.py: NameError: name 'steps' is not defined"),
         ('a.py', 'model = 3', 'a.py: defines no postprocess'),
         ('a.py', "postprocess = [dict(type='Vote')]", "a.py: post-processing step 1: unknown type 'Vote'"),
-        ('a.json', '{"postprocess": [', 'a.json: not valid JSON'),
+        ('a.json', '{"postprocess": [', 'a.json: not JSON'),
         ('a.json', '[]', 'a.json: defines no postprocess'),
         ('a.yaml', '', 'a.yaml: a post-processing file ends in .json or .py'),
     ],

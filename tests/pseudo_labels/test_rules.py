@@ -189,7 +189,7 @@ def test_default_rules_and_their_two_forms(tmp_path):
         ('a.py', 'pseudo_label = {}', r'a\.py: defines no pseudo_labels'),
         ('a.py', 'pseudo_labels = [1]', r'a\.py: \[1\] is not a mapping with some of cell_scores'),
         ('a.json', '[]', r'a\.json: defines no pseudo_labels'),
-        ('a.json', '{', r'a\.json: not valid JSON'),
+        ('a.json', '{', r'a\.json: not JSON'),
         ('a.yaml', '', r'a\.yaml: a file of rules for pseudo-labels ends in \.json or \.py'),
         ('a.py', 'pseudo_labels = dict(cell_score=1)', r"unknown key 'cell_score'; did you mean 'cell_scores'"),
         (

@@ -199,7 +199,7 @@ def test_shared_pixels_are_found_exactly(tmp_path_factory, crops):
 def test_a_file_that_is_no_text_is_refused(tmp_path, content):
     path = tmp_path / 'submission.csv'
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r'submission\.csv is no CSV of text'):
+    with pytest.raises(InputError, match=r'submission\.csv: not a text file'):
         find_problems(path, SIZE)
 
 

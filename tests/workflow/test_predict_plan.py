@@ -47,7 +47,7 @@ def test_a_list_of_images_is_read_as_written(tmp_path: Path, images: list[ImageF
     write_image_list(tmp_path / 'list.csv', images)
     assert read_image_list(tmp_path / 'list.csv') == images
     (tmp_path / 'list.csv').write_text('name\nx\n')
-    with pytest.raises(InputError, match='no list of images; it must have the columns image, path'):
+    with pytest.raises(InputError, match='a list of images has the columns image, path'):
         read_image_list(tmp_path / 'list.csv')
 
 

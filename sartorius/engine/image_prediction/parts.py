@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sartorius.engine.image_prediction.records import FOLDER
 from sartorius.images.files import ImageFile
+from sartorius.images.image_ids import check_image_id
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import atomic_path
+from sartorius.utils.input_text import read_csv_table
 from sartorius.utils.paths import display_path
 
 COLUMNS = ('image', 'path')
@@ -69,13 +71,8 @@ def read_image_list(path: Path) -> list[ImageFile]:
         InputError: It is no CSV file with the columns ``image`` and ``path``, or it is empty.
         OSError: It cannot be opened.
     """
-    with path.open(encoding='utf-8', newline='') as file:
-        table = csv.DictReader(file)
-        if table.fieldnames is None or not set(COLUMNS) <= set(table.fieldnames):
-            raise InputError(
-                f'{display_path(path)}: is no list of images; it must have the columns {", ".join(COLUMNS)}'
-            )
-        images = [ImageFile(Path(row['path']), row['image']) for row in table]
+    rows = read_csv_table(path, COLUMNS, f'a list of images has the columns {", ".join(COLUMNS)}')
+    images = [ImageFile(Path(row['path']), check_image_id(row['image'])) for row in rows]
     if not images:
         raise InputError(f'{display_path(path)}: lists no images')
     return images

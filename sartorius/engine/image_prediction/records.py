@@ -17,6 +17,7 @@ from pathlib import Path
 from sartorius.export.formats import FORMATS
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of
+from sartorius.utils.input_text import read_json
 from sartorius.utils.records import Record
 from sartorius.visualization.run_page import picture_paths
 
@@ -176,7 +177,7 @@ class RunFolder:
     def read(self, image_id: str) -> ImageRecord | None:
         """An image's record; None if it has none that can be read."""
         try:
-            content = json.loads(self.record_path(image_id).read_text(encoding='utf-8'))
+            content = read_json(self.record_path(image_id))
             record = ImageRecord.from_dict(content, image_id)
         except (OSError, ValueError):
             return None
