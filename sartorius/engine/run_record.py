@@ -257,7 +257,9 @@ def command_line() -> str:
 def _as_typed(word: str) -> str:
     if word == os.environ.get('SARTORIUS_DATA'):
         return '$SARTORIUS_DATA'
-    return shlex.quote(display_path(word) if Path(word).is_absolute() else word)
+    typed = display_path(word) if Path(word).is_absolute() else word
+    # In quotes a shell would not take ~ for the home folder.
+    return f'~/{shlex.quote(typed[2:])}' if typed.startswith('~/') else shlex.quote(typed)
 
 
 def _describe_data(dataset: Dataset) -> DataRecord:

@@ -1,5 +1,6 @@
 """Folders of the project, in a checkout and in an installed package, and the search for configs by name."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,12 +36,22 @@ FIRST_FOLDER = 'sartorius'
 
 
 def display_path(path: str | Path) -> str:
-    """Path for messages: relative to the current folder where it lies below it."""
+    """Path for messages, pages and records: as short as it can be, and without the name of the user.
+
+    Below the current folder it is relative to it. What comes with the project has its place there, such as
+    ``configs/_base_/postprocess.py``, wherever the project is installed, and a home folder is ``~``.
+    """
     path = Path(path)
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    whole = path.resolve()
+    starts = [(Path.cwd(), Path.cwd())]
+    starts += [(CONFIG_DIR, PROJECT_DIR), (TOOL_DIR, PROJECT_DIR), (PACKAGE_DIR, PACKAGE_DIR.parent)]
+    for folder, start in starts:
+        if whole.is_relative_to(folder):
+            return str(whole.relative_to(start))
+    home = Path(os.path.expanduser('~'))
+    if len(home.parts) > 1 and path.is_relative_to(home):
+        return str('~' / path.relative_to(home))
+    return str(path)
 
 
 def resolve_path(path: str | Path) -> Path:

@@ -79,3 +79,24 @@ def test_relative_paths_of_an_installed_package(tmp_path: Path, monkeypatch: pyt
     assert resolve_path('configs/b.py') == here / 'configs/b.py'
     assert resolve_path('work_dirs/c.npz') == here / 'work_dirs/c.npz'
     assert resolve_path('/d.npz') == Path('/d.npz')
+
+
+def test_shown_paths_name_neither_the_user_nor_the_folder_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path / 'jane'))
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    shown = {
+        tmp_path / 'here' / 'a' / 'b.npz': 'a/b.npz',
+        'a/b.npz': 'a/b.npz',
+        paths.DEFAULT_POSTPROCESS: 'configs/_base_/postprocess.py',
+        paths.TOOL_DIR / 'test.py': 'tools/test.py',
+        paths.PACKAGE_DIR / 'models' / 'shipped': 'sartorius/models/shipped',
+        tmp_path / 'jane' / 'data' / 'a.json': '~/data/a.json',
+        tmp_path / 'there.json': str(tmp_path / 'there.json'),
+        '../there.json': '../there.json',
+    }
+    assert {path: paths.display_path(path) for path in shown} == shown
+    monkeypatch.setenv('HOME', '/')
+    assert paths.display_path(tmp_path / 'there.json') == str(tmp_path / 'there.json')
