@@ -1,7 +1,7 @@
 # Each target first completes the set-up; `make help` lists them.
 # PYTHON=python3.11 names the Python of a first set-up; ARGS="..." is passed on to the command.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast bench lint check setup ready
+.PHONY: help demo test test-fast fuzz bench lint check setup ready
 
 # `python` and `torchrun` are those of the project, whatever environment is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -21,6 +21,10 @@ test: ready ## all tests
 # Whatever it lists as slower than 3 s should be marked slow.
 test-fast: ready ## the tests that take about 3 s at most
 	@$(IN_ENV) $(IN_PARALLEL) -m 'not slow' --durations=10 --durations-min=3 $(ARGS)
+
+# Equal seeds give equal files; ARGS="--files 10000 --arrays 25000 --seed 0" is the full form, about ten minutes.
+fuzz: ready ## hostile files through every reader, hostile arrays through the numeric core
+	@$(IN_ENV) OMP_NUM_THREADS=1 python tests/fuzz/run_fuzz.py $(ARGS)
 
 bench: ready ## time and memory against what a user would otherwise run, side by side
 	@$(IN_ENV) python benchmarks/run.py $(ARGS)

@@ -26,7 +26,7 @@ def stretch(image: NDArray[np.generic], limits: tuple[float, float] | None = Non
     """Values as uint8 of the same shape, spread linearly so that ``limits`` become 0 and 255; what lies beyond is cut.
 
     Args:
-        image: Any shape. One of a single value becomes black.
+        image: Any shape. One of a single value becomes black, and so do values that are no numbers (NaN).
         limits: Two values, for example another image's :func:`stretch_limits`; the image's own if None.
     """
     low, high = stretch_limits(image) if limits is None else limits
@@ -34,8 +34,10 @@ def stretch(image: NDArray[np.generic], limits: tuple[float, float] | None = Non
     span = max(high - low, 1) if image.dtype.kind in 'iub' else (high - low) or 1
 
     def spread(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-        scaled = (values.astype(np.float64) - low) * (255 / span)
-        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        # Infinite values and those too far away for a float lie beyond the limits.
+        with np.errstate(over='ignore', invalid='ignore'):
+            scaled = (values.astype(np.float64) - low) * (255 / span)
+        return np.rint(np.nan_to_num(np.clip(scaled, 0, 255))).astype(np.uint8)
 
     image = np.ascontiguousarray(image)
     if image.dtype == np.uint16 and image.size > 1 << 16:
@@ -54,13 +56,19 @@ def stretch_limits(image: NDArray[np.generic]) -> tuple[float, float]:
     """The values at the percentiles of :data:`STRETCH_PERCENTILES`, as :func:`numpy.percentile` interpolates them.
 
     Values of 8 and 16 bits are counted, which is exact and takes no memory; of others, at most :data:`MAX_SORTED` are
-    looked at.
+    looked at, and those that are not finite do not count.
     """
     if image.dtype in (np.uint8, np.uint16):
         low, high = _percentiles_by_counts(image)
     else:
         values = image.reshape(-1)
-        low, high = np.percentile(values[:: 1 + (values.size - 1) // MAX_SORTED], STRETCH_PERCENTILES)
+        values = values[:: 1 + (values.size - 1) // MAX_SORTED]
+        if values.dtype.kind == 'f':
+            # In float64, whose differences of two values of a smaller type are finite.
+            values = values[np.isfinite(values)].astype(np.float64)
+        if not values.size:
+            return 0.0, 0.0
+        low, high = np.percentile(values, STRETCH_PERCENTILES)
     return float(low), float(high)
 
 
@@ -72,8 +80,14 @@ def luminance(image: NDArray[np.generic]) -> NDArray[np.generic]:
     if image.dtype in (np.uint8, np.uint16, np.float32):
         rows = np.ascontiguousarray(image).reshape(-1, image.shape[-2], 3)
         return cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY).reshape(image.shape[:-1])
-    grey = image @ np.array([0.114, 0.587, 0.299])
-    return (np.rint(grey) if image.dtype.kind in 'iu' else grey).astype(image.dtype)
+    with np.errstate(invalid='ignore'):
+        grey = image @ np.array([0.114, 0.587, 0.299])
+    if image.dtype.kind not in 'iu':
+        return grey.astype(image.dtype)
+    # The largest integers of 64 bits are no floats; the next ones would not fit.
+    limits = np.iinfo(image.dtype)
+    top = float(limits.max) if int(float(limits.max)) <= limits.max else np.nextafter(float(limits.max), 0)
+    return np.clip(np.rint(grey), limits.min, top).astype(image.dtype)
 
 
 def three_channels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -51,12 +51,17 @@ class PackedMasks:
         """The cells of a label image: cell n - 1 of the result is where ``labels`` is n, and 0 is background.
 
         Args:
-            labels: Integers, none negative, ``(height, width)``.
+            labels: Integers, none negative, ``(height, width)``; none above 65,535 and the number of pixels.
+
+        Raises:
+            InputError: Another array.
         """
         if labels.ndim != 2 or labels.dtype.kind not in 'iu':
             raise InputError(f'label images are 2-D arrays of integers, not {labels.ndim}-D {labels.dtype}')
         if labels.size and labels.min() < 0:
             raise InputError(f'label images have no negative labels, here is {labels.min()}')
+        if labels.size and labels.max() > max(labels.size, 65535):
+            raise InputError(f'a label image of {labels.size} pixels has the label {labels.max()}; number from 1 on')
         from scipy import ndimage
 
         windows = [
