@@ -19,6 +19,7 @@ from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.predictions.timing import write_timing
 from sartorius.utils.errors import InputError
+from sartorius.utils.files import file_set, sha256_of
 from sartorius.utils.paths import display_path
 
 
@@ -141,10 +142,11 @@ class DumpPredictions(BaseMetric):
         _warn_of_limit({image.image_id: count for image, count, _ in results}, self.max_cells)
         _warn_of_cuts({image.image_id: cut for image, _, cut in results if cut})
         images = tuple(image for image, _, _ in results)
-        save_predictions(self.out, PredictionSet(images, self.classes, source_from_dict(self.source, 'source')))
-        if self.timed_images:
-            seconds = (self.last_done - self.first_done) / (self.timed_images * get_world_size())
-            write_timing(self.out, round(seconds, 4))
+        with file_set() as files:
+            save_predictions(self.out, PredictionSet(images, self.classes, source_from_dict(self.source, 'source')))
+            if self.timed_images:
+                seconds = (self.last_done - self.first_done) / (self.timed_images * get_world_size())
+                write_timing(self.out, sha256_of(files.staged(self.out)), round(seconds, 4))
         MMLogger.get_current_instance().info(f'wrote {display_path(self.out)}')
         return {'images': float(len(images)), 'cells': float(sum(map(len, images)))}
 

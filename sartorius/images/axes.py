@@ -1,6 +1,5 @@
 """Which planes of a file with channels, z and time become the frames that a 2D model takes."""
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,17 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.images.size_limit import MAX_PIXELS_VARIABLE, max_pixels
 from sartorius.images.structures import ImageStack
 from sartorius.utils.errors import InputError
 
 AXES = 'TZCYXS'
 """Axes as OME and tifffile name them: time, depth, channels, rows, columns, samples (red, green, blue, alpha)."""
-
-MAX_PIXELS_VARIABLE = 'SARTORIUS_MAX_PIXELS'
-"""Environment variable with the most pixels, of all planes together, that are read of a file."""
-
-MAX_PIXELS = 1 << 30
-"""Its default: a single image may have 32,768 x 32,768 pixels."""
 
 _TRANSMITTED = re.compile(
     r'(?<![a-z])(phase|ph\d?(?![a-z])|bf(?![a-z])|bright[ _-]?field|trans(mitted|mission)?(?![a-z])|dic(?![a-z]))',
@@ -210,18 +204,6 @@ def _plane(content: ImageFileContent, options: ReadOptions, count: int) -> int |
             raise InputError(f'image {content.path} has no plane {z} in z but a single one; leave --z out')
         raise InputError(f'image {content.path} has no plane {z} in z; give {choices}')
     return int(z)
-
-
-def max_pixels() -> int:
-    """The most pixels that are read of a file.
-
-    Raises:
-        InputError: The environment variable is no whole number above 0.
-    """
-    text = os.environ.get(MAX_PIXELS_VARIABLE, str(MAX_PIXELS))
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f'{MAX_PIXELS_VARIABLE}={text} in the environment is not a whole number above 0')
-    return int(text)
 
 
 def check_pixels(path: Path, length: dict[str, int]) -> None:

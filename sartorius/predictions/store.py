@@ -24,14 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.images.image_ids import check_image_id
+from sartorius.images.size_limit import check_size
 from sartorius.masks.crop import Size
-from sartorius.predictions.provenance import FusedSource, Source, source_from_dict
+from sartorius.predictions.provenance import FusedSource, Source
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
-from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.errors import InputError, UsageError, shown
 from sartorius.utils.files import atomic_path
 from sartorius.utils.input_files import DamagedFileError, parse_npy, read_zip
 from sartorius.utils.input_text import parse_json
 from sartorius.utils.paths import display_path
+from sartorius.utils.records import Record
 
 SCHEMA = 'sartorius-predictions'
 VERSION = 1
@@ -42,6 +44,28 @@ MAKE_COMMAND = 'python tools/test.py CONFIG CHECKPOINT'
 # Soft masks, which are nearly all of a file, are float32 in memory beside their bytes; deflated they are much smaller.
 _COPIES = 5
 _RATIO = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ImageEntry(Record):
+    """An image in the header as it is written."""
+
+    id: str
+    height: int
+    width: int
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header(Record):
+    """The header as it is written, which checks the type of every entry."""
+
+    schema: str
+    version: int
+    classes: tuple[str, ...]
+    grid: int
+    images: tuple[_ImageEntry, ...]
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -200,7 +224,8 @@ def read_header(path: str | Path) -> PredictionHeader:
 
     Raises:
         NotPredictionsError: A readable archive, but no predictions file.
-        InputError: Truncated, damaged, no archive at all, or of another schema version.
+        InputError: Truncated, damaged, no archive at all, of another schema version, or with an entry of another type
+            or a size that no image has.
         OSError: The file cannot be opened.
     """
     raw = _read_member(path, 'header', np.uint8, None)
@@ -213,23 +238,21 @@ def read_header(path: str | Path) -> PredictionHeader:
         raise _not_predictions(path)
     if version != VERSION:
         raise InputError(
-            f'{display_path(path)}: predictions file of schema version {version}, this release reads version '
+            f'{display_path(path)}: predictions file of schema version {shown(version)}, this release reads version '
             f'{VERSION}; make the file again with {MAKE_COMMAND}'
         )
+    header = _Header.from_dict(header, display_path(path))
     try:
-        images = header['images']
         return PredictionHeader(
-            image_ids=tuple(check_image_id(str(image['id'])) for image in images),
-            sizes=tuple((int(image['height']), int(image['width'])) for image in images),
-            counts=tuple(int(image['cells']) for image in images),
-            grid=int(header['grid']),
-            classes=tuple(str(name) for name in header['classes']),
-            source=source_from_dict(header['source'], 'source'),
+            image_ids=tuple(check_image_id(image.id) for image in header.images),
+            sizes=tuple(check_size(image.height, image.width) for image in header.images),
+            counts=tuple(image.cells for image in header.images),
+            grid=header.grid,
+            classes=header.classes,
+            source=header.source,
         )
     except InputError as error:
         raise InputError(f'{display_path(path)}: {error}') from None
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(path) from None
 
 
 def _read_member(path: str | Path, name: str, dtype: type, shape: tuple[int, ...] | None) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from sartorius.images.image_ids import check_image_id, describe_matches, match_i
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.predictions.provenance import ConcatenatedSource, ForeignSource, Member, Source
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
 from sartorius.utils.version import git_commit
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,9 @@ class PredictionSet:
     source: Source = ForeignSource()
 
     def __post_init__(self) -> None:
+        for name in self.classes:
+            if not name or self.classes.count(name) > 1:
+                raise InputError(f'{shown(name)} is no class of a prediction set; give each class a name of its own')
         seen: set[str] = set()
         for image in self.images:
             if check_image_id(image.image_id) in seen:

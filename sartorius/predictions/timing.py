@@ -13,9 +13,9 @@ SUFFIX = '.timing.json'
 _HASH, _SECONDS = 'predictions_sha256', 'seconds_per_image'
 
 
-def write_timing(predictions: Path, seconds_per_image: float) -> None:
-    """Writes the wall time per image and process beside a predictions file."""
-    content = {_HASH: sha256_of(predictions), _SECONDS: seconds_per_image}
+def write_timing(predictions: Path, sha256: str, seconds_per_image: float) -> None:
+    """Writes the wall time per image and process beside a predictions file, whose hash is given."""
+    content = {_HASH: sha256, _SECONDS: seconds_per_image}
     write_text(predictions.with_suffix(SUFFIX), json.dumps(content, indent=1) + '\n')
 
 

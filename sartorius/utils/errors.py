@@ -1,5 +1,6 @@
 """Errors that a user can fix; tools print them as one sentence, without a traceback."""
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -10,6 +11,15 @@ class InputError(ValueError):
 
 class UsageError(InputError):
     """Bad command line, or missing input; the tool exits with 2."""
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def shown(value: object) -> str:
+    """A bad value in a message, cut where it is long: it may be a whole file."""
+    return _SHORT.repr(value)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -18,7 +18,6 @@ elsewhere.
 
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import re
@@ -31,6 +30,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sartorius.utils.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows, on which nothing is locked
+    fcntl = None
 
 JOURNAL = '.pending-files.json'
 """Name of a journal."""
@@ -154,7 +158,7 @@ def _sync(handle: int) -> None:
 
 def _lock(handle: int) -> None:
     """Locks an open file or folder; without effect on file systems that have no locks."""
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 

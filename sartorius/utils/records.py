@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
 
 WANTED = {str: 'text', int: 'a whole number from 0', float: 'a number', bool: 'true or false'}
 
@@ -94,7 +94,7 @@ def convert(wanted: Any, value: Any, where: str) -> Any:
         return _convert_union(typing.get_args(wanted), value, where)
     if typing.get_origin(wanted) is tuple:
         if not isinstance(value, list | tuple):
-            raise InputError(f'{where} is {value!r}, expected a list; make the file again')
+            raise InputError(f'{where} is {shown(value)}, expected a list; make the file again')
         part = typing.get_args(wanted)[0]
         return tuple(convert(part, one, f'{where}, item {number}') for number, one in enumerate(value, 1))
     if isinstance(wanted, type) and issubclass(wanted, Record):
@@ -103,11 +103,11 @@ def convert(wanted: Any, value: Any, where: str) -> Any:
         return _convert_dataclass(wanted, value, where)
     if typing.get_origin(wanted) is Mapping or wanted is Mapping:
         if not isinstance(value, Mapping):
-            raise InputError(f'{where} is {value!r}, expected a JSON object; make the file again')
+            raise InputError(f'{where} is {shown(value)}, expected a JSON object; make the file again')
         return dict(value)
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits or (wanted is int and value < 0):
-        raise InputError(f'{where} is {value!r}, expected {WANTED[wanted]}; make the file again')
+        raise InputError(f'{where} is {shown(value)}, expected {WANTED[wanted]}; make the file again')
     return value
 
 
@@ -125,7 +125,7 @@ def _convert_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
 def _convert_dataclass(wanted: type, value: Any, where: str) -> Any:
     hints = _field_types(wanted)
     if not isinstance(value, Mapping) or set(value) != set(hints):
-        raise InputError(f'{where} is {value!r}, expected an object of {", ".join(hints)}; make the file again')
+        raise InputError(f'{where} is {shown(value)}, expected an object of {", ".join(hints)}; make the file again')
     return wanted(**{name: convert(hint, value[name], f'{where}: {name}') for name, hint in hints.items()})
 
 

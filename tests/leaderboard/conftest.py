@@ -13,6 +13,7 @@ from sartorius.predictions.store import save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.predictions.timing import write_timing
 from sartorius.utils.classes import CELL_TYPES
+from sartorius.utils.files import sha256_of
 
 SIZE = (60, 240)
 CORT = 2
@@ -54,7 +55,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
     def write(place: str, images: list[ImagePredictions], source: Source) -> Path:
         path = tmp_path / place / 'predictions_val.npz'
         save_predictions(path, PredictionSet(tuple(images), CELL_TYPES, source))
-        write_timing(path, 0.5)
+        write_timing(path, sha256_of(path), 0.5)
         return path
 
     return write

@@ -246,6 +246,43 @@ def test_a_header_that_contradicts_the_arrays_is_refused(tmp_path, changes):
         load_predictions(path)
 
 
+@pytest.mark.parametrize(
+    ('place', 'value', 'message'),
+    [
+        # 1 and 2 cells: each of these has the sum of the arrays, or would have it as another type.
+        (('images', 0, 'cells'), -1, r'images, item 1: cells is -1, expected a whole number'),
+        (('images', 0, 'cells'), 1.7, r'cells is 1\.7, expected a whole number'),
+        (('images', 0, 'cells'), '1', "cells is '1', expected a whole number"),
+        (('images', 0, 'cells'), True, 'cells is True, expected a whole number'),
+        (('images', 0, 'height'), 0, 'x0 pixels is no size of an image'),
+        (('images', 0, 'height'), -5, 'height is -5, expected a whole number'),
+        (('images', 0, 'height'), 20.0, r'height is 20\.0, expected a whole number'),
+        (('images', 0, 'height'), 10**9, 'x1000000000 pixels are more than the 1,073,741,824 that an image may have'),
+        (('images', 0, 'id'), 7, 'id is 7, expected text'),
+        (('images', 0, 'id'), 'b', 'image b stands twice'),
+        (('grid',), 4.0, r'grid is 4\.0, expected a whole number'),
+        (('grid',), 10**9, 'truncated, damaged or no predictions file'),
+        (('classes',), 'abc', "classes is 'abc', expected a list"),
+        (('classes',), ['cort', 'cort', 'astro'], "'cort' is no class of a prediction set"),
+        (('version',), True, 'version is True, expected a whole number'),
+    ],
+)
+def test_a_header_is_read_to_the_letter_or_refused(tmp_path, place, value, message):
+    path = tmp_path / 'p.npz'
+    save_predictions(path, PredictionSet(images=(make_image('a', 1), make_image('b', 2))))
+    with np.load(path) as arrays:
+        header = json.loads(arrays['header'].tobytes())
+    entry = header
+    for key in place[:-1]:
+        entry = entry[key]
+    entry[place[-1]] = value
+    if place[-1] == 'cells' and value == -1:
+        header['images'][1]['cells'] = 4
+    rewrite_header(path, **header)
+    with pytest.raises(InputError, match=rf'p\.npz: .*{message}'):
+        load_predictions(path)
+
+
 def test_a_missing_array_is_refused(tmp_path):
     path, cut = tmp_path / 'p.npz', tmp_path / 'cut.npz'
     save_predictions(path, make_set())

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.leaderboard.rows import ALL_FILE, choose_baseline, expected_folds, find_files, group_rows
     from sartorius.leaderboard.scores import score_rows
     from sartorius.postprocess.chain import load_chain_for
-    from sartorius.utils.files import sha256_of, write_text
+    from sartorius.utils.files import file_set, sha256_of, write_text
     from sartorius.visualization.plots import plot_differences
 
     rows = group_rows(find_files(options.places))
@@ -64,8 +64,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     differences = [(scores.row.name, scores.difference(baseline)) for scores in in_order(scored, baseline)[1:]]
     drawn = [(name, found[0]) for name, found in differences if found is not None]
     plot = None if options.no_plot or not drawn else options.out.with_suffix('.png')
-    if plot:
-        plot_differences(plot, drawn, baseline.row.name)
     facts = PageFacts(
         command=_command(options.places, options.annotations, options.baseline),
         annotations=(display_path(gt_file), sha256_of(gt_file)),
@@ -74,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         plot=plot.name if plot else None,
     )
     page = format_page(scored, baseline, dropped, facts)
-    write_text(options.out, page)
+    with file_set():
+        if plot:
+            plot_differences(plot, drawn, baseline.row.name)
+        write_text(options.out, page)
     print(page.split('\n## ')[0])
     print(f'wrote {" and ".join(display_path(path) for path in (options.out, plot) if path)}')
 

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.postprocess.chain import load_chain_for
     from sartorius.postprocess.evaluate import evaluate_predictions
     from sartorius.predictions.store import load_predictions
-    from sartorius.utils.files import atomic_path
+    from sartorius.utils.files import atomic_path, file_set
     from sartorius.visualization.report_page import write_report
 
     predictions = load_predictions(options.predictions)
@@ -58,11 +58,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         'annotations': display_path(options.annotations) if options.annotations else None,
         'post-processing file': display_path(chain_file),
     }
-    page = write_report(options.out, report, options.images, source, options.max_images)
+    with file_set():
+        page = write_report(options.out, report, options.images, source, options.max_images)
+        if options.errors:
+            with atomic_path(options.errors) as temporary:
+                report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
     print(f'wrote {display_path(page)}')
     if options.errors:
-        with atomic_path(options.errors) as temporary:
-            report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
         print(f'wrote {display_path(options.errors)}')
 
 

@@ -76,7 +76,7 @@ def _clean(options: argparse.Namespace) -> None:
     from sartorius.label_quality.edits import edited_text, edits_of, write_log
     from sartorius.label_quality.cleaning import summarise_cleaning
     from sartorius.utils.errors import did_you_mean
-    from sartorius.utils.files import write_text
+    from sartorius.utils.files import file_set, write_text
 
     chosen = options.fix or safe_defects()
     fix = tuple(DEFECTS) if 'all' in chosen else tuple(chosen)
@@ -90,19 +90,23 @@ def _clean(options: argparse.Namespace) -> None:
             raise UsageError(f'--areas: {display_path(options.train_csv)} has no class {name!r}{did_you_mean(name, known)}')
     cleaning = clean(table.images, fix if options.out else (), rules)
     print(summarise_cleaning(cleaning, rules))
+    # No cleaned file without its log and its report.
+    with file_set():
+        if options.out:
+            log = options.log or _log_beside(options.out)
+            edits = edits_of(table, cleaning)
+            write_log(log, edits)
+            write_text(options.out, edited_text(table, edits))
+        if options.report:
+            from sartorius.visualization.data_report_page import write_data_report
+            from sartorius.label_quality.statistics import images_beside
+
+            images = options.images or images_beside(options.train_csv)
+            page = write_data_report(options.report, table, cleaning, rules, images)
     if options.out:
-        log = options.log or _log_beside(options.out)
-        edits = edits_of(table, cleaning)
-        # The log first: no cleaned file without its log.
-        write_log(log, edits)
-        write_text(options.out, edited_text(table, edits))
         print(f'\nwrote {display_path(options.out)}, and {len(edits):,} edits to {display_path(log)}')
     if options.report:
-        from sartorius.visualization.data_report_page import write_data_report
-        from sartorius.label_quality.statistics import images_beside
-
-        images = options.images or images_beside(options.train_csv)
-        print(f'wrote {display_path(write_data_report(options.report, table, cleaning, rules, images))}')
+        print(f'wrote {display_path(page)}')
     if options.out:
         print(name_tools(f'next: python tools/prepare_sartorius.py --csv {display_path(options.out)} --out FOLDER'))
 
@@ -110,7 +114,7 @@ def _clean(options: argparse.Namespace) -> None:
 def _undo(options: argparse.Namespace) -> None:
     from sartorius.label_quality.edits import read_log, undo_edits, write_log
     from sartorius.utils.errors import did_you_mean
-    from sartorius.utils.files import write_text
+    from sartorius.utils.files import file_set, write_text
 
     edits = read_log(options.undo)
     for option, known in (
@@ -129,9 +133,10 @@ def _undo(options: argparse.Namespace) -> None:
         ),
     )
     log = options.log or _log_beside(options.out)
-    if left:
-        write_log(log, left)
-    write_text(options.out, text)
+    with file_set():
+        if left:
+            write_log(log, left)
+        write_text(options.out, text)
     print(f'wrote {display_path(options.out)}: {len(edits) - len(left):,} edits undone')
     if left:
         print(f'the {len(left):,} others are in {display_path(log)}')
