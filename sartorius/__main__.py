@@ -8,9 +8,10 @@ from pathlib import Path
 from shutil import get_terminal_size
 from types import ModuleType
 
-from sartorius.utils.cli import COMMAND, EXIT_USAGE, name_tools
+from sartorius.utils.cli import COMMAND, EXIT_USAGE, name_tools, run_tool
 from sartorius.utils.errors import did_you_mean
 from sartorius.utils.paths import PACKAGE_DIR, TOOL_DIR
+from sartorius.utils.start import warn_of_another_checkout
 
 GROUPS = {
     '': 'Train, predict, score',
@@ -33,6 +34,10 @@ def find_tools() -> dict[str, dict[str, Path]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Starts the tool that the first word names, with the other words as its command line."""
+    run_tool(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> None:
     name, *words = (sys.argv[1:] if argv is None else argv) or ['--help']
     sys.argv = [COMMAND, name, *words]
     if name in ('-h', '--help'):
@@ -53,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _start(name: str, path: Path, words: Sequence[str]) -> None:
     """Runs a tool's file as ``python FILE`` does, except that it is called ``sartorius NAME``."""
+    warn_of_another_checkout(f'{COMMAND} {name}')
     if path.suffix == '.sh':
         # `python` is the interpreter that the package is installed for.
         os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'

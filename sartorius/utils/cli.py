@@ -5,18 +5,23 @@ import errno
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import CHECKOUT, find_config
+from sartorius.utils.start import prepare_process
+from sartorius.utils.streams import drop_closed_output, flush_output, prepare_streams
 
 T = TypeVar('T')
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+# Of a program that SIGPIPE ends.
+EXIT_CLOSED_PIPE = 141
 
 COMMAND = 'sartorius'
 # Packages that an installation without the extra `mmdet` does not have.
@@ -194,15 +199,22 @@ def options_as(kind: type[T], arguments: argparse.Namespace) -> T:
 def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-written') -> None:
     """Runs a tool's ``main`` and exits the process: 0 on success, 1 on failure, 2 on bad usage, 130 on Ctrl-C.
 
-    A user's mistake (:class:`InputError`, a missing file or package, a full disk) is printed as one sentence. Any other
-    exception is a defect of the project and keeps its traceback.
+    A user's mistake (:class:`InputError`, a missing file or package, a full disk) is printed as one sentence, and so is
+    that nobody reads the output any more (``| head``; the exit code is then 141). Any other exception is a defect of
+    the project and keeps its traceback.
 
     Args:
         main: The tool's main function.
         interrupted: State after Ctrl-C, or how to continue; printed behind "interrupted; ".
     """
+    prepare_process(main)
+    prepare_streams()
     try:
-        main()
+        try:
+            main()
+        finally:
+            # Here, because an error of the interpreter's own last flush has a traceback.
+            flush_output()
     except UsageError as error:
         sys.exit(_report(error, EXIT_USAGE))
     except InputError as error:
@@ -212,9 +224,9 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
             raise
         problem = f'this needs {error.name}, which is not installed; python -m sartorius.check_env says what to do'
         sys.exit(_report(problem, EXIT_FAILURE))
-    except BrokenPipeError:
-        sys.exit(EXIT_FAILURE)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and drop_closed_output():
+            sys.exit(_report(f'the output was closed before the end, as by head; {interrupted}', EXIT_CLOSED_PIPE))
         sys.exit(_report(_describe_os_error(error), EXIT_FAILURE))
     except KeyboardInterrupt:
         sys.exit(_report(f'interrupted; {interrupted}', EXIT_INTERRUPTED))
@@ -234,7 +246,8 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 
 def _report(problem: object, code: int) -> int:
-    print(name_tools(f'error: {problem}'), file=sys.stderr)
+    with suppress(OSError):
+        print(name_tools(f'error: {problem}'), file=sys.stderr, flush=True)
     return code
 
 

@@ -9,12 +9,13 @@ from sartorius.utils.errors import InputError, UsageError, did_you_mean
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
 
-def _find_checkout() -> Path | None:
-    top = PACKAGE_DIR.parent
-    return top if all((top / name).exists() for name in ('setup.py', 'tools')) else None
+def checkout_of(path: Path) -> Path | None:
+    """Top folder of the checkout that a file is in; None where it is in none."""
+    marks = ('setup.py', 'tools', 'sartorius/__init__.py')
+    return next((top for top in path.parents if all((top / name).exists() for name in marks)), None)
 
 
-CHECKOUT = _find_checkout()
+CHECKOUT = PACKAGE_DIR.parent if checkout_of(PACKAGE_DIR) == PACKAGE_DIR.parent else None
 """Top folder of the checkout that the code runs from; None for a package installed from a wheel."""
 PROJECT_DIR = CHECKOUT or PACKAGE_DIR / 'project'
 """Holds configs/, tools/ and requirements/; a wheel has copies of them inside the package (setup.py)."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from sartorius.utils.checkpoint_files import newest_whole
-from sartorius.utils.cli import name_tools
+from sartorius.utils.cli import name_tools, run_tool
 from sartorius.utils.locks import locked
 from sartorius.utils.paths import PROJECT_DIR
 from sartorius.utils.processes import death_with_parent, die_with_parent
@@ -124,4 +124,4 @@ def _resume_words(plan: WorkflowPlan, stage: Stage, say: Callable[[str], object]
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(lambda: sys.exit(main()), 'the same command goes on')

@@ -1,13 +1,13 @@
 """Clustering of boxes and of cells, best score first."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sartorius.masks.kernels.boxes import box_iou
+from sartorius.utils.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def cluster_boxes(
     boxes: NDArray[np.float64],
     scores: NDArray[np.float64],
@@ -56,7 +56,7 @@ def cluster_boxes(
     return owners, firsts[:count], centres[:count]
 
 
-@njit(cache=True)
+@compiled
 def cluster_by_pairs(
     rows: NDArray[np.int64], columns: NDArray[np.int64], ious: NDArray[np.float64], count: int
 ) -> NDArray[np.int64]:

@@ -1,11 +1,12 @@
 """Soft masks of several models: resampled, averaged, and compared."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sartorius.utils.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def resample(
     soft_masks: NDArray[np.float32],
     sources: NDArray[np.float64],
@@ -43,7 +44,7 @@ def resample(
                 resampled[cell, row, column] = value
 
 
-@njit(cache=True)
+@compiled
 def weighted_mean(
     soft_masks: NDArray[np.float32], shares: NDArray[np.float64], groups: NDArray[np.int64], means: NDArray[np.float32]
 ) -> None:
@@ -59,7 +60,7 @@ def weighted_mean(
                 sums[place] = 0.0
 
 
-@njit(cache=True)
+@compiled
 def shared_pixels_of_similar(
     pixels: NDArray[np.bool_],
     windows: NDArray[np.int64],
@@ -126,7 +127,7 @@ def shared_pixels_of_similar(
 OUTSIDE = -2
 
 
-@njit(cache=True)
+@compiled
 def _place(
     low: float,
     high: float,

@@ -1,11 +1,12 @@
 """Boxes of an image compared with each other: IoU, and Soft-NMS."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sartorius.utils.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def box_iou(boxes: NDArray[np.float64], index: int, others: NDArray[np.float64], other: int) -> float:
     """IoU of a box of ``boxes`` and one of ``others``: rows of arrays, as slicing them takes longer than this."""
     width = min(boxes[index, 2], others[other, 2]) - max(boxes[index, 0], others[other, 0])
@@ -20,7 +21,7 @@ def box_iou(boxes: NDArray[np.float64], index: int, others: NDArray[np.float64],
     return shared / (area + other_area - shared)
 
 
-@njit(cache=True)
+@compiled
 def soft_nms(
     boxes: NDArray[np.float64],
     scores: NDArray[np.float64],

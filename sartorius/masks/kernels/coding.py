@@ -6,14 +6,15 @@ slow decoders name what is wrong with them.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sartorius.utils.compiled import compiled
 
 Decoded = tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]
 """Pixels, windows, and which codes are valid."""
 
 
-@njit(cache=True)
+@compiled
 def decode_coco(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int, width: int) -> Decoded:
     """Tight crops of compressed COCO codes: 5 bits per character, column-major."""
     starts, stops = np.empty(text.size, np.int64), np.empty(text.size, np.int64)
@@ -55,7 +56,7 @@ def decode_coco(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int, w
     return _transposed(pixels, windows), windows[:, np.array([1, 0, 3, 2])], sound
 
 
-@njit(cache=True)
+@compiled
 def decode_kaggle(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int, width: int) -> Decoded:
     """Tight crops of competition codes: start and length in decimal, 1-based, row-major."""
     starts, stops = np.empty(text.size // 2 + 1, np.int64), np.empty(text.size // 2 + 1, np.int64)
@@ -96,7 +97,7 @@ def decode_kaggle(text: NDArray[np.uint8], ends: NDArray[np.int64], height: int,
     return pixels, windows, sound
 
 
-@njit(cache=True)
+@compiled
 def encode_coco(
     pixels: NDArray[np.bool_], windows: NDArray[np.int64], height: int, width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -128,7 +129,7 @@ def encode_coco(
     return text[:place], ends
 
 
-@njit(cache=True)
+@compiled
 def encode_kaggle(
     pixels: NDArray[np.bool_], windows: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -151,7 +152,7 @@ def encode_kaggle(
     return text[:place], ends
 
 
-@njit(cache=True)
+@compiled
 def _paint_lines(
     starts: NDArray[np.int64], stops: NDArray[np.int64], run_ends: NDArray[np.int64], line: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -193,7 +194,7 @@ def _paint_lines(
     return pixels, windows
 
 
-@njit(cache=True)
+@compiled
 def _find_lines(
     pixels: NDArray[np.bool_], windows: NDArray[np.int64], line: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -231,7 +232,7 @@ def _find_lines(
     return starts[:run], stops[:run], run_ends
 
 
-@njit(cache=True)
+@compiled
 def _transposed(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Every cell with rows and columns swapped."""
     swapped = np.empty_like(pixels)
@@ -246,7 +247,7 @@ def _transposed(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArra
     return swapped
 
 
-@njit(cache=True)
+@compiled
 def _write_coco(text: NDArray[np.uint8], place: int, value: int) -> int:
     more = True
     while more:
@@ -258,7 +259,7 @@ def _write_coco(text: NDArray[np.uint8], place: int, value: int) -> int:
     return place
 
 
-@njit(cache=True)
+@compiled
 def _write_decimal(text: NDArray[np.uint8], place: int, value: int) -> int:
     digits, rest = 1, value // 10
     while rest:

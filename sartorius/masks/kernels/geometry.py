@@ -5,11 +5,12 @@ int64 ``(N, 4)``: ``x1, y1, x2, y2`` of each crop, half-open; cell n's pixels be
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sartorius.utils.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def gather(
     pixels: NDArray[np.bool_],
     bases: NDArray[np.int64],
@@ -32,7 +33,7 @@ def gather(
     return gathered
 
 
-@njit(cache=True)
+@compiled
 def resize(
     pixels: NDArray[np.bool_],
     windows: NDArray[np.int64],
@@ -65,7 +66,7 @@ def resize(
     return resized
 
 
-@njit(cache=True)
+@compiled
 def tight_windows(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Windows without empty border rows and columns; 0, 0, 0, 0 for a cell without pixels."""
     tight = np.zeros_like(windows)
@@ -91,7 +92,7 @@ def tight_windows(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDAr
     return tight
 
 
-@njit(cache=True)
+@compiled
 def areas(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64 ``(N,)``: pixels of each cell."""
     counts = np.zeros(len(windows), np.int64)
@@ -106,7 +107,7 @@ def areas(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.i
     return counts
 
 
-@njit(cache=True)
+@compiled
 def fill_holes(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Pixels of cells with all background set that no path over edges joins to the border of the crop."""
     filled = np.ones_like(pixels)
@@ -150,7 +151,7 @@ def fill_holes(pixels: NDArray[np.bool_], windows: NDArray[np.int64]) -> NDArray
     return filled
 
 
-@njit(cache=True)
+@compiled
 def paint(pixels: NDArray[np.bool_], windows: NDArray[np.int64], labels: NDArray[np.int32]) -> None:
     """Writes n + 1 into the image ``labels`` wherever cell n has a pixel; later cells over earlier ones."""
     place = 0
@@ -163,7 +164,7 @@ def paint(pixels: NDArray[np.bool_], windows: NDArray[np.int64], labels: NDArray
                 place += 1
 
 
-@njit(cache=True)
+@compiled
 def resolve(
     pixels: NDArray[np.bool_],
     windows: NDArray[np.int64],

@@ -1,11 +1,12 @@
 """Pairs of cells that touch, packed one after the other as :mod:`sartorius.masks.kernels.geometry` describes."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sartorius.utils.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def shared_pixels(
     pixels: NDArray[np.bool_],
     windows: NDArray[np.int64],
@@ -60,7 +61,7 @@ def shared_pixels(
     return borders, others, shared
 
 
-@njit(cache=True)
+@compiled
 def suppress(
     order: NDArray[np.int64],
     borders: NDArray[np.int64],
@@ -88,7 +89,7 @@ def suppress(
     return kept
 
 
-@njit(cache=True)
+@compiled
 def _bases(windows: NDArray[np.int64]) -> NDArray[np.int64]:
     bases = np.zeros(len(windows) + 1, np.int64)
     for cell in range(len(windows)):
@@ -97,7 +98,7 @@ def _bases(windows: NDArray[np.int64]) -> NDArray[np.int64]:
     return bases
 
 
-@njit(cache=True)
+@compiled
 def _count_shared(
     pixels: NDArray[np.bool_],
     window: NDArray[np.int64],

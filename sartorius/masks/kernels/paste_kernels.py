@@ -1,11 +1,12 @@
 """Pasting from RoI grids to image pixels."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sartorius.utils.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def paste(
     soft_mask: NDArray[np.float32], box: NDArray[np.float64], window: NDArray[np.int64], pasted: NDArray[np.float32]
 ) -> None:
@@ -32,7 +33,7 @@ def paste(
             place += 1
 
 
-@njit(cache=True)
+@compiled
 def binarise(
     soft_masks: NDArray[np.float32], boxes: NDArray[np.float64], windows: NDArray[np.int64], limits: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
@@ -55,7 +56,7 @@ def binarise(
     return pixels
 
 
-@njit(cache=True)
+@compiled
 def _split(coordinate: float, grid: int) -> tuple[int, float]:
     """Grid point at or before a coordinate, and the coordinate's distance from it towards the next, in [0, 1]."""
     # Not "< -1", which NaN would pass.
