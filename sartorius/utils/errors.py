@@ -4,9 +4,18 @@ import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MAX_LINE = 1000
+"""Characters of a line of a message: a value of a damaged file may have a million, and the fix stands behind it."""
+
 
 class InputError(ValueError):
-    """Bad input. The message names the file, row or key, the bad value, and the fix."""
+    """Bad input. The message names the file, row or key, the bad value, and the fix.
+
+    A line of more than :data:`MAX_LINE` characters loses its middle.
+    """
+
+    def __init__(self, message: object = '') -> None:
+        super().__init__('\n'.join(map(_without_middle, str(message).split('\n'))))
 
 
 class UsageError(InputError):
@@ -20,6 +29,11 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 def shown(value: object) -> str:
     """A bad value in a message, cut where it is long: it may be a whole file."""
     return _SHORT.repr(value)
+
+
+def _without_middle(line: str) -> str:
+    half = MAX_LINE // 2
+    return line if len(line) <= MAX_LINE else f'{line[:half]} ... {line[-half:]}'
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

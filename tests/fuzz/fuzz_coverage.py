@@ -15,7 +15,7 @@ OPENERS = {
     'open', 'read_text', 'read_bytes', 'fromfile', 'load', 'imread', 'imreadmulti', 'TiffFile', 'ZipFile', 'read_csv',
     'run_path',
 }  # fmt: skip
-"""Names of functions and methods that open a file; those of :mod:`sartorius.utils.input_files` come on top."""
+"""Names of functions and methods that open a file; what comes from ``sartorius/utils/input_*.py`` too."""
 
 
 def openers(path: Path) -> Iterator[str]:
@@ -24,7 +24,7 @@ def openers(path: Path) -> Iterator[str]:
     names = OPENERS | {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == 'sartorius.utils.input_files'
+        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('sartorius.utils.input_')
         for alias in node.names
     }
     module = path.relative_to(PACKAGE).as_posix()

@@ -229,8 +229,9 @@ def _import(kinds: Sequence[str]) -> None:
     logging.disable()
     cv2.setNumThreads(0)
     if any(KINDS[kind].needs_torch for kind in kinds):
-        import mmengine.runner  # noqa: F401
         import torch
+
+        import sartorius.engine  # noqa: F401
 
         torch.set_num_threads(1)
 
