@@ -13,7 +13,7 @@ from measure import Measurement, Side
 
 from sartorius.utils.clock import date_of_files
 from sartorius.utils.errors import InputError
-from sartorius.utils.files import write_text
+from sartorius.utils.files import atomic_path
 from sartorius.utils.paths import display_path
 from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import describe_version
@@ -135,7 +135,9 @@ def update_page(path: Path, measurements: Sequence[Measurement], machine: Mappin
             )
         start, stop = places[0].span()
         text = f'{text[:start]}{begin}\n{to_markdown(items, machine)}{end}{text[stop:]}'
-    write_text(path, text)
+    # The marks are HTML comments, which write_text does not let into a page.
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
 
 
 def _figures(item: Measurement) -> tuple[str, ...]:

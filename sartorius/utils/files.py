@@ -27,6 +27,7 @@ from sartorius.utils.pending import (
     sync_tree,
     tidy,
 )
+from sartorius.utils.tables import inert_markdown
 
 # Errors of writing that do not name the file.
 _NO_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -184,7 +185,12 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 ``text`` to ``path`` atomically."""
+    """Writes UTF-8 ``text`` to ``path`` atomically; of a Markdown page without HTML and links from elsewhere.
+
+    Whatever names of classes, images or files a page shows, it shows them as text
+    (:func:`sartorius.utils.tables.inert_markdown`).
+    """
+    text = inert_markdown(text) if Path(path).suffix == '.md' else text
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
 
