@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar('T')
 
 NO_AREA = 'points, lines and texts, which have no area, left out'
+OTHER = 'other files in the archive than ROIs, left out'
 EMPTY = 'shapes that hold the centre of no pixel left out'
 CUT = 'cells that reach beyond the image, cut at its border'
 
@@ -70,7 +71,9 @@ def read_rois(path: Path, size: Size) -> LabelledCells:
         InputError: The file is damaged or holds other files alone; a ROI lies outside the image, or in a later frame of
             a movie.
     """
-    return _collect(path, size, _roi_entries(path), _roi_shape)
+    entries, others = _roi_entries(path)
+    cells = _collect(path, size, entries, _roi_shape)
+    return replace(cells, counts=cells.counts + Counter({OTHER: others}))
 
 
 def read_geojson(path: Path, size: Size) -> LabelledCells:
@@ -176,10 +179,10 @@ def _ellipse(x: float, y: float, axes: tuple[float, float], angle: float, size: 
     return _Shape(ellipse((x, y), axes, angle, size), (x - reach_x, y - reach_y, x + reach_x, y + reach_y))
 
 
-def _roi_entries(path: Path) -> list[tuple[str, bytes]]:
-    """Names and contents of the ROIs of a file."""
+def _roi_entries(path: Path) -> tuple[list[tuple[str, bytes]], int]:
+    """Names and contents of the ROIs of a file, and how many other files it holds."""
     if path.suffix.lower() == '.roi':
-        return [(f'ROI {path.stem}', read_bytes(path))]
+        return [(f'ROI {path.stem}', read_bytes(path))], 0
     try:
         names, members = read_zip(path, lambda name: name.lower().endswith('.roi'), copies=_ROI_COPIES)
     except DamagedFileError:
@@ -187,7 +190,9 @@ def _roi_entries(path: Path) -> list[tuple[str, bytes]]:
     # An export of an image without cells is empty.
     if not members and names:
         raise InputError(f'{path}: holds no ROI; save them from the ROI Manager: More > Save')
-    return [(f'ROI {Path(name).stem}', content) for name, content in members.items()]
+    # Folders, and what macOS puts beside each file, are nothing to speak of.
+    files = [name for name in names if not name.endswith('/') and not name.startswith('__MACOSX/')]
+    return [(f'ROI {Path(name).stem}', content) for name, content in members.items()], len(files) - len(members)
 
 
 def _roi_shape(data: bytes, size: Size) -> _Shape:

@@ -9,6 +9,7 @@ exceptions: ``solidity`` and ``length_over_width`` take pixels as squares (:mod:
 """
 
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from sartorius.export.structures import ExportedImage
 from sartorius.label_quality.statistics import length_over_width, solidity
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import open_input
 
 COLUMNS: tuple[str, ...] = (
     'image',
@@ -101,14 +103,21 @@ def merge_tables(path: Path, parts: Sequence[Path]) -> None:
     with open(path, 'w', encoding='utf-8', newline='') as merged:
         merged.write(header)
         for part in parts:
-            with open(part, encoding='utf-8', newline='') as file:
-                first = file.readline()
-                if first != header:
-                    raise InputError(
-                        f'{part}: starts with {first[:60]!r}, not with the columns of a cell table; export it again'
-                    )
-                while block := file.read(1 << 20):
-                    merged.write(block)
+            with open_input(part) as binary, TextIOWrapper(binary, encoding='utf-8', newline='') as file:
+                try:
+                    first = file.readline(len(header))
+                    if first != header:
+                        raise InputError(
+                            f'{part}: starts with {first[:60]!r}, not with the columns of a cell table; export it again'
+                        )
+                    block = ''
+                    while following := file.read(1 << 20):
+                        block = following
+                        merged.write(block)
+                except UnicodeDecodeError as error:
+                    raise InputError(f'{part}: no text in UTF-8 ({error}); export it again') from None
+                if not block.endswith('\n') and block:
+                    raise InputError(f'{part}: its last row is cut off; export it again')
 
 
 def _write_rows(file: object, table: pd.DataFrame, header: bool) -> None:

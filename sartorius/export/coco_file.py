@@ -78,11 +78,18 @@ def merge_coco(path: Path, parts: Sequence[Path]) -> None:
                 writer = _CocoWriter(file, categories)
             if content['categories'] != categories:
                 raise InputError(f'{part} has other classes than {parts[0]}; export both again by one model')
-            annotations: dict[int, list[dict[str, Any]]] = {entry['id']: [] for entry in content['images']}
-            for annotation in content['annotations']:
-                annotations[annotation['image_id']].append(annotation)
-            for entry in content['images']:
-                writer.add(entry, annotations[entry['id']])
+            try:
+                annotations: dict[int, list[dict[str, Any]]] = {entry['id']: [] for entry in content['images']}
+                for annotation in content['annotations']:
+                    annotations[annotation['image_id']].append(annotation)
+                for entry in content['images']:
+                    # Taken out, so that of two images under one id the second is missed.
+                    writer.add(entry, annotations.pop(entry['id']))
+            except (KeyError, TypeError, UnicodeError) as error:
+                raise InputError(
+                    f'{part}: its images and annotations do not belong together ({type(error).__name__}: {error}); '
+                    'export it again'
+                ) from None
         writer.close()
 
 

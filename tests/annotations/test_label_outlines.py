@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
-from sartorius.annotations.label_outlines import CUT, EMPTY, NO_AREA, read_geojson, read_labelme, read_rois
+from sartorius.annotations.label_outlines import CUT, EMPTY, NO_AREA, OTHER, read_geojson, read_labelme, read_rois
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import outlines
@@ -239,3 +239,11 @@ def test_the_projects_own_outlines_come_back_exactly_from_both(tmp_path):
     from_geojson = read_features(tmp_path, [feature({'type': 'Polygon', 'coordinates': rings})]).crops[0]
     for crop in (from_rois, from_geojson):
         assert np.array_equal(crop.to_full(SIZE), mask)
+
+
+def test_other_files_beside_rois_are_counted(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a_rois.zip', 'w') as archive:
+        for name in ('0001.roi', 'notes.txt', 'sub/', '__MACOSX/._0001.roi.txt'):
+            archive.writestr(name, roi_of(ROI_TYPE.POLYGON, SQUARE).tobytes())
+    found = read_rois(tmp_path / 'a_rois.zip', SIZE)
+    assert len(found.crops) == 1 and found.counts == {OTHER: 1}

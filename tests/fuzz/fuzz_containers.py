@@ -510,10 +510,10 @@ def spoil_checkpoint(rng: Random, data: bytes) -> bytes:
 def _spoil_plain(rng: Random, holder: dict, torch: object) -> None:
     """Walks down to a random part; leaves become other values, tensors other tensors."""
     key = 'content'
-    while isinstance(holder[key], dict) and holder[key] and rng.random() < 0.85:
+    while isinstance(holder.get(key), dict) and holder[key] and rng.random() < 0.85:
         holder = holder[key]
         key = pick(rng, list(holder))
-    value = holder[key]
+    value = holder.get(key)
     if isinstance(value, torch.Tensor):
         shaped = [
             value.flatten()[:-1],
@@ -533,7 +533,7 @@ def _spoil_plain(rng: Random, holder: dict, torch: object) -> None:
         ]
         holder[key] = pick(rng, shaped)
     elif rng.random() < 0.3:
-        del holder[key]
+        holder.pop(key, None)
     else:
         try:
             holder[key] = spoil_tree(rng, {'value': json.loads(json.dumps(value))}).get('value')

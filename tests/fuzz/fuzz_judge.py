@@ -41,11 +41,12 @@ class Wrong(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Cells:
-    """Cells that a reader returned, and the size of their image."""
+    """Cells that a reader returned, the size of their image, and what it says that it left out."""
 
     size: tuple[int, int]
     crops: Sequence[Any]
-    others: Any = None
+    classes: Sequence[str] = ()
+    said: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -335,6 +335,32 @@ def _leaderboard_rows(path: Path) -> Any:
     return find_files([path])
 
 
+def _merged_tables(path: Path) -> Any:
+    from sartorius.export.cell_table import merge_tables
+
+    merge_tables(path.parent / 'out.merged', [path, path.with_name('sound_cells.csv')])
+    return (path.parent / 'out.merged').read_bytes().replace(b'\r', b'')
+
+
+def _unpacked(path: Path) -> Any:
+    from sartorius.annotations.download import _unpack
+
+    _unpack(path.parent, path.parent / 'unpacked')
+    return sorted((one.name, one.read_bytes()) for one in (path.parent / 'unpacked').rglob('*') if one.is_file())
+
+
+def _own_images(path: Path) -> Any:
+    from sartorius.annotations.image_preparation import ImagePreparationOptions, prepare_images
+    from sartorius.annotations.label_files import LabelOptions
+    from sartorius.annotations.reading import load_annotations
+
+    for name in ('a.png', 'b.png'):
+        _write_image(grey_image)(path.parent / 'images' / 'train' / name)
+    options = ImagePreparationOptions(LabelOptions(root=path.parent / 'images', labels=path), folds=2)
+    prepare_images(options, path.parent / 'prepared')
+    return load_annotations(path.parent / 'prepared' / 'all.json')
+
+
 def _train_csv(path: Path) -> Any:
     from sartorius.annotations.reading import load_annotations
 
@@ -359,7 +385,7 @@ def _train_csv_rows(path: Path) -> Any:
 def _label_table(path: Path) -> Any:
     from sartorius.label_quality.table import read_label_table
 
-    return read_label_table(path)
+    return read_label_table(path).images
 
 
 def _submission(path: Path) -> Any:
@@ -419,7 +445,7 @@ def _shown_image(path: Path) -> Any:
 
 
 def _cells(found: Any) -> Cells:
-    return Cells(SIZE, found.crops, (found.classes, found.counts))
+    return Cells(SIZE, found.crops, found.classes, dict(found.counts))
 
 
 def _label_image(path: Path) -> Any:
@@ -662,6 +688,20 @@ def _rules_content() -> dict[str, Any]:
     return {'pseudo_labels': asdict(load_rules())}
 
 
+def _write_table(path: Path) -> None:
+    from sartorius.export.cell_table import write_table
+
+    write_table(path, exported())
+
+
+def _write_download(path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('train.csv', train_csv())
+        archive.writestr('test/readme.txt', 'hello')
+
+
 def _write_rois(path: Path) -> None:
     from sartorius.export.imagej_rois import write_roi_zip
 
@@ -693,6 +733,8 @@ def _write_image(image: Callable[[], np.ndarray], **options: Any) -> Write:
             tifffile.imwrite(path, image(), **options)
         else:
             from PIL import Image
+
+            path.parent.mkdir(parents=True, exist_ok=True)
 
             Image.fromarray(image()).save(path, **options)
 
@@ -745,6 +787,7 @@ COMPANIONS: dict[str, Write] = {
     'sound_coco.json': plain_json(coco_content),
     'sound_results.json': plain_json(results_content),
     'sound_train.csv': text(train_csv),
+    'sound_cells.csv': lambda path: _write_table(path),
     'image.png': lambda path: _write_image(grey_image)(path),
 }
 """Sound files beside the spoilt one, for readers of two files."""
@@ -752,7 +795,17 @@ COMPANIONS: dict[str, Write] = {
 KINDS: dict[str, Kind] = {
     'coco': Kind(
         {'annotations.json': plain_json(coco_content)},
-        [_coco, _coco, _coco_for_training, _coco_facts, _coco_labels, _info, _merged_coco, _results_of_dataset],
+        [
+            _coco,
+            _coco,
+            _coco_for_training,
+            _coco_facts,
+            _coco_labels,
+            _info,
+            _merged_coco,
+            _results_of_dataset,
+            _own_images,
+        ],
         JSON,
         [same_json],
     ),
@@ -794,6 +847,14 @@ KINDS: dict[str, Kind] = {
         [_image_list],
         CSV,
         [same_csv],
+    ),
+    'cell_table': Kind({'a_cells.csv': _write_table}, [_merged_tables], CSV),
+    'download': Kind(
+        {'sartorius-cell-instance-segmentation.zip': _write_download},
+        [_unpacked],
+        [spoil_zip, zip_directory],
+        [same_zip],
+        checked=True,
     ),
     'png': Kind(
         {'a.png': _write_image(grey_image), 'colour.png': _write_image(_colour)},
