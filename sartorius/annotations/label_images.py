@@ -3,18 +3,18 @@
 from collections import Counter
 from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from sartorius.annotations.labelled_cells import LabelledCells
 from sartorius.annotations.seg_npy import read_seg_npy
+from sartorius.images.reading import open_picture
+from sartorius.images.tiff import read_tiff_values
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import read_bytes
 
 PIECES = 'cells of several pieces, each kept as one cell'
 SPLIT = 'pieces that became cells of their own'
@@ -104,24 +104,11 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
     """Values of a TIFF or PNG; of one with a palette the numbers, not the colours."""
     try:
         if path.suffix.lower() in ('.tif', '.tiff'):
-            return _read_tiff(path)
-        with Image.open(path) as image:
-            return np.asarray(image)
-    # Readers of damaged files raise nearly anything.
-    except Exception as error:
+            return read_tiff_values(path)
+        with open_picture(path, read_bytes(path)) as picture:
+            return np.asarray(picture)
+    except InputError as error:
+        raise InputError(f'{path}: damaged, or no label image ({error})') from None
+    # Pillow says of damaged files that they are ill-spelt Python.
+    except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f'{path}: damaged, or no label image ({error}); copy or save it again') from None
-
-
-def _read_tiff(path: Path) -> NDArray[np.generic]:
-    with tifffile.TiffFile(path) as file:
-        page, shape = file.pages.first, file.series[0].shape
-        try:
-            return file.series[0].asarray()
-        except ValueError:
-            # Compressions for which tifffile needs another package, such as LZW; OpenCV knows them for single images.
-            if len(shape) > 2 and page.samplesperpixel == 1:
-                raise
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError(f'compression {page.compression.name}')
-    return image

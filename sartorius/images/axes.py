@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.images.size_limit import MAX_PIXELS_VARIABLE, max_pixels
+from sartorius.images.size_limit import check_pixels
 from sartorius.images.structures import ImageStack
 from sartorius.utils.errors import InputError
 
@@ -92,7 +92,9 @@ def read_frames(content: ImageFileContent, options: ReadOptions) -> ImageStack:
     z = _plane(content, options, length.get('Z', 1))
     if isinstance(z, int) and 'Z' in length:
         picked['Z'] = z
-    check_pixels(path, {axis: size for axis, size in length.items() if axis not in picked and axis != 'S'})
+    samples = 1 if 'S' in picked else length.get('S', 1)
+    lengths = {axis: size for axis, size in length.items() if axis not in picked and axis != 'S'}
+    check_pixels(path, lengths, samples * content.dtype.itemsize)
     pixels = content.load(tuple(picked.get(axis, slice(None)) for axis in axes))
     frames = _frames(pixels, ''.join(axis for axis in axes if axis not in picked), z)
     _check_finite(path, frames)
@@ -204,22 +206,6 @@ def _plane(content: ImageFileContent, options: ReadOptions, count: int) -> int |
             raise InputError(f'image {content.path} has no plane {z} in z but a single one; leave --z out')
         raise InputError(f'image {content.path} has no plane {z} in z; give {choices}')
     return int(z)
-
-
-def check_pixels(path: Path, length: dict[str, int]) -> None:
-    """Refuses what would not fit in memory, by the lengths of the axes that a file says, before it is decoded.
-
-    Raises:
-        InputError: They are more pixels than :func:`max_pixels`.
-    """
-    pixels, limit = 1, max_pixels()
-    for size in length.values():
-        pixels *= size
-    if pixels > limit:
-        raise InputError(
-            f'image {path} says that it has {_shape_text("".join(length), list(length.values()))} = {pixels:,} '
-            f'pixels, more than {limit:,}; if that is true and fits in memory, set {MAX_PIXELS_VARIABLE}={pixels}'
-        )
 
 
 def _frames(pixels: NDArray[np.generic], axes: str, z: int | str) -> NDArray[np.generic]:

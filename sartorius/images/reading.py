@@ -1,7 +1,6 @@
 """The one reader of image files: PNG, JPEG, BMP, TIFF of all kinds, and other vendors' files through bioio."""
 
-import os
-import stat
+import io
 from pathlib import Path
 
 import cv2
@@ -10,12 +9,14 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from sartorius.images import tiff
-from sartorius.images.axes import ImageFileContent, ReadOptions, check_pixels, read_frames
+from sartorius.images.axes import ImageFileContent, ReadOptions, read_frames
 from sartorius.images.grey_levels import three_channels
+from sartorius.images.size_limit import check_pixels
 from sartorius.images.structures import ImageStack
 from sartorius.images.vendors import is_vendor_file, read_vendor_file
 from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import open_input, read_bytes
 
 # Opened by their classes: Image.open refuses images of 180 million pixels, whatever is allowed here.
 _PICTURES: dict[bytes, type[ImageFile.ImageFile]] = {
@@ -23,6 +24,12 @@ _PICTURES: dict[bytes, type[ImageFile.ImageFile]] = {
     b'\xff\xd8\xff': JpegImagePlugin.JpegImageFile,
     b'BM': BmpImagePlugin.BmpImageFile,
 }
+MAX_SCANS = 100
+"""Scans of a JPEG that are read; progressive ones have about ten."""
+
+_SCAN = b'\xff\xda'
+# Where a PNG has its bits of a value.
+_PNG_DEPTH = 24
 # OpenCV turns pictures as their EXIF says unless it is asked for them unchanged.
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
@@ -38,14 +45,20 @@ def read_stack(path: str | Path, options: ReadOptions | None = None) -> ImageSta
             needs a package that is not installed; or as :func:`~sartorius.images.axes.read_frames`.
     """
     path, options = Path(path), options or ReadOptions()
+    try:
+        return _read(path, options)
+    except MemoryError:
+        raise InputError(f'image {path} does not fit in the free memory; close other programs or save a part') from None
+
+
+def _read(path: Path, options: ReadOptions) -> ImageStack:
     if is_vendor_file(path):
         return read_vendor_file(path, options)
     start = _first_bytes(path)
     if start.startswith(tiff.SIGNATURES):
         return tiff.read_tiff(path, options)
-    for signature, opener in _PICTURES.items():
-        if start.startswith(signature):
-            return _read_picture(path, opener, options)
+    if start.startswith(tuple(_PICTURES)):
+        return _read_picture(path, options)
     raise InputError(
         f'image {path} is truncated, damaged or not a PNG, TIFF, JPEG or BMP; copy it again, or save it as TIFF'
     )
@@ -113,15 +126,12 @@ def read_grey(path: str | Path) -> NDArray[np.generic]:
 
 
 def _first_bytes(path: Path) -> bytes:
-    """The start of a regular file; a folder, a pipe or a device would give an odd error, or none for ever."""
+    """The start of a regular file."""
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(f'image {path} is a folder; name a file in it')
-        if not stat.S_ISREG(mode):
-            raise InputError(f'image {path} is not a regular file but a pipe, socket or device; copy it into a file')
-        with open(path, 'rb') as file:
+        with open_input(path) as file:
             start = file.read(16)
+    except InputError as error:
+        raise InputError(f'image {error}') from None
     except OSError as error:
         raise InputError(f'image {path} cannot be read: {error.strerror}; check its name and permissions') from None
     if not start:
@@ -129,24 +139,48 @@ def _first_bytes(path: Path) -> bytes:
     return start
 
 
-def _read_picture(path: Path, opener: type[ImageFile.ImageFile], options: ReadOptions) -> ImageStack:
-    """A PNG, JPEG or BMP: Pillow checks it, OpenCV decodes it."""
+def open_picture(path: Path, data: bytes) -> ImageFile.ImageFile:
+    """A PNG, JPEG or BMP whose pixels are not decoded yet, and are not too many.
+
+    Args:
+        path: The file, for messages.
+        data: Its bytes.
+
+    Raises:
+        InputError: It is none, is damaged, or would take too much memory.
+    """
+    opener = next((one for signature, one in _PICTURES.items() if data.startswith(signature)), None)
+    if opener is None:
+        raise InputError(f'image {path} is truncated, damaged or not a PNG, JPEG or BMP; copy it again')
     try:
-        with opener(path) as picture:
-            width, height = picture.size
-            grey = picture.mode in ('1', 'L', 'LA', 'I;16')
-            alpha = 'A' in picture.mode or 'transparency' in picture.info
+        picture = opener(io.BytesIO(data))
     # Pillow says of damaged files that they are ill-spelt Python.
     except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(path, opener, error) from None
-    check_pixels(path, {'Y': height, 'X': width})
-    _check_whole(path, opener)
+        raise _damaged(path, opener.format, error) from None
+    width, height = picture.size
+    bands = 3 if picture.mode == 'P' else len(picture.getbands())
+    deep = opener is PngImagePlugin.PngImageFile and data[_PNG_DEPTH] > 8
+    check_pixels(path, {'Y': height, 'X': width}, bands * (2 if deep else 1))
+    # Each scan of a progressive JPEG goes through all of the image.
+    if opener is JpegImagePlugin.JpegImageFile and (scans := data.count(_SCAN)) > MAX_SCANS:
+        raise InputError(f'image {path} has {scans:,} scans, a JPEG of a camera at most {MAX_SCANS}; save it as TIFF')
+    return picture
+
+
+def _read_picture(path: Path, options: ReadOptions) -> ImageStack:
+    """A PNG, JPEG or BMP: Pillow checks it, OpenCV decodes it."""
+    data = read_bytes(path)
+    with open_picture(path, data) as picture:
+        format_name = picture.format
+        grey = picture.mode in ('1', 'L', 'LA', 'I;16')
+        alpha = 'A' in picture.mode or 'transparency' in picture.info
+    _check_whole(path, data)
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), _FLAGS)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
         raise InputError(f'image {path} is not decoded by OpenCV ({error.err}); save it as TIFF') from None
     if image is None:
-        raise _damaged(path, opener, 'it does not decode')
+        raise _damaged(path, format_name, 'it does not decode')
     if image.ndim == 3:
         # OpenCV makes grey with alpha three equal channels.
         image = image[..., 0] if grey else image[..., ::-1]
@@ -161,21 +195,20 @@ def _read_picture(path: Path, opener: type[ImageFile.ImageFile], options: ReadOp
     return read_frames(content, options)
 
 
-def _check_whole(path: Path, opener: type[ImageFile.ImageFile]) -> None:
+def _check_whole(path: Path, data: bytes) -> None:
     """Refuses a PNG of wrong check sums and a JPEG or BMP that ends early, which OpenCV fills with grey."""
-    try:
-        with opener(path) as picture:
-            if opener is PngImagePlugin.PngImageFile:
+    with open_picture(path, data) as picture:
+        try:
+            if isinstance(picture, PngImagePlugin.PngImageFile):
                 picture.verify()
-            elif opener is JpegImagePlugin.JpegImageFile:
-                # At an eighth of its size, which is quick.
-                picture.draft(picture.mode, (1, 1))
-                picture.load()
             else:
+                if isinstance(picture, JpegImagePlugin.JpegImageFile):
+                    # At an eighth of its size, which is quick.
+                    picture.draft(picture.mode, (1, 1))
                 picture.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(path, opener, error) from None
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _damaged(path, picture.format, error) from None
 
 
-def _damaged(path: Path, opener: type[ImageFile.ImageFile], reason: object) -> InputError:
-    return InputError(f'image {path} is truncated, damaged or not a {opener.format} ({reason}); copy it again')
+def _damaged(path: Path, format_name: str | None, reason: object) -> InputError:
+    return InputError(f'image {path} is truncated, damaged or not a {format_name} ({reason}); copy it again')

@@ -1,40 +1,47 @@
 """How large an image may be: the limit for image files, and for what other files say of their images."""
 
-import os
+from collections.abc import Mapping
+from pathlib import Path
 
 from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError, shown
+from sartorius.utils.input_files import MAX_FILE_VARIABLE, check_memory, memory_limit
 
-MAX_PIXELS_VARIABLE = 'SARTORIUS_MAX_PIXELS'
-"""Environment variable with the most pixels, of all planes together, that are read of a file."""
-
-MAX_PIXELS = 1 << 30
-"""Its default: a single image may have 32,768 x 32,768 pixels."""
+COPIES = 3
+"""Copies of a frame that are made, one frame at a time, when it is brought to 8 bits and to what a model takes."""
 
 
-def max_pixels() -> int:
-    """The most pixels that are read of a file.
+def check_pixels(path: Path, length: Mapping[str, int], pixel_bytes: int) -> None:
+    """Refuses an image file that would not fit in memory, by what it says of itself, before it is decoded.
+
+    Args:
+        path: The file.
+        length: Lengths of the axes that are read, Y and X among them, by their letters.
+        pixel_bytes: Bytes of a pixel, of all its colours.
 
     Raises:
-        InputError: The environment variable is no whole number above 0.
+        InputError: It would take more than one file may (:mod:`sartorius.utils.input_files`).
     """
-    text = os.environ.get(MAX_PIXELS_VARIABLE, str(MAX_PIXELS))
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f'{MAX_PIXELS_VARIABLE}={text} in the environment is not a whole number above 0')
-    return int(text)
+    pixels = 1
+    for size in length.values():
+        pixels *= size
+    lengths = ' x '.join(f'{axis} {size:,}' for axis, size in length.items())
+    needed = pixel_bytes * (pixels + COPIES * length.get('Y', 1) * length.get('X', 1))
+    check_memory(path, needed, f'{lengths} = {pixels:,} pixels')
 
 
 def check_size(height: int, width: int) -> Size:
-    """An image's ``(height, width)`` that a file of labels or predictions says, held against :func:`max_pixels`.
+    """An image's ``(height, width)`` that a file of labels or predictions says, held against the limit for 8 bits.
 
     Raises:
         InputError: One of them is below 1, or they are more pixels than an image may have.
     """
     if min(height, width) < 1:
         raise InputError(f'{width}x{height} pixels is no size of an image; write that of the image file')
-    if height * width > max_pixels():
+    most = memory_limit() // (1 + COPIES)
+    if height * width > most:
         raise InputError(
-            f'{shown(width)}x{shown(height)} pixels are more than the {max_pixels():,} that an image may have; if that '
-            f'is true and fits in memory, set {MAX_PIXELS_VARIABLE} to more'
+            f'{shown(width)}x{shown(height)} pixels are more than the {most:,} that an image may have; if that is '
+            f'true and fits in memory, set {MAX_FILE_VARIABLE} to a higher number'
         )
     return height, width

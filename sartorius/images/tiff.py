@@ -1,10 +1,12 @@
 """TIFF files of all kinds: plain, BigTIFF, OME, ImageJ; their axes, channel names and pixel sizes."""
 
 import logging
+import lzma
 import math
 import re
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +25,7 @@ from sartorius.images.axes import ImageFileContent, Index, ReadOptions, read_fra
 from sartorius.images.pixel_sizes import length_um, seconds, square_pixels
 from sartorius.images.structures import ImageStack
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import check_memory, check_regular, memory_limit
 
 # Of TIFF and BigTIFF, in either byte order.
 SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -32,6 +35,15 @@ MAX_CM_PIXEL_UM = 20
 
 # Compressions that tifffile needs imagecodecs for, and Pillow and OpenCV always have.
 _COMMON = (COMPRESSION.LZW, COMPRESSION.JPEG)
+
+# What unpacks a compression, and how many bytes it makes of one at most.
+_UNPACKERS = {
+    COMPRESSION.ADOBE_DEFLATE: (zlib.decompressobj, 1032),
+    COMPRESSION.DEFLATE: (zlib.decompressobj, 1032),
+    COMPRESSION.LZMA: (lzma.LZMADecompressor, 1 << 14),
+}
+# Writers may pad a strip or tile.
+_PADDING = 1 << 16
 
 # What is odd in a file is told as a note or an error, not by lines of a log.
 logging.getLogger('tifffile').addHandler(logging.NullHandler())
@@ -44,27 +56,45 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageStack:
         InputError: The file is truncated or damaged, lacks planes, or is compressed in a way that nothing installed
             reads; or as :func:`~sartorius.images.axes.read_frames`.
     """
+    with _opened(path) as (tif, complaints):
+        content = _content(path, tif)
+        if any('offset' in text or 'circular' in text for text in complaints):
+            raise InputError(f'image {path} is truncated or damaged (a part of it is not where it says); copy it again')
+        stack = read_frames(content, options)
+    if complaints:
+        stack = replace(stack, notes=(*stack.notes, f'tifffile warns: {_short(complaints[0])}'))
+    return stack
+
+
+def read_tiff_values(path: Path) -> NDArray[np.generic]:
+    """The values of the first image of a TIFF file, of all its axes, as they are stored: of a palette the numbers.
+
+    Raises:
+        InputError: As :func:`read_tiff`.
+    """
+    with _opened(path) as (tif, _):
+        series = tif.series[0]
+        _check_complete(path, tif, series)
+        return _decoded(path, tif, series, None).reshape(series.shape)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[str]]]:
+    """A TIFF file that has an image, and what tifffile logs about it."""
+    check_regular(path)
     try:
         # Of an OME-TIFF that is one of a set, only the file itself is read.
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
             # Counting finds pages that go round in a circle, which reading them one by one does not.
             if len(tif.pages) == 0 or not tif.series:
                 raise InputError(f'image {path} is truncated, damaged or a TIFF without an image; copy it again')
-            content = _content(path, tif)
-            if any('offset' in text or 'circular' in text for text in complaints):
-                raise InputError(
-                    f'image {path} is truncated or damaged (a part of it is not where it says); copy it again'
-                )
-            stack = read_frames(content, options)
-    except (InputError, MemoryError):
+            yield tif, complaints
+    except InputError:
         raise
     # tifffile meets damage of any kind with errors of any kind: struct.error, KeyError, ZeroDivisionError, ...
     except Exception as error:
         reason = _short(str(error)) or type(error).__name__
         raise InputError(f'image {path} is truncated, damaged or not a TIFF ({reason}); copy it again') from None
-    if complaints:
-        stack = replace(stack, notes=(*stack.notes, f'tifffile warns: {_short(complaints[0])}'))
-    return stack
 
 
 @contextmanager
@@ -197,6 +227,7 @@ def _decoded(
 ) -> NDArray[np.generic]:
     """Pages of a series (all if None), with Pillow or OpenCV where tifffile lacks the decoder."""
     page = series.keyframe
+    _check_decoding(path, tif, series, len(series) if numbers is None else len(numbers))
     try:
         # A data loader runs one process for each core.
         return tif.asarray(key=numbers, series=0, maxworkers=1)
@@ -212,6 +243,23 @@ def _decoded(
     raise InputError(
         f'image {path} is compressed by {page.compression.name}, which needs a further package: pip install imagecodecs'
     )
+
+
+def _check_decoding(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, count: int) -> None:
+    """Refuses pages that would take too much memory to decode: all of them, or a strip or tile of one."""
+    page, itemsize = series.keyframe, np.dtype(series.dtype).itemsize
+    part = math.prod(page.chunks) * itemsize
+    check_memory(path, count * page.size * itemsize + part, f'{count:,} pages of {page.size:,} values')
+    if page.compression not in _UNPACKERS:
+        return
+    unpacker, factor = _UNPACKERS[page.compression]
+    for one in series:
+        for offset, packed in zip(one.dataoffsets, one.databytecounts, strict=False):
+            # What tifffile unpacks without imagecodecs has no end but its own.
+            if packed * factor > memory_limit():
+                tif.filehandle.seek(offset)
+                if len(unpacker().decompress(tif.filehandle.read(packed), part + _PADDING)) == part + _PADDING:
+                    raise InputError(f'image {path} is damaged (more than a strip or tile holds); copy it again')
 
 
 def _by_pillow(path: Path, page: tifffile.TiffPage, numbers: Sequence[int]) -> list[NDArray[np.generic]]:

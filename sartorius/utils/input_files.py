@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
+from sartorius.utils.pending import finish_pending
 
 MAX_FILE_VARIABLE = 'SARTORIUS_MAX_FILE_GIB'
 """Environment variable: how many GiB of memory the reading of one file may take."""
@@ -76,12 +77,16 @@ def check_memory(path: str | Path, needed: int, what: str = '', ratio: float = R
     # Blocks, not the length: a file with holes is longer than what it holds.
     if stat.S_ISREG(status.st_mode) and needed <= ratio * min(status.st_size, status.st_blocks * 512):
         return
-    gib = f'{needed / (1 << 30):,.1f}' if needed < 1 << 60 else 'endless'
     raise InputError(
-        f'{display_path(path)}: {f"says that it holds {what}; " if what else ""}reading it would take {gib} GiB of '
-        f'memory, more than the {limit / (1 << 30):g} GiB that one file may take; if it is meant to be so large, set '
-        f'{MAX_FILE_VARIABLE} to a higher number'
+        f'{display_path(path)}: {f"says that it holds {what}; " if what else ""}reading it would take '
+        f'{_bytes_text(needed)} of memory, more than the {_bytes_text(limit)} that one file may take; if that is true '
+        f'and fits in memory, set {MAX_FILE_VARIABLE}={-(-needed // (1 << 30))}'
     )
+
+
+def _bytes_text(count: int) -> str:
+    unit, shift = ('GiB', 30) if count >= 1 << 27 else ('KiB', 10)
+    return f'{round(count / (1 << shift), 1):,} {unit}'.replace('.0 ', ' ')
 
 
 def check_regular(path: str | Path) -> None:
@@ -92,6 +97,8 @@ def check_regular(path: str | Path) -> None:
         OSError: There is no such file.
     """
     try:
+        # What a killed run began in the folder is finished first.
+        finish_pending(os.path.dirname(os.fspath(path)))
         mode = os.stat(path).st_mode
     except ValueError as error:
         raise InputError(f'{str(path)!r} is no path of a file ({error})') from None

@@ -156,6 +156,20 @@ def huge_tiff(path: Path) -> None:
             file.pages[0].tags[tag].overwrite(60_000)
 
 
+def many_scans(path: Path) -> None:
+    JPEG_RGB(path)
+    path.write_bytes(path.read_bytes() + 100 * b'\xff\xda')
+
+
+def zlib_bomb(path: Path) -> None:
+    tifffile.imwrite(path, GREY, compression='zlib', metadata=None)
+    bomb, start = zlib.compress(bytes(1 << 23)), path.stat().st_size
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['StripOffsets'].overwrite(start)
+        file.pages[0].tags['StripByteCounts'].overwrite(len(bomb))
+    path.write_bytes(path.read_bytes() + bomb)
+
+
 def circle(path: Path) -> None:
     tifffile.imwrite(path, MOVIE, metadata=None)
     with tifffile.TiffFile(path) as file:
@@ -204,8 +218,10 @@ def listening(path: Path) -> None:
 
 
 TOO_LARGE = (
-    r'says that it has Y 60,000 x X 60,000 = 3,600,000,000 pixels, more than 1,073,741,824.*SARTORIUS_MAX_PIXELS='
+    r'says that it holds Y 60,000 x X 60,000 = 3,600,000,000 pixels; reading it would take [\d.]+ GiB of memory, more '
+    'than the 1 GiB that one file may take; .* set SARTORIUS_MAX_FILE_GIB=14$'
 )
+BLANK = np.zeros((500, 500), np.uint8)
 CUT = r'is truncated.*copy it again$'
 JPEG_RGB = pil(RGB, quality=95)
 ASKED_Z = r'has 5 planes in z, a model takes one; give --z max, --z mean or --z N, N from 0 to 4, or save one alone$'
@@ -413,13 +429,20 @@ DAMAGED = [
          error=r'\(3,999,988 of the 4,000,000 tiles or strips of a page are missing\); copy it again$'),
     Case('huge.png', 'PNG that declares 60,000 x 60,000', huge_png, error=TOO_LARGE),
     Case('huge.tif', 'TIFF that declares 60,000 x 60,000', huge_tiff, error=TOO_LARGE),
-    Case('large.bmp', 'BMP of 192 pixels, 100 allowed', pil(GREY),
-         error='Y 12 x X 16 = 192 pixels, more than 100; .* set SARTORIUS_MAX_PIXELS=192$',
-         environment=('SARTORIUS_MAX_PIXELS', '100')),
-    Case('movie.tif', 'TIFF movie of 960 pixels, 500 allowed', tif(MOVIE, metadata={'axes': 'TYX'}),
-         error='T 5 x Y 12 x X 16 = 960 pixels, more than 500', environment=('SARTORIUS_MAX_PIXELS', '500')),
-    Case('limit.png', 'PNG, a limit that is no number', pil(GREY), error='SARTORIUS_MAX_PIXELS=1e9 in the environm',
-         environment=('SARTORIUS_MAX_PIXELS', '1e9')),
+    Case('large.png', 'PNG that packs 250,000 pixels well, 107,374 bytes allowed', pil(BLANK),
+         error='Y 500 x X 500 = 250,000 pixels; reading it would take 976.6 KiB of memory, more than the 104.9 KiB ',
+         environment=('SARTORIUS_MAX_FILE_GIB', '1e-4')),
+    Case('movie.tif', 'TIFF movie that packs 5 x 250,000 pixels well, 1,073,741 bytes allowed',
+         tif(np.stack([BLANK] * 5), compression='zlib', metadata={'axes': 'TYX'}),
+         error='T 5 x Y 500 x X 500 = 1,250,000 pixels; reading', environment=('SARTORIUS_MAX_FILE_GIB', '1e-3')),
+    Case('small.tif', 'TIFF that is itself a part of what is not allowed', tif(GREY), GREY,
+         environment=('SARTORIUS_MAX_FILE_GIB', '1e-7')),
+    Case('limit.png', 'PNG, a limit that is no number', pil(GREY), error='SARTORIUS_MAX_FILE_GIB=1,5 in the environm',
+         environment=('SARTORIUS_MAX_FILE_GIB', '1,5')),
+    Case('scans.jpg', 'JPEG of 101 scans', many_scans,
+         error='has 101 scans, a JPEG of a camera at most 100; save it as TIFF$'),
+    Case('bomb.tif', 'TIFF, deflate, a strip that unpacks to a hundred times its size', zlib_bomb,
+         error='is damaged .more than a strip or tile holds.', environment=('SARTORIUS_MAX_FILE_GIB', '1e-3')),
     Case('cells.nd2', 'Nikon, without bioio', content(b'\xda\xce\xbe\n'),
          error=r'needs further packages: pip install bioio bioio-nd2 \(or save it as OME-TIFF\)$'),
     Case('cells.czi', 'Zeiss, without bioio', content(b'ZISRAWFILE'), error='pip install bioio bioio-czi '),
@@ -449,7 +472,8 @@ def test_each_input_is_read_or_refused_in_one_sentence(case: Case, tmp_path: Pat
     if case.error:
         assert isinstance(found, InputError), found
         assert '\n' not in str(found)
-        assert str(found).startswith(('image ' + str(tmp_path / case.name), 'SARTORIUS_MAX_PIXELS='))
+        place = str(tmp_path / case.name)
+        assert str(found).startswith(('image ' + place, place + ': ', 'SARTORIUS_MAX_FILE_GIB='))
         assert re.search(case.error, str(found)), str(found)
         return
     assert isinstance(found, ImageStack), found
