@@ -1,10 +1,12 @@
 """The competition's data by way of the ``kaggle`` client: what tools/data/download_sartorius.py does."""
 
+import errno
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from sartorius.utils.cli import progress
@@ -64,7 +66,12 @@ def _unpack(folder: Path, unpacked: Path) -> None:
         with zipfile.ZipFile(archive) as content:
             for member in progress(content.infolist(), 'unpacking'):
                 content.extract(member, unpacked)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, RuntimeError) as error:
+        raise InputError(f'{archive.name} is damaged ({error}); start the download again') from None
+    except OSError as error:
+        # A place before the start of the file, or a folder of a file's name; a full disk is none of the archive's.
+        if error.errno not in (errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+            raise
         raise InputError(f'{archive.name} is damaged ({error}); start the download again') from None
     if not (unpacked / 'train.csv').is_file():
         raise InputError(f"{archive.name} holds no train.csv, so it is not the competition's archive; see {PAGE}/data")

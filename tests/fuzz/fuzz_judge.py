@@ -25,7 +25,7 @@ FAULTS = ('traceback', 'hang', 'memory', 'crash', 'wrong', 'unclear', 'noise')
 """What no answer may be: another exception; no answer in time; more than a GiB; the death of the process; a value that
 cannot be; a refusal that does not name the file or is no single sentence; warnings of libraries on the terminal."""
 
-CPU_SECONDS, WAIT_SECONDS, MAKING_SECONDS = 5.0, 20.0, 120.0
+CPU_SECONDS, WAIT_SECONDS, MAKING_SECONDS = 5.0, 12.0, 120.0
 """Limits of an answer: processor time, and time in all on a machine that has other work; and of making the case."""
 MAX_MEMORY = 1 << 30
 # Beyond this an allocation fails, so that a fault takes down the case and not the machine.

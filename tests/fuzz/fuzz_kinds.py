@@ -4,7 +4,9 @@ A new reader needs an entry here: ``test_fuzz.py`` finds the functions of the pa
 no kind runs one of them.
 """
 
+import csv
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +31,7 @@ from fuzz_containers import (
     zip_bomb,
     zip_directory,
 )
-from fuzz_judge import Cells
+from fuzz_judge import Cells, Wrong
 from fuzz_mutations import BYTES, CSV, JSON, YAML, Mutation, same_csv, same_json
 
 SIZE = (40, 60)
@@ -259,7 +261,33 @@ def _coco_for_training(path: Path) -> Any:
     from sartorius.annotations.coco import CocoReader
 
     reader = CocoReader(path, CLASSES)
-    return [(image, masks.crops) for image, masks in reader], reader.notes()
+    images = [(image, masks.crops) for image, masks in reader]
+    listed = json.loads(path.read_bytes())['annotations']
+    accounted(len(listed), sum(len(image.cells) for image, _ in images), reader.notes())
+    own = [crop.to_full(image.size) for image, crops in images for crop in crops]
+    foreign = [_by_pycocotools(one, [image.size for image, _ in images]) for one in listed]
+    theirs = {mask.tobytes() for mask in foreign if mask is not None}
+    if all(mask is not None for mask in foreign) and not {mask.tobytes() for mask in own} <= theirs:
+        raise Wrong('a mask that pycocotools does not find in the file')
+    return images, reader.notes()
+
+
+def accounted(listed: int, read: int, said: object) -> None:
+    """Raises where cells of a file are lost in silence, or are more than it lists."""
+    if read > listed or (read < listed and not said):
+        raise Wrong(f'{read} of {listed} cells, and nothing is said of the others')
+
+
+def _by_pycocotools(annotation: dict[str, Any], sizes: Sequence[tuple[int, int]]) -> np.ndarray | None:
+    """A mask as pycocotools decodes it; None for forms that it does not know."""
+    from pycocotools import mask as coco_mask
+
+    mask = annotation.get('segmentation')
+    if not isinstance(mask, dict) or len(set(sizes)) != 1:
+        return None
+    with warnings.catch_warnings(action='ignore'):
+        code = coco_mask.frPyObjects(mask, *sizes[0]) if isinstance(mask['counts'], list) else mask
+        return np.ascontiguousarray(coco_mask.decode(code)).astype(bool)
 
 
 def _coco_facts(path: Path) -> Any:
@@ -288,9 +316,15 @@ def _merged_coco(path: Path) -> Any:
 
 
 def _results(path: Path) -> Any:
+    from sartorius.masks.coco_rle import decode
     from sartorius.predictions.coco_results import read_coco_results
 
-    return read_coco_results(path, path.with_name('sound_coco.json'), CLASSES)
+    found = read_coco_results(path, path.with_name('sound_coco.json'), CLASSES)
+    results = json.loads(path.read_bytes())
+    codes = [result['segmentation'] for result in results if isinstance(result.get('segmentation'), dict)]
+    empty = [code for code in codes if isinstance(code['counts'], list) or not decode(code).mask.size]
+    accounted(len(results), sum(map(len, found.images)), empty)
+    return found
 
 
 def _results_alone(path: Path) -> Any:
@@ -362,9 +396,16 @@ def _own_images(path: Path) -> Any:
 
 
 def _train_csv(path: Path) -> Any:
-    from sartorius.annotations.reading import load_annotations
+    from sartorius.annotations.train_csv import read_train_csv
 
-    return load_annotations(path)
+    table = read_train_csv(path)
+    images = [*table.images.values(), *table.fold_images]
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        header, *rows = [row for row in csv.reader(file) if row]
+    cells = sum(len(image.cells) for image in images)
+    column = header.index('annotation')
+    accounted(sum(bool(row[column].strip()) for row in rows), cells, ())
+    return table.images
 
 
 def _train_csv_facts(path: Path) -> Any:
@@ -391,7 +432,11 @@ def _label_table(path: Path) -> Any:
 def _submission(path: Path) -> Any:
     from sartorius.submission.csv_format import read_cells
 
-    return {name: Cells(SIZE, cells) for name, cells in read_cells(path, {'a': SIZE, 'b': SIZE}).items()}
+    found = read_cells(path, {'a': SIZE, 'b': SIZE})
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        codes = sum(bool(row and row[1].strip()) for row in csv.reader(file)) - 1
+    accounted(codes, sum(map(len, found.values())), ())
+    return {name: Cells(SIZE, cells) for name, cells in found.items()}
 
 
 def _check_submission(path: Path) -> Any:
@@ -429,7 +474,27 @@ def _image_list(path: Path) -> Any:
 def _image(path: Path) -> Any:
     from sartorius.images.reading import read_stack
 
-    return read_stack(path)
+    image = read_stack(path)
+    if path.suffix in ('.png', '.bmp'):
+        _compare_with_pillow(path, image.frames[0])
+    return image
+
+
+def _compare_with_pillow(path: Path, frame: np.ndarray) -> None:
+    """Raises where Pillow finds other pixels in a picture of 8 bits without alpha."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture)
+    # It refuses some damage that OpenCV does not mind.
+    except Exception:
+        return
+    if picture.mode in ('L', 'RGB') and 'transparency' not in picture.info and picture.getexif().get(274, 1) == 1:
+        ours = frame if frame.ndim == 2 else frame[..., ::-1]
+        # A grey picture may be read in colour, and the other way round.
+        if ours.ndim == pixels.ndim and not np.array_equal(ours, pixels):
+            raise Wrong('other pixels than Pillow reads')
 
 
 def _model_image(path: Path) -> Any:
@@ -469,7 +534,11 @@ def _rois(path: Path) -> Any:
 def _geojson(path: Path) -> Any:
     from sartorius.annotations.label_outlines import read_geojson
 
-    return _cells(read_geojson(path, SIZE))
+    found = _cells(read_geojson(path, SIZE))
+    content = json.loads(path.read_text(encoding='utf-8-sig'))
+    features = content.get('features', [content]) if isinstance(content, dict) else content
+    accounted(len(features), len(found.crops), found.said)
+    return found
 
 
 def _labelme(path: Path) -> Any:
@@ -741,6 +810,14 @@ def _write_image(image: Callable[[], np.ndarray], **options: Any) -> Write:
     return write
 
 
+def _write_deep_colour(path: Path) -> None:
+    """Colour of 16 bits, compressed in a way for which OpenCV alone has a decoder."""
+    import cv2
+
+    encoded = cv2.imencode('.tif', _colour().astype(np.uint16) * 200, [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1]
+    path.write_bytes(encoded.tobytes())
+
+
 def _movie() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 60_000, (3, *SIZE), np.uint16)
 
@@ -875,6 +952,7 @@ KINDS: dict[str, Kind] = {
                 lambda: np.tile(_movie()[0], (2, 2)), tile=(16, 16), compression='zlib', predictor=True
             ),
             'lzw.tiff': _write_image(_colour, compression='tiff_lzw'),
+            'deep.tiff': _write_deep_colour,
         },
         [_image, _model_image, _shown_image],
         TIFF,
