@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import mmengine.config.config as mmengine_config
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
@@ -51,6 +52,21 @@ MMENGINE_KEYS = frozenset(
 )
 RUN_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'} | OWN_KEYS | MMENGINE_KEYS
 """Top-level keys of a config that a run reads; other names are helper variables of the config file."""
+_recipe_path = mmengine_config._get_external_cfg_path
+
+
+def _path_in_package(package_path: str, name: str) -> str:
+    """Path of ``mmdet::NAME`` among the package's recipes; a ValueError makes MMEngine take it for a base.
+
+    MMEngine learns that bases are no recipes from a hundred YAML files, which it reads again for every base: most of
+    the time that a config takes to load.
+    """
+    if name.startswith('_base_/'):
+        raise ValueError(f'{name} is no recipe')
+    return _recipe_path(package_path, name)
+
+
+mmengine_config._get_external_cfg_path = _path_in_package
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
