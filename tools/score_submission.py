@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.evaluation import format_score_summary, summarise_scores
     from sartorius.submission import score_submission
     from sartorius.utils.files import atomic_path
+    from sartorius.utils.spreadsheets import write_table
 
     gt = load_annotations(options.annotations)
     table = score_submission(options.submission, gt, options.all_images)
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(format_score_summary(summarise_scores(table, load_groups(options.annotations))))
     if options.per_image:
         with atomic_path(options.per_image) as temporary:
-            table.to_csv(temporary, index=False, float_format='%.6f')
+            write_table(temporary, table, '%.6f')
         print(f'\nper image: {options.per_image}')
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sartorius.export.structures import ExportedImage
 from sartorius.label_quality.statistics import length_over_width, solidity
 from sartorius.masks.crop import MaskCrop
+from sartorius.utils import spreadsheets
 from sartorius.utils.errors import InputError
 from sartorius.utils.input_files import open_input
 
@@ -121,7 +122,7 @@ def merge_tables(path: Path, parts: Sequence[Path]) -> None:
 
 
 def _write_rows(file: object, table: pd.DataFrame, header: bool) -> None:
-    table.to_csv(file, index=False, header=header, float_format='%.8g', lineterminator='\n')
+    spreadsheets.write_table(file, table, '%.8g', header)
 
 
 def _measured_frames(image: ExportedImage) -> Iterator[pd.DataFrame]:

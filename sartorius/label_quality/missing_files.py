@@ -19,6 +19,7 @@ from sartorius.predictions.provenance import Source
 from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import display_path
+from sartorius.utils.spreadsheets import write_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +145,7 @@ def write_tables(folder: Path, missing: MissingCells, labels: Labels) -> None:
     never_predicted = missing.never_predicted
     rows = rows_of_never_predicted(never_predicted, labels)
     columns = ['id', 'row', *NEVER_PREDICTED_COLUMNS[1:]]
-    never_predicted.assign(row=rows)[columns].to_csv(folder / 'never_predicted.csv', index=False, float_format='%.6g')
+    write_table(folder / 'never_predicted.csv', never_predicted.assign(row=rows)[columns], '%.6g')
 
 
 def rows_of_never_predicted(never_predicted: pd.DataFrame, labels: Labels) -> pd.Series:

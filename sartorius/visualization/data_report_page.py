@@ -25,6 +25,7 @@ from sartorius.utils.classes import class_order
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of, staged_folder
 from sartorius.utils.paths import display_path
+from sartorius.utils.spreadsheets import write_table
 from sartorius.visualization import MAX_EXAMPLES
 from sartorius.visualization.charts import Series, histogram_chart, point_chart, strip_chart
 from sartorius.visualization.data_report_page_defects import defect_section
@@ -100,7 +101,7 @@ def write_data_report(
     page = render_page('Training data', _lead(table, data), sections)
     with staged_folder(out) as folder:
         (folder / PAGE).write_text(page, encoding='utf-8')
-        data.issues.to_csv(folder / ISSUES, columns=list(COLUMNS), index=False, float_format='%.4f')
+        write_table(folder / ISSUES, data.issues[list(COLUMNS)], '%.4f')
     return Path(out) / PAGE
 
 

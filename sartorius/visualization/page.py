@@ -1,5 +1,11 @@
-"""The frame of all HTML pages of the project: one file without external resources."""
+"""The frame of all HTML pages of the project: one file without external resources.
 
+Names of images, classes and files are escaped wherever they are written. Should one be forgotten, the page's policy
+still lets a browser run no other script than the page's own, and load nothing but the pictures beside it.
+"""
+
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -20,6 +26,7 @@ def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]])
         sections: Id, heading (plain text) and content (HTML) of each section; the first one needs no heading.
     """
     templates = resources.files(__package__) / 'templates'
+    script = f'\n{templates.joinpath("page.js").read_text(encoding="utf-8")}\n'
     main = '\n'.join(
         f'<section id="{name}" aria-label="{escape(heading)}"><h2>{escape(heading)}</h2>\n{content}\n</section>'
         for name, heading, content in sections
@@ -31,8 +38,18 @@ def render_page(title: str, lead: str, sections: Sequence[tuple[str, str, str]])
         links=links,
         main=main,
         style=templates.joinpath('page.css').read_text(encoding='utf-8') + color_rules(),
-        script=templates.joinpath('page.js').read_text(encoding='utf-8'),
+        script=script,
+        policy=_policy(script),
         footer=f'Made by sartorius-cells {describe_version()} on {date_of_files():%Y-%m-%d %H:%M} UTC.',
+    )
+
+
+def _policy(script: str) -> str:
+    """Content security policy of a page with one script."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: file: 'self'; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 

@@ -219,5 +219,10 @@ def _style(panel: Any, axis: str = 'both', labelleft: bool = True) -> None:
 
 
 def _save(figure: Any, path: str | Path) -> None:
+    from matplotlib.text import Text
+
+    # A $ in the name of a class begins no formula.
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

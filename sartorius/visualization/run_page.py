@@ -184,10 +184,7 @@ def _overview(images: Sequence[RunImage], unusual: Mapping[str, Sequence[str]]) 
         ('cell area', f'{np.median(areas):,.0f} px' if areas else '-', 'median of the images'),
         ('to look at', f'{len(unusual):,}', 'failed, empty or unlike the others'),
     ]
-    switch = (
-        '<p class="legend"><label><input type="checkbox" checked '
-        'onchange="document.body.classList.toggle(\'no-outlines\', !this.checked)"> Outlines</label></p>'
-    )
+    switch = '<p class="legend"><label><input type="checkbox" id="outlines-switch" checked> Outlines</label></p>'
     return figures(entries) + switch
 
 
@@ -214,8 +211,7 @@ def _figure(folder: Path, image: RunImage, unusual: Mapping[str, Sequence[str]])
             for link, kind in zip(links, ('', ' class="outlines"'), strict=False)
         )
         pictures = (
-            f'<button type="button" class="picture" aria-label="Enlarge {escape(image.image_id)}" '
-            f'onclick="this.parentElement.classList.toggle(\'large\')">{tags}</button>'
+            f'<button type="button" class="picture" aria-label="Enlarge {escape(image.image_id)}">{tags}</button>'
         )
     caption = f'<b>{escape(image.image_id)}</b><small>{numbers}</small>{words}'
     return f'<figure class="sheet">{pictures}<figcaption>{caption}</figcaption></figure>'

@@ -1,10 +1,15 @@
 """A reader of HTML pages, and what holds for every page."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
-VOID = {'meta', 'link', 'input'}
+VOID = {'meta', 'link', 'input', 'img'}
+HOSTILE = '</script><img src=x onerror=alert(1)>"\' onload="alert(2)'
+"""A name that ends whatever it stands in, if it is not escaped there."""
 
 
 class Page(HTMLParser):
@@ -53,8 +58,15 @@ def check(path: Path) -> Page:
     ids = page.values('id')
     assert len(ids) == len(set(ids))
     for reference in page.values('href') + page.values('src') + page.values('data-card') + page.values('data-image'):
-        assert reference.startswith('data:') or reference[1:] in ids, reference[:60]
+        beside = reference.startswith('index_files/') and (path.parent / unquote(reference)).is_file()
+        assert reference.startswith('data:') or reference[1:] in ids or beside, reference[:60]
     assert re.findall(r'url\((?!#)|@import|fetch\(|XMLHttpRequest', text) == []
+    # Scripts are the page's one alone, and the policy says so.
+    assert [name for _, attributes in page.elements for name in attributes if name.startswith('on')] == []
+    (script,) = re.findall('<script>(.*?)</script>', text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; script-src 'sha256-{digest}'; " in page.values('content')[0]
     # Every element that the script asks for by its id is there.
-    assert set(re.findall(r"querySelector\('#([\w-]+)'\)", text)) <= {*ids, 'table-search', 'table-count'}
+    optional = {'table-search', 'table-count', 'outlines-switch'}
+    assert set(re.findall(r"querySelector\('#([\w-]+)'\)", text)) <= {*ids, *optional}
     return page

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sartorius.annotations.structures import ImageAnnotations
+from sartorius.annotations.structures import GroundTruth, ImageAnnotations
 from sartorius.masks.crop import MaskCrop
 from sartorius.postprocess.chain import build_chain
 from sartorius.postprocess.evaluate import evaluate_predictions
@@ -23,7 +23,7 @@ from sartorius.visualization.gallery import Example, card
 from sartorius.visualization.page import source_list
 from sartorius.visualization.report_page import choose_images, write_report
 
-from .html_page import Page, check
+from .html_page import HOSTILE, Page, check
 
 CLASSES = ('shsy5y', 'astro', 'cort')
 SIZE = (40, 60)
@@ -97,6 +97,18 @@ def test_report_with_ground_truth(tmp_path, predictions, gt, images) -> None:
     # False negatives of b and c, and a false positive in b; each error kind and type is pictured once.
     assert page.values('data-view').count('errors') == 3
     assert len([tag for tag, _ in page.elements if tag == 'figure']) == 3
+
+
+def test_names_end_nothing_that_they_stand_in(tmp_path, images) -> None:
+    name = HOSTILE.replace('/', '')
+    (images / 'a.png').rename(images / f'{name}.png')
+    predictions = PredictionSet(
+        (predicted(name, 0, [(0, 0), (45, 25)], [0.9, 0.8]),), (HOSTILE,), ModelSource(config=HOSTILE)
+    )
+    squares = ImageAnnotations(name, SIZE, (square(0, 0), square(20, 20)), np.zeros(2, int))
+    gt = GroundTruth({name: squares}, (HOSTILE,))
+    page = check(write_report(tmp_path, evaluate_predictions(predictions, CHAIN, gt), images, {HOSTILE: HOSTILE}))
+    assert page.text.count(' '.join(name.split())) > 2 and page.text.count(' '.join(HOSTILE.split())) > 4
 
 
 def test_the_table_starts_with_the_lowest_score(tmp_path, predictions, gt, images) -> None:

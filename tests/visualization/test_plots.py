@@ -98,7 +98,8 @@ def test_a_panel_for_each_threshold(tmp_path):
 def test_steps_are_coloured_by_what_is_beyond_doubt(tmp_path, added, dropped, colours):
     gains = [
         StepGain('plain model', Estimate(0.3, 0.2, 0.4)),
-        StepGain('Own', Estimate(0.4, 0.3, 0.5), added, dropped),
+        # A dollar begins no formula.
+        StepGain(r'Own $\frac{$', Estimate(0.4, 0.3, 0.5), added, dropped),
     ]
     plot_steps(tmp_path / 'steps.png', gains)
     assert {colour for colour in (GREEN, RED) if pixels_of(tmp_path / 'steps.png', colour) > 20} == colours

@@ -19,6 +19,8 @@ from sartorius.visualization.run_page import (
     write_run_page,
 )
 
+from .html_page import HOSTILE, check
+
 
 def image(name: str, cells: int = 100, area: float = 200.0, **changes: object) -> RunImage:
     own = RunImage(image_id=name, size=(520, 704), cells=(cells,), covered=0.2, median_area=area)
@@ -76,13 +78,16 @@ def test_outlines_lie_on_the_picture(size: tuple[int, int], tmp_path: Path) -> N
 
 
 def test_page_names_every_image_and_escapes(tmp_path: Path) -> None:
-    failed = RunImage(image_id='<b>bad', problem='is <truncated>')
-    for one in USUAL:
+    failed = RunImage(image_id='<b>bad', problem=f'is {HOSTILE}')
+    names = (HOSTILE.replace('/', ''), 'a#b?c%20')
+    hostile = [replace(USUAL[0], image_id=name, by_class={HOSTILE: 1}) for name in names]
+    for one in [*USUAL, *hostile]:
         write_picture(picture_paths(tmp_path, one.image_id)[0], np.zeros((52, 70), np.uint8))
         write_outlines(picture_paths(tmp_path, one.image_id)[1], (52, 70), [])
     path = tmp_path / 'index.html'
-    write_run_page(path, 'Cells', [*USUAL, failed], {'model': 'm'}, tmp_path)
+    write_run_page(path, HOSTILE, [*USUAL, *hostile, failed], {HOSTILE: HOSTILE}, tmp_path)
     text = path.read_text(encoding='utf-8')
-    assert text.count('<td class="text id">') == len(USUAL) + 1
-    assert '&lt;b&gt;bad' in text and '<b>bad' not in text and 'is &lt;truncated&gt;' in text
+    assert text.count('<td class="text id">') == len(USUAL) + len(hostile) + 1
+    page = check(path)
+    assert page.text.count(HOSTILE) == 6 and '<b>bad' in page.text
     assert all(f'index_files/{one.image_id}.webp' in text and f'{one.image_id}_cells.webp' in text for one in USUAL)

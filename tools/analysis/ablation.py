@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.leaderboard.ablation import FOLDS, measure, stages
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import staged_folder, write_text
+    from sartorius.utils.spreadsheets import write_table
 
     gt, groups = load_annotations(options.annotations), load_groups(options.annotations)
     others = [load_predictions(path) for path in options.others]
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'{text}\n\n{about}')
     with staged_folder(options.out) as folder:
         write_text(folder / OUTPUTS[0], f'{text}\n\n{about}\n')
-        write_text(folder / OUTPUTS[1], table.to_csv(index=False))
+        write_table(folder / OUTPUTS[1], table)
     print(f'wrote {", ".join(OUTPUTS)} to {display_path(options.out)}')
 
 

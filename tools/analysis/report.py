@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.postprocess.evaluate import evaluate_predictions
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import atomic_path, file_set
+    from sartorius.utils.spreadsheets import write_table
     from sartorius.visualization.report_page import write_report
 
     predictions = load_predictions(options.predictions)
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         page = write_report(options.out, report, options.images, source, options.max_images)
         if options.errors:
             with atomic_path(options.errors) as temporary:
-                report.errors.cells.to_csv(temporary, index=False, float_format='%.6g')
+                write_table(temporary, report.errors.cells, '%.6g')
     print(f'wrote {display_path(page)}')
     if options.errors:
         print(f'wrote {display_path(options.errors)}')

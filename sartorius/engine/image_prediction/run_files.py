@@ -19,6 +19,7 @@ from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import PredictionSet
 from sartorius.utils.paths import display_path
+from sartorius.utils.spreadsheets import spreadsheet_cell
 from sartorius.utils.version import git_commit
 from sartorius.visualization.run_page import RunImage, write_run_page
 
@@ -78,13 +79,16 @@ def summary_columns(classes: Sequence[str]) -> list[str]:
 def write_summary(path: Path, records: Sequence[ImageRecord], classes: Sequence[str]) -> None:
     """Writes a row per frame, and one per image that failed; values that are not known are empty."""
     with open(path, 'w', encoding='utf-8', newline='') as file:
-        table = csv.DictWriter(file, summary_columns(classes), lineterminator='\n')
-        table.writeheader()
+        columns = summary_columns(classes)
+        table = csv.DictWriter(file, columns, lineterminator='\n')
+        table.writerow({name: spreadsheet_cell(name) for name in columns})
         for record in records:
             if record.status != DONE:
-                table.writerow({'image': record.image, 'status': record.status, 'message': record.message})
+                rows = [{'image': record.image, 'status': record.status, 'message': record.message}]
             else:
-                table.writerows(_summary_row(record, row, classes) for row in record.frames)
+                rows = [_summary_row(record, row, classes) for row in record.frames]
+            for row in rows:
+                table.writerow({name: spreadsheet_cell(value) for name, value in row.items()})
 
 
 def _summary_row(record: ImageRecord, row: FrameRow, classes: Sequence[str]) -> dict[str, Any]:

@@ -39,6 +39,14 @@ if (search) {
   });
 }
 
+// Outlines over the pictures of a run, and the pictures that are enlarged.
+document.querySelector('#outlines-switch')?.addEventListener('change', (event) => {
+  document.body.classList.toggle('no-outlines', !event.target.checked);
+});
+for (const picture of document.querySelectorAll('button.picture')) {
+  picture.addEventListener('click', () => picture.parentElement.classList.toggle('large'));
+}
+
 // Contrast around mid-grey, and filled cells or bare outlines, for all pictures at once.
 const slider = document.querySelector('#contrast-slider');
 const controls = document.querySelector('.controls');
