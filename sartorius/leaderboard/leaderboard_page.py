@@ -14,6 +14,8 @@ from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
 from sartorius.predictions.timing import read_seconds_per_image
 from sartorius.utils.classes import class_order
+from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import read_text
 from sartorius.utils.paths import resolve_path
 from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import GitCommit, git_commit
@@ -178,10 +180,15 @@ def _recipes(rows: Sequence[RowScores]) -> str:
 
 def _first_words(config: str) -> str:
     """Comment at the top of a config; empty without one, or where there is no such file."""
+    # A predictions file may name anything.
     path = resolve_path(config)
-    if not config or not path.is_file():
+    if path.suffix != '.py' or not path.is_file():
         return ''
-    lines = itertools.takewhile(lambda line: line.startswith('#'), path.read_text(encoding='utf-8').splitlines())
+    try:
+        text = read_text(path)
+    except InputError:
+        return ''
+    lines = itertools.takewhile(lambda line: line.startswith('#'), text.splitlines())
     return ' '.join(line.lstrip('# ') for line in lines)
 
 

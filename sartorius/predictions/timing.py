@@ -5,9 +5,11 @@ the times of another one are never shown; nothing hashes it or depends on it.
 """
 
 import json
+import math
 from pathlib import Path
 
 from sartorius.utils.files import sha256_of, write_text
+from sartorius.utils.input_text import read_json
 
 SUFFIX = '.timing.json'
 _HASH, _SECONDS = 'predictions_sha256', 'seconds_per_image'
@@ -22,9 +24,9 @@ def write_timing(predictions: Path, sha256: str, seconds_per_image: float) -> No
 def read_seconds_per_image(predictions: Path) -> float | None:
     """Wall time per image and process; None where there is no record of it, or one of another file."""
     try:
-        content = json.loads(predictions.with_suffix(SUFFIX).read_text(encoding='utf-8'))
-        if content[_HASH] == sha256_of(predictions):
+        content = read_json(predictions.with_suffix(SUFFIX))
+        if content[_HASH] == sha256_of(predictions) and 0 <= content[_SECONDS] < math.inf:
             return float(content[_SECONDS])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
         pass
     return None

@@ -622,6 +622,33 @@ def _checkpoint(path: Path) -> Any:
     return read_checkpoint(path)
 
 
+def _checkpoint_damage(path: Path) -> Any:
+    from sartorius.utils.checkpoint_files import describe_damage
+
+    return describe_damage(path)
+
+
+def _timing(path: Path) -> Any:
+    from sartorius.predictions.timing import read_seconds_per_image
+
+    return read_seconds_per_image(path.with_name('predictions.npz'))
+
+
+def _write_timing(path: Path) -> None:
+    from sartorius.predictions.timing import write_timing
+    from sartorius.utils.files import sha256_of
+
+    predictions_file = path.with_name('predictions.npz')
+    _write_npz(predictions_file)
+    write_timing(predictions_file, sha256_of(predictions_file), 0.5)
+
+
+def _config_comment(path: Path) -> Any:
+    from sartorius.leaderboard.leaderboard_page import _first_words
+
+    return _first_words(str(path))
+
+
 def _checkpoint_weights(path: Path) -> Any:
     from sartorius.models.checkpoints import check_finite, load_from_file
 
@@ -1021,10 +1048,12 @@ KINDS: dict[str, Kind] = {
     'stage_record': Kind({'record.json': plain_json(_stage_record_content)}, [_stage_record], JSON, [same_json]),
     'run_record': Kind({'run.json': _write_run}, [_run_record], JSON, [same_json]),
     'image_record': Kind({'record.json': plain_json(_image_record_content)}, [_image_record], JSON, [same_json]),
+    'timing': Kind({'predictions.timing.json': _write_timing}, [_timing], JSON, [same_json]),
+    'named_config': Kind({'config.py': text(lambda: '# A comment\n# of a config.\na = 1\n')}, [_config_comment]),
     'last_checkpoint': Kind({'last_checkpoint': text(lambda: '/somewhere/iter_3.pth')}, [_last_checkpoint]),
     'checkpoint': Kind(
         {'iter_3.pth': _sound_checkpoint},
-        [_checkpoint, _checkpoint_weights],
+        [_checkpoint, _checkpoint, _checkpoint_weights, _checkpoint_damage],
         [
             spoil_checkpoint,
             inside_zip(spoil_pickle),

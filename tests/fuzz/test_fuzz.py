@@ -30,9 +30,14 @@ NO_READERS = {
     'engine/small.py:_shorten': 'configs are code',
     'inference/predictor.py:Predictor.from_files': 'configs are code',
     'models/checkpoints.py:_address': "MMEngine's own lists",
+    'annotations/raw_rows.py:parse_row': 'no file: a row that was read',
+    'utils/input_text.py:read_text': 'the one room for it',
+    'utils/locks.py:_lock_anew': 'a lock that the project itself writes',
+    'utils/locks.py:_read_holder': 'a lock that the project itself writes',
+    'utils/pending.py:_remove_unlocked': 'files are locked and removed, not read',
+    'utils/streams.py:_lead_to_nowhere': 'no file: the null device',
     'visualization/page.py:render_page': 'templates of the package',
     'workflow/runner.py:_tail': "the end of a stage's own log, as text",
-    'workflow/runner.py:lock_workflow': 'a lock that the workflow itself writes',
 }
 """Functions that open a file which is the project's own or code by design."""
 
