@@ -190,7 +190,7 @@ def known_models() -> dict[str, Path]:
         folders.insert(0, Path(own).expanduser())
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.glob(f'*{SUFFIX}')):
+        for path in sorted(folder.glob(f'[!.]*{SUFFIX}')):
             found.setdefault(_without_hash(path.stem), path)
             found.setdefault(path.stem, path)
     return found

@@ -18,6 +18,7 @@ from sartorius.utils.pending import (
     JOURNAL,
     Journal,
     commit,
+    finish_pending,
     is_partial,
     make_folder,
     partial,
@@ -90,7 +91,6 @@ class FileSet:
             for folder, journal, written in parts:
                 if written:
                     sync_folder(folder / journal.stage)
-                    sync_folder(folder)
             number = os.urandom(6).hex()
             commit([(folder, Journal(number, journal.stage, journal.remove)) for folder, journal, _ in parts])
 
@@ -205,7 +205,10 @@ def sha256_of(path: str | Path) -> str:
 
 
 def files_below(root: str | Path) -> list[Path]:
-    """All files of a folder and of the folders below it, sorted; links to folders are followed, each folder once."""
+    """All files of a folder and of the folders below it, sorted; links to folders are followed, each folder once.
+
+    What another process is still writing is passed over; what a killed one was about to move into place is moved first.
+    """
     # Path.rglob follows them only from Python 3.13 on.
     paths: list[Path] = []
     seen: set[str] = set()
@@ -215,7 +218,11 @@ def files_below(root: str | Path) -> list[Path]:
             subfolders.clear()
             continue
         seen.add(real)
-        paths += [Path(folder, name) for name in names]
+        if JOURNAL in names:
+            finish_pending(folder)
+            names = [name for name in os.listdir(folder) if Path(folder, name).is_file()]
+        subfolders[:] = [name for name in subfolders if not is_partial(name)]
+        paths += [Path(folder, name) for name in names if not is_partial(name)]
     return sorted(paths)
 
 

@@ -96,9 +96,9 @@ def check_regular(path: str | Path) -> None:
         InputError: It is a folder, pipe, socket or device, or no path at all.
         OSError: There is no such file.
     """
+    # What a killed run began in the folder is finished first.
+    finish_pending(os.path.dirname(os.fspath(path)))
     try:
-        # What a killed run began in the folder is finished first.
-        finish_pending(os.path.dirname(os.fspath(path)))
         mode = os.stat(path).st_mode
     except ValueError as error:
         raise InputError(f'{str(path)!r} is no path of a file ({error})') from None

@@ -60,8 +60,8 @@ class Journal:
         stage: Name of the temporary folder whose files belong into this one; empty without one.
         remove: Names of the files that are removed.
         folder: A temporary folder, and the name of the folder that it replaces; empty for a set of files.
-        main: Folder whose journal decides; empty if it is this one.
-        others: In the main folder: the other folders of the set.
+        main: Relative path of the folder whose journal decides; empty if it is this one.
+        others: In the main folder: relative paths of the other folders of the set.
     """
 
     set: str
@@ -212,16 +212,18 @@ def commit(parts: Sequence[tuple[Path, Journal]]) -> None:
     """Moves a set's files into place: all of them, now or by whoever opens one of the folders next.
 
     Args:
-        parts: Folders and what is to be done in each; the first becomes the main one. Their stages are on the disk.
+        parts: Folders, without links in their paths, and what is to be done in each; the first becomes the main one.
+            Their stages are on the disk.
     """
     (main, first), *rest = parts
-    first = replace(first, others=tuple(os.path.realpath(folder) for folder, _ in rest))
+    # Relative, for someone may move the folders before the next run finds them.
+    first = replace(first, others=tuple(os.path.relpath(folder, main) for folder, _ in rest))
     with locked_folders(folder for folder, _ in parts):
         for folder, _ in parts:
             _finish(folder)
         try:
             for folder, journal in rest:
-                write_journal(folder, replace(journal, main=os.path.realpath(main)))
+                write_journal(folder, replace(journal, main=os.path.relpath(main, folder)))
             write_journal(main, first)
         except BaseException:
             if _read_journal(main) != first:
@@ -253,18 +255,22 @@ def finish_pending(folder: str | Path) -> None:
         InputError: There is something to be done, and the folder cannot be written, or the journal is no such file.
     """
     folder = os.fspath(folder) or '.'
-    if os.path.lexists(os.path.join(folder, JOURNAL)):
-        _finish_with_locks(Path(folder))
-    elif not os.path.isdir(folder) and (parent := os.path.dirname(os.path.abspath(folder))) != folder:
-        # The folder itself may be about to be replaced.
-        finish_pending(parent)
+    while not os.path.lexists(os.path.join(folder, JOURNAL)):
+        # A folder that is not there may be about to be replaced.
+        if os.path.isdir(folder) or (parent := os.path.dirname(os.path.abspath(folder))) == folder:
+            return
+        folder = parent
+    _finish_with_locks(Path(folder))
 
 
 def _finish_with_locks(folder: Path) -> None:
     try:
         journal = _read_journal(folder)
         if journal is not None:
-            with locked_folders([folder, *journal.others]):
+            main = folder / journal.main
+            decides = _read_journal(main)
+            others = () if decides is None else (main / other for other in decides.others)
+            with locked_folders([folder, main, *others]):
                 _finish(folder)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -281,40 +287,36 @@ def _finish(folder: Path) -> None:
     if journal is None:
         return
     if journal.main:
-        decides = _read_journal(Path(journal.main))
-        if decides is None or decides.main or decides.set != journal.set:
-            # The set was never complete.
-            Path(folder, JOURNAL).unlink(missing_ok=True)
-            return
-    for other in map(Path, journal.others):
-        theirs = _read_journal(other)
-        if theirs is not None and theirs.set == journal.set and theirs.main:
-            _carry_out(other, theirs)
-    _carry_out(folder, journal)
+        decides = _read_journal(folder / journal.main)
+        if decides is not None and decides.set == journal.set and not decides.main:
+            _finish(folder / journal.main)
+        # Done with the others, or else the set was never complete.
+        Path(folder, JOURNAL).unlink(missing_ok=True)
+        return
+    found = [(place, _read_journal(place)) for place in (*(folder / other for other in journal.others), folder)]
+    parts = [(place, part) for place, part in found if part is not None and part.set == journal.set]
+    for place, part in parts:
+        _move(place, part)
+    # Only now: a journal in any of the folders leads to all of them. That of this folder, which decides, is the last.
+    for place, _ in parts:
+        Path(place, JOURNAL).unlink(missing_ok=True)
 
 
-def _carry_out(folder: Path, journal: Journal) -> None:
-    stage = folder / journal.stage if journal.stage else None
-    if stage is not None and stage.is_dir():
+def _move(folder: Path, journal: Journal) -> None:
+    if journal.stage and (stage := folder / journal.stage).is_dir():
         for name in sorted(os.listdir(stage)):
             os.replace(stage / name, folder / name)
+        os.rmdir(stage)
     for name in journal.remove:
         with suppress(FileNotFoundError):
             os.unlink(folder / name)
-    aside = None
-    if journal.folder:
-        new, old = (folder / name for name in journal.folder)
-        if new.is_dir():
-            aside = folder / f'.partial-{os.urandom(6).hex()}'
-            if old.exists():
-                os.rename(old, aside)
-            os.rename(new, old)
+    if journal.folder and (new := folder / journal.folder[0]).is_dir():
+        old = folder / journal.folder[1]
+        if old.exists():
+            # From here on it is litter.
+            os.rename(old, folder / f'.partial-{os.urandom(6).hex()}')
+        os.rename(new, old)
     sync_folder(folder)
-    if stage is not None and stage.is_dir():
-        os.rmdir(stage)
-    Path(folder, JOURNAL).unlink(missing_ok=True)
-    if aside is not None:
-        remove(aside)
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -329,6 +331,8 @@ def replace_folder(new: Path, target: Path) -> None:
             _finish(new.parent)
             write_journal(new.parent, Journal(os.urandom(6).hex(), folder=(new.name, target.name)))
             _finish(new.parent)
+        _tidied.discard(str(new.parent))
+        tidy(new.parent)
     sync_folder(new.parent)
 
 

@@ -15,7 +15,6 @@ from mmengine.config import Config
 from scipy import ndimage
 
 from sartorius.engine.image_prediction import folder as folder_module
-from sartorius.engine.image_prediction import records as records_module
 from sartorius.engine.image_prediction.folder import PredictOptions, RunResult, predict_images
 from sartorius.engine.image_prediction.model import CellModel, ImageOptions, with_min_score
 from sartorius.inference.predictor import PassReport
@@ -215,23 +214,23 @@ def test_a_run_killed_at_any_moment_ends_as_in_one_go(
 ) -> None:
     whole, out = tmp_path / 'whole', tmp_path / 'out'
     predict(images, whole)
-    move, kills = records_module.move, 0
+    replace, kills = os.replace, 0
     for moment in range(100):
         moves = iter(range(1000))
 
         def move_or_die(path: Path, target: Path, moves=moves, moment=moment) -> None:
             if next(moves) == moment % 13 + 1:
                 raise KeyboardInterrupt
-            move(path, target)
+            replace(path, target)
 
-        monkeypatch.setattr(records_module, 'move', move_or_die)
+        monkeypatch.setattr(os, 'replace', move_or_die)
         try:
             result = predict(images, out)
             break
         except KeyboardInterrupt:
             kills += 1
     assert kills > 5 and len(result.failed) == 1
-    monkeypatch.setattr(records_module, 'move', move)
+    monkeypatch.setattr(os, 'replace', replace)
     predict(images, out)
     assert files_of(out) == files_of(whole)
 

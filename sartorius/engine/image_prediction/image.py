@@ -26,6 +26,7 @@ from sartorius.images.structures import ImageStack
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
 from sartorius.utils.errors import InputError
+from sartorius.utils.files import file_set, write_text
 from sartorius.visualization.run_page import picture_paths, write_outlines, write_picture
 
 PREDICTIONS = 'predictions'
@@ -68,9 +69,8 @@ class ImageRun:
         former = self.folder.read(image.image_id)
         if former is not None and not self.overwrite and self.is_done(former, image.path):
             return former, True
-        work = self.folder.work_folder(image.image_id)
         try:
-            return self._write(image, former, work), False
+            return self._write(image, former), False
         except InputError as error:
             message = str(error)
         except OSError as error:
@@ -80,12 +80,13 @@ class ImageRun:
         except MemoryError:
             message = f'{image.path} does not fit into memory; give --tiles on, or predict it on a larger machine'
         except Exception as error:
-            message = self._describe_unexpected(error, image, work)
+            message = self._describe_unexpected(error, image)
         record = ImageRecord(image=image.image_id, file=image.path.name, status=FAILED, message=message)
         if former is not None:
             # Files of an earlier call are still the run's own.
             record = replace(record, outputs=former.outputs)
-        return self.folder.finish(record, work, {}, {}), False
+        self.folder.write(record)
+        return record, False
 
     def is_done(self, record: ImageRecord, path: Path) -> bool:
         """Whether an image was predicted from the same file, by the same model and options, and its files are there."""
@@ -104,7 +105,7 @@ class ImageRun:
         """Formats of which each image has a file."""
         return [name for name in self.formats if name in FORMATS]
 
-    def _write(self, image: ImageFile, former: ImageRecord | None, work: Path) -> ImageRecord:
+    def _write(self, image: ImageFile, former: ImageRecord | None) -> ImageRecord:
         names = self._names
         chain_key = self.model.chain_key(self.options)
         if former is not None and former.chain_key != chain_key:
@@ -130,20 +131,20 @@ class ImageRun:
             file_name=image.path.name,
             image_sha256=source.sha256,
         )
-        made = {name: work / f'{name}{FORMATS[name].suffix}' for name in names}
-        for name, path in made.items():
-            FORMATS[name].write(path, exported)
-        made[PREDICTIONS] = work / 'predictions.npz'
-        save_predictions(made[PREDICTIONS], PredictionSet(tuple(raw), self.model.classes))
-        made |= {name: work / f'{name}.webp' for name in PICTURES}
-        write_picture(made['picture'], stack.to_uint8(self.options.levels)[0])
-        write_outlines(made['outlines'], stack.size, frames[0].crops)
         rows = tuple(
             replace(row, **_counts(frame, self.model.classes)) for row, frame in zip(record.frames, frames, strict=True)
         )
-        outputs = {} if former is None else former.outputs
-        record = replace(record, chain_key=chain_key, frames=rows, outputs=outputs)
-        return self.folder.finish(record, work, made, paths)
+        outputs = {} if former is None else dict(former.outputs)
+        with file_set() as files:
+            for name in names:
+                FORMATS[name].write(paths[name], exported)
+            save_predictions(paths[PREDICTIONS], PredictionSet(tuple(raw), self.model.classes))
+            write_picture(paths['picture'], stack.to_uint8(self.options.levels)[0])
+            write_outlines(paths['outlines'], stack.size, frames[0].crops)
+            outputs |= {name: FileState.of(files.staged(path)) for name, path in paths.items()}
+            record = replace(record, chain_key=chain_key, frames=rows, outputs=outputs)
+            self.folder.write(record)
+        return record
 
     def _predict(
         self, image: ImageFile, stack: ImageStack, source: FileState, former: ImageRecord | None
@@ -190,15 +191,13 @@ class ImageRun:
         )
         return record, done.frames
 
-    def _describe_unexpected(self, error: Exception, image: ImageFile, work: Path) -> str:
+    def _describe_unexpected(self, error: Exception, image: ImageFile) -> str:
         """One sentence about a defect; its traceback is kept beside the record."""
         text = ' '.join(str(error).split())[:200]
         if 'out of memory' in text.lower():
             return f'{image.path} does not fit into the memory of the GPU; give --tiles on, or --device cpu'
         path = self.folder.record_path(image.image_id).with_suffix('.error.txt')
-        (work / path.name).write_text(traceback.format_exc(), encoding='utf-8')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (work / path.name).replace(path)
+        write_text(path, traceback.format_exc())
         return f'{image.path}: unexpected {type(error).__name__} ({text}); please report it with {path}'
 
 

@@ -1,27 +1,24 @@
 """What is known of each image of a run: what it was predicted from, what was written, and how it ended.
 
-Below the run's folder, ``.predict/`` holds for each image its record (``images/NAME.json``), its predictions before
-post-processing (``images/NAME.npz``), and while it is worked on the files that are not moved into place yet
-(``work/NAME/``). A record is written before the files are moved, as ``running``, and again afterwards: whatever the
-moment of a kill, each file is either not there or whole, and known as the run's own.
+Below the run's folder, ``.predict/`` holds for each image its record (``images/NAME.json``) and its predictions before
+post-processing (``images/NAME.npz``). Record and files of an image appear together: whatever the moment of a kill, each
+file is known as the run's own.
 """
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sartorius.export.formats import FORMATS
 from sartorius.utils.errors import InputError
-from sartorius.utils.files import sha256_of
+from sartorius.utils.files import sha256_of, write_text
 from sartorius.utils.input_text import read_json
 from sartorius.utils.records import Record
 from sartorius.visualization.run_page import picture_paths
 
-RUNNING, DONE, FAILED = 'running', 'done', 'failed'
+DONE, FAILED = 'done', 'failed'
 
 FOLDER = '.predict'
 VERSION = 1
@@ -94,7 +91,7 @@ class ImageRecord(Record):
     Attributes:
         image: Its id.
         file: Name of the file.
-        status: ``running`` (or killed while it was), ``done`` or ``failed``.
+        status: ``done`` or ``failed``.
         message: Why it failed, or what was assumed.
         source: The image file when it was read; None if it could not be.
         prediction_key: Hash of what decides the predictions (:meth:`CellModel.prediction_key`).
@@ -166,14 +163,6 @@ class RunFolder:
         """File of an image's predictions, before post-processing."""
         return self.out / FOLDER / 'images' / f'{image_id}.npz'
 
-    def work_folder(self, image_id: str) -> Path:
-        """Folder of an image's files that are not moved into place yet; removed if an earlier run left it."""
-        # A suffix, so that the folder of A/B is not within that of A.
-        folder = self.out / FOLDER / 'work' / f'{image_id}.files'
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return folder
-
     def read(self, image_id: str) -> ImageRecord | None:
         """An image's record; None if it has none that can be read."""
         try:
@@ -192,40 +181,9 @@ class RunFolder:
         paths += [self.predictions_path(image_id), *picture_paths(self.out, image_id)]
         return all(path.is_file() for path in paths)
 
-    def write(self, record: ImageRecord, work: Path) -> None:
-        """Writes a record by way of the image's work folder."""
-        path = work / 'record.json'
-        path.write_text(json.dumps(record.to_dict(), indent=1) + '\n', encoding='utf-8')
-        move(path, self.record_path(record.image))
-
-    def finish(
-        self, record: ImageRecord, work: Path, made: Mapping[str, Path], paths: Mapping[str, Path]
-    ) -> ImageRecord:
-        """Moves an image's files into place and writes its record.
-
-        Args:
-            record: The record; the states of the files are added to its outputs.
-            work: The image's work folder, which is removed.
-            made: The files by format, in the work folder.
-            paths: Where they belong, by format.
-
-        Returns:
-            The record as it was written.
-        """
-        outputs = {name: FileState.of(path) for name, path in made.items()}
-        record = replace(record, outputs={**record.outputs, **outputs})
-        self.write(replace(record, status=RUNNING), work)
-        for name, path in made.items():
-            move(path, paths[name])
-        self.write(record, work)
-        shutil.rmtree(work)
-        return record
-
-
-def move(path: Path, target: Path) -> None:
-    """Moves a file into place at once; the folder is made if it is missing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(path, target)
+    def write(self, record: ImageRecord) -> None:
+        """Writes a record."""
+        write_text(self.record_path(record.image), json.dumps(record.to_dict(), indent=1) + '\n')
 
 
 def check_outputs_are_own(record: ImageRecord | None, paths: Mapping[str, Path]) -> None:

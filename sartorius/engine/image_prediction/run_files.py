@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -12,12 +11,13 @@ from statistics import fmean, median
 from typing import Any
 
 from sartorius.engine.image_prediction.image import PREDICTIONS, ImageRun
-from sartorius.engine.image_prediction.records import DONE, FOLDER, FrameRow, ImageRecord, move
+from sartorius.engine.image_prediction.records import DONE, FrameRow, ImageRecord
 from sartorius.engine.run_record import package_versions
 from sartorius.export.formats import FORMATS
 from sartorius.predictions.provenance import ModelSource
 from sartorius.predictions.store import load_predictions, save_predictions
 from sartorius.predictions.structures import PredictionSet
+from sartorius.utils.files import staged_folder
 from sartorius.utils.paths import display_path
 from sartorius.utils.spreadsheets import spreadsheet_cell
 from sartorius.utils.version import git_commit
@@ -28,7 +28,7 @@ RUN_SCHEMA = 'sartorius-predict'
 
 
 def write_run_files(run: ImageRun, records: Sequence[ImageRecord]) -> list[Path]:
-    """Writes the files of the run, each whole or not at all.
+    """Writes the files of the run, which appear together.
 
     Args:
         run: What the images have in common.
@@ -50,14 +50,9 @@ def write_run_files(run: ImageRun, records: Sequence[ImageRecord]) -> list[Path]
             writers[form.run_file] = lambda path, form=form, parts=parts: form.merger(path, parts)
     if PREDICTIONS in run.formats:
         writers[RUN_PREDICTIONS] = lambda path: _write_predictions(path, run, done)
-    work = out / FOLDER / 'work' / 'run.files'
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    for name, write in writers.items():
-        write(work / name)
-    for name in writers:
-        move(work / name, out / name)
-    shutil.rmtree(work)
+    with staged_folder(out) as new:
+        for name, write in writers.items():
+            write(new / name)
     return [out / name for name in writers]
 
 
