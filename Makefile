@@ -1,7 +1,7 @@
 # Each target first completes the set-up; `make help` lists them.
 # PYTHON=python3.11 names the Python of a first set-up; ARGS="..." is passed on to the command.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz bench lint check setup ready
+.PHONY: help demo test test-fast fuzz bench lint audit check setup ready
 
 # `python` and `torchrun` are those of the project, whatever environment is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -31,6 +31,9 @@ bench: ready ## time and memory against what a user would otherwise run, side by
 
 lint: ready ## style of the code
 	@$(IN_ENV) ruff check . && $(IN_ENV) ruff format --check .
+
+audit: ready ## known vulnerabilities of the locked packages, as far as an advisory service answers
+	@$(IN_ENV) python -m tools.setup.audit $(ARGS)
 
 check: ready ## versions, devices, compiled ops, and what to do about what does not work
 	@$(IN_ENV) python -m sartorius.check_env $(ARGS)

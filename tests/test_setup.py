@@ -1,6 +1,7 @@
 """The set-up: what it checks, the order of its steps, and the one sentence that each failure ends in."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -430,3 +431,31 @@ def test_the_package_asks_for_the_core_layer_alone(checkout: Path) -> None:
     assert {'numpy', 'pandas', 'scipy', 'opencv-python'} <= core.keys()
     assert not [name for name in core if 'torch' in name or 'onedl' in name]
     assert '\n[mmdet]\nonedl-mmdetection>=' in requires
+
+
+def package(name: str, *vulnerabilities: str) -> dict:
+    return {'name': name, 'version': '1', 'vulns': [{'id': one, 'fix_versions': ['2']} for one in vulnerabilities]}
+
+
+@pytest.mark.parametrize(
+    ('packages', 'said'),
+    [
+        ([package('a'), package('b')], None),
+        ([package('a'), package('b', 'CVE-1', 'CVE-2')], r'b 1: CVE-1, CVE-2; fixed in 2$'),
+        ([package('a'), {'name': 'b', 'skip_reason': 'not found'}], 'no answer for 1 of 2 packages: b'),
+        # pip-audit says "no known vulnerabilities" where its service knows no package at all.
+        (
+            [{'name': name, 'skip_reason': 'not found'} for name in 'ab'],
+            'has not run: .* none of the 2 packages',
+        ),
+    ],
+)
+def test_an_audit_without_answers_is_none(packages: list[dict], said: str | None) -> None:
+    from tools.setup.audit import judge
+
+    answer = json.dumps({'dependencies': packages})
+    if said is None:
+        assert judge(answer, 'lock.txt') == 'no known vulnerabilities in the 2 packages of lock.txt'
+    else:
+        with pytest.raises(InputError, match=said):
+            judge(answer, 'lock.txt')
