@@ -85,6 +85,7 @@ def installed(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / 'site'
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_what_a_checkout_has(repo_root: Path, installed: Path) -> None:
     for folder in ('configs', 'tools', 'sartorius'):
         files = [path for path in (repo_root / folder).rglob('*') if path.is_file() and '__pycache__' not in path.parts]
@@ -93,6 +94,7 @@ def test_the_wheel_holds_what_a_checkout_has(repo_root: Path, installed: Path) -
             assert (place / name).read_bytes() == (repo_root / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_a_checkout(installed: Path, tmp_path: Path) -> None:
     environment = {'PYTHONPATH': str(installed)}
     assert 'make_submission' in run('--help', folder=tmp_path, **environment)

@@ -234,6 +234,7 @@ def test_says_where_the_data_should_be(tmp_path):
         prepare_livecell(LivecellOptions(tmp_path), tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_command_line(official, tmp_path, repo_root):
     official.images(A172)
     official.all_lines('train', (A172, grid(5)))

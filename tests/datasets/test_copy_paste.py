@@ -177,6 +177,7 @@ def test_a_cell_that_covers_the_image(folder, placement, areas):
     assert pasted[0]['gt_masks'].areas.tolist() == areas
 
 
+@pytest.mark.slow
 def test_probability(folder):
     plain, pasted = dataset(folder), dataset(folder, paste(prob=0.25))
     np.random.seed(0)
@@ -238,6 +239,7 @@ def fingerprint(sample: dict[str, Any]) -> tuple[Any, ...]:
     return image.tobytes(), instances.labels.tolist(), instances.masks.windows.tolist(), instances.masks.areas.tolist()
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_the_number_of_workers(folder):
     flip_paste = dict(type='FlipPaste', prob=0.5)
     draws = SeededDataset(dataset(folder, paste(cells=(0, 20), prob=0.8, turn='any'), flip_paste, PACK), seed=4)
@@ -248,6 +250,7 @@ def test_draws_do_not_depend_on_the_number_of_workers(folder):
     assert by_workers != [fingerprint(other[number]) for number in range(12)]
 
 
+@pytest.mark.slow
 def test_wrapped_data_sets(folder):
     plain = dataset(folder)
     repeated = RepeatDataset(dataset(folder, paste()), times=3)
@@ -314,6 +317,7 @@ def real(real_data, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_real_cells_keep_their_grey_levels(real, real_data):
     owner = SartoriusDataset(ann_file=str(real), data_root=str(real_data), pipeline=LOAD)
     transform = CellCopyPaste(prob=1, cells=(60, 60), classes=None, turn='none', flip=False, match_background=False)

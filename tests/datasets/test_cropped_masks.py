@@ -423,6 +423,7 @@ def real_pair(real_data):
     return cropped, cropped.to_bitmap()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'operation',
     [

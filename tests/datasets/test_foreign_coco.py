@@ -195,6 +195,7 @@ def test_the_data_set_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(said) == 1 and '1 of 2 annotations have no pixels' in said[0]
 
 
+@pytest.mark.slow
 def test_a_crowd_region_is_neither_a_miss_nor_a_false_positive(tmp_path: Path) -> None:
     gt = load_annotations(write(tmp_path, coco(cell(1, [A]), cell(2, [B], iscrowd=1))))
     inside = MaskCrop(gt['a'].crowd[0].mask[:6, :6], 32, 12)

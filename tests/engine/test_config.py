@@ -81,6 +81,7 @@ def test_every_config_of_boxes_alone_builds_and_fits_the_data(path: Path) -> Non
     assert 'PostprocessHook' not in hooks and {'SeedEachIterationHook', 'EMAHook'} < set(hooks)
 
 
+@pytest.mark.slow
 def test_weights_of_mmdetections_rtmdet_fit_but_for_its_classes() -> None:
     """The checkpoint that the config names is one of this model of MMDetection."""
     init_default_scope('mmdet')
@@ -94,6 +95,7 @@ def test_pretrained_weights_are_the_default_of_the_full_size_recipes() -> None:
     assert load_config(R50).load_from.endswith('.pth')
 
 
+@pytest.mark.slow
 def test_weights_of_mmdetections_htc_fit_but_for_its_classes_and_its_semantic_branch() -> None:
     """The checkpoint that the config names is one of this model of MMDetection."""
     init_default_scope('mmdet')

@@ -210,6 +210,7 @@ def test_each_category_means_what_it_says(gt, pred) -> None:
                 assert low < value <= high
 
 
+@pytest.mark.slow
 @given(GT, disjoint_cells(), st.data())
 @settings(deadline=None)
 @example([bar(0, 8), bar(0, 8)], [bar(0, 5), bar(5, 3)], None)

@@ -279,6 +279,7 @@ def test_any_sets_give_valid_cells_or_a_refusal_and_lose_none_in_silence(name, s
             assert getattr(ours, array).tobytes() == getattr(theirs, array).tobytes(), array
 
 
+@pytest.mark.slow
 def test_the_examples_reach_what_they_should():
     """Most run and leave cells; every reason to refuse occurs."""
     counts, reasons = Counter(), set()

@@ -106,6 +106,7 @@ MODES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('modes', MODES)
 def test_array_file_and_data_set_give_the_same_cells(
     predictor_of: Callable[..., Predictor], folder: Path, image: np.ndarray, tmp_path: Path, modes: dict[str, bool]

@@ -130,6 +130,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('size', 'tile_size', 'overlap'), CASES)
 def test_blobs_on_every_seam_are_those_of_the_whole_image(
     tiled: Callable[..., TiledModel], size: Size, tile_size: Size, overlap: int

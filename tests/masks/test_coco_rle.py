@@ -85,6 +85,7 @@ def test_bad_codes_are_refused(counts, message):
         decode({'size': [2, 2], 'counts': counts})
 
 
+@pytest.mark.slow
 def test_real_rows_survive_the_way_to_coco_and_back(real_data):
     with open(real_data / 'train.csv', newline='') as file:
         rows = [(row['annotation'], (int(row['height']), int(row['width']))) for row in csv.DictReader(file)]

@@ -195,6 +195,7 @@ def test_settling_equals_the_slow_version(crops, data):
     assert np.array_equal(inside.pixels, before)
 
 
+@pytest.mark.slow
 def test_arrays_that_cannot_be_written_to():
     rng = np.random.default_rng(0)
     cells = PackedMasks.from_crops([MaskCrop(rng.random((3, 4)) < 0.5, x, x // 2) for x in range(6)])

@@ -86,6 +86,7 @@ def assert_same_cells(pred: ImagePredictions, expected: ImagePredictions) -> Non
         assert getattr(pred, name).tobytes() == getattr(expected, name).tobytes(), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_says_all_that_prediction_needs(checkpoint: Path, config: Config) -> None:
     model = load_model_file(checkpoint)
     assert (model.name, model.classes, model.scale, model.pixel_size_um) == ('mrcnn_r18_small', CLASSES, 2.0, None)
@@ -123,6 +124,7 @@ def test_publishing_twice_gives_the_same_bytes(checkpoint: Path, published: Path
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ['.md', '.pth']
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_config_and_the_checkpoint(
     config: Config, checkpoint: Path, published: Path, image: np.ndarray
 ) -> None:

@@ -173,6 +173,7 @@ def load_or_refuse(path, saved: PredictionSet) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_no_damage_goes_unseen(tmp_path):
     saved = PredictionSet(images=(make_image('a', 1, grid=2),))
     path, damaged = tmp_path / 'p.npz', tmp_path / 'damaged.npz'

@@ -75,6 +75,7 @@ CROPS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(IMAGE_IDS, st.lists(CROPS, max_size=3), min_size=1, max_size=3))
 def test_cells_come_back(tmp_path_factory, cells):
     path = tmp_path_factory.mktemp('submission') / 'submission.csv'

@@ -184,6 +184,7 @@ def test_origin_is_written_as_the_competition_does():
     assert origin.described_name == 'astros[cereb]_A1-1_Vessel-301_Ph_1_00d11h30m'
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(made, tmp_path):
     make_dataset(tmp_path / 'again', PLAN, workers=2)
     assert digests(tmp_path / 'again') == digests(made[0])
@@ -255,6 +256,7 @@ def test_images_are_annotated_twice_as_a_whole(more_defective):
     assert all(defect['defect'] == 'twice' for defect in defects if defect['id'] in images)
 
 
+@pytest.mark.slow
 def test_defects_repeat_whatever_the_number_of_workers(more_defective, tmp_path):
     make_dataset(tmp_path / 'again', MORE_DEFECTIVE, workers=2)
     assert digests(tmp_path / 'again') == digests(more_defective[0])

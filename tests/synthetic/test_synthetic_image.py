@@ -87,6 +87,7 @@ def test_no_pixel_belongs_to_two_cells_at_overlap_rate_0(cell_type):
     assert coverage(made.crops, SMALL).max() == 1
 
 
+@pytest.mark.slow
 def test_masks_overlap_a_little_by_default_and_more_at_a_higher_rate(full_images):
     def shared(images):
         counts = [coverage(made.crops, made.size) for made in images]

@@ -124,6 +124,7 @@ def test_the_seed_decides(browse: Tool, tmp_path) -> None:
     assert first.keys() != other.keys() or any(first[name] != other[name] for name in first)
 
 
+@pytest.mark.slow
 def test_pictures_of_an_earlier_run_are_replaced_and_nothing_else(browse: Tool, tmp_path) -> None:
     for samples in ('6', '2'):
         assert browse('CONFIG', '--out', 'page', '--samples', samples)[0] == 0

@@ -91,6 +91,7 @@ def test_another_csv_as_the_sample(check):
     assert 'sample.csv: row 1: the header is "image,score"' in result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_itself(repo_root, tmp_path):
     (tmp_path / 'good.csv').write_text('id,predicted\na,1 5\n')
     (tmp_path / 'bad.csv').write_text('id,predicted\na,1\n')

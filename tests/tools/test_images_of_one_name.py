@@ -123,6 +123,7 @@ def test_from_labels_to_pages(plate: Path, run: Run, tmp_path: Path) -> None:
     assert re.search(r'^cort +2 +2 +0 +2 +0 ', printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('prefix', 'said'),
     [('plate/', ['2 of 2 images are known by the end of their path: plate/A1/img is A1/img']), ('', [])],

@@ -122,6 +122,7 @@ def test_bad_input_ends_in_one_sentence_and_leaves_what_was_there(submit, tmp_pa
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_from_another_folder_as_a_process(repo_root, tmp_path):
     save_predictions(tmp_path / 'predictions.npz', made_predictions())
     command = [sys.executable, str(repo_root / 'tools' / 'make_submission.py'), 'predictions.npz', '--out', 'out.csv']

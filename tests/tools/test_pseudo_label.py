@@ -288,6 +288,7 @@ def test_a_fold_by_hand(label):
     assert [image.fold for image in read_train_csv('out.csv').fold_images] == ['1']
 
 
+@pytest.mark.slow
 def test_real_data(label, real_data):
     """The competition's own CSV: all rows stay as they are, and its folds too."""
     names = sorted(path.stem for path in (real_data / 'train_semi_supervised').glob('*.png'))

@@ -132,6 +132,7 @@ def test_real_annotations_of_all_columns(score, real_data):
     assert result.stdout.splitlines()[1].split()[:5] == ['all', '1', str(len(gt[image_id])), '0', '0.0000']
 
 
+@pytest.mark.slow
 def test_the_command_itself(repo_root, tmp_path):
     (tmp_path / 'train.csv').write_text(FIVE + '\n'.join(TRAIN))
     (tmp_path / 'submission.csv').write_text(SUBMISSION)

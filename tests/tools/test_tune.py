@@ -72,6 +72,7 @@ def test_evidence_says_what_it_was_tuned_on(tune, tmp_path):
     assert evidence['scores']['start']['score'] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_groups_are_read_from_the_annotations(tune, tmp_path):
     content = (tmp_path / 'train.csv').read_text().splitlines()
     lines = [f'{content[0]},sample_id']
@@ -85,6 +86,7 @@ def test_groups_are_read_from_the_annotations(tune, tmp_path):
     assert 'cort: 2 groups are too few to leave one out' in output
 
 
+@pytest.mark.slow
 def test_goes_on_from_a_tuned_chain(tune, tmp_path):
     tune('predictions.npz', '--annotations', 'train.csv')
     code, output, _ = tune('predictions.npz', '--annotations', 'train.csv', '--postprocess', 'tune/postprocess.json')
