@@ -1,7 +1,7 @@
 # Each target first completes the set-up; `make help` lists them.
 # PYTHON=python3.11 names the Python of a first set-up; ARGS="..." is passed on to the command.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz bench lint audit check setup ready
+.PHONY: help demo test test-fast fuzz kill-test bench lint audit check setup ready
 
 # `python` and `torchrun` are those of the project, whatever environment is activated.
 IN_ENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -25,6 +25,10 @@ test-fast: ready ## the tests that take about 3 s at most
 # Equal seeds give equal files; ARGS="--files 10000 --arrays 25000 --seed 0" is the full form, about ten minutes.
 fuzz: ready ## hostile files through every reader, hostile arrays through the numeric core
 	@$(IN_ENV) OMP_NUM_THREADS=1 python tests/fuzz/run_fuzz.py $(ARGS)
+
+# ARGS="power", ARGS="disk" (as root) and ARGS="soak" try the other ways to end; ARGS="--only predict --points 500 --seed 0".
+kill-test: ready ## kill every tool that writes at every moment, and look at what is left
+	@$(IN_ENV) OMP_NUM_THREADS=1 python tests/kill/run_kill.py $(ARGS)
 
 bench: ready ## time and memory against what a user would otherwise run, side by side
 	@$(IN_ENV) python benchmarks/run.py $(ARGS)

@@ -1,0 +1,105 @@
+"""Tries a case on a disk that is full or cannot be written: a small file system in memory for each trial."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kill_server import Run
+from kill_trees import tree_of
+from kill_trial import OVER, Outcome, State, Trial
+
+PAGE = 4096
+SHARES = (0.0, 0.3, 0.7, 0.95)
+"""How much of what the run adds there is room for."""
+ROOMY = 4 << 30
+_HIDDEN = re.compile(r'/\.(?!\.?/)')
+
+
+def can_mount() -> bool:
+    """Whether this process may mount file systems."""
+    return subprocess.run(['mount', '--version'], capture_output=True).returncode == 0 and Path('/').owner() == _me()
+
+
+def _me() -> str:
+    return subprocess.run(['id', '-un'], capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of so many bytes at a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _mount('-t', 'tmpfs', '-o', f'size={size}', 'none', str(folder))
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
+def _mount(*words: str) -> None:
+    subprocess.run(['mount', *words], check=True)
+
+
+def fill_disk(trial: Trial, state: State, share: float, outcome: Outcome) -> None:
+    """Runs the tool with room for a share of what it adds; then with enough room."""
+    before = trial.before if state.name == OVER else None
+    used = _pages(before)
+    trial.restore(state)
+    trial.run()
+    needed = _pages(trial.out)
+    shutil.rmtree(trial.out)
+    where = f'{state.name}, disk full at {share:.0%}'
+    with small_disk(trial.out, used + PAGE * (1 + int(share * needed / PAGE))):
+        if before is not None:
+            shutil.copytree(before, trial.out, symlinks=True, dirs_exist_ok=True)
+        done = trial.run()
+        outcome.tried += 1
+        if done.code == 0:
+            return
+        _judge_message(trial, done, outcome, where)
+        found = {**state.ends.faults(tree_of(trial.out)), **_litter(trial, state)}
+        for kind, names in found.items():
+            outcome.add(kind, where, names[0])
+        _mount('-o', f'remount,size={ROOMY}', str(trial.out))
+        trial.go_on(state, outcome, where)
+
+
+def lock_disk(trial: Trial, state: State, outcome: Outcome) -> None:
+    """Runs the tool in a folder that cannot be written."""
+    where = f'{state.name}, read-only'
+    shutil.rmtree(trial.out, ignore_errors=True)
+    with small_disk(trial.out, ROOMY):
+        if state.name == OVER:
+            shutil.copytree(trial.before, trial.out, symlinks=True, dirs_exist_ok=True)
+        _mount('-o', 'remount,ro', str(trial.out))
+        done = trial.run()
+        outcome.tried += 1
+        if done.code == 0:
+            outcome.add('message', where, 'ended with 0')
+        else:
+            _judge_message(trial, done, outcome, where)
+
+
+def _judge_message(trial: Trial, done: Run, outcome: Outcome, where: str) -> None:
+    """One sentence that names what was meant, and nothing hidden."""
+    lines = [line for line in done.said.splitlines() if line.startswith('error:')]
+    if 'Traceback' in done.said or len(lines) != 1:
+        outcome.add('message', where, done.said.strip()[-400:])
+    elif str(trial.out) not in lines[0] or _HIDDEN.search(lines[0]):
+        outcome.add('message', where, lines[0])
+
+
+def _litter(trial: Trial, state: State) -> dict[str, list[str]]:
+    """Hidden files that stand neither before nor after a run."""
+    known = state.ends.old.keys() | state.ends.new.keys()
+    names = [name for name in tree_of(trial.out) if name not in known and '/.' in f'/{name}']
+    return {'litter': names} if names else {}
+
+
+def _pages(folder: Path | None) -> int:
+    """Bytes of a folder on a disk of pages."""
+    if folder is None:
+        return 0
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob('*') if path.is_file())
