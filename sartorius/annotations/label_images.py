@@ -109,6 +109,6 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
             return np.asarray(picture)
     except InputError as error:
         raise InputError(f'{path}: damaged, or no label image ({error})') from None
-    # Pillow says of damaged files that they are ill-spelt Python.
-    except (OSError, SyntaxError, ValueError) as error:
+    # Damaged files raise nearly anything in Pillow.
+    except Exception as error:
         raise InputError(f'{path}: damaged, or no label image ({error}); copy or save it again') from None

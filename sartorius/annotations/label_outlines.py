@@ -117,7 +117,9 @@ def read_labelme(path: Path, size: Size) -> LabelledCells:
     groups: dict[Any, list[Mapping[str, Any]]] = {}
     for number, shape in enumerate(shapes):
         group = shape.get('group_id')
-        groups.setdefault(('shape', number) if group is None else (shape.get('label'), group), []).append(shape)
+        groups.setdefault(('shape', number) if group is None else (repr(shape.get('label')), repr(group)), []).append(
+            shape
+        )
     return _collect(path, size, _numbered('shape', list(groups.values())), _labelme_shape)
 
 

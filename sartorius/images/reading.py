@@ -1,6 +1,7 @@
 """The one reader of image files: PNG, JPEG, BMP, TIFF of all kinds, and other vendors' files through bioio."""
 
 import io
+import warnings
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,8 @@ MAX_SCANS = 100
 """Scans of a JPEG that are read; progressive ones have about ten."""
 
 _SCAN = b'\xff\xda'
+# Bytes that fill the last row of a BMP, which some writers leave out.
+_BMP_ROW_END = 3
 # Where a PNG has its bits of a value.
 _PNG_DEPTH = 24
 # OpenCV turns pictures as their EXIF says unless it is asked for them unchanged.
@@ -153,14 +156,21 @@ def open_picture(path: Path, data: bytes) -> ImageFile.ImageFile:
     if opener is None:
         raise InputError(f'image {path} is truncated, damaged or not a PNG, JPEG or BMP; copy it again')
     try:
-        picture = opener(io.BytesIO(data))
-    # Pillow says of damaged files that they are ill-spelt Python.
-    except (OSError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings(action='ignore'):
+            picture = opener(io.BytesIO(data))
+    # Damaged files raise nearly anything in Pillow.
+    except Exception as error:
         raise _damaged(path, opener.format, error) from None
     width, height = picture.size
     bands = 3 if picture.mode == 'P' else len(picture.getbands())
     deep = opener is PngImagePlugin.PngImageFile and data[_PNG_DEPTH] > 8
     check_pixels(path, {'Y': height, 'X': width}, bands * (2 if deep else 1))
+    # OpenCV reads animations otherwise than they are shown.
+    if opener is PngImagePlugin.PngImageFile and b'acTL' in data[: data.find(b'IDAT')]:
+        raise InputError(f'image {path} is an animation; save its frames as files of their own')
+    tile = picture.tile[0] if picture.tile else None
+    if tile is not None and tile.codec_name == 'raw' and tile.offset + tile.args[1] * height > len(data) + _BMP_ROW_END:
+        raise _damaged(path, opener.format, 'the file ends early')
     # Each scan of a progressive JPEG goes through all of the image.
     if opener is JpegImagePlugin.JpegImageFile and (scans := data.count(_SCAN)) > MAX_SCANS:
         raise InputError(f'image {path} has {scans:,} scans, a JPEG of a camera at most {MAX_SCANS}; save it as TIFF')
@@ -206,7 +216,7 @@ def _check_whole(path: Path, data: bytes) -> None:
                     # At an eighth of its size, which is quick.
                     picture.draft(picture.mode, (1, 1))
                 picture.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:
             raise _damaged(path, picture.format, error) from None
 
 

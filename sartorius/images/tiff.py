@@ -266,7 +266,7 @@ def _by_pillow(path: Path, page: tifffile.TiffPage, numbers: Sequence[int]) -> l
     pages = []
     try:
         with (
-            warnings.catch_warnings(category=Image.DecompressionBombWarning, action='ignore'),
+            warnings.catch_warnings(action='ignore'),
             Image.open(path, formats=['TIFF']) as image,
         ):
             for number in numbers:

@@ -16,6 +16,7 @@ from sartorius.masks import kaggle_rle
 from sartorius.masks.crop import MaskCrop
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path
+from sartorius.utils.input_text import parse_json
 
 COLUMNS = ('id', 'row', 'defect', 'area_before', 'area_after', 'iou', 'note', 'text_before', 'text_after')
 
@@ -160,7 +161,7 @@ def read_log(path: str | Path) -> tuple[Edit, ...]:
     for number, row in enumerate(rows):
         image_id, place, defect, before, after, iou, note, *texts = row.fields
         try:
-            text_before, text_after = (json.loads(f'"{text}"') for text in texts)
+            text_before, text_after = (parse_json(f'"{text}"'.encode()) for text in texts)
             edit = Edit(
                 image_id, int(place), defect, int(before), int(after), float(iou), note, text_before, text_after
             )

@@ -1,11 +1,13 @@
 """Checkpoints in a run's folder: the newest that is whole, and what is wrong with newer ones. Needs no torch."""
 
+import os
 import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_files import read_bytes
 from sartorius.utils.paths import display_path
 
 LAST_CHECKPOINT = 'last_checkpoint'
@@ -24,8 +26,8 @@ def find_checkpoints(work_dir: str | Path) -> list[Path]:
     if numbered:
         return [path for _, path in sorted(numbered, reverse=True)]
     try:
-        named = Path((work_dir / LAST_CHECKPOINT).read_text(encoding='utf-8', errors='surrogateescape').strip())
-    except OSError:
+        named = Path(os.fsdecode(read_bytes(work_dir / LAST_CHECKPOINT, most=1 << 14)).strip())
+    except (OSError, InputError):
         return []
     return [path for path in (named, work_dir / named.name) if path.is_file()][:1]
 

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -164,7 +165,7 @@ def add_reading_options(parser: argparse._ActionsContainer) -> None:
 
 def absolute_path(text: str) -> Path:
     """A path typed on the command line, which is relative to the current folder."""
-    return Path(text).expanduser().resolve()
+    return Path(os.path.realpath(Path(text).expanduser()))
 
 
 def config_path(text: str) -> Path:

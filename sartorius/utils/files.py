@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from sartorius.utils.input_files import open_input
 from sartorius.utils.pending import (
     JOURNAL,
     Journal,
@@ -198,7 +199,7 @@ def write_text(path: str | Path, text: str) -> None:
 def sha256_of(path: str | Path) -> str:
     """Hex SHA-256 digest of a file's bytes."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
+    with open_input(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -121,15 +121,22 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """The bytes of a regular file.
+
+    Args:
+        path: The file.
+        most: How many bytes such a file has at most.
 
     Raises:
         InputError: It is no regular file, or too large.
         OSError: It cannot be read.
     """
     with open_input(path) as file:
-        check_memory(path, os.fstat(file.fileno()).st_size)
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise InputError(f'{display_path(path)}: has {size:,} bytes, such a file has at most {most:,}')
+        check_memory(path, size)
         return file.read()
 
 

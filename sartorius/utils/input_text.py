@@ -131,11 +131,9 @@ def read_yaml(path: str | Path) -> Any:
     """
     import yaml
 
-    data = read_bytes(path)
-    if len(data) > MAX_YAML_BYTES:
-        raise InputError(f'{display_path(path)}: has {len(data):,} bytes, settings have at most {MAX_YAML_BYTES:,}')
-    loader = yaml.SafeLoader(_decode(data, path))
+    text = _decode(read_bytes(path, MAX_YAML_BYTES), path)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         _check_extent(node, {})
         return None if node is None else _checked_numbers(loader.construct_document(node))
@@ -146,8 +144,6 @@ def read_yaml(path: str | Path) -> Any:
     # PyYAML's constructors of plain values raise nearly anything on tags that do not fit.
     except Exception as error:
         raise DamagedFileError(f'{display_path(path)}: not valid YAML: {" ".join(str(error).split())}') from None
-    finally:
-        loader.dispose()
 
 
 @contextmanager

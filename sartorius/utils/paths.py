@@ -43,7 +43,11 @@ def display_path(path: str | Path) -> str:
     ``configs/_base_/postprocess.py``, wherever the project is installed, and a home folder is ``~``.
     """
     path = Path(path)
-    whole = path.resolve()
+    try:
+        # Path.resolve raises where links go round in a circle.
+        whole = Path(os.path.realpath(path))
+    except ValueError:
+        return repr(str(path))
     starts = [(Path.cwd(), Path.cwd())]
     starts += [(CONFIG_DIR, PROJECT_DIR), (TOOL_DIR, PROJECT_DIR), (PACKAGE_DIR, PACKAGE_DIR.parent)]
     for folder, start in starts:

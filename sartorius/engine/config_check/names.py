@@ -10,6 +10,7 @@ from mmengine.config import Config
 from sartorius.engine.config import RUN_KEYS
 from sartorius.engine.config_check.report import nearest
 from sartorius.utils.errors import InputError
+from sartorius.utils.input_text import read_text
 from sartorius.utils.paths import display_path
 
 
@@ -51,13 +52,13 @@ def find_unread_names(path: str | Path) -> list[str]:
 def read_bases(path: str | Path) -> list[Config]:
     """The configs that a config file inherits from; MMDetection's own (``mmdet::``) are skipped."""
     path = Path(path).resolve()
-    bases = _bases(ast.parse(path.read_text(encoding='utf-8')))
+    bases = _bases(ast.parse(read_text(path)))
     return [Config.fromfile(path.parent / base) for base in bases if '::' not in base]
 
 
 def _chain(path: Path) -> list[ConfigFile]:
     """A config and its bases, the config first; MMDetection's own (``mmdet::``) are skipped."""
-    tree = ast.parse(path.read_text(encoding='utf-8'))
+    tree = ast.parse(read_text(path))
     files = [_read(path, tree)]
     for base in _bases(tree):
         if '::' not in base:
