@@ -39,6 +39,7 @@ class DataInfo(Record):
         grey_mean: Mean of all pixels of the images as models take them (8 bits): blue, green, red.
         grey_std: Standard deviation of the same.
         pixel_size_um: Side of a pixel in micrometres, if all images that tell it agree.
+        set_id: Of all JSONs that were prepared together; others do not belong to them.
     """
 
     origin: str | None = None
@@ -51,6 +52,7 @@ class DataInfo(Record):
     grey_mean: tuple[float, ...] = ()
     grey_std: tuple[float, ...] = ()
     pixel_size_um: float | None = None
+    set_id: str | None = None
 
 
 def read_info(path: str | Path) -> DataInfo:

@@ -4,6 +4,8 @@ Source: https://github.com/sartorius-research/LIVECell (layout in its README; kn
 30). The data are CC BY-NC 4.0.
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +125,8 @@ def prepare_livecell(options: LivecellOptions, out: Path) -> str:
     reports: dict[str, _Report] = {}
     statistics: dict[str, list[tuple[str, list[int]]]] = {}
     taken: set[str] = set()
-    with staged_folder(out) as new:
+    set_id = _set_id(options, sources)
+    with staged_folder(out, stale=[f'{split}.json' for split in SPLITS].__contains__) as new:
         for split in SPLITS:
             if split not in sources:
                 continue
@@ -137,7 +140,8 @@ def prepare_livecell(options: LivecellOptions, out: Path) -> str:
             ]
             if not any(image.cells for image in images):
                 raise InputError(f'{sources[split][0]}: no cell is left; {_describe(reports[split])}')
-            write_coco(new / f'{split}.json', images, options.classes, _info(options, split, sources[split]))
+            info = {**_info(options, split, sources[split]), 'set_id': set_id}
+            write_coco(new / f'{split}.json', images, options.classes, info)
             statistics[split] = [(image.details['cell_type'], [cell.area for cell in image.cells]) for image in images]
         summary = _summary(statistics, reports)
         write_text(new / 'summary.md', summary + '\n')
@@ -271,6 +275,12 @@ def _info(options: LivecellOptions, split: str, sources: Iterable[Path]) -> dict
         'origin': origin_of_folder(options.data_root, LIVECELL),
         'split': split,
     }
+
+
+def _set_id(options: LivecellOptions, sources: Mapping[str, Sequence[Path]]) -> str:
+    """Hash of all that decides the JSONs: the same input and options give the same."""
+    infos = [[_info(options, split, paths), list(options.classes)] for split, paths in sources.items()]
+    return hashlib.sha256(json.dumps(infos).encode()).hexdigest()[:16]
 
 
 def _describe(report: _Report) -> str:

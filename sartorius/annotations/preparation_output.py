@@ -1,7 +1,9 @@
 """Files of a preparation: JSONs of all images and of each fold, the table of folds, and the competition's summary."""
 
 import csv
+import hashlib
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -176,12 +178,26 @@ def write_documents(
         info: What all JSONs have in their ``info``.
         summary: Text of ``summary.md``.
     """
+    rows = list(fold_rows)
+    info = {**info, 'set_id': _set_id(documents, rows, classes, info)}
     with staged_folder(out, stale=OWN_OUTPUTS.fullmatch) as new:
         for one in progress(documents, 'writing'):
             place = {'split': one.split} if one.fold is None else {'split': one.split, 'fold': one.fold}
             write_coco(new / one.file_name, one.images, classes, {**info, **place})
-        write_text(new / 'folds.csv', _folds_csv(fold_rows))
+        write_text(new / 'folds.csv', _folds_csv(rows))
         write_text(new / 'summary.md', summary + '\n')
+
+
+def _set_id(
+    documents: Sequence[Document], rows: Sequence[FoldRow], classes: Sequence[str], info: Mapping[str, Any]
+) -> str:
+    """Hash of all that decides the JSONs: the same input and options give the same."""
+    parts = [[one.file_name, [image.file_name for image in one.images]] for one in documents]
+    digest = hashlib.sha256(json.dumps([info, list(classes), rows, parts], sort_keys=True).encode())
+    for image in {id(image): image for one in documents for image in one.images}.values():
+        cells = [(cell.label, cell.segmentation['counts'], cell.iscrowd) for cell in image.cells]
+        digest.update(repr((image.file_name, image.size, cells)).encode())
+    return digest.hexdigest()[:16]
 
 
 def _folds_csv(rows: Iterable[FoldRow]) -> str:

@@ -32,9 +32,10 @@ def scope() -> None:
     init_default_scope('mmdet')
 
 
-def write_split(folder: Path, name: str, cells: list[list[float]], image: str = 'a.png') -> None:
+def write_split(folder: Path, name: str, cells: list[list[float]], image: str = 'a.png', **info: str) -> None:
     """One image of 200 x 300 px with boxes ``x, y, width, height`` of the first class."""
     content = {
+        'info': info,
         'images': [{'id': 1, 'file_name': image, 'height': 200, 'width': 300}],
         'categories': [{'id': number, 'name': name} for number, name in enumerate(('shsy5y', 'astro', 'cort'))],
         'annotations': [
@@ -50,8 +51,9 @@ def folder(tmp_path: Path) -> Path:
     """Training and validation image with four cells of 16 x 16 px each."""
     cells = [[x, 20.0, 16.0, 16.0] for x in (20.0, 60.0, 100.0, 140.0)]
     write_split(tmp_path, 'fold0_train.json', cells)
-    write_split(tmp_path, 'fold0_val.json', cells)
-    (tmp_path / 'a.png').touch()
+    write_split(tmp_path, 'fold0_val.json', cells, 'b.png')
+    for name in 'ab':
+        (tmp_path / f'{name}.png').touch()
     return tmp_path
 
 
@@ -186,6 +188,23 @@ def test_missing_files_are_named(folder: Path) -> None:
     assert any('fold0_val.json: no such annotation file; tools/prepare_sartorius.py makes it' in text for text in found)
     assert any('1 of 1 training images are missing' in text and 'a.png' in text for text in found)
     assert any('load_from: /nowhere/weights.pth: no such checkpoint' in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ('image', 'set_id', 'message'),
+    [
+        ('b.png', 'one', None),
+        ('b.png', 'other', 'were not prepared together; prepare the data anew'),
+        ('a.png', 'one', r'1 images are in both .*, the first is .*a\.png; a model must not be scored on images'),
+    ],
+)
+def test_training_and_validation_images_belong_together(
+    folder: Path, image: str, set_id: str, message: str | None
+) -> None:
+    write_split(folder, 'fold0_train.json', [[20, 20, 16, 16]], set_id='one')
+    write_split(folder, 'fold0_val.json', [[20, 20, 16, 16]], image, set_id=set_id)
+    errors = checked(folder).to_text('error')
+    assert re.search(message, errors) if message else 'files' not in errors
 
 
 def test_keys_are_checked_without_data(folder: Path) -> None:

@@ -16,7 +16,7 @@ from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import Fold
 from sartorius.engine.config_check.anchors import check_anchors
 from sartorius.engine.config_check.data import SplitBoxes, read_split
-from sartorius.engine.config_check.data_files import check_images, check_weights
+from sartorius.engine.config_check.data_files import check_apart, check_images, check_weights
 from sartorius.engine.config_check.keys import find_dead_parameter_keys, find_unread_keys
 from sartorius.engine.config_check.limits import check_limits
 from sartorius.engine.config_check.names import find_unread_names, read_bases
@@ -82,6 +82,8 @@ def check_config(config: Config, path: str | Path, fold: Fold | None = None) -> 
     for split, what in ((train, 'training'), (val, 'validation')):
         if split is not None:
             check_images(split, what, report)
+    if train is not None and val is not None:
+        check_apart(train, val, report)
     check_weights(config, display_path(path), fold, report)
     # With a key in the wrong place, the rest would check another config than the one that is meant.
     if train is not None and model is not None:

@@ -25,6 +25,7 @@ class SplitBoxes:
         names: Id of each image.
         paths: File of each image.
         classes: Class names.
+        file: The annotation file.
     """
 
     boxes: NDArray[np.float64]
@@ -34,6 +35,7 @@ class SplitBoxes:
     names: tuple[str, ...]
     paths: tuple[Path, ...]
     classes: tuple[str, ...]
+    file: Path
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -69,6 +71,7 @@ def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
         names=tuple(str(sample['img_id']) for sample in samples),
         paths=tuple(Path(sample['img_path']) for sample in samples),
         classes=tuple(dataset.metainfo['classes']),
+        file=Path(dataset.ann_file),
     )
 
 

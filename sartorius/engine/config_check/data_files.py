@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from sartorius.annotations.info import read_info
 from sartorius.engine.config_check.data import SplitBoxes
 from sartorius.engine.config_check.report import ERROR, OK, Report
 from sartorius.engine.first_weights import first_run_checkpoint
@@ -39,6 +40,28 @@ def check_images(split: SplitBoxes, what: str, report: Report) -> None:
         f'{len(missing):,} of {len(split.paths):,} {what} images are missing: {named}{more}; give their folder with '
         '--data-root, or prepare the data anew (--skip-missing-images drops them)',
     )
+
+
+def check_apart(train: SplitBoxes, val: SplitBoxes, report: Report) -> None:
+    """Checks that training and validation images were prepared together and that none is in both.
+
+    Args:
+        train: Images that the model learns from.
+        val: Images that it is scored on.
+        report: Gets the message.
+    """
+    names = f'{display_path(train.file)} and {display_path(val.file)}'
+    sets = {read_info(split.file).set_id for split in (train, val)}
+    # Files of other tools, or of earlier releases, do not say it.
+    if len(sets - {None}) > 1:
+        report.add(ERROR, TOPIC, f'{names} were not prepared together; prepare the data anew')
+    elif shared := sorted(set(train.paths) & set(val.paths)):
+        report.add(
+            ERROR,
+            TOPIC,
+            f'{len(shared):,} images are in both {names}, the first is {display_path(shared[0])}; a model must not be '
+            'scored on images that it learns from: prepare the data anew',
+        )
 
 
 def check_weights(config: Config, name: str, fold: int | None, report: Report) -> None:
