@@ -29,6 +29,8 @@ MAX_SCANS = 100
 """Scans of a JPEG that are read; progressive ones have about ten."""
 
 _SCAN = b'\xff\xda'
+# Where a BMP says where its pixels begin.
+_BMP_START = slice(10, 14)
 # Bytes that fill the last row of a BMP, which some writers leave out.
 _BMP_ROW_END = 3
 # Where a PNG has its bits of a value.
@@ -168,13 +170,21 @@ def open_picture(path: Path, data: bytes) -> ImageFile.ImageFile:
     # OpenCV reads animations otherwise than they are shown.
     if opener is PngImagePlugin.PngImageFile and b'acTL' in data[: data.find(b'IDAT')]:
         raise InputError(f'image {path} is an animation; save its frames as files of their own')
-    tile = picture.tile[0] if picture.tile else None
-    if tile is not None and tile.codec_name == 'raw' and tile.offset + tile.args[1] * height > len(data) + _BMP_ROW_END:
-        raise _damaged(path, opener.format, 'the file ends early')
+    if opener is BmpImagePlugin.BmpImageFile:
+        _check_bmp(path, picture, data)
     # Each scan of a progressive JPEG goes through all of the image.
     if opener is JpegImagePlugin.JpegImageFile and (scans := data.count(_SCAN)) > MAX_SCANS:
         raise InputError(f'image {path} has {scans:,} scans, a JPEG of a camera at most {MAX_SCANS}; save it as TIFF')
     return picture
+
+
+def _check_bmp(path: Path, picture: ImageFile.ImageFile, data: bytes) -> None:
+    """Refuses a BMP that has fewer pixels than it says, or says another place of them than Pillow finds."""
+    tile = picture.tile[0]
+    if tile.codec_name == 'raw' and tile.offset + tile.args[1] * picture.height > len(data) + _BMP_ROW_END:
+        raise _damaged(path, 'BMP', 'the file ends early')
+    if int.from_bytes(data[_BMP_START], 'little') != tile.offset:
+        raise _damaged(path, 'BMP', 'it does not say where its pixels begin')
 
 
 def _read_picture(path: Path, options: ReadOptions) -> ImageStack:

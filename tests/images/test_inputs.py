@@ -102,6 +102,15 @@ def cut(write: Callable[[Path], object], part: float) -> Callable[[Path], None]:
     return write_part
 
 
+def replaced(write: Callable[[Path], object], start: int, data: bytes) -> Callable[[Path], None]:
+    def write_changed(path: Path) -> None:
+        write(path)
+        old = path.read_bytes()
+        path.write_bytes(old[:start] + data + old[start + len(data) :])
+
+    return write_changed
+
+
 def content(data: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(data)
 
@@ -441,6 +450,10 @@ DAMAGED = [
          environment=('SARTORIUS_MAX_FILE_GIB', '1,5')),
     Case('scans.jpg', 'JPEG of 101 scans', many_scans,
          error='has 101 scans, a JPEG of a camera at most 100; save it as TIFF$'),
+    Case('start.bmp', 'BMP, pixels that begin nowhere', replaced(pil(GREY), 10, bytes(4)),
+         error='where its pixels begin'),
+    Case('film.png', 'PNG, animated', pil(GREY, save_all=True, append_images=[Image.fromarray(255 - GREY)]),
+         error='is an animation; save its frames as files of their own$'),
     Case('bomb.tif', 'TIFF, deflate, a strip that unpacks to a hundred times its size', zlib_bomb,
          error='is damaged .more than a strip or tile holds.', environment=('SARTORIUS_MAX_FILE_GIB', '1e-3')),
     Case('cells.nd2', 'Nikon, without bioio', content(b'\xda\xce\xbe\n'),

@@ -38,6 +38,7 @@ ROOMS = {
     '__main__.py': 'tools of the project',
     'check_env.py': 'the lock file of the project',
     'setup_env.py': 'runs before the package is installed',
+    'audit.py': 'the answer of pip-audit, which it has started',
 }
 
 
