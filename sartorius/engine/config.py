@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from sartorius.engine.small import make_small
 from sartorius.utils.errors import InputError, UsageError, closest
 from sartorius.utils.paths import WORK_DIRS, find_config
+from sartorius.utils.python_files import naming_line
 
 Fold = int | Literal['all']
 """Number of the validation fold, or ``all`` for training on every annotated image."""
@@ -96,10 +97,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, smal
         InputError: No such file, a config that cannot be read, or an unknown key.
     """
     path = find_config(path)
-    try:
+    with naming_line(path):
         config = Config.fromfile(str(path))
-    except (SyntaxError, FileNotFoundError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: cannot be read as a config: {error}') from error
     for name in config.keys() - RUN_KEYS:
         config.pop(name)
     if small:

@@ -29,6 +29,7 @@ from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path, find_config
+from sartorius.utils.python_files import naming_line
 
 DEFAULT_OPTIONS = InferenceOptions()
 
@@ -98,9 +99,12 @@ class Predictor:
         """Reads the config from a file; otherwise as the class.
 
         Raises:
-            InputError: No such config.
+            InputError: No such config, or one that cannot be read.
         """
-        return cls(Config.fromfile(str(find_config(config))), checkpoint, options, device)
+        path = find_config(config)
+        with naming_line(path):
+            content = Config.fromfile(str(path))
+        return cls(content, checkpoint, options, device)
 
     @classmethod
     def from_model(

@@ -5,7 +5,6 @@ checks its own values. Every mistake is reported in one sentence that names file
 """
 
 import re
-import runpy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError, model_validator
 
-from sartorius.utils.errors import InputError, did_you_mean
+from sartorius.utils.errors import InputError, did_you_mean, shown
 from sartorius.utils.input_text import read_json, read_yaml
 from sartorius.utils.paths import display_path, resolve_path
+from sartorius.utils.python_files import plain, run_python
 
 T = TypeVar('T')
 
@@ -82,7 +82,7 @@ def build(kind: type[T], values: object, where: str = '') -> T:
     prefix = f'{where}: ' if where else ''
     try:
         if not isinstance(values, Mapping):
-            raise InputError(f'{values!r} is not a mapping with some of {", ".join(_field_names(kind))}')
+            raise InputError(f'{shown(values)} is not a mapping with some of {", ".join(_field_names(kind))}')
         if issubclass(kind, BaseModel):
             return kind.model_validate(values)
         required = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
@@ -107,7 +107,7 @@ def build_by_type(kinds: Mapping[str, type[T]], config: object, where: str) -> T
     """
     prefix = f'{where}: ' if where else ''
     if not isinstance(config, Mapping) or not isinstance(config.get('type'), str):
-        raise InputError(f'{prefix}{config!r} is not a mapping with a type; write dict(type=..., ...)')
+        raise InputError(f'{prefix}{shown(config)} is not a mapping with a type; write dict(type=..., ...)')
     name = config['type']
     if name not in kinds:
         raise InputError(f'{prefix}unknown type {name!r}{did_you_mean(name, kinds)}')
@@ -144,26 +144,17 @@ def load_settings(
         if key is not None:
             if not isinstance(content, Mapping) or key not in content:
                 raise InputError(f'defines no {key}; write the settings under that name')
-            content = content[key]
+            content = plain(content[key], key) if path.suffix == '.py' else content[key]
         return builder(content)
     except InputError as error:
         raise InputError(f'{display_path(path)}: {error}') from None
-
-
-def _read_python(path: Path) -> dict[str, Any]:
-    try:
-        return runpy.run_path(str(path))
-    except SyntaxError as error:
-        raise InputError(f'{display_path(path)}: line {error.lineno} is not valid Python: {error.msg}') from None
-    except Exception as error:
-        raise InputError(f'{display_path(path)}: {type(error).__name__}: {error}') from None
 
 
 def _read_json(path: Path) -> object:
     return read_json(path, finite=True, fix='mend it there')
 
 
-_READERS = {'.json': _read_json, '.py': _read_python, '.yaml': read_yaml}
+_READERS = {'.json': _read_json, '.py': run_python, '.yaml': read_yaml}
 
 
 def _field_names(kind: type) -> list[str]:
@@ -182,16 +173,16 @@ def _explain(error: ValidationError, values: object) -> str:
     if problem['type'] == 'missing':
         return ': '.join([*filter(None, [_words(place)]), f'the key {problem["loc"][-1]!r} is missing'])
     if problem['type'] == 'greater_than_equal':
-        return f'{_words(place)} is {value!r}; it must be {problem["ctx"]["ge"]} or more'
+        return f'{_words(place)} is {shown(value)}; it must be {problem["ctx"]["ge"]} or more'
     if problem['type'] == 'too_short':
-        return f'{_words(place)} is {value!r}; give at least {problem["ctx"]["min_length"]}'
+        return f'{_words(place)} is {shown(value)}; give at least {problem["ctx"]["min_length"]}'
     if problem['type'] == 'literal_error':
         known = re.findall("'(.*?)'", problem['ctx']['expected'])
-        return f'{_words(place)}: unknown {value!r}{did_you_mean(str(value), known)}'
+        return f'{_words(place)}: unknown {shown(value)}{did_you_mean(str(value), known)}'
     same = [one['type'] for where, _, one in inside if where == place]
     if all(name in WANTED for name in same):
-        return f'{_words(place)} is {value!r}; give {" or ".join(dict.fromkeys(WANTED[name] for name in same))}'
-    return f'{_words(place)} is {value!r}: {problem["msg"]}'
+        return f'{_words(place)} is {shown(value)}; give {" or ".join(dict.fromkeys(WANTED[name] for name in same))}'
+    return f'{_words(place)} is {shown(value)}: {problem["msg"]}'
 
 
 def _find(location: Sequence[str | int], values: object) -> tuple[list[str | int], object]:

@@ -82,7 +82,7 @@ def test_bad_configs_are_refused(config, message):
     [
         ('ensemble = dict()', r'bad\.py: defines no fusion'),
         ('fusion = dict(', r'bad\.py: line 1 is not valid Python'),
-        ('fusion = dict(method=wbf)', r"bad\.py: NameError: name 'wbf' is not defined"),
+        ('fusion = dict(method=wbf)', r"bad\.py: line 1: NameError: name 'wbf' is not defined"),
         ("fusion = dict(method=dict(type='wbff'))", r"bad\.py: method: unknown type 'wbff'; did you mean 'wbf'"),
     ],
 )

@@ -124,7 +124,7 @@ def test_python_file(tmp_path):
     ('name', 'text', 'message'),
     [
         ('a.py', 'postprocess = [', 'a.py: line 1 is not valid Python'),
-        ('a.py', 'postprocess = steps', "a.py: NameError: name 'steps' is not defined"),
+        ('a.py', 'postprocess = steps', "a.py: line 1: NameError: name 'steps' is not defined"),
         ('a.py', 'model = 3', 'a.py: defines no postprocess'),
         ('a.py', "postprocess = [dict(type='Vote')]", "a.py: post-processing step 1: unknown type 'Vote'"),
         ('a.json', '{"postprocess": [', 'a.json: not JSON'),

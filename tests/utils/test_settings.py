@@ -132,7 +132,7 @@ def test_three_formats_say_the_same(tmp_path: Path, name: str, text: str) -> Non
     ('name', 'text', 'message'),
     [
         ('a.py', 'mine = (', r'line 1 is not valid Python: .*'),
-        ('a.py', 'mine = 1 / 0', 'ZeroDivisionError: division by zero'),
+        ('a.py', '\nmine = 1 / 0', 'line 2: ZeroDivisionError: division by zero'),
         ('a.json', '{', 'not JSON .*'),
         ('a.yaml', 'a: [', 'not valid YAML: .*'),
         ('a.yaml', '', 'defines no mine; write the settings under that name'),
