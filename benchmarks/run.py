@@ -20,6 +20,7 @@ THEMES = (
     'tiles',
     'mask_targets',
     'prediction',
+    'detector_ops',
     'training_step',
     'fusion',
     'metric',

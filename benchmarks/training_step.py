@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from detector_ops import mmcv_ops
 from images import synthetic_cells, synthetic_sample
 from loading import AUGMENT_AND_PACK, SCALE
 from measure import Benchmark, Setting, available_memory
@@ -30,6 +31,8 @@ from torch import Tensor
 
 from sartorius.utils.paths import CONFIG_DIR
 
+T = TypeVar('T')
+
 FULL_CONFIG, QUICK_CONFIG = 'sartorius/mrcnn_r50.py', 'sartorius/mrcnn_r18.py'
 NEEDED = 13e9
 """Bytes of memory that the stock training step and the rest of the process need together."""
@@ -50,12 +53,15 @@ def training(setting: Setting, config: str, cells: int) -> Benchmark:
     """Load, augment, forward and backward."""
     sample = synthetic_sample(setting, cells)
     ours, theirs = build_models(config)
+    stock = build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *AUGMENT_AND_PACK])
     return Benchmark(
         name='training_step/training',
         work=f'one training step of Mask R-CNN on an image of {cells} cells: load, resize, flip, forward, backward',
         peer='MMDetection',
         ours=partial(train_step, ours, build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *AUGMENT_AND_PACK])),
-        theirs=partial(train_step, theirs, build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *AUGMENT_AND_PACK])),
+        theirs=partial(
+            in_mmcv_ops, train_step, theirs, build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *AUGMENT_AND_PACK])
+        ),
         same=compare_losses,
         fresh=copies_of(sample),
     )
@@ -79,7 +85,7 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
         work=f'one prediction of Mask R-CNN for an image of {cells} cells: load, resize, forward, disjoint COCO RLE',
         peer='MMDetection, scipy, pycocotools',
         ours=partial(predict, ours, pipeline, codes_of),
-        theirs=partial(predict, theirs, pipeline, codes_of_bitmap_sample),
+        theirs=partial(in_mmcv_ops, predict, theirs, pipeline, codes_of_bitmap_sample),
         same=partial(compare_codes, outputs.size),
         fresh=copies_of(sample),
     )
@@ -99,6 +105,12 @@ def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
     theirs = MODELS.build(stock)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
+
+
+def in_mmcv_ops(step: Callable[..., T], *args: Any) -> T:
+    """Runs a step with MMCV's RoIAlign and NMS, as MMDetection's users have them."""
+    with mmcv_ops():
+        return step(*args)
 
 
 def train_step(model: BaseDetector, pipeline: Callable[[Sample], Sample], sample: Sample) -> dict[str, float]:

@@ -12,3 +12,9 @@ from numba import njit  # noqa: E402
 
 compiled = njit(cache=True)
 """Decorator of a kernel."""
+
+compiled_unlocked = njit(cache=True, error_model='numpy', nogil=True)
+"""The same for loops over floats that threads share: others run meanwhile, and a division by zero gives inf or NaN."""
+
+compiled_fused = njit(cache=True, error_model='numpy', nogil=True, fastmath={'contract'})
+"""The same for sums whose multiplications and additions may be done as one, rounded once."""

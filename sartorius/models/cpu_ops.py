@@ -1,0 +1,177 @@
+"""RoIAlign and NMS of boxes on CPUs, in place of MMCV's, which use one thread and no vector instructions.
+
+Importing this module makes ``mmcv.ops.RoIAlign`` and ``mmcv.ops.nms``, and with them ``batched_nms`` and every config,
+use these where tensors lie on the CPU. On a GPU nothing changes.
+"""
+
+import importlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sartorius.utils.errors import InputError
+
+# The names of these modules are also those of functions in ``mmcv.ops``, which an import statement would find.
+_mmcv_roi_align = importlib.import_module('mmcv.ops.roi_align')
+_mmcv_nms = importlib.import_module('mmcv.ops.nms')
+
+WORTH_A_THREAD = 1 << 18
+"""Elements of output below which threads take longer to wake than to work."""
+CACHE_LINE = 16
+"""float32 elements; threads that share one slow each other down."""
+
+
+class CpuRoIAlign(torch.autograd.Function):
+    """RoIAlign by averages, with the arguments of MMCV's function; sums are of float32, whatever the features are.
+
+    Features may be of any memory format; channels last need no copy, and the result has its channels last.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        rois: Tensor,
+        output_size: int | tuple[int, int],
+        spatial_scale: float = 1.0,
+        sampling_ratio: int = 0,
+        pool_mode: str = 'avg',
+        aligned: bool = True,
+    ) -> Tensor:
+        """Bins of RoIs.
+
+        Args:
+            ctx: Of autograd.
+            features: ``(N, C, H, W)``.
+            rois: ``(R, 5)``: index of the image, x1, y1, x2, y2 in image pixels. Those of no size or with numbers that
+                are not finite give zeros.
+            output_size: Bins per side, or rows and columns.
+            spatial_scale: Pixels of the map per pixel of the image.
+            sampling_ratio: Samples per bin and axis; 0 for one per pixel of the map.
+            pool_mode: ``avg``.
+            aligned: Whether integer coordinates are corners of pixels; else their centres.
+
+        Returns:
+            ``(R, C, rows, columns)`` of the features' dtype.
+
+        Raises:
+            InputError: A RoI is of no image of the batch.
+        """
+        from sartorius.models.kernels.roi_align import roi_align
+
+        images = rois[:, 0]
+        if len(rois) and not (images.min() >= 0 and images.max() < len(features)):
+            raise InputError(
+                f'RoIs of images {images.min():g} to {images.max():g} in a batch of {len(features)}; the first column '
+                'of a RoI is the index of its image'
+            )
+        rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
+        ctx.save_for_backward(rois)
+        ctx.shape, ctx.dtype = features.shape, features.dtype
+        ctx.how = (np.float32(spatial_scale), np.float32(0.5 if aligned else 0), sampling_ratio)
+        output = torch.empty(len(rois), rows, columns, features.shape[1])
+        arrays = _channels_last(features), _array(rois), output.numpy()
+
+        def fill(first: int, last: int) -> None:
+            maps, boxes, bins = arrays
+            roi_align(maps, boxes[first:last], bins[first:last], *ctx.how)
+
+        _in_threads(fill, len(rois), output.numel(), 1)
+        return output.permute(0, 3, 1, 2).to(features.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the features, the same for any number of threads."""
+        from sartorius.models.kernels.roi_align import roi_align_backward
+
+        (rois,) = ctx.saved_tensors
+        images, channels, height, width = ctx.shape
+        output = torch.zeros(images, height, width, channels)
+        arrays = _channels_last(gradients), _array(rois), output.numpy()
+
+        def add(first: int, last: int) -> None:
+            roi_align_backward(*arrays, *ctx.how, first, last)
+
+        _in_threads(add, channels, gradients.numel(), CACHE_LINE)
+        return output.permute(0, 3, 1, 2).to(ctx.dtype), *[None] * 6
+
+
+def roi_align(features: Tensor, rois: Tensor, *args: Any) -> Tensor:
+    """MMCV's function of this name; on a CPU :class:`CpuRoIAlign`, except for maxima and float64."""
+    ours = not features.is_cuda and features.dtype != torch.float64 and 'max' not in args
+    return (CpuRoIAlign if ours else _mmcv_roi_align.RoIAlignFunction).apply(features, rois, *args)
+
+
+class DispatchedNMS(_mmcv_nms.NMSop):
+    """MMCV's NMS of boxes, with a fast loop on a CPU."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        bboxes: Tensor,
+        scores: Tensor,
+        iou_threshold: float,
+        offset: int,
+        score_threshold: float,
+        max_num: int,
+    ) -> Tensor:
+        """Indices of the boxes that are kept, the best one first; as MMCV's.
+
+        Args:
+            ctx: Of autograd.
+            bboxes: ``(N, 4)``.
+            scores: ``(N,)``.
+            iou_threshold: IoU with a better box above which a box is dropped.
+            offset: 0, or 1 where x2 and y2 are the last pixels.
+            score_threshold: Scores up to it are dropped first; 0 for none.
+            max_num: Number of boxes to keep at most; -1 for all.
+        """
+        if bboxes.is_cuda or bboxes.dtype == torch.float64:
+            return _mmcv_nms.NMSop.forward(ctx, bboxes, scores, iou_threshold, offset, score_threshold, max_num)
+        from sartorius.models.kernels.nms import nms
+
+        # In MMCV's order, so that equal scores come out alike.
+        candidates = (
+            (scores > score_threshold).nonzero().flatten() if score_threshold > 0 else torch.arange(len(scores))
+        )
+        order = candidates[scores[candidates].sort(descending=True).indices]
+        boxes = _array(bboxes[order].T)
+        kept = torch.from_numpy(nms(boxes, np.float32(iou_threshold), np.float32(offset)))
+        return order[kept[:max_num] if max_num > 0 else kept]
+
+
+def _channels_last(maps: Tensor) -> np.ndarray:
+    return _array(maps.permute(0, 2, 3, 1))
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().to(torch.float32).contiguous().numpy()
+
+
+def _in_threads(work: Callable[[int, int], None], count: int, size: int, step: int) -> None:
+    """Does work on ``range(count)``, in parts of multiples of ``step`` by as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), -(-count // step), max(1, size // WORTH_A_THREAD))
+    if threads <= 1:
+        work(0, count)
+        return
+    length = -(-count // (threads * step)) * step
+    parts = [(first, min(first + length, count)) for first in range(0, count, length)]
+    list(_pool(os.getpid()).map(lambda part: work(*part), parts))
+
+
+@cache
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """Threads of this process; a forked one has none of its parent's."""
+    return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix='roi-align')
+
+
+_mmcv_roi_align.roi_align = roi_align
+_mmcv_nms.NMSop = DispatchedNMS

@@ -1,0 +1,210 @@
+"""RoIAlign forward and backward, one axis after the other.
+
+A bin is the mean of samples on a regular grid, each a bilinear interpolation: the weight of a pixel in a bin is a
+product of a weight along y and one along x (He et al., Mask R-CNN, 2017, section 3). So every pixel row is first summed
+along x into the bins, and these rows are then summed along y. Channels are the last axis: the innermost loops run over
+memory in order, and the compiler turns them into vector instructions.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sartorius.utils.compiled import compiled_fused, compiled_unlocked
+
+f32 = np.float32
+LARGEST = f32(1e9)
+"""RoIs with longer sides, which no image has, give zeros, as those that are not finite."""
+MANY = 64
+"""Samples along an axis of a bin above which those on the map are looked for."""
+
+
+@compiled_unlocked
+def _axis_weights(
+    start: float,
+    length: float,
+    size: int,
+    sampling_ratio: int,
+    low: NDArray[np.int64],
+    count: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> None:
+    """Weights of the pixels along one axis in the bins of a RoI: ``weights[bin, k]`` is that of pixel ``low[bin] + k``.
+
+    Samples are placed in float32 by the very expression of MMCV, so that none moves to another pixel. Those more than a
+    pixel outside the map count as zeros, others outside take the pixel at the border.
+    """
+    bins = len(low)
+    count[:] = 0
+    if not 0 <= length <= LARGEST:
+        return
+    bin_size = length / f32(bins)
+    samples = sampling_ratio if sampling_ratio > 0 else int(np.ceil(length / f32(bins)))
+    for number in range(bins):
+        bin_start = start + f32(number) * bin_size
+        first, last = 0, samples
+        if sampling_ratio <= 0 and samples > MANY:
+            # A huge RoI has few samples on the map; they are about a pixel apart.
+            first = max(0, int(-bin_start * samples / bin_size) - MANY)
+            last = min(samples, int((f32(size) - bin_start) * samples / bin_size) + MANY)
+        for sample in range(first, last):
+            place = bin_start + (f32(sample) + f32(0.5)) * bin_size / f32(samples)
+            if place < f32(-1) or place > f32(size):
+                continue
+            place = max(place, f32(0))
+            pixel = min(int(place), size - 1)
+            part = place - f32(pixel) if pixel < size - 1 else f32(0)
+            if count[number] == 0:
+                low[number] = pixel
+            top = pixel - low[number]
+            while count[number] < top + 1 + (part > 0):
+                weights[number, count[number]] = f32(0)
+                count[number] += 1
+            weights[number, top] += f32(1) - part
+            if part > 0:
+                weights[number, top + 1] += part
+        for index in range(count[number]):
+            weights[number, index] /= f32(samples)
+
+
+@compiled_fused
+def _weighted_sum(
+    total: NDArray[np.float32], vectors: NDArray[np.float32], weights: NDArray[np.float32], count: int
+) -> None:
+    """Sets ``total`` ``(C,)`` to the sum of ``vectors`` ``(count, C)``, weighted; two at a time in the usual case."""
+    if count == 0:
+        total[:] = 0
+        return
+    if count == 1:
+        for channel in range(len(total)):
+            total[channel] = weights[0] * vectors[0, channel]
+        return
+    for channel in range(len(total)):
+        total[channel] = weights[0] * vectors[0, channel] + weights[1] * vectors[1, channel]
+    for index in range(2, count):
+        for channel in range(len(total)):
+            total[channel] += weights[index] * vectors[index, channel]
+
+
+@compiled_unlocked
+def roi_align(
+    features: NDArray[np.float32],
+    rois: NDArray[np.float32],
+    output: NDArray[np.float32],
+    scale: float,
+    offset: float,
+    sampling_ratio: int,
+) -> None:
+    """Fills the bins of RoIs.
+
+    Args:
+        features: ``(N, H, W, C)``.
+        rois: ``(R, 5)``: index of the image, x1, y1, x2, y2 in image pixels.
+        output: ``(R, rows, columns, C)``; all of it is set.
+        scale: Pixels of the map per pixel of the image, float32.
+        offset: 0.5 where integer coordinates are corners of pixels, 0 where they are centres, float32.
+        sampling_ratio: Samples per bin and axis; 0 for one per pixel.
+    """
+    _, height, width, channels = features.shape
+    rows, columns = output.shape[1:3]
+    y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
+    x_low, x_count, x_weights = (
+        np.zeros(columns, np.int64),
+        np.zeros(columns, np.int64),
+        np.zeros((columns, width), f32),
+    )
+    in_bins = np.empty((columns, height, channels), f32)
+    for number in range(len(rois)):
+        image = features[int(rois[number, 0])]
+        x, y, roi_width, roi_height = _place(rois[number], scale, offset)
+        _axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
+        _axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
+        done = 0
+        for row in range(rows):
+            end = y_low[row] + y_count[row]
+            for line in range(max(y_low[row], done), end):
+                for column in range(columns):
+                    pixels = image[line, x_low[column] :]
+                    _weighted_sum(in_bins[column, line], pixels, x_weights[column], x_count[column])
+            if y_count[row]:
+                done = max(done, end)
+            for column in range(columns):
+                lines = in_bins[column, y_low[row] : end]
+                _weighted_sum(output[number, row, column], lines, y_weights[row], y_count[row])
+
+
+@compiled_unlocked
+def _no_weights(bins: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Arrays for :func:`_axis_weights` to fill, for each RoI anew."""
+    return np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros((bins, size), f32)
+
+
+@compiled_unlocked
+def _place(roi: NDArray[np.float32], scale: float, offset: float) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a RoI in pixels of the map."""
+    x, y = roi[1] * scale - offset, roi[2] * scale - offset
+    width, height = roi[3] * scale - offset - x, roi[4] * scale - offset - y
+    if offset == 0:
+        # RoIs of the older convention cover a pixel at least.
+        width, height = max(width, f32(1)), max(height, f32(1))
+    return x, y, width, height
+
+
+@compiled_fused
+def _add_scaled(total: NDArray[np.float32], vector: NDArray[np.float32], weight: float) -> None:
+    for channel in range(len(total)):
+        total[channel] += weight * vector[channel]
+
+
+@compiled_unlocked
+def roi_align_backward(
+    gradients: NDArray[np.float32],
+    rois: NDArray[np.float32],
+    output: NDArray[np.float32],
+    scale: float,
+    offset: float,
+    sampling_ratio: int,
+    first_channel: int,
+    last_channel: int,
+) -> None:
+    """Adds the gradients of the bins to those of the features, for some of the channels.
+
+    Args:
+        gradients: ``(R, rows, columns, C)``, of the bins.
+        rois: As for :func:`roi_align`.
+        output: ``(N, H, W, C)``, of the features; added to.
+        scale: As for :func:`roi_align`.
+        offset: As for :func:`roi_align`.
+        sampling_ratio: As for :func:`roi_align`.
+        first_channel: Of those to add.
+        last_channel: Behind those to add.
+    """
+    _, height, width, _ = output.shape
+    rows, columns = gradients.shape[1:3]
+    y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
+    x_low, x_count, x_weights = (
+        np.zeros(columns, np.int64),
+        np.zeros(columns, np.int64),
+        np.zeros((columns, width), f32),
+    )
+    in_bins = np.empty((columns, last_channel - first_channel), f32)
+    for number in range(len(rois)):
+        image = output[int(rois[number, 0])]
+        x, y, roi_width, roi_height = _place(rois[number], scale, offset)
+        _axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
+        _axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
+        first, last = height, 0
+        for row in range(rows):
+            if y_count[row]:
+                first, last = min(first, y_low[row]), max(last, y_low[row] + y_count[row])
+        for line in range(first, last):
+            in_bins[:] = 0
+            for row in range(rows):
+                place = line - y_low[row]
+                if 0 <= place < y_count[row]:
+                    for column in range(columns):
+                        bins = gradients[number, row, column, first_channel:last_channel]
+                        _add_scaled(in_bins[column], bins, y_weights[row, place])
+            for column in range(columns):
+                for index in range(x_count[column]):
+                    pixel = image[line, x_low[column] + index, first_channel:last_channel]
+                    _add_scaled(pixel, in_bins[column], x_weights[column, index])
