@@ -59,9 +59,7 @@ def training(setting: Setting, config: str, cells: int) -> Benchmark:
         work=f'one training step of Mask R-CNN on an image of {cells} cells: load, resize, flip, forward, backward',
         peer='MMDetection',
         ours=partial(train_step, ours, build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *AUGMENT_AND_PACK])),
-        theirs=partial(
-            in_mmcv_ops, train_step, theirs, build_pipeline([LOAD_IMAGE, LOAD_STOCK_CELLS, *AUGMENT_AND_PACK])
-        ),
+        theirs=partial(in_mmcv_ops, train_step, theirs, stock),
         same=compare_losses,
         fresh=copies_of(sample),
     )
