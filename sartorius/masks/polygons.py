@@ -6,9 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.utils.errors import InputError
 
 # ImageJ's own (ij.process.PolygonFiller): a crossing this far left of a centre is on it.
 _ROUNDING = 1e-8
+
+MAX_DISTANCE = 1e7
+"""Pixels from the image's corner to those of a polygon: a side from further away would be off by more than the above."""
 
 
 def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop:
@@ -26,11 +30,17 @@ def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop
 
     Returns:
         A tight crop; without pixels if no centre is inside.
+
+    Raises:
+        InputError: A corner is not finite, or so far away that a side through the image is lost in rounding.
     """
     sides = [np.concatenate([ring, np.roll(ring, -1, axis=0)], axis=1) for ring in rings if len(ring) > 2]
     if not sides:
         return MaskCrop(np.zeros((0, 0), dtype=bool), 0, 0)
-    x1, y1, x2, y2 = np.concatenate(sides).astype(np.float64).T
+    corners = np.concatenate(sides).astype(np.float64)
+    if not (np.abs(corners) <= MAX_DISTANCE).all():
+        raise InputError(f'a polygon has a corner that is not within {MAX_DISTANCE:g} pixels of its image')
+    x1, y1, x2, y2 = corners.T
     height, width = size
     # First row whose centre is below a corner; a side crosses the rows from its upper corner's to its lower one's.
     row1, row2 = (np.clip(np.floor(y + 0.5), 0, height).astype(np.int64) for y in (y1, y2))

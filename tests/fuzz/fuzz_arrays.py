@@ -304,8 +304,8 @@ def packed_masks(rng: Random) -> None:
     same(full(packed.moved(x, y).crops, size), moved, 'moved')
     new = pick(rng, SIZES)
     resized = full(packed.resized(size, new).crops, new)
-    expected = [cv2.resize(mask.view(np.uint8), new[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for mask in masks]
-    holds(all(np.abs(a.astype(int) - b).mean() <= 0.35 for a, b in zip(resized, expected, strict=True)), 'resized')
+    expected = [cv2.resize(mask.view(np.uint8), new[::-1], interpolation=cv2.INTER_NEAREST) > 0 for mask in masks]
+    same(resized, np.array(expected).reshape(-1, *new), 'resized')
     labels = packed.to_labels(size)
     holds(((labels > 0) == masks.any(0)).all(), 'label image')
 
@@ -319,6 +319,8 @@ def label_images(rng: Random) -> None:
     kind = pick(rng, [np.uint8, np.int8, np.uint16, np.int32, np.int64, np.uint32, np.uint64, bool, np.float32])
     top = 1 if kind is bool else int(pick(rng, [1, 5, 100, 100, 2**31 - 1, 2**63 - 1]))
     top = min(top, np.iinfo(kind).max) if np.dtype(kind).kind in 'iu' else min(top, 100)
+    # The slow version needs a full-size mask for each number.
+    top = min(top, 500) if kind is np.uint16 else top
     numbers = np.unique(rng.integers(-1 if rng.random() < 0.1 else 0, top, 5, endpoint=True))
     labels = any_layout(rng, rng.choice(numbers, size).astype(kind))
     packed = PackedMasks.from_labels(labels)

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from sartorius.masks.crop import MaskCrop
 from sartorius.masks.polygons import ellipse, fill_polygons
+from sartorius.utils.errors import InputError
 from sartorius.visualization.outlines import outlines
 
 SIZE = (9, 12)
@@ -72,3 +73,11 @@ def test_ellipse_is_the_polygon_of_many_corners(axes, angle):
     ring = np.stack([x + 6.1, y + 4.3], axis=1)
     found = ellipse((6.1, 4.3), axes, angle, SIZE)
     assert found.area and np.array_equal(found.to_full(SIZE), fill_polygons([ring], SIZE).to_full(SIZE))
+
+
+@pytest.mark.parametrize('far', [np.nan, np.inf, 1e308, -(2.0**53)])
+def test_a_corner_without_a_place_is_refused(far):
+    ring = SQUARE.astype(float)
+    ring[1, 0] = far
+    with pytest.raises(InputError, match='not within 1e.07 pixels'):
+        fill_polygons([ring], SIZE)
