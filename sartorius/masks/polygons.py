@@ -12,7 +12,7 @@ from sartorius.utils.errors import InputError
 _ROUNDING = 1e-8
 
 MAX_DISTANCE = 1e7
-"""Pixels from the image's corner to those of a polygon: a side from further away would be off by more than the above."""
+"""Pixels from an image to the corners of a polygon: rounding moves sides from further away by more than that."""
 
 
 def fill_polygons(rings: Sequence[NDArray[np.floating]], size: Size) -> MaskCrop:
