@@ -15,7 +15,7 @@ from sartorius.predictions.store import load_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
-from sartorius.utils.files import sha256_of
+from sartorius.utils.files import file_set, sha256_of
 from sartorius.utils.paths import display_path
 
 
@@ -62,7 +62,7 @@ class ExportSummary:
 def export_predictions(options: ExportOptions) -> ExportSummary:
     """Post-processes the predictions, and writes each image's files and those of the run.
 
-    Every file is written whole or not at all, and nothing is written before all images are found.
+    The files of an image appear together, and those of the run; nothing is written before all images are found.
 
     Raises:
         UsageError: A format is not known or shows images that are not at hand.
@@ -84,8 +84,9 @@ def export_predictions(options: ExportOptions) -> ExportSummary:
     for image_id, frame_ids in progress(files.items(), 'exporting'):
         frames = [processed[frame_id] for frame_id in frame_ids]
         image = _exported(image_id, frames, predictions.classes, paths.get(image_id), options)
-        for form in formats.values():
-            form.write(form.path(options.out, image_id), image)
+        with file_set():
+            for form in formats.values():
+                form.write(form.path(options.out, image_id), image)
         cells += sum(len(image.cells(frame)) for frame in range(len(frames)))
     return ExportSummary(len(files), cells, _merge(formats.values(), options.out, files))
 
@@ -156,5 +157,6 @@ def _exported(
 
 
 def _merge(formats: Iterable[Format], folder: Path, image_ids: Iterable[str]) -> tuple[Path, ...]:
-    merged = (form.merge(folder, image_ids) for form in formats)
+    with file_set():
+        merged = [form.merge(folder, image_ids) for form in formats]
     return tuple(path for path in merged if path)

@@ -103,7 +103,7 @@ def test_no_kill_changes_the_results(place: Path, undisturbed: Path, repo_root: 
         with np.load(undisturbed / name) as expected, np.load(killed / name) as actual:
             for array in ('boxes', 'scores', 'labels', 'soft_masks'):
                 np.testing.assert_array_equal(actual[array], expected[array], err_msg=f'{name}: {array}')
-    assert not list(killed.rglob('.new-*')) + [path for path in killed.rglob('*.npz') if path.name.startswith('.')]
+    assert not [*killed.rglob('.partial-*'), *killed.rglob('.pending-*')]
 
 
 # Stand for the tools: a training of 15 resumable steps, and a stage that reads files and writes one. Each takes a
