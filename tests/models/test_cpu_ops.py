@@ -57,7 +57,8 @@ def test_equals_mmcv(seed, output_size, scale, sampling_ratio, aligned, channels
     gradients = torch.randn(bins.shape, generator=generator)
     expected.backward(gradients)
     bins.backward(gradients)
-    assert torch.allclose(ours.grad, theirs.grad, rtol=1e-5, atol=2e-5)
+    # Many bins add to a pixel, in another order.
+    assert (ours.grad - theirs.grad).abs().max() <= 1e-5 * max(1, theirs.grad.abs().max())
 
 
 def test_backward_is_the_transpose_of_forward() -> None:
