@@ -1,0 +1,434 @@
+"""Every function that reads a file from outside, called as tools call it.
+
+Where it can be told from the file how many cells it lists, or what another library reads in it, the answer is held
+against that. Functions of the package are imported when they are called, so that the list of kinds costs nothing.
+"""
+
+import csv
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fuzz_sound as sound
+import numpy as np
+from fuzz_judge import Cells, Wrong
+
+
+def coco(path: Path) -> Any:
+    from sartorius.annotations.reading import load_annotations
+
+    return load_annotations(path)
+
+
+def coco_for_training(path: Path) -> Any:
+    from sartorius.annotations.coco import CocoReader
+
+    reader = CocoReader(path, sound.CLASSES)
+    images = [(image, masks.crops) for image, masks in reader]
+    listed = json.loads(path.read_bytes())['annotations']
+    accounted(len(listed), sum(len(image.cells) for image, _ in images), reader.notes())
+    own = [crop.to_full(image.size) for image, crops in images for crop in crops]
+    foreign = [_by_pycocotools(one, [image.size for image, _ in images]) for one in listed]
+    theirs = {mask.tobytes() for mask in foreign if mask is not None}
+    if all(mask is not None for mask in foreign) and not {mask.tobytes() for mask in own} <= theirs:
+        raise Wrong('a mask that pycocotools does not find in the file')
+    return images, reader.notes()
+
+
+def accounted(listed: int, read: int, said: object) -> None:
+    """Raises where cells of a file are lost in silence, or are more than it lists."""
+    if read > listed or (read < listed and not said):
+        raise Wrong(f'{read} of {listed} cells, and nothing is said of the others')
+
+
+def _by_pycocotools(annotation: dict[str, Any], sizes: Sequence[tuple[int, int]]) -> np.ndarray | None:
+    """A mask as pycocotools decodes it; None for forms that it does not know."""
+    from pycocotools import mask as coco_mask
+
+    mask = annotation.get('segmentation')
+    if not isinstance(mask, dict) or len(set(sizes)) != 1:
+        return None
+    with warnings.catch_warnings(action='ignore'):
+        code = coco_mask.frPyObjects(mask, *sizes[0]) if isinstance(mask['counts'], list) else mask
+        return np.ascontiguousarray(coco_mask.decode(code)).astype(bool)
+
+
+def coco_facts(path: Path) -> Any:
+    from sartorius.annotations.coco import read_cell_types, read_image_details
+    from sartorius.annotations.reading import load_groups
+
+    return read_image_details(path), read_cell_types(path), load_groups(path)
+
+
+def coco_labels(path: Path) -> Any:
+    from sartorius.label_quality.missing_files import read_labels
+
+    return read_labels(path)
+
+
+def info(path: Path) -> Any:
+    from sartorius.annotations.info import read_info
+
+    return read_info(path)
+
+
+def merged_coco(path: Path) -> Any:
+    from sartorius.export.coco_file import merge_coco
+
+    merge_coco(path.parent / 'out.merged', [path, path.with_name('sound_coco.json')])
+
+
+def results(path: Path) -> Any:
+    from sartorius.masks.coco_rle import decode
+    from sartorius.predictions.coco_results import read_coco_results
+
+    found = read_coco_results(path, path.with_name('sound_coco.json'), sound.CLASSES)
+    results = json.loads(path.read_bytes())
+    codes = [result['segmentation'] for result in results if isinstance(result.get('segmentation'), dict)]
+    empty = [code for code in codes if isinstance(code['counts'], list) or not decode(code).mask.size]
+    accounted(len(results), sum(map(len, found.images)), empty)
+    return found
+
+
+def results_alone(path: Path) -> Any:
+    from sartorius.predictions.coco_results import read_coco_results
+
+    return read_coco_results(path, path.with_name('sound_coco.json'))
+
+
+def results_of_dataset(path: Path) -> Any:
+    from sartorius.predictions.coco_results import read_coco_results
+
+    return read_coco_results(path.with_name('sound_results.json'), path)
+
+
+def result_boxes(path: Path) -> Any:
+    from sartorius.inference.box_prompts import read_box_prompts
+
+    return read_box_prompts(path, path.with_name('sound_coco.json'), sound.CLASSES)
+
+
+def predictions(path: Path) -> Any:
+    from sartorius.predictions.store import load_predictions
+
+    return load_predictions(path)
+
+
+def header(path: Path) -> Any:
+    from sartorius.predictions.store import read_header
+
+    return read_header(path)
+
+
+def found_predictions(path: Path) -> Any:
+    from sartorius.predictions.search import plan_fusion
+
+    return plan_fusion(path.parent)
+
+
+def leaderboard_rows(path: Path) -> Any:
+    from sartorius.leaderboard.rows import find_files
+
+    return find_files([path])
+
+
+def merged_tables(path: Path) -> Any:
+    from sartorius.export.cell_table import merge_tables
+
+    merge_tables(path.parent / 'out.merged', [path, path.with_name('sound_cells.csv')])
+    return (path.parent / 'out.merged').read_bytes().replace(b'\r', b'')
+
+
+def unpacked(path: Path) -> Any:
+    from sartorius.annotations.download import _unpack
+
+    _unpack(path.parent, path.parent / 'unpacked')
+    return sorted((one.name, one.read_bytes()) for one in (path.parent / 'unpacked').rglob('*') if one.is_file())
+
+
+def own_images(path: Path) -> Any:
+    from sartorius.annotations.image_preparation import ImagePreparationOptions, prepare_images
+    from sartorius.annotations.label_files import LabelOptions
+    from sartorius.annotations.reading import load_annotations
+
+    for name in ('a.png', 'b.png'):
+        sound.write_image(sound.grey_image)(path.parent / 'images' / 'train' / name)
+    options = ImagePreparationOptions(LabelOptions(root=path.parent / 'images', labels=path), folds=2)
+    prepare_images(options, path.parent / 'prepared')
+    return load_annotations(path.parent / 'prepared' / 'all.json')
+
+
+def train_csv(path: Path) -> Any:
+    from sartorius.annotations.train_csv import read_train_csv
+
+    table = read_train_csv(path)
+    images = [*table.images.values(), *table.fold_images]
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        header, *rows = [row for row in csv.reader(file) if row]
+    cells = sum(len(image.cells) for image in images)
+    column = header.index('annotation')
+    accounted(sum(bool(row[column].strip()) for row in rows), cells, ())
+    return table.images
+
+
+def train_csv_facts(path: Path) -> Any:
+    from sartorius.annotations.reading import load_cell_types, load_groups
+
+    return load_cell_types(path), load_groups(path)
+
+
+def train_csv_rows(path: Path) -> Any:
+    from sartorius.annotations.pseudo_rows import replace_pseudo_rows
+    from sartorius.annotations.train_csv import read_train_csv
+
+    table = read_train_csv(path)
+    replace_pseudo_rows(path, path.parent / 'out.csv', [])
+    return table.images
+
+
+def label_table(path: Path) -> Any:
+    from sartorius.label_quality.table import read_label_table
+
+    return read_label_table(path).images
+
+
+def submission(path: Path) -> Any:
+    from sartorius.submission.csv_format import read_cells
+
+    found = read_cells(path, {'a': sound.SIZE, 'b': sound.SIZE})
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        codes = sum(bool(row and row[1].strip()) for row in csv.reader(file)) - 1
+    accounted(codes, sum(map(len, found.values())), ())
+    return {name: Cells(sound.SIZE, cells) for name, cells in found.items()}
+
+
+def check_submission(path: Path) -> Any:
+    from sartorius.submission.csv_format import find_problems
+
+    find_problems(path, {'a': sound.SIZE, 'b': sound.SIZE}, ('a', 'b'))
+
+
+def score_submission(path: Path) -> Any:
+    from sartorius.submission.score import score_submission
+
+    score_submission(path, coco(path.with_name('sound_coco.json')))
+
+
+def edits(path: Path) -> Any:
+    from sartorius.label_quality.edits import read_log, undo_edits
+
+    edits = read_log(path)
+    undo_edits(path.with_name('sound_train.csv'), edits, lambda edit: True)
+    return edits
+
+
+def folds(path: Path) -> Any:
+    from sartorius.label_quality.fold_balance import _read
+
+    return _read(path)
+
+
+def image_list(path: Path) -> Any:
+    from sartorius.engine.image_prediction.parts import read_image_list
+
+    return read_image_list(path)
+
+
+def image(path: Path) -> Any:
+    from sartorius.images.reading import read_stack
+
+    image = read_stack(path)
+    if path.suffix in ('.png', '.bmp'):
+        _compare_with_pillow(path, image.frames[0])
+    return image
+
+
+def _compare_with_pillow(path: Path, frame: np.ndarray) -> None:
+    """Raises where Pillow finds other pixels in a picture of 8 bits without alpha."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture)
+    # It refuses some damage that OpenCV does not mind.
+    except Exception:
+        return
+    if picture.mode in ('L', 'RGB') and 'transparency' not in picture.info and picture.getexif().get(274, 1) == 1:
+        ours = frame if frame.ndim == 2 else frame[..., ::-1]
+        # A grey picture may be read in colour, and the other way round.
+        if ours.ndim == pixels.ndim and not np.array_equal(ours, pixels):
+            raise Wrong('other pixels than Pillow reads')
+
+
+def model_image(path: Path) -> Any:
+    from sartorius.images.reading import read_cell_image
+
+    return read_cell_image(path)
+
+
+def shown_image(path: Path) -> Any:
+    from sartorius.images.reading import image_size, read_for_display
+
+    return image_size(path), read_for_display(path, 0)
+
+
+def _cells(found: Any) -> Cells:
+    return Cells(sound.SIZE, found.crops, found.classes, dict(found.counts))
+
+
+def label_image(path: Path) -> Any:
+    from sartorius.annotations.label_images import read_label_image
+
+    return _cells(read_label_image(path, sound.SIZE))
+
+
+def label_pieces(path: Path) -> Any:
+    from sartorius.annotations.label_images import read_label_image
+
+    return _cells(read_label_image(path, sound.SIZE, 'split'))
+
+
+def rois(path: Path) -> Any:
+    from sartorius.annotations.label_outlines import read_rois
+
+    return _cells(read_rois(path, sound.SIZE))
+
+
+def geojson(path: Path) -> Any:
+    from sartorius.annotations.label_outlines import read_geojson
+
+    found = _cells(read_geojson(path, sound.SIZE))
+    content = json.loads(path.read_text(encoding='utf-8-sig'))
+    features = content.get('features', [content]) if isinstance(content, dict) else content
+    accounted(len(features), len(found.crops), found.said)
+    return found
+
+
+def labelme(path: Path) -> Any:
+    from sartorius.annotations.label_outlines import read_labelme
+
+    return _cells(read_labelme(path, sound.SIZE))
+
+
+def found_labels(path: Path) -> Any:
+    from sartorius.annotations.label_files import LabelOptions, find_labels
+
+    return find_labels(LabelOptions(root=path.parent))
+
+
+def chain(path: Path) -> Any:
+    from sartorius.postprocess.chain import load_chain_for
+
+    return load_chain_for(sound.CLASSES, path)[0].to_config()
+
+
+def recipe(path: Path) -> Any:
+    from sartorius.fusion.recipe import load_recipe
+
+    return load_recipe(path).model_dump()
+
+
+def rules(path: Path) -> Any:
+    from sartorius.pseudo_labels.rules import load_rules
+
+    return load_rules(path)
+
+
+def workflow(path: Path) -> Any:
+    from sartorius.workflow.settings import read_workflow
+
+    return read_workflow(path).model_dump()
+
+
+def plan(path: Path) -> Any:
+    from sartorius.workflow.stages import load_plan
+
+    return load_plan(path)
+
+
+def stage_record(path: Path) -> Any:
+    from sartorius.workflow.records import done_stages, read_record
+
+    plan = sound.sound_plan(path.parent)
+    stage = plan.stages['prepare/all']
+    target = plan.record(stage)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _put(path, target)
+    return read_record(plan, stage), done_stages(plan)
+
+
+def run_record(path: Path) -> Any:
+    from sartorius.predictions.provenance import read_run
+
+    return read_run(path.parent)
+
+
+def image_record(path: Path) -> Any:
+    from sartorius.engine.image_prediction.records import RunFolder
+
+    folder = RunFolder(path.parent)
+    target = folder.record_path('a')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _put(path, target)
+    return folder.read('a'), folder.has_outputs('a', ['masks'])
+
+
+def last_checkpoint(path: Path) -> Any:
+    from sartorius.engine.first_weights import last_checkpoint
+
+    return last_checkpoint(path.parent)
+
+
+def checkpoint(path: Path) -> Any:
+    from sartorius.models.checkpoints import read_checkpoint
+
+    return read_checkpoint(path)
+
+
+def checkpoint_damage(path: Path) -> Any:
+    from sartorius.utils.checkpoint_files import describe_damage
+
+    return describe_damage(path)
+
+
+def timing(path: Path) -> Any:
+    from sartorius.predictions.timing import read_seconds_per_image
+
+    return read_seconds_per_image(path.with_name('predictions.npz'))
+
+
+def write_timing(path: Path) -> None:
+    from sartorius.predictions.timing import write_timing
+    from sartorius.utils.files import sha256_of
+
+    predictions_file = path.with_name('predictions.npz')
+    sound.write_npz(predictions_file)
+    write_timing(predictions_file, sha256_of(predictions_file), 0.5)
+
+
+def config_comment(path: Path) -> Any:
+    from sartorius.leaderboard.leaderboard_page import _first_words
+
+    return _first_words(str(path))
+
+
+def checkpoint_weights(path: Path) -> Any:
+    from sartorius.models.checkpoints import check_finite, load_from_file
+
+    content = load_from_file(str(path))
+    check_finite(content.get('state_dict', content), path.name)
+    return content.get('state_dict', content)
+
+
+def model_file(path: Path) -> Any:
+    from sartorius.models.model_file import load_model_file
+
+    return load_model_file(path)
+
+
+def _put(path: Path, target: Path) -> None:
+    """The spoilt file at another name, whatever stands under its own."""
+    target.unlink(missing_ok=True)
+    target.symlink_to(path)

@@ -1,0 +1,431 @@
+"""Sound files of every kind that is read from outside, small enough to know what is in them."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZE = (40, 60)
+CLASSES = ('shsy5y', 'astro', 'cort')
+Write = Callable[[Path], None]
+
+
+# The sound content
+
+
+@cache
+def crops() -> tuple:
+    """Three cells: a rectangle, a disc, and one with a hole that touches the border."""
+    from sartorius.masks.crop import MaskCrop
+
+    rows, columns = np.ogrid[-6:7, -6:7]
+    ring = np.ones((9, 8), dtype=bool)
+    ring[3:5, 3:5] = False
+    return MaskCrop(np.ones((8, 10), bool), 5, 5), MaskCrop(rows**2 + columns**2 <= 36, 30, 10), MaskCrop(ring, 52, 31)
+
+
+def grey_image() -> np.ndarray:
+    """An image of ``SIZE`` with some structure."""
+    return np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)
+
+
+def labels() -> np.ndarray:
+    """Label image of :func:`crops`."""
+    image = np.zeros(SIZE, np.uint16)
+    for number, crop in enumerate(crops(), 1):
+        x1, y1, x2, y2 = crop.window
+        image[y1:y2, x1:x2][crop.mask] = number
+    return image
+
+
+def coco_content() -> dict[str, Any]:
+    """Two images; masks as polygon, compressed and uncompressed run lengths, one crowd region."""
+    from sartorius.masks.coco_rle import encode
+
+    first, second, third = (encode(crop, SIZE) for crop in crops())
+    shared = {'category_id': 1, 'iscrowd': 0}
+    return {
+        'info': {'origin': 'own images', 'split': 'train', 'fold': 0, 'folds': 5, 'seed': 0, 'classes': list(CLASSES)},
+        'images': [
+            {
+                'id': 1,
+                'file_name': 'train/a.png',
+                'height': SIZE[0],
+                'width': SIZE[1],
+                'cell_type': 'shsy5y',
+                'group': 'g',
+            },
+            {
+                'id': 2,
+                'file_name': 'train/b.png',
+                'height': SIZE[0],
+                'width': SIZE[1],
+                'cell_type': 'cort',
+                'group': 'h',
+            },
+        ],
+        'categories': [{'id': number, 'name': name} for number, name in enumerate(CLASSES, 1)],
+        'annotations': [
+            {'id': 1, 'image_id': 1, **shared, 'bbox': [5, 5, 10, 8], 'area': 80, 'segmentation': first},
+            {'id': 2, 'image_id': 1, **shared, 'bbox': [30, 10, 13, 13], 'area': 113, 'segmentation': second},
+            {
+                'id': 3,
+                'image_id': 2,
+                'category_id': 3,
+                'iscrowd': 0,
+                'bbox': [5, 5, 10, 8],
+                'area': 80,
+                'segmentation': [[5, 5, 15, 5, 15, 13, 5, 13]],
+            },
+            {
+                'id': 4,
+                'image_id': 2,
+                'category_id': 3,
+                'iscrowd': 0,
+                'bbox': [0, 0, 2, 1],
+                'area': 2,
+                'segmentation': {'size': list(SIZE), 'counts': [0, 1, 39, 1, 2359]},
+            },
+            {
+                'id': 5,
+                'image_id': 2,
+                'category_id': 3,
+                'iscrowd': 1,
+                'bbox': [52, 31, 8, 9],
+                'area': 68,
+                'segmentation': third,
+            },
+        ],
+    }
+
+
+def results_content() -> list[dict[str, Any]]:
+    """Results of another detector for :func:`coco_content`."""
+    from sartorius.masks.coco_rle import encode
+
+    return [
+        {
+            'image_id': number,
+            'category_id': label,
+            'bbox': [float(value) for value in box],
+            'score': score,
+            'segmentation': encode(crop, SIZE),
+        }
+        for number, label, box, score, crop in zip(
+            (1, 1, 2),
+            (1, 2, 3),
+            ([5, 5, 10, 8], [30, 10, 13, 13], [52, 31, 8, 9]),
+            (0.9, 0.5, 0.25),
+            crops(),
+            strict=True,
+        )
+    ]
+
+
+@cache
+def predictions() -> Any:
+    """Predictions of two images, the second without cells."""
+    from sartorius.predictions.provenance import DataRecord, ModelSource, RunData, RunRecord
+    from sartorius.predictions.structures import ImagePredictions, PredictionSet
+
+    rng = np.random.default_rng(0)
+    image = ImagePredictions(
+        image_id='a',
+        size=SIZE,
+        boxes=np.array([crop.window for crop in crops()], np.float32),
+        scores=np.array([0.9, 0.5, 0.25], np.float32),
+        labels=np.array([0, 1, 2]),
+        soft_masks=rng.random((3, 7, 7), np.float32),
+    )
+    run = RunRecord(
+        recipe='r',
+        fold=0,
+        config_sha256='c',
+        seed=1,
+        iterations=9,
+        iterations_done=9,
+        device='cpu',
+        data=RunData(train=DataRecord(file='fold0_train.json', images=2, fold=0)),
+    )
+    source = ModelSource(split='val', annotations='fold0_val.json', fold=0, run=run)
+    return PredictionSet((image, ImagePredictions.empty('b', SIZE, 7)), CLASSES, source)
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV."""
+    return ''.join(f'{",".join(map(str, row))}\n' for row in (columns, *rows))
+
+
+def train_csv() -> str:
+    """Training CSV of two images of the cells of :func:`crops`."""
+    from sartorius.masks.kaggle_rle import encode
+
+    codes = [encode(crop, SIZE) for crop in crops()]
+    rows = [
+        ('a', codes[0], SIZE[1], SIZE[0], 'shsy5y', 'w1'),
+        ('a', codes[1], SIZE[1], SIZE[0], 'shsy5y', 'w1'),
+        ('b', codes[2], SIZE[1], SIZE[0], 'cort', 'w2'),
+    ]
+    return csv_text(('id', 'annotation', 'width', 'height', 'cell_type', 'sample_id'), rows)
+
+
+def submission_csv() -> str:
+    """Submission of two images, the second without cells."""
+    from sartorius.masks.kaggle_rle import encode
+
+    return csv_text(('id', 'predicted'), [*(('a', encode(crop, SIZE)) for crop in crops()), ('b', '')])
+
+
+def exported() -> Any:
+    """The cells of :func:`predictions` as exports take them."""
+    from dataclasses import replace
+
+    from sartorius.export.structures import ExportedImage
+
+    return ExportedImage('a', (replace(predictions().images[0], crops=crops()),), CLASSES, file_name='a.png')
+
+
+def text(make: Callable[[], str]) -> Write:
+    """Writes text."""
+    return lambda path: path.write_text(make(), encoding='utf-8')
+
+
+def plain_json(make: Callable[[], Any]) -> Write:
+    """Writes JSON."""
+    return text(lambda: json.dumps(make()))
+
+
+# Writers of the sound files
+
+
+def write_npz(path: Path) -> None:
+    from sartorius.predictions.store import save_predictions
+
+    save_predictions(path, predictions())
+
+
+def write_run(path: Path) -> None:
+    from sartorius.predictions.provenance import write_run
+
+    write_run(path.parent, predictions().source.run)
+
+
+def write_timing(path: Path) -> None:
+    from sartorius.predictions.timing import write_timing
+    from sartorius.utils.files import sha256_of
+
+    predictions_file = path.with_name('predictions.npz')
+    write_npz(predictions_file)
+    write_timing(predictions_file, sha256_of(predictions_file), 0.5)
+
+
+def write_plan(path: Path) -> None:
+    from sartorius.workflow.stages import save_plan
+
+    save_plan(sound_plan(path.parent))
+
+
+def stage_record_content() -> dict[str, Any]:
+    state = {'size': 3, 'changed': 1, 'sha256': 'ab'}
+    return {
+        'state': 'done',
+        'fingerprint': 'f',
+        'started': 1.0,
+        'seconds': 2.0,
+        'outputs': {'all.json': state},
+        'code': None,
+    }
+
+
+def image_record_content() -> dict[str, Any]:
+    state = {'size': 3, 'changed': 1, 'sha256': 'ab'}
+    frame = {'frame': 0, 'cells': 3, 'by_class': {'astro': 3}, 'covered': 0.5, 'median_area_px': 80.0}
+    return {
+        'image': 'a',
+        'file': 'a.png',
+        'status': 'done',
+        'source': state,
+        'outputs': {'masks': state},
+        'height': 40,
+        'width': 60,
+        'frames': [frame],
+        'version': 1,
+    }
+
+
+def edits_csv() -> str:
+    rows = train_csv().splitlines(keepends=True)[1:]
+    before, after = (json.dumps(row)[1:-1] for row in (rows[0].replace('shsy5y', 'astro'), rows[0]))
+    columns = ('id', 'row', 'defect', 'area_before', 'area_after', 'iou', 'note', 'text_before', 'text_after')
+    return csv_text(columns, [('a', 0, 'wrong-class', 80, 80, '1.0', 'a note', f'"{before}"', f'"{after}"')])
+
+
+def geojson_content() -> dict[str, Any]:
+    square, hole = [[5, 5], [15, 5], [15, 13], [5, 13], [5, 5]], [[8, 8], [10, 8], [10, 10], [8, 8]]
+    properties = {'objectType': 'cell', 'classification': {'name': 'astro', 'color': [1, 2, 3]}}
+    polygons = [
+        {'type': 'Polygon', 'coordinates': [square, hole]},
+        {'type': 'MultiPolygon', 'coordinates': [[[[x + 20, y] for x, y in square]]]},
+    ]
+    return {
+        'type': 'FeatureCollection',
+        'features': [{'type': 'Feature', 'id': 'x', 'geometry': one, 'properties': properties} for one in polygons],
+    }
+
+
+def labelme_content() -> dict[str, Any]:
+    shapes = [
+        {
+            'label': 'astro',
+            'points': [[5, 5], [15, 5], [15, 13]],
+            'group_id': None,
+            'shape_type': 'polygon',
+            'flags': {},
+        },
+        {'label': 'astro', 'points': [[25, 5], [35, 15]], 'group_id': 1, 'shape_type': 'rectangle', 'flags': {}},
+        {'label': 'astro', 'points': [[45, 20], [50, 20]], 'group_id': 1, 'shape_type': 'circle', 'flags': {}},
+    ]
+    return {'version': '5.0', 'imagePath': 'a.png', 'imageHeight': SIZE[0], 'imageWidth': SIZE[1], 'shapes': shapes}
+
+
+def chain_content() -> dict[str, Any]:
+    from sartorius.postprocess.chain import load_chain
+
+    return {'postprocess': load_chain().to_config(), 'evidence': {}}
+
+
+def rules_content() -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from sartorius.pseudo_labels.rules import load_rules
+
+    return {'pseudo_labels': asdict(load_rules())}
+
+
+def write_table(path: Path) -> None:
+    from sartorius.export.cell_table import write_table
+
+    write_table(path, exported())
+
+
+def write_download(path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('train.csv', train_csv())
+        archive.writestr('test/readme.txt', 'hello')
+
+
+def write_rois(path: Path) -> None:
+    from sartorius.export.imagej_rois import write_roi_zip
+
+    write_roi_zip(path, exported())
+
+
+def write_roi(path: Path) -> None:
+    from sartorius.export.imagej_rois import _region
+
+    path.write_bytes(_region(crops()[1]).tobytes())
+
+
+def write_seg(path: Path) -> None:
+    content = {
+        'outlines': labels(),
+        'masks': labels(),
+        'filename': '/data/a.tif',
+        'flows': [None, []],
+        'diameter': np.float64(30.5),
+    }
+    np.save(path, content, allow_pickle=True)
+
+
+def write_image(image: Callable[[], np.ndarray], **options: Any) -> Write:
+    def write(path: Path) -> None:
+        if path.suffix in ('.tif', '.lsm'):
+            import tifffile
+
+            tifffile.imwrite(path, image(), **options)
+        else:
+            from PIL import Image
+
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+            Image.fromarray(image()).save(path, **options)
+
+    return write
+
+
+def write_deep_colour(path: Path) -> None:
+    """Colour of 16 bits, compressed in a way for which OpenCV alone has a decoder."""
+    import cv2
+
+    encoded = cv2.imencode('.tif', colour().astype(np.uint16) * 200, [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1]
+    path.write_bytes(encoded.tobytes())
+
+
+def movie() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 60_000, (3, *SIZE), np.uint16)
+
+
+def colour() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def sound_checkpoint(path: Path) -> None:
+    import torch
+
+    content = {
+        'meta': {
+            'cfg': 'a = 1',
+            'iter': 3,
+            'seed': 7,
+            'dataset_meta': {'classes': CLASSES, 'palette': [[1, 2, 3]] * 3},
+        },
+        'state_dict': {
+            'a.weight': torch.arange(12.0).reshape(3, 4),
+            'a.bias': torch.ones(3),
+            'a.num_batches_tracked': torch.tensor(3),
+        },
+        'optimizer': {
+            'state': {0: {'momentum_buffer': torch.zeros(3, 4)}},
+            'param_groups': [{'lr': 0.1, 'params': [0]}],
+        },
+        'param_schedulers': [{'last_step': 3}],
+    }
+    torch.save(content, path)
+
+
+def sound_model(path: Path) -> None:
+    import torch
+
+    from sartorius.models.model_file import find_model
+
+    content = torch.load(find_model(), weights_only=True)
+    content['state_dict'] = dict(list(content['state_dict'].items())[:6])
+    torch.save(content, path)
+
+
+def sound_plan(folder: Path) -> Any:
+    from sartorius.workflow.stages import Stage, WorkflowPlan
+
+    first = Stage(
+        'prepare', 'all', ('tools/prepare_sartorius.py', '--out', str(folder)), (), (str(folder / 'all.json'),)
+    )
+    second = Stage(
+        'train',
+        'fold0/r',
+        ('tools/train.py', 'r'),
+        (str(folder / 'all.json'),),
+        (str(folder / 'r.pth'),),
+        work_dir=str(folder),
+    )
+    return WorkflowPlan(folder, folder, {stage.key: stage for stage in (first, second)})
+
+
+def configs(name: str) -> str:
+    from sartorius.utils.paths import CONFIG_DIR
+
+    return (CONFIG_DIR / name).read_text(encoding='utf-8')
