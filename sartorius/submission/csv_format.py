@@ -168,7 +168,8 @@ def _read_rows(path: str | Path) -> tuple[list[SubmissionRow], list[Problem]]:
     with open_csv(path, strict=False) as reader:
         header = next(reader, [])
         if header != HEADER:
-            return [], [Problem(f'the header is "{",".join(header)}", it must be "{",".join(HEADER)}"', row=1)]
+            found = ' '.join(','.join(header).splitlines())
+            return [], [Problem(f'the header is "{found}", it must be "{",".join(HEADER)}"', row=1)]
         for number, fields in enumerate(reader, start=2):
             if len(fields) == len(HEADER):
                 rows.append(SubmissionRow(number, *fields))
