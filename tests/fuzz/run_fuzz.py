@@ -129,7 +129,8 @@ class FileCases:
     def judge(self, answer: Callable[[], Any]) -> Verdict:
         """Judges the answer of :meth:`make`."""
         case, path = answer.args
-        return judge_answer(answer, (path.name, *COMPANIONS, str(self.work)), partial(self._check, case, path), self.output)
+        names = (path.name, *COMPANIONS, str(self.work))
+        return judge_answer(answer, names, partial(self._check, case, path), self.output)
 
     def _read(self, case: Case, path: Path) -> Any:
         return KINDS[self.kind].reads[case.reader](path)
