@@ -13,6 +13,7 @@ with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
 from sartorius.engine.run_record import RunRecordHook
+from sartorius.engine.start_check import StartCheckHook
 
 __all__ = [
     'BoxMetric',
@@ -22,4 +23,5 @@ __all__ = [
     'ProgressHook',
     'RunRecordHook',
     'SeedEachIterationHook',
+    'StartCheckHook',
 ]

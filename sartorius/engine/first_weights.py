@@ -3,10 +3,8 @@
 import sys
 from pathlib import Path
 
-import torch
 from mmengine import dist
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 
 from sartorius.engine.config import default_work_dir
 from sartorius.models.checkpoints import read_checkpoint
@@ -84,27 +82,3 @@ def first_run_checkpoint(config: Config, name: str, fold: int | None) -> Path | 
             f'"{command}", or name other weights with --load-from'
         )
     return checkpoint
-
-
-def describe_misfits(model: torch.nn.Module, checkpoint: str | Path) -> str:
-    """Layers whose shapes differ from those of a checkpoint, in one line.
-
-    MMEngine keeps their random weights: those of a head for another number of classes, as a rule.
-
-    Returns:
-        For example ``roi_head.bbox_head.fc_cls (9 to 4)``, layers in the model's order with the first lengths that
-        differ; empty where all fit.
-
-    Raises:
-        InputError: The checkpoint cannot be read.
-    """
-    content = read_checkpoint(checkpoint)
-    weights = content.get('state_dict', content)
-    own = (model.module if is_model_wrapper(model) else model).state_dict()
-    misfits: dict[str, str] = {}
-    for key, tensor in own.items():
-        given = weights.get(key)
-        if given is not None and given.shape != tensor.shape:
-            before, after = next(pair for pair in zip(given.shape, tensor.shape, strict=False) if pair[0] != pair[1])
-            misfits.setdefault(key.rsplit('.', 1)[0], f'{before} to {after}')
-    return ', '.join(f'{layer} ({change})' for layer, change in misfits.items())

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sartorius.engine.first_weights import last_checkpoint
+from sartorius.inference.predictor import Predictor
 from sartorius.leaderboard.model_card import format_card, front_matter
 from sartorius.models.checkpoints import check_finite
 from sartorius.models.model_file import ModelFile, check_name, check_pixel_size, load_model_file, save_model_file
 from sartorius.postprocess.chain import load_chain
 from sartorius.predictions.provenance import RunRecord
+from sartorius.predictions.timing import with_times
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import staged_folder, write_text
 from sartorius.utils.paths import display_path
@@ -55,7 +57,8 @@ def publish_model(options: PublishOptions) -> tuple[Path, Path]:
     """
     checkpoint = _checkpoint_of(options.model)
     model = load_model_file(checkpoint)
-    check_finite(model.state_dict, display_path(checkpoint))
+    # Built once: its weights are checked against its config.
+    _ = Predictor.from_model(model, device='cpu').model
     try:
         model = replace(
             model,
@@ -64,8 +67,11 @@ def publish_model(options: PublishOptions) -> tuple[Path, Path]:
         )
     except InputError as error:
         raise UsageError(str(error)) from None
+    minutes = None
     if model.run is not None:
-        model = replace(model, run=RunRecord.from_dict(_without_folders(model.run.to_dict()), 'the record'))
+        minutes = with_times(model.run, checkpoint.resolve()).minutes
+        run = _without_folders(model.run.without_times().to_dict())
+        model = replace(model, run=RunRecord.from_dict(run, 'the record'))
     if options.postprocess is not None:
         model = replace(model, postprocess=load_chain(options.postprocess).to_config())
     commit = git_commit()
@@ -73,11 +79,13 @@ def publish_model(options: PublishOptions) -> tuple[Path, Path]:
     with staged_folder(options.out) as folder:
         written = folder / 'model.pth'
         save_model_file(model, written, options.half, created_with)
-        # What is published is what can be read.
+        # What is published is what can be read; of half precision, large weights would be infinite.
         published = load_model_file(written)
         check_finite(published.state_dict, display_path(checkpoint))
         stem = f'{model.name}-{published.sha256[:8]}'
         file = written.rename(folder / f'{stem}.pth')
+        if published.run is not None:
+            published = replace(published, run=replace(published.run, minutes=minutes))
         write_text(folder / f'{stem}.md', _card(replace(published, path=file)))
     return options.out / f'{stem}.pth', options.out / f'{stem}.md'
 

@@ -23,8 +23,9 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from sartorius.annotations.info import read_info
-from sartorius.models.checkpoints import read_checkpoint
+from sartorius.models.checkpoints import read_checkpoint, weights_address
 from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
+from sartorius.predictions.timing import with_times
 from sartorius.utils.cli import COMMAND
 from sartorius.utils.files import sha256_of
 from sartorius.utils.paths import display_path
@@ -52,8 +53,9 @@ _NOT_THE_RECIPE = (
 class RunRecordHook(Hook):
     """Writes ``run.json`` into the work dir at the start, with each checkpoint and at the end, by the first process.
 
-    Each checkpoint carries the record as it stood then (``meta['run']``), so that a resumed run adds its time to that
-    of the checkpoint that it resumes from: work that was lost with a killed run does not count.
+    Each checkpoint carries the record as it stood then (``meta['run']``), but for times: a run that is repeated gives
+    the same bytes. How long each checkpoint took stands in ``run.json``, so that a resumed run adds its time to that of
+    the checkpoint that it resumes from: work that was lost with a killed run does not count.
 
     Args:
         description: The record before the run (:func:`describe_run`), as plain JSON types.
@@ -76,7 +78,9 @@ class RunRecordHook(Hook):
         if not runner.cfg.get('resume'):
             return
         run = checkpoint.get('meta', {}).get('run')
-        self.earlier = None if run is None else RunRecord.from_dict(run, 'the record of the resumed run')
+        if run is not None:
+            self.earlier = RunRecord.from_dict(run, 'the record of the resumed run')
+            self.earlier = with_times(self.earlier, runner.cfg['load_from'])
         if self.earlier is None or self.earlier.minutes is None:
             # A checkpoint without a record: nobody knows how long it took.
             self.unknown_time = True
@@ -94,9 +98,16 @@ class RunRecordHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Gives the checkpoint its record; only the first process saves."""
         self._stop_clock()
-        self.record = replace(self.record, iterations_done=int(checkpoint['meta']['iter']))
+        done = int(checkpoint['meta']['iter'])
+        times = {**self.record.times, str(done): [round(self.seconds / 60, 4), round(self.validation_seconds / 60, 4)]}
+        if not self.unknown_time:
+            # Before the checkpoint is there: a kill between the two would lose its time.
+            self.record = replace(self.record, times=times)
+            self._write(runner)
+        self.record = replace(self.record, iterations_done=done)
         self._set_times(runner)
-        checkpoint['meta']['run'] = self.record.to_dict()
+        checkpoint['meta']['run'] = self.record.without_times().to_dict()
+        _drop_times(checkpoint)
         self._saved = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -145,7 +156,11 @@ class RunRecordHook(Hook):
         )
         if self.earlier is not None:
             commands = (*self.earlier.commands, *self.record.commands)
-            self.record = replace(self.record, commands=commands, weights=self.earlier.weights)
+            times = {}
+            if self.earlier.minutes is not None:
+                done = str(self.earlier.iterations_done)
+                times = {done: [self.earlier.minutes, self.earlier.validation_minutes or 0.0]}
+            self.record = replace(self.record, commands=commands, weights=self.earlier.weights, times=times)
         self._set_times(runner)
 
     def _set_times(self, runner: Runner) -> None:
@@ -193,7 +208,7 @@ def describe_run(config: Config, config_path: str | Path, weights: str | None) -
 
 
 def full_run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> RunRecord | None:
-    """Record of the run that saved a checkpoint.
+    """Record of the run that saved a checkpoint, with its minutes where ``run.json`` beside it has them.
 
     Args:
         path: The checkpoint; ``run.json`` beside it is read where it carries no record.
@@ -208,13 +223,13 @@ def full_run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> RunR
     run = content.get('meta', {}).get('run')
     if not run:
         return read_run(Path(path).resolve().parent)
-    return RunRecord.from_dict(run, f'{display_path(path)}: meta: run')
+    return with_times(RunRecord.from_dict(run, f'{display_path(path)}: meta: run'), Path(path).resolve())
 
 
 def run_of_checkpoint(path: str | Path, content: Mapping[str, Any]) -> RunRecord | None:
-    """The same as predictions files keep it: without versions, of which they have their own."""
+    """The same as predictions files keep it: without times, and without versions, of which they have their own."""
     record = full_run_of_checkpoint(path, content)
-    return None if record is None else replace(record, versions={})
+    return None if record is None else replace(record.without_times(), versions={})
 
 
 def recipe_sha256(config: Config) -> str:
@@ -254,6 +269,20 @@ def command_line() -> str:
     return ' '.join([*start, *map(_as_typed, words)])
 
 
+def _drop_times(checkpoint: dict[str, Any]) -> None:
+    """Removes from a checkpoint when, and how fast, it was made: MMEngine logs that too, and resuming needs none of it.
+
+    What remains is the same for the same run: command, data, seed, code and machine.
+    """
+    meta, log = checkpoint['meta'], checkpoint.get('message_hub', {})
+    for key in ('time', 'experiment_name', 'eta'):
+        meta.pop(key, None)
+        log.get('runtime_info', {}).pop(key, None)
+    scalars = log.get('log_scalars', {})
+    for key in [key for key in scalars if key.rpartition('/')[2] in ('time', 'data_time')]:
+        del scalars[key]
+
+
 def _as_typed(word: str) -> str:
     if word == os.environ.get('SARTORIUS_DATA'):
         return '$SARTORIUS_DATA'
@@ -284,8 +313,8 @@ def _describe_weights(named: str | None, local: str | None) -> FirstWeights | No
     """Where first weights come from; those of a run of this project with its record, without its commands."""
     if named is None or local is None:
         return None
-    if named.startswith(('http://', 'https://')):
-        return FirstWeights(url=named, sha256=sha256_of(local))
+    if '://' in named:
+        return FirstWeights(url=weights_address(named), sha256=sha256_of(local))
     run = run_of_checkpoint(local, read_checkpoint(local))
     run = None if run is None else replace(run, commands=())
     return FirstWeights(file=display_path(named), sha256=sha256_of(local), run=run)

@@ -2,21 +2,20 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sartorius.engine.config import ALL_IMAGES
 from sartorius.engine.config_check import check_before_training
-from sartorius.engine.first_weights import describe_misfits, first_run_checkpoint
+from sartorius.engine.first_weights import first_run_checkpoint
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
-from sartorius.models.checkpoints import check_finite, check_weights, fetch_weights, read_checkpoint
+from sartorius.engine.start_check import check_resumable
+from sartorius.models.checkpoints import fetch_weights
 from sartorius.utils.checkpoint_files import holds_run, newest_whole
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.locks import lock_folder
@@ -44,16 +43,14 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         if start.weights is not None:
             config.load_from = fetch_weights(start.weights)
         dist.barrier()
-        # Writes run.json, whatever hooks the config lists.
+        # Whatever hooks the config lists: weights are checked, and run.json is written.
         record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
-        config.custom_hooks = [*config.get('custom_hooks', []), record]
+        config.custom_hooks = [*config.get('custom_hooks', []), dict(type='StartCheckHook'), record]
         config.launcher = launcher_of_this_process()
         with plain_worker_errors():
             runner = Runner.from_cfg(config)
             for note in start.notes:
                 runner.logger.warning(note)
-            _check_start(runner)
-            _report_misfits(runner)
             runner.train()
 
 
@@ -93,49 +90,12 @@ def _find_start(config: Config, recipe: RecipeOptions, data: DataOptions, option
         checkpoint = first_run_checkpoint(config, display_path(recipe.config), data.fold)
         return _Start(config.load_from if checkpoint is None else str(checkpoint))
     if options.resume != 'auto':
-        _check_resumable(options.resume)
+        check_resumable(options.resume)
         return _Start(str(options.resume), resume=True)
     notes: list[str] = []
-    newest = newest_whole(config.work_dir, notes.append, _check_resumable)
+    newest = newest_whole(config.work_dir, notes.append, check_resumable)
     if newest is None and notes:
         raise InputError(f'{folder}: no checkpoint there is whole: {notes[-1]}; remove them and start without --resume')
     if newest is None:
         raise InputError(f'{folder}: no checkpoint to resume from; start without --resume instead')
     return _Start(str(newest), resume=True, notes=tuple(notes))
-
-
-def _check_resumable(checkpoint: str | Path) -> None:
-    """Raises an InputError unless a training can go on from a checkpoint."""
-    if 'optimizer' not in read_checkpoint(checkpoint):
-        raise InputError(
-            f'{display_path(checkpoint)}: has no optimizer state to resume from; start from its weights with '
-            '--load-from'
-        )
-
-
-def _check_start(runner: Runner) -> None:
-    """Checks the weights that a run starts from before MMEngine loads what fits of them and leaves the rest at random.
-
-    Raises:
-        InputError: They are not finite, or those of a resumed run are another model's, or none of them fits.
-    """
-    if runner.cfg.load_from is None:
-        return
-    content, name = read_checkpoint(runner.cfg.load_from), display_path(runner.cfg.load_from)
-    weights = content.get('state_dict', content)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if runner.cfg.resume:
-        check_weights(model, weights, name)
-        return
-    check_finite(weights, name)
-    own = model.state_dict()
-    if not any(key in own and own[key].shape == value.shape for key, value in weights.items()):
-        raise InputError(f'{name}: none of its weights fits the model; give the weights of such a model')
-
-
-def _report_misfits(runner: Runner) -> None:
-    """Names the layers that another run's weights do not fit in one line, before MMEngine's long list."""
-    if runner.cfg.get('init_from') and not runner.cfg.resume:
-        misfits = describe_misfits(runner.model, runner.cfg.load_from)
-        random = f'; at random, because their shapes differ: {misfits}' if misfits else ''
-        runner.logger.info(f'starts from {display_path(runner.cfg.load_from)}{random}')

@@ -23,7 +23,7 @@ from sartorius.datasets.sartorius import classes_of
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.scaling import rescale_config
-from sartorius.models.checkpoints import check_weights, read_checkpoint
+from sartorius.models.checkpoints import check_weights, read_checkpoint, weights_of
 from sartorius.models.model_file import ModelFile
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
@@ -249,8 +249,7 @@ class Predictor:
         return detector.to(self.device).eval()
 
     def _read_weights(self) -> Any:
-        content = read_checkpoint(self.checkpoint)
-        return content.get('state_dict', content)
+        return weights_of(read_checkpoint(self.checkpoint))
 
     @torch.no_grad()
     def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> tuple[ImagePredictions, PassReport]:

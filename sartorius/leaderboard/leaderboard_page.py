@@ -12,7 +12,7 @@ from sartorius.leaderboard.row_key import HASH_DIGITS, UNKNOWN
 from sartorius.leaderboard.rows import FoldFile, LeaderboardRow
 from sartorius.leaderboard.scores import PARTS, RowScores
 from sartorius.predictions.provenance import FirstWeights, FusedSource, ModelSource, RunRecord, iter_models, last_part
-from sartorius.predictions.timing import read_seconds_per_image
+from sartorius.predictions.timing import minutes_with_first_runs, read_seconds_per_image, with_times
 from sartorius.utils.classes import class_order
 from sartorius.utils.errors import InputError
 from sartorius.utils.input_text import read_text
@@ -149,8 +149,9 @@ def _minutes(row: LeaderboardRow) -> str:
     """Minutes of training, summed over all members and the runs that they start from, averaged over the folds."""
     per_file = []
     for file in row.files:
-        minutes = [run.minutes for model in _distinct_models([file]).values() for run in _run(model).lineage()]
-        if any(own is None for own in minutes):
+        models = _distinct_models([file]).values()
+        minutes = [minutes_with_first_runs(_run(model), model.checkpoint or '') for model in models]
+        if None in minutes:
             return NONE
         per_file.append(sum(minutes))
     return f'{mean(per_file):.1f}'
@@ -197,7 +198,7 @@ def _model_table(rows: Sequence[RowScores]) -> str:
               'checkpoint', 'training data', 'commit']  # fmt: skip
     lines = []
     for model in _all_models(rows).values():
-        run = _run(model)
+        run = with_times(_run(model), model.checkpoint or '')
         train = run.data.train
         lines.append(
             [

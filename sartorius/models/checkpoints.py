@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import urllib.error
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,14 @@ from typing import Any
 
 import mmengine
 import torch
-from mmengine import dist
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
+from mmengine.model import PretrainedInit, update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_state_dict
 
+from sartorius.models.downloads import download
 from sartorius.models.safe_pickle import check_length, plain_content, trusted_names_only
 from sartorius.utils.errors import InputError, closest
 from sartorius.utils.files import atomic_path
@@ -75,12 +78,23 @@ def load_from_file(filename: str, map_location: Any = None) -> dict[str, Any]:
     Raises:
         InputError: The file cannot be read, or the address is of a kind that is not supported.
     """
-    path = fetch_weights(_address(filename)) if '://' in filename else Path(filename).expanduser()
+    path = download(weights_address(filename)) if '://' in filename else Path(filename).expanduser()
     return read_checkpoint(path, mapped=False)
 
 
 # In place of all of MMEngine's, which read what torch's safe reader refuses without it.
 CheckpointLoader.register_scheme(prefixes=list(CheckpointLoader._schemes), loader=load_from_file, force=True)
+
+
+def weights_of(content: Mapping[str, Any]) -> Any:
+    """State dict of a checkpoint's content, which may be nothing else; unchecked.
+
+    Names lose the ``module.`` that weights have which were saved by several processes.
+    """
+    weights = content.get('state_dict', content)
+    if not isinstance(weights, dict) or not all(str(key).startswith('module.') for key in weights):
+        return weights
+    return {str(key).removeprefix('module.'): value for key, value in weights.items()}
 
 
 def check_weights(model: torch.nn.Module, weights: object, name: str) -> None:
@@ -99,15 +113,52 @@ def check_weights(model: torch.nn.Module, weights: object, name: str) -> None:
     # Older PyTorch did not count batches.
     missing = [key for key in own if key not in weights and not key.endswith('num_batches_tracked')]
     unknown = [key for key in weights if key not in own]
-    wrong = [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    wrong = [key for key in own if key in weights and not _fits(weights[key], own[key])]
     if wrong:
-        shapes = f'{tuple(weights[wrong[0]].shape)} in the file, {tuple(own[wrong[0]].shape)} in the model'
-        problem = f'{wrong[0]} is of shape {shapes}'
+        given, wanted = weights[wrong[0]], own[wrong[0]]
+        problem = f'{wrong[0]} is {_describe(given)} in the file, {_describe(wanted)} in the model'
     elif missing or unknown:
         problem = f'the file has no {missing[0]}' if missing else f'the model has no {unknown[0]}'
     else:
         return
     raise InputError(f'{name}: does not fit the config ({problem}); use the config that the model was trained with')
+
+
+def check_first_weights(model: torch.nn.Module, weights: object, name: str) -> str:
+    """Checks first weights of a model, of which a part may fit: a backbone, or layers for another number of classes.
+
+    Args:
+        model: What takes them: a detector, or a part of one.
+        weights: A state dict.
+        name: File of the weights, for messages.
+
+    Returns:
+        How many tensors fit, and which layers are of another shape, with the first lengths that differ: ``290 of the
+        model's 295 tensors; at random, because their shapes differ: roi_head.bbox_head.fc_cls (81 to 4)``.
+
+    Raises:
+        InputError: There are no weights, none of them fits, or some are not finite.
+    """
+    check_finite(weights, name)
+    own = model.state_dict()
+    fitting, misfits = 0, {}
+    for key, tensor in own.items():
+        given = weights.get(key)
+        if given is None:
+            continue
+        if _fits(given, tensor):
+            fitting += 1
+        elif given.shape != tensor.shape:
+            before, after = next(
+                (pair for pair in zip(given.shape, tensor.shape, strict=False) if pair[0] != pair[1]),
+                (_describe(given), _describe(tensor)),
+            )
+            misfits.setdefault(key.rpartition('.')[0], f'{before} to {after}')
+    if not fitting:
+        raise InputError(f'{name}: none of its weights fits the model; give the weights of such a model')
+    shapes = ', '.join(f'{layer} ({change})' for layer, change in misfits.items())
+    random = f'; at random, because their shapes differ: {shapes}' if shapes else ''
+    return f"{fitting} of the model's {len(own)} tensors{random}"
 
 
 def check_finite(weights: object, name: str) -> None:
@@ -128,28 +179,40 @@ def check_finite(weights: object, name: str) -> None:
             )
 
 
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
+class CheckedPretrainedInit(PretrainedInit):
+    """MMEngine's ``init_cfg=dict(type='Pretrained', checkpoint=...)``, which says what fits and refuses what does not.
+
+    The original leaves a backbone at random without a word where no name fits.
+    """
+
+    def __call__(self, module: torch.nn.Module) -> None:
+        """Loads the weights into a part of a model.
+
+        Raises:
+            InputError: The file cannot be read, its weights are not finite, or none fits.
+        """
+        weights = weights_of(load_from_file(self.checkpoint))
+        if self.prefix and isinstance(weights, dict):
+            start = self.prefix.removesuffix('.') + '.'
+            weights = {key.removeprefix(start): value for key, value in weights.items() if key.startswith(start)}
+        fit = check_first_weights(module, weights, display_path(self.checkpoint))
+        print_log(f'{type(module).__name__} starts from {display_path(self.checkpoint)}: {fit}', logger='current')
+        load_state_dict(module, weights, strict=False, logger='silent')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
+
+
 def fetch_weights(source: str) -> str:
-    """Local path of pre-trained weights; those at a URL are downloaded once, by the first process.
+    """Local path of pre-trained weights, a file, an address or a name of MMEngine's lists; what is there can be read.
 
     Raises:
-        InputError: The download failed, or the file is missing or no checkpoint.
+        InputError: The download failed, the address is of a kind that is not supported, or the file is missing or no
+            checkpoint.
     """
-    if not source.startswith(('http://', 'https://')):
-        read_checkpoint(source)
-        return source
-    target = Path(torch.hub.get_dir()) / 'checkpoints' / Path(source).name
-    if dist.is_main_process() and not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(source, str(target))
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, 'reason', error)
-            raise InputError(
-                f'cannot download the pre-trained weights {source} ({reason}); either fetch that file elsewhere and '
-                'give it with --load-from FILE, or train without it: --from-scratch'
-            ) from None
-    dist.barrier()
-    return str(target)
+    path = download(weights_address(source)) if '://' in source else Path(source).expanduser()
+    read_checkpoint(path)
+    return str(path)
 
 
 @register_backend('atomic')
@@ -190,8 +253,20 @@ def _check_extent(path: Path, archive: bool) -> None:
                     check_length(file, 1)
 
 
-def _address(name: str) -> str:
-    """Address of weights; those of MMEngine's lists have names such as ``torchvision://resnet50``."""
+def _fits(given: torch.Tensor, wanted: torch.Tensor) -> bool:
+    return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    return f'{str(tensor.dtype).removeprefix("torch.")} of shape {tuple(tensor.shape)}'
+
+
+def weights_address(name: str) -> str:
+    """Address of weights; those of MMEngine's lists have names such as ``torchvision://resnet50``.
+
+    Raises:
+        InputError: There is no such name, or the address is of another kind, ``file://`` and ``s3://`` among them.
+    """
     scheme, _, key = name.partition('://')
     if scheme in ('http', 'https'):
         return name

@@ -10,7 +10,7 @@ were trained on.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Union
 
@@ -105,6 +105,8 @@ class RunRecord(Record):
         minutes: Wall time of training without validation.
         validation_minutes: Wall time of validation.
         finished: Whether all iterations are done.
+        times: Minutes of training and of validation up to each checkpoint, by its iteration. They stand in run.json
+            alone: a checkpoint holds no times, so that a training that is repeated gives the same bytes.
         versions: Versions of the packages that decide what a model computes.
     """
 
@@ -127,7 +129,15 @@ class RunRecord(Record):
     minutes: float | None = None
     validation_minutes: float | None = None
     finished: bool = False
+    times: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def without_times(self) -> 'RunRecord':
+        """The record as a checkpoint and what is made with it carry it."""
+        weights = self.weights
+        if weights is not None and weights.run is not None:
+            weights = replace(weights, run=weights.run.without_times())
+        return replace(self, weights=weights, minutes=None, validation_minutes=None, times={})
 
     def lineage(self) -> Iterator['RunRecord']:
         """This run, the run whose weights it begins with, the run that this one begins with, and so on."""

@@ -239,7 +239,9 @@ def _named(target: Path, temporaries: Mapping[Path, Path]) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = str(target) if error.errno in _NO_NAME else None
+            # An error of a connection has no number, and would lose its text with a name.
+            if error.errno in _NO_NAME:
+                error.filename = str(target)
         elif isinstance(error.filename, str | os.PathLike):
             error.filename = _meant(Path(error.filename), target, temporaries)
             # Of a renaming, the new name.

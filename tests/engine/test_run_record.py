@@ -11,7 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from sartorius.engine import run_record
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
-from sartorius.engine.run_record import RunRecordHook, command_line, describe_run, recipe_sha256, run_of_checkpoint
+from sartorius.engine.run_record import (
+    RunRecordHook,
+    command_line,
+    describe_run,
+    full_run_of_checkpoint,
+    recipe_sha256,
+    run_of_checkpoint,
+)
 from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import sha256_of
@@ -59,7 +66,7 @@ def make_runner(folder: Path, resume: bool = False, done: int = 0) -> SimpleName
     (folder / 'fold1_train.json').write_text(json.dumps({'info': INFO}))
     wrapped = SimpleNamespace(dataset=Cells(folder / 'fold1_train.json'))
     return SimpleNamespace(
-        cfg={'resume': resume},
+        cfg={'resume': resume, 'load_from': str(folder / 'iter_2.pth')},
         work_dir=str(folder),
         seed=5,
         iter=done,
@@ -112,8 +119,36 @@ def test_record_counts_time_and_validation_apart(tmp_path: Path, clock: Clock) -
     assert record.data.train == record.data.val == DataRecord(**data, **part)
     assert record.fold == 1
     # What the checkpoint carries is what was known then, and nothing that a safe loader would refuse.
-    assert checkpoint['meta']['run']['minutes'] == 1.0 and not checkpoint['meta']['run']['finished']
+    assert 'minutes' not in checkpoint['meta']['run'] and not checkpoint['meta']['run']['finished']
     assert json.loads(json.dumps(checkpoint)) == checkpoint
+    assert record.times == {'2': [1.0, 0.0]}
+    assert full_run_of_checkpoint(tmp_path / 'iter_2.pth', checkpoint).minutes == 1.0
+    # Moved away from run.json, or beside that of another run: nobody knows.
+    (tmp_path / 'away').mkdir()
+    assert full_run_of_checkpoint(tmp_path / 'away' / 'iter_2.pth', checkpoint).minutes is None
+    write_run(tmp_path / 'away', replace(record, seed=6))
+    assert full_run_of_checkpoint(tmp_path / 'away' / 'iter_2.pth', checkpoint).minutes is None
+
+
+def test_two_equal_runs_save_equal_checkpoints(tmp_path: Path, clock: Clock) -> None:
+    """However fast they are, and whenever they run; what MMEngine adds is taken out again."""
+    saved = []
+    for seconds in (60, 90):
+        hook, runner = make_hook(), make_runner(tmp_path)
+        hook.before_train(runner)
+        clock.now += seconds
+        history = {name: [seconds] for name in ('train/time', 'train/data_time', 'val/time')}
+        content = {
+            'meta': {'iter': 2, 'time': str(clock.now), 'experiment_name': f'r_{clock.now}', 'seed': 5},
+            'message_hub': {
+                'log_scalars': {'train/loss': [1.0], **history},
+                'runtime_info': {'iter': 2, 'experiment_name': f'r_{clock.now}', 'eta': seconds},
+            },
+        }
+        hook.before_save_checkpoint(runner, content)
+        saved.append(content)
+    assert saved[0] == saved[1]
+    assert saved[0]['message_hub'] == {'log_scalars': {'train/loss': [1.0]}, 'runtime_info': {'iter': 2}}
 
 
 def test_origin_split_and_fold_are_those_of_the_annotation_files(tmp_path: Path, clock: Clock) -> None:
@@ -144,8 +179,9 @@ def test_best_checkpoint_is_saved_in_validation(tmp_path: Path, clock: Clock) ->
     clock.now += 12
     hook.after_val(runner)
     run = checkpoint['meta']['run']
-    assert (run['iterations_done'], run['minutes'], run['validation_minutes']) == (3, 1.0, 0.2)
+    assert run['iterations_done'] == 3
     record = read_run(tmp_path)
+    assert record.times == {'3': [1.0, 0.2]}
     assert (record.iterations_done, record.minutes, record.validation_minutes) == (3, 1.0, 0.4)
 
 
@@ -256,7 +292,7 @@ def test_predictions_take_the_checkpoints_own_record(tmp_path: Path) -> None:
     assert run_of_checkpoint(tmp_path / 'iter_2.pth', {}) is None
     write_run(tmp_path, RECORD)
     beside = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {}})
-    assert beside == replace(RECORD, versions={})
+    assert beside == replace(RECORD, versions={}, minutes=None)
     own = run_of_checkpoint(tmp_path / 'iter_2.pth', {'meta': {'run': {**RECORD.to_dict(), 'iterations_done': 2}}})
     assert own.iterations_done == 2
 

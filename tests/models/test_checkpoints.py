@@ -6,23 +6,8 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from sartorius.models.checkpoints import AtomicBackend, fetch_weights, read_checkpoint
+from sartorius.models.checkpoints import AtomicBackend, read_checkpoint
 from sartorius.utils.errors import InputError
-
-
-def test_weights_that_cannot_be_downloaded_name_both_ways_round(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    # Port 9 of this machine: nothing listens there.
-    with pytest.raises(InputError, match='--load-from FILE.*--from-scratch'):
-        fetch_weights('http://127.0.0.1:9/weights.pth')
-    assert not list(tmp_path.rglob('*.pth'))
-
-
-def test_weights_that_were_downloaded_are_taken_from_the_disk(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    (tmp_path / 'checkpoints').mkdir()
-    (tmp_path / 'checkpoints' / 'weights.pth').write_bytes(b'there')
-    assert fetch_weights('http://127.0.0.1:9/weights.pth') == str(tmp_path / 'checkpoints' / 'weights.pth')
 
 
 @pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04 cut short'])

@@ -122,22 +122,3 @@ def test_statistics_of_a_file_do_not_reach_other_buffers(tmp_path: Path) -> None
 def test_the_text_that_mmengine_would_run_when_it_resumes_is_dropped(tmp_path: Path) -> None:
     torch.save({'state_dict': {}, 'meta': {'config': 'raise SystemExit', 'cfg': 'a = 1'}}, tmp_path / 'a.pth')
     assert _load_checkpoint(str(tmp_path / 'a.pth'))['meta'] == {'cfg': 'a = 1'}
-
-
-@pytest.mark.parametrize('address', ['s3://a/b.pth', 'pavi://a', 'mmcls://a'])
-def test_addresses_that_torch_would_load_unsafely_are_refused(address: str) -> None:
-    with pytest.raises(InputError, match=f'{address}: such addresses are not supported'):
-        _load_checkpoint(address)
-
-
-def test_names_of_the_usual_backbones_are_fetched_and_read_safely(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    (tmp_path / 'checkpoints').mkdir()
-    torch.save({'a': torch.ones(2)}, tmp_path / 'checkpoints' / 'resnet50-0676ba61.pth')
-    assert _load_checkpoint('torchvision://resnet50')['a'].tolist() == [1, 1]
-    with pytest.raises(InputError, match=r"torchvision://resnet5O: no such name; did you mean 'resnet50'\?"):
-        _load_checkpoint('torchvision://resnet5O')
-    forge(tmp_path / 'checkpoints' / 'resnet50-0676ba61.pth', hostile_parts(tmp_path / 'ran')['getattr to exec'])
-    with pytest.raises(InputError, match='cannot be read as a checkpoint'):
-        _load_checkpoint('torchvision://resnet50')
-    assert not (tmp_path / 'ran').exists()

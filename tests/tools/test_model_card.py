@@ -37,7 +37,10 @@ def card(repo_root: Path, tmp_path: Path, monkeypatch, capsys) -> Callable[..., 
     monkeypatch.chdir(tmp_path)
 
     def run(kept: dict | None, *arguments: str) -> tuple[int, str, str]:
-        torch.save({'meta': {} if kept is None else {'run': kept}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
+        torch.save(
+            {'meta': {} if kept is None else {'run': kept}, 'state_dict': {'w': torch.ones(1)}},
+            tmp_path / 'iter_100.pth',
+        )
         try:
             run_tool(lambda: main(['iter_100.pth', *arguments]))
             code = 0
@@ -87,7 +90,7 @@ def test_checkpoint_without_a_record_says_so(card):
 
 
 def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noqa: F811
-    torch.save({'meta': {'run': record()}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
+    torch.save({'meta': {'run': record()}, 'state_dict': {'w': torch.ones(1)}}, tmp_path / 'iter_100.pth')
     source = model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth'))
     put('own', [image('a', [0.9, 0.8]), image('b', [0.9])], source)
     words = ('--predictions', 'own/predictions_val.npz', '--annotations', 'annotations/fold0_val.json')
@@ -107,7 +110,7 @@ def test_scores_are_of_its_own_predictions(card, put, gt_file, tmp_path):  # noq
     ],
 )
 def test_other_predictions_are_refused(card, put, gt_file, tmp_path, changes, words, code, message):  # noqa: F811
-    torch.save({'meta': {'run': record()}, 'state_dict': {}}, tmp_path / 'iter_100.pth')
+    torch.save({'meta': {'run': record()}, 'state_dict': {'w': torch.ones(1)}}, tmp_path / 'iter_100.pth')
     source = replace(model_source(fold=0, checkpoint_sha256=sha256_of(tmp_path / 'iter_100.pth')), **changes)
     put('own', [image('a', [0.9, 0.8])], source)
     words = words or ['--predictions', 'own/predictions_val.npz', '--annotations', 'annotations/fold0_val.json']

@@ -45,10 +45,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.engine.run_record import full_run_of_checkpoint
     from sartorius.leaderboard.model_card import CARD_FILE, format_card
-    from sartorius.models.checkpoints import read_checkpoint
+    from sartorius.models.checkpoints import check_finite, read_checkpoint, weights_of
     from sartorius.utils.files import sha256_of, write_text
 
-    run = full_run_of_checkpoint(options.checkpoint, read_checkpoint(options.checkpoint))
+    content = read_checkpoint(options.checkpoint)
+    check_finite(weights_of(content), display_path(options.checkpoint))
+    run = full_run_of_checkpoint(options.checkpoint, content)
     sha256 = sha256_of(options.checkpoint)
     score = _score(options, sha256) if options.predictions else None
     out = options.out or options.checkpoint.resolve().parent / CARD_FILE

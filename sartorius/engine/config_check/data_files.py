@@ -3,21 +3,21 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import torch
 from mmengine.config import Config
 
 from sartorius.annotations.info import read_info
 from sartorius.engine.config_check.data import SplitBoxes
 from sartorius.engine.config_check.report import ERROR, OK, Report
 from sartorius.engine.first_weights import first_run_checkpoint
+from sartorius.models.checkpoints import weights_address
+from sartorius.models.downloads import address_hash, cached_file
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
 TOPIC = 'files'
 NAMED = 3
-# Where torch and MMEngine fetch weights from by themselves.
-REMOTE = ('http://', 'https://', 'torchvision://', 'open-mmlab://', 'mmcls://', 's3://')
 
 
 def check_images(split: SplitBoxes, what: str, report: Report) -> None:
@@ -90,14 +90,18 @@ def check_weights(config: Config, name: str, fold: int | None, report: Report) -
 
 
 def _check_source(path: str, source: str, report: Report) -> None:
-    if source.startswith(REMOTE):
-        fetched = Path(torch.hub.get_dir()) / 'checkpoints' / Path(source).name
-        if fetched.is_file():
-            report.add(OK, TOPIC, f'{path}: {fetched.name} is downloaded already')
+    if '://' in source:
+        try:
+            address = weights_address(source)
+            address_hash(address)
+        except InputError as error:
+            report.add(ERROR, TOPIC, f'{path}: {error}')
+            return
+        name = urlsplit(address).path.rsplit('/', 1)[-1]
+        if cached_file(address).is_file():
+            report.add(OK, TOPIC, f'{path}: {name} is downloaded already')
         else:
-            report.add(
-                OK, TOPIC, f'{path}: {Path(source).name} will be downloaded; without a network, --load-from FILE'
-            )
+            report.add(OK, TOPIC, f'{path}: {name} will be downloaded; without a network, --load-from FILE')
     elif Path(source).is_file():
         report.add(OK, TOPIC, f'{path}: {display_path(source)} is there')
     else:
