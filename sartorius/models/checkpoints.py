@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +51,9 @@ def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
     try:
         archive = zipfile.is_zipfile(path)
         _check_extent(path, archive)
-        with trusted_names_only():
+        with trusted_names_only(), warnings.catch_warnings():
+            # Of other protocols than torch's; what cannot be read says so.
+            warnings.simplefilter('ignore')
             content = torch.load(path, map_location='cpu', weights_only=True, mmap=mapped and archive)
         content = plain_content(content)
     except pickle.UnpicklingError as error:
