@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import absolute_path, add_format_option, add_reading_options, make_parser, options_as, run_tool
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.export.from_predictions import ExportOptions, export_predictions
 
-    summary = export_predictions(options_as(ExportOptions, arguments))
+    with lock_folder(arguments.out, 'export'):
+        summary = export_predictions(options_as(ExportOptions, arguments))
     files = f'; of all together {", ".join(path.name for path in summary.run_files)}' if summary.run_files else ''
     print(
         f'wrote {summary.images:,} images with {summary.cells:,} cells as {", ".join(arguments.formats)} below '

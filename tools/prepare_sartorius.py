@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, run_tool
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 
@@ -49,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         skip_missing_images=args.skip_missing_images,
         check_images=not args.no_image_check,
     )
-    print(prepare_sartorius(options, args.out))
+    with lock_folder(args.out, 'preparation'):
+        print(prepare_sartorius(options, args.out))
     print(f'\nwritten to {display_path(args.out)}')
 
 

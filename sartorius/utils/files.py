@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from sartorius.utils.input_files import open_input
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.pending import (
     JOURNAL,
     Journal,
@@ -152,15 +153,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def staged_folder(folder: str | Path, stale: Callable[[str], object] | None = None) -> Iterator[Path]:
     """Yields an empty folder whose files become, on success, files of ``folder``: all of them together.
 
-    When the block raises, none of them does. They may be written by any means.
+    When the block raises, none of them does. They may be written by any means. Another process is refused meanwhile.
 
     Args:
         folder: Where they belong; made if it is missing.
         stale: Tells by its name whether a file of ``folder`` is of an earlier call; it is removed together with the
             writing, unless it is written anew.
     """
-    with file_set() as files:
-        folder = Path(folder)
+    folder = Path(folder)
+    with lock_folder(folder), file_set() as files:
         stage = files.stage(folder)
         with _named(folder, {stage: folder}):
             yield stage
@@ -178,7 +179,11 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
     make_folder(folder.parent)
     tidy(folder.parent)
     temporaries: dict[Path, Path] = {}
-    with _named(folder, temporaries), partial(folder.parent, is_folder=True) as new:
+    with (
+        lock_folder(folder, beside=True),
+        _named(folder, temporaries),
+        partial(folder.parent, is_folder=True) as new,
+    ):
         temporaries[new] = folder
         yield new
         sync_tree(new)

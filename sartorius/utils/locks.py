@@ -9,20 +9,22 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
+from sartorius.utils.pending import make_folder
 
 try:
     import fcntl
 except ImportError:  # Windows, on which nothing is locked
     fcntl = None
 
-LOCK_NAME = '.lock'
-"""The file in a folder that is being written; there only while a process works in it, or after it was killed."""
+LOCK_NAME = '.sartorius.lock'
+"""The file in a folder that is being written; there only while a process works in it. If that was killed, the next
+writer in the folder removes it (:func:`sartorius.utils.pending.tidy`)."""
 # After a kill the children of the former run, which may have inherited a lock, need a moment to die.
 SECONDS_TO_WAIT = 10.0
 # Network folders that cannot lock: nothing is protected there, and nothing fails.
@@ -99,7 +101,7 @@ def locked(paths: Sequence[Path], waiting: Callable[[], None], interval: float =
 
 
 @contextmanager
-def lock_folder(folder: str | Path, what: str = 'run', path: str | Path | None = None) -> Iterator[None]:
+def lock_folder(folder: str | Path, what: str = 'run', beside: bool = False) -> Iterator[None]:
     """Makes this process the only one that writes to a folder, which is created if it is missing.
 
     A process may enter a folder that it holds already. Children do not keep the lock.
@@ -107,17 +109,17 @@ def lock_folder(folder: str | Path, what: str = 'run', path: str | Path | None =
     Args:
         folder: The folder.
         what: What works there, for the message: ``training``.
-        path: The lock file, for a folder that is replaced as a whole; ``folder/.lock`` if None.
+        beside: Whether the lock lies beside the folder, which is replaced as a whole.
 
     Raises:
         InputError: Another process works there; the message names it.
         OSError: The folder cannot be written.
     """
     folder = Path(folder)
-    path = folder / LOCK_NAME if path is None else Path(path)
-    is_new = not path.parent.exists()
+    path = folder.with_name(f'.sartorius-{folder.name}.lock') if beside else folder / LOCK_NAME
+    new = [place for place in path.parents if not place.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         key = os.path.realpath(path)
         if key in _held:
             descriptor, count = _held[key]
@@ -136,8 +138,10 @@ def lock_folder(folder: str | Path, what: str = 'run', path: str | Path | None =
         else:
             del _held[key]
             _release(descriptor, path)
-            if is_new and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            with suppress(OSError):
+                # As far as nothing was written there.
+                for place in new:
+                    place.rmdir()
 
 
 def _lock_anew(path: Path, folder: Path, what: str) -> int:

@@ -40,6 +40,8 @@ JOURNAL = '.pending-files.json'
 """Name of a journal."""
 
 _PARTIAL = re.compile(r'\.partial-[0-9a-f]{12}(\..*)?')
+# Of a folder, and beside one that is replaced as a whole (sartorius.utils.locks).
+_LOCK = re.compile(r'\.sartorius(-.*)?\.lock')
 # Far above that of any journal.
 _MAX_JOURNAL = 16 << 20
 # From <linux/fcntl.h>, <linux/fs.h> and <sys/stdio.h> of macOS.
@@ -73,8 +75,8 @@ class Journal:
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file name is that of a temporary file or folder of this module."""
-    return _PARTIAL.fullmatch(name) is not None
+    """Whether a file name is that of a temporary file or folder of this module, or of a lock."""
+    return (_PARTIAL.fullmatch(name) or _LOCK.fullmatch(name)) is not None
 
 
 @contextmanager
@@ -387,7 +389,7 @@ def _check(folder: Path, journal: Journal) -> None:
     names = [*ours, *journal.remove, *journal.folder]
     if (
         len(journal.folder) not in (0, 2)
-        or not all(map(is_partial, ours))
+        or not all(map(_PARTIAL.fullmatch, ours))
         or any((folder / name).is_symlink() for name in ours)
         or any(name in ('', '.', '..') or '/' in name or '\0' in name for name in names)
     ):

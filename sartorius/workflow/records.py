@@ -62,7 +62,8 @@ def read_record(plan: WorkflowPlan, stage: Stage, say: Callable[[str], object] =
     except FileNotFoundError:
         problem = ''
     except (OSError, ValueError) as error:
-        problem = f'{display_path(path)}: the record cannot be read ({error})'
+        name = display_path(path)
+        problem = f'{name}: the record cannot be read ({str(error).removeprefix(f"{name}: ")})'
     try:
         record = _read(before)
     except (OSError, ValueError):

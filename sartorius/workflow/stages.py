@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.input_text import read_json
-from sartorius.utils.paths import BASE_DIR
+from sartorius.utils.paths import BASE_DIR, display_path
 
 # Kinds of stages in the order of the workflow, in words. Each is a rule of the Snakefile.
 TITLES = {
@@ -133,18 +134,34 @@ def save_plan(plan: WorkflowPlan) -> Path:
 
 
 def load_plan(path: str | Path) -> WorkflowPlan:
-    """Reads a plan that :func:`save_plan` wrote."""
+    """Reads a plan that :func:`save_plan` wrote.
+
+    Raises:
+        InputError: It is none.
+    """
     content = read_json(path)
-    stages = []
-    for entry in content['stages']:
-        lists = {name: tuple(entry[name]) for name in ('words', 'inputs', 'outputs')}
-        stages.append(Stage(**{**entry, **lists}))
-    return WorkflowPlan(
-        out=Path(content['out']),
-        data_root=Path(content['data_root']),
-        stages={stage.key: stage for stage in stages},
-        jobs=content['jobs'],
-        devices=None if content['devices'] is None else tuple(content['devices']),
-        threads=content['threads'],
-        base=Path(content['base']),
-    )
+    try:
+        stages = [_read_stage(entry) for entry in content['stages']]
+        return WorkflowPlan(
+            out=Path(content['out']),
+            data_root=Path(content['data_root']),
+            stages={stage.key: stage for stage in stages},
+            jobs=content['jobs'],
+            devices=None if content['devices'] is None else tuple(content['devices']),
+            threads=content['threads'],
+            base=Path(content['base']),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f'{display_path(path)}: no plan of a workflow ({type(error).__name__}: {error}); tools/workflow.py writes '
+            'it anew'
+        ) from None
+
+
+def _read_stage(entry: dict[str, Any]) -> Stage:
+    lists = {name: tuple(entry[name]) for name in ('words', 'inputs', 'outputs')}
+    stage = Stage(**{**entry, **lists})
+    texts = [stage.kind, stage.name, stage.amount, *stage.words, *stage.inputs, *stage.outputs]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(stage.facts, dict):
+        raise ValueError(f'a stage has {entry!r}'[:200])
+    return stage

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sartorius.utils import locks
+from sartorius.utils import locks, pending
 from sartorius.utils.errors import InputError
 from sartorius.utils.locks import LOCK_NAME, lock_folder, try_lock
+from sartorius.utils.pending import tidy
 
 HOLD = """
 import sys
@@ -38,6 +39,12 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first_and_a_killed_one_
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert (out / LOCK_NAME).exists()
+    tidy(out)
+    assert not (out / LOCK_NAME).exists()
+    with lock_folder(out):
+        pending._tidied.clear()
+        tidy(out)
+        assert (out / LOCK_NAME).exists()
     with lock_folder(out), lock_folder(out):
         assert (out / LOCK_NAME).read_text().startswith(f'{os.getpid()} on ')
     assert not list(out.iterdir())
@@ -48,7 +55,7 @@ def test_a_folder_with_files_stays_and_a_new_empty_one_goes(tmp_path: Path) -> N
         (tmp_path / 'a' / 'file').touch()
     with lock_folder(tmp_path / 'b'):
         pass
-    with lock_folder(tmp_path / 'c' / 'd', path=tmp_path / '.d.lock'):
+    with lock_folder(tmp_path / 'c' / 'd', beside=True):
         pass
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*')) == ['a', 'a/file']
 

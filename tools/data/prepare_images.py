@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, name_tools, run_tool
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 CONFIG = 'configs/own/mrcnn_r18.py'
@@ -63,21 +64,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.annotations.image_preparation import ImagePreparationOptions, LabelOptions, prepare_images
 
-    prepared = prepare_images(
-        ImagePreparationOptions(
-            files=LabelOptions(args.images, args.labels, args.label_name, args.format, args.out),
-            folds=args.folds,
-            seed=args.seed,
-            group_by=args.group_by,
-            class_name=args.class_name,
-            class_by_folder=args.class_by_folder,
-            merge_classes=args.merge_classes,
-            classes=tuple(args.classes),
-            pieces=args.pieces,
-            keep_unlabelled=args.keep_unlabelled,
-        ),
-        args.out,
+    options = ImagePreparationOptions(
+        files=LabelOptions(args.images, args.labels, args.label_name, args.format, args.out),
+        folds=args.folds,
+        seed=args.seed,
+        group_by=args.group_by,
+        class_name=args.class_name,
+        class_by_folder=args.class_by_folder,
+        merge_classes=args.merge_classes,
+        classes=tuple(args.classes),
+        pieces=args.pieces,
+        keep_unlabelled=args.keep_unlabelled,
     )
+    with lock_folder(args.out, 'preparation'):
+        prepared = prepare_images(options, args.out)
     print(prepared.summary)
     print(f'\nwritten to {display_path(args.out)}; next:\n')
     data = f'--data-root {shlex.quote(str(args.images))} --annotations {shlex.quote(str(args.out))}'
