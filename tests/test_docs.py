@@ -23,7 +23,8 @@ from sartorius.postprocess.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {name: str(path.relative_to(ROOT)) for tools in find_tools().values() for name, path in tools.items()}
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+FIRST_PAGES = ('README.md', 'CONTRIBUTING.md', 'SECURITY.md')
+PAGES = [*(ROOT / name for name in FIRST_PAGES), *sorted((ROOT / 'docs').glob('*.md'))]
 
 
 def commands(page: Path) -> list[list[str]]:
