@@ -25,8 +25,7 @@ from sartorius.utils.pending import (
     make_folder,
     partial,
     replace_folder,
-    sync_file,
-    sync_folder,
+    sync,
     sync_tree,
     tidy,
 )
@@ -81,18 +80,14 @@ class FileSet:
             self._write(parts)
 
     def _write(self, parts: Sequence[tuple[Path, Journal, Sequence[str]]]) -> None:
-        for folder, journal, written in parts:
-            for name in written:
-                sync_file(folder / journal.stage / name)
+        # The files, and their names.
+        sync(folder / journal.stage / name for folder, journal, written in parts if written for name in ('', *written))
         if len(parts) == 1 and len(parts[0][2]) + len(parts[0][1].remove) == 1 and parts[0][2]:
             # One file needs no journal.
             folder, journal, (name,) = parts[0]
             os.replace(folder / journal.stage / name, folder / name)
-            sync_folder(folder)
+            sync([folder])
         elif parts:
-            for folder, journal, written in parts:
-                if written:
-                    sync_folder(folder / journal.stage)
             number = os.urandom(6).hex()
             commit([(folder, Journal(number, journal.stage, journal.remove)) for folder, journal, _ in parts])
 
@@ -144,9 +139,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     with _named(path, temporaries), partial(path.parent, path.suffix) as temporary:
         temporaries[temporary] = path
         yield temporary
-        sync_file(temporary)
+        sync([temporary])
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        sync([path.parent])
 
 
 @contextmanager

@@ -44,6 +44,7 @@ _PARTIAL = re.compile(r'\.partial-[0-9a-f]{12}(\..*)?')
 _LOCK = re.compile(r'\.sartorius(-.*)?\.lock')
 # Far above that of any journal.
 _MAX_JOURNAL = 16 << 20
+_SYNCS_AT_ONCE = 8
 # From <linux/fcntl.h>, <linux/fs.h> and <sys/stdio.h> of macOS.
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 # Of file systems that cannot do something, and not of failure.
@@ -125,37 +126,37 @@ def make_folder(folder: Path) -> None:
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    sync([folder.parent])
 
 
-def sync_file(path: Path) -> None:
-    """Waits until a file's content is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        _sync(handle)
-    finally:
-        os.close(handle)
+def sync(paths: Iterable[str | Path]) -> None:
+    """Waits until files, and the names in folders, are on the disk: at once, which disks do faster than in turn."""
+    paths = list(paths)
+    if len(paths) < 4:
+        for path in paths:
+            _sync(path)
+        return
+    # Its import, and the threads, take longer than a few files do.
+    from concurrent.futures import ThreadPoolExecutor
 
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on the disk."""
-    sync_file(folder)
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        list(pool.map(_sync, paths))
 
 
 def sync_tree(folder: Path) -> None:
     """Waits until all files of a folder and of the folders below it are on the disk."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            sync_file(Path(root, name))
-        sync_folder(Path(root))
+    sync(Path(root, name) for root, _, names in os.walk(folder) for name in ('', *names))
 
 
-def _sync(handle: int) -> None:
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+    finally:
+        os.close(handle)
 
 
 def _lock(handle: int) -> None:
@@ -224,9 +225,8 @@ def commit(parts: Sequence[tuple[Path, Journal]]) -> None:
         for folder, _ in parts:
             _finish(folder)
         try:
-            for folder, journal in rest:
-                write_journal(folder, replace(journal, main=os.path.relpath(main, folder)))
-            write_journal(main, first)
+            write_journals([(folder, replace(journal, main=os.path.relpath(main, folder))) for folder, journal in rest])
+            write_journals([(main, first)])
         except BaseException:
             if _read_journal(main) != first:
                 for folder, _ in rest:
@@ -239,13 +239,16 @@ def commit(parts: Sequence[tuple[Path, Journal]]) -> None:
             raise
 
 
-def write_journal(folder: Path, journal: Journal) -> None:
-    """Writes a journal, which a power cut does not lose."""
-    with partial(folder, '.json') as temporary:
-        temporary.write_text(json.dumps(asdict(journal)), encoding='utf-8')
-        sync_file(temporary)
-        os.replace(temporary, folder / JOURNAL)
-        sync_folder(folder)
+def write_journals(journals: Sequence[tuple[Path, Journal]]) -> None:
+    """Writes journals into their folders, which a power cut does not lose."""
+    with ExitStack() as stack:
+        temporaries = [stack.enter_context(partial(folder, '.json')) for folder, _ in journals]
+        for temporary, (_, journal) in zip(temporaries, journals, strict=True):
+            temporary.write_text(json.dumps(asdict(journal)), encoding='utf-8')
+        sync(temporaries)
+        for temporary in temporaries:
+            os.replace(temporary, temporary.parent / JOURNAL)
+        sync(folder for folder, _ in journals)
 
 
 def finish_pending(folder: str | Path) -> None:
@@ -299,6 +302,7 @@ def _finish(folder: Path) -> None:
     parts = [(place, part) for place, part in found if part is not None and part.set == journal.set]
     for place, part in parts:
         _move(place, part)
+    sync(place for place, _ in parts)
     # Only now: a journal in any of the folders leads to all of them. That of this folder, which decides, is the last.
     for place, _ in parts:
         Path(place, JOURNAL).unlink(missing_ok=True)
@@ -318,7 +322,6 @@ def _move(folder: Path, journal: Journal) -> None:
             # From here on it is litter.
             os.rename(old, folder / f'.partial-{os.urandom(6).hex()}')
         os.rename(new, old)
-    sync_folder(folder)
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -331,11 +334,11 @@ def replace_folder(new: Path, target: Path) -> None:
     elif not _exchange(new, target):
         with locked_folders([new.parent]):
             _finish(new.parent)
-            write_journal(new.parent, Journal(os.urandom(6).hex(), folder=(new.name, target.name)))
+            write_journals([(new.parent, Journal(os.urandom(6).hex(), folder=(new.name, target.name)))])
             _finish(new.parent)
         _tidied.discard(str(new.parent))
         tidy(new.parent)
-    sync_folder(new.parent)
+    sync([new.parent])
 
 
 def _exchange(one: Path, other: Path) -> bool:
