@@ -22,7 +22,9 @@ SIZES = (0, 1, 2, 3, 255, 30_000, 65_535, 100_000, 2**31 - 1, 2**32 - 1)
 
 
 def members(data: bytes) -> dict[str, bytes]:
-    """Content of a sound archive by name."""
+    """Content of a sound archive by name; other files are one member of no name."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return {'data': data}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 

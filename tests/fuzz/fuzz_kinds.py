@@ -44,6 +44,7 @@ class Kind:
         rare: Mutations that take seconds or much memory to make.
         needs_torch: Whether its readers do.
         checked: Whether the format has checksums, so that no damage of bytes may go unnoticed.
+        about: What a refusal may name instead of the file, where it is about the data as a whole.
     """
 
     write: dict[str, sound.Write]
@@ -53,6 +54,7 @@ class Kind:
     rare: Sequence[Mutation] = ()
     needs_torch: bool = False
     checked: bool = False
+    about: str = ''
 
 
 COMPANIONS: dict[str, sound.Write] = {
@@ -88,7 +90,11 @@ KINDS: dict[str, Kind] = {
         [same_json],
     ),
     'predictions': Kind(
-        {'predictions_val.npz': sound.write_npz},
+        {
+            'predictions_val.npz': sound.write_npz,
+            'predictions_val_fused.npz': sound.write_fused,
+            'predictions_val_boxes.npz': sound.write_boxes,
+        },
         [read.predictions, read.predictions, read.header, read.found_predictions, read.leaderboard_rows],
         NPZ,
         [same_zip],
@@ -100,6 +106,12 @@ KINDS: dict[str, Kind] = {
         [read.train_csv, read.train_csv, read.train_csv_facts, read.train_csv_rows, read.label_table, read.coco_labels],
         CSV,
         [same_csv],
+    ),
+    'training_data': Kind(
+        {'train.csv': sound.text(sound.train_csv)}, [read.prepared], CSV, [same_csv], about='folds need as many groups'
+    ),
+    'livecell': Kind(
+        {'livecell_coco_train.json': sound.plain_json(sound.livecell_content)}, [read.livecell], JSON, [same_json]
     ),
     'submission': Kind(
         {'submission.csv': sound.text(sound.submission_csv)},
@@ -129,7 +141,13 @@ KINDS: dict[str, Kind] = {
         checked=True,
     ),
     'png': Kind(
-        {'a.png': sound.write_image(sound.grey_image), 'colour.png': sound.write_image(sound.colour)},
+        {
+            'a.png': sound.write_image(sound.grey_image),
+            'colour.png': sound.write_image(sound.colour),
+            'deep.png': sound.write_image(sound.deep),
+            'bits.png': sound.write_image(sound.bits),
+            'alpha.png': sound.write_image(sound.with_alpha),
+        },
         [read.image, read.model_image, read.shown_image],
         PNG,
         rare=[big_png],
@@ -238,7 +256,7 @@ KINDS: dict[str, Kind] = {
     ),
     'last_checkpoint': Kind({'last_checkpoint': sound.text(lambda: '/somewhere/iter_3.pth')}, [read.last_checkpoint]),
     'checkpoint': Kind(
-        {'iter_3.pth': sound.sound_checkpoint},
+        {'iter_3.pth': sound.sound_checkpoint, 'old.pth': sound.old_checkpoint},
         [read.checkpoint, read.checkpoint, read.checkpoint_weights, read.checkpoint_damage],
         [
             spoil_checkpoint,

@@ -160,6 +160,33 @@ def own_images(path: Path) -> Any:
     return load_annotations(path.parent / 'prepared' / 'all.json')
 
 
+def prepared(path: Path) -> Any:
+    """The competition's folds of a training CSV and its images."""
+    from sartorius.annotations.preparation import prepare_sartorius
+    from sartorius.annotations.reading import load_annotations
+    from sartorius.annotations.source_tables import PreparationOptions
+
+    for name in ('train/a.png', 'train/b.png', 'test/c.png'):
+        sound.write_image(sound.grey_image)(path.parent / name)
+    out = path.parent / 'prepared'
+    prepare_sartorius(PreparationOptions(data_root=path.parent, csv_paths=(path,), folds=2), out)
+    return load_annotations(out / 'all.json')
+
+
+def livecell(path: Path) -> Any:
+    """LIVECell's own files, prepared for training."""
+    from sartorius.annotations.livecell import LivecellOptions, prepare_livecell
+    from sartorius.annotations.reading import load_annotations
+
+    for entry in sound.livecell_content()['images']:
+        image = path.parent / 'images' / entry['file_name']
+        image.parent.mkdir(exist_ok=True)
+        sound.write_image(lambda: np.zeros((520, 704), np.uint8))(image)
+    out = path.parent / 'prepared'
+    prepare_livecell(LivecellOptions(path.parent, keep_incomplete=True, min_area=0), out)
+    return load_annotations(out / 'train.json')
+
+
 def train_csv(path: Path) -> Any:
     from sartorius.annotations.train_csv import read_train_csv
 

@@ -154,6 +154,41 @@ def predictions() -> Any:
     return PredictionSet((image, ImagePredictions.empty('b', SIZE, 7)), CLASSES, source)
 
 
+def fused_predictions() -> Any:
+    """Predictions whose source names two models."""
+    from dataclasses import replace
+
+    from sartorius.predictions.provenance import FusedSource, Member
+
+    members = tuple(Member(name=name, source=predictions().source, images=2, weight=1.0) for name in 'ab')
+    source = FusedSource(members=members, method='wbf', settings={'iou_threshold': 0.6}, dropped={'low_score': 1})
+    return replace(predictions(), source=source)
+
+
+def boxes_alone() -> Any:
+    """Predictions without masks."""
+    from dataclasses import replace
+
+    images = [replace(image, soft_masks=np.zeros((len(image), 0, 0), np.float32)) for image in predictions().images]
+    return replace(predictions(), images=tuple(images))
+
+
+def livecell_content() -> dict[str, Any]:
+    """Two images as LIVECell names them; annotations in a dict, as in its files of single lines."""
+    names = ['A172_Phase_A7_1_00d00h00m_1.tif', 'BT474_Phase_A3_2_00d04h00m_1.tif']
+    polygons = [[[5, 5, 15, 5, 15, 13, 5, 13]], [[30, 10, 45, 10, 45, 25]], [[20, 20, 28, 20, 28, 31, 20, 31]]]
+    entries = [
+        {'id': number, 'image_id': image, 'category_id': 1, 'segmentation': polygon, 'iscrowd': 0, 'area': 80}
+        for number, (image, polygon) in enumerate(zip((0, 0, 1), polygons, strict=True))
+    ]
+    images = [{'id': number, 'file_name': name, 'height': 520, 'width': 704} for number, name in enumerate(names)]
+    return {
+        'categories': [{'id': 1, 'name': 'cell'}],
+        'images': images,
+        'annotations': {str(one['id']): one for one in entries},
+    }
+
+
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows as CSV."""
     return ''.join(f'{",".join(map(str, row))}\n' for row in (columns, *rows))
@@ -205,6 +240,18 @@ def write_npz(path: Path) -> None:
     from sartorius.predictions.store import save_predictions
 
     save_predictions(path, predictions())
+
+
+def write_fused(path: Path) -> None:
+    from sartorius.predictions.store import save_predictions
+
+    save_predictions(path, fused_predictions())
+
+
+def write_boxes(path: Path) -> None:
+    from sartorius.predictions.store import save_predictions
+
+    save_predictions(path, boxes_alone())
 
 
 def write_run(path: Path) -> None:
@@ -366,6 +413,21 @@ def write_deep_colour(path: Path) -> None:
     path.write_bytes(encoded.tobytes())
 
 
+def deep() -> np.ndarray:
+    """Grey levels of 16 bits."""
+    return movie()[0]
+
+
+def bits() -> np.ndarray:
+    """Black and white."""
+    return grey_image() > 127
+
+
+def with_alpha() -> np.ndarray:
+    """Colour and how opaque it is."""
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 4), np.uint8)
+
+
 def movie() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 60_000, (3, *SIZE), np.uint16)
 
@@ -396,6 +458,14 @@ def sound_checkpoint(path: Path) -> None:
         'param_schedulers': [{'last_step': 3}],
     }
     torch.save(content, path)
+
+
+def old_checkpoint(path: Path) -> None:
+    """A checkpoint as PyTorch wrote them before 1.6: no archive."""
+    import torch
+
+    content = {'meta': {'iter': 3}, 'state_dict': {'a.weight': torch.arange(12.0).reshape(3, 4)}}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
 
 
 def sound_model(path: Path) -> None:

@@ -129,7 +129,8 @@ class FileCases:
     def judge(self, answer: Callable[[], Any]) -> Verdict:
         """Judges the answer of :meth:`make`."""
         case, path = answer.args
-        names = (path.name, *COMPANIONS, str(self.work))
+        about = KINDS[self.kind].about
+        names = (path.name, *COMPANIONS, str(self.work), *([about] if about else []))
         return judge_answer(answer, names, partial(self._check, case, path), self.output)
 
     def _read(self, case: Case, path: Path) -> Any:

@@ -48,6 +48,12 @@ def test_every_function_that_opens_a_file_is_fuzzed() -> None:
     assert sorted(all_openers() - known) == [], 'add a kind to fuzz_kinds.py, or say here what they open'
 
 
+@pytest.mark.slow
+def test_short_form(run: Callable[..., str], tmp_path: Path) -> None:
+    """A few cases of every kind; the full form is run before a release."""
+    run('tests/fuzz/run_fuzz.py', '--files', '180', '--arrays', '180', '--seed', '1', '--out', str(tmp_path))
+
+
 def answers() -> dict[str, Callable[[], Any]]:
     """An answer of each sort."""
 
