@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_data_options(parser)
     add_run_options(parser)
     parser.add_argument('--tensorboard', action='store_true', help='log to TensorBoard as well')
-    parser.add_argument('--wandb', action='store_true', help='log to Weights & Biases as well')
+    parser.add_argument('--wandb', action='store_true', help='log config and metrics to Weights & Biases as well')
     arguments = parser.parse_args(argv)
 
     from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions

@@ -14,11 +14,13 @@ from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterat
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
 from sartorius.engine.run_record import RunRecordHook
 from sartorius.engine.start_check import StartCheckHook
+from sartorius.engine.tracking import MetricsWandbBackend
 
 __all__ = [
     'BoxMetric',
     'CompetitionMetric',
     'DumpPredictions',
+    'MetricsWandbBackend',
     'PostprocessHook',
     'ProgressHook',
     'RunRecordHook',

@@ -232,9 +232,9 @@ def _add_loggers(config: Config, train: TrainOptions) -> None:
         backends.append(dict(type='TensorboardVisBackend'))
     if train.wandb:
         if importlib.util.find_spec('wandb') is None:
-            raise UsageError('--wandb needs its client: pip install wandb, then wandb login')
+            raise UsageError('--wandb needs its client: pip install wandb, then wandb login, or WANDB_MODE=offline')
         name = Path(config.work_dir).name
-        backends.append(dict(type='WandbVisBackend', init_kwargs=dict(project='sartorius', name=name)))
+        backends.append(dict(type='MetricsWandbBackend', init_kwargs=dict(project='sartorius', name=name)))
 
 
 def _adapt_to_machine(config: Config) -> None:
