@@ -65,12 +65,14 @@ def wait_for_lock(path: Path, folder: Path, what: str, shared: bool = False) -> 
 
     Raises:
         InputError: Another process has the lock; the message names it.
+        OSError: The folder cannot be written.
     """
     until = time.monotonic() + SECONDS_TO_WAIT
-    while (lock := try_lock(path, shared)) is None:
-        if _is_alive(holder := _read_holder(path)) or time.monotonic() > until:
-            raise _refusal(holder, folder, what)
-        time.sleep(0.2)
+    with _named(folder):
+        while (lock := try_lock(path, shared)) is None:
+            if _is_alive(holder := _read_holder(path)) or time.monotonic() > until:
+                raise _refusal(holder, folder, what)
+            time.sleep(0.2)
     return lock
 
 
@@ -118,16 +120,13 @@ def lock_folder(folder: str | Path, what: str = 'run', beside: bool = False) -> 
     folder = Path(folder)
     path = folder.with_name(f'.sartorius-{folder.name}.lock') if beside else folder / LOCK_NAME
     new = [place for place in path.parents if not place.exists()]
-    try:
+    with _named(folder):
         make_folder(path.parent)
         key = os.path.realpath(path)
         if key in _held:
             descriptor, count = _held[key]
         else:
             descriptor, count = _lock_anew(path, folder, what), 0
-    except OSError as error:
-        # Not the hidden file, which nobody has asked for.
-        raise OSError(error.errno, error.strerror, str(folder)) from None
     _held[key] = descriptor, count + 1
     try:
         yield
@@ -142,6 +141,15 @@ def lock_folder(folder: str | Path, what: str = 'run', beside: bool = False) -> 
                 # As far as nothing was written there.
                 for place in new:
                     place.rmdir()
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Has errors of the disk name the folder, in place of a hidden file that nobody has asked for."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def _lock_anew(path: Path, folder: Path, what: str) -> int:

@@ -17,6 +17,7 @@ from scipy import ndimage
 from sartorius.engine.image_prediction import folder as folder_module
 from sartorius.engine.image_prediction.folder import PredictOptions, RunResult, predict_images
 from sartorius.engine.image_prediction.model import CellModel, ImageOptions, with_min_score
+from sartorius.engine.image_prediction.records import RunFolder
 from sartorius.inference.predictor import PassReport
 from sartorius.postprocess.chain import build_chain
 from sartorius.predictions.store import load_predictions
@@ -207,6 +208,27 @@ def test_files_of_others_are_not_overwritten(images: Path, model: BlobModel, tmp
     assert corrected.read_bytes() == b'corrected'
     result = predict(images, images, ImageOptions(min_score=0.9), overwrite=True)
     assert [record.image for record in result.failed] == ['torn'] and corrected.read_bytes() != b'corrected'
+
+
+def test_an_image_whose_record_is_damaged_is_predicted_again(
+    images: Path, model: BlobModel, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / 'out'
+    predict(images, out)
+    whole = files_of(out)
+    record = RunFolder(out).record_path('deep')
+    record.write_text('{"image": "de')
+    assert 'deep' not in predict(images, out).kept
+    assert 'deep: its record is damaged; it is predicted again' in capfd.readouterr().err
+    assert files_of(out) == whole
+    # What someone has corrected since stays.
+    record.write_text('')
+    (out / 'deep_masks.tif').write_bytes(b'corrected')
+    result = predict(images, out)
+    assert 'deep_masks.tif differs from what is made now' in next(
+        failed.message for failed in result.failed if failed.image == 'deep'
+    )
+    assert (out / 'deep_masks.tif').read_bytes() == b'corrected'
 
 
 def test_a_run_killed_at_any_moment_ends_as_in_one_go(

@@ -1,6 +1,7 @@
 """One image of a run: skipped if it is done, else read, predicted, post-processed and written."""
 
 import errno
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from sartorius.engine.image_prediction.records import (
     ImageRecord,
     RunFolder,
     check_outputs_are_own,
+    check_outputs_are_same,
 )
 from sartorius.export.formats import FORMATS
 from sartorius.export.structures import ExportedImage
@@ -114,7 +116,11 @@ class ImageRun:
         paths = {name: FORMATS[name].path(self.folder.out, image.image_id) for name in names}
         paths[PREDICTIONS] = self.folder.predictions_path(image.image_id)
         paths |= zip(PICTURES, picture_paths(self.folder.out, image.image_id), strict=True)
-        if not self.overwrite:
+        # A record that is there but cannot be read: the files may be this run's own, which is seen when they are made.
+        is_lost = former is None and self.folder.record_path(image.image_id).exists()
+        if is_lost:
+            print(f'warning: {image.image_id}: its record is damaged; it is predicted again', file=sys.stderr)
+        elif not self.overwrite:
             check_outputs_are_own(former, paths)
         source = FileState.of(image.path)
         stack = read_stack(image.path, self.options.reading)
@@ -142,6 +148,8 @@ class ImageRun:
             write_picture(paths['picture'], stack.to_uint8(self.options.levels)[0])
             write_outlines(paths['outlines'], stack.size, frames[0].crops)
             outputs |= {name: FileState.of(files.staged(path)) for name, path in paths.items()}
+            if is_lost and not self.overwrite:
+                check_outputs_are_same({name: outputs[name] for name in names}, paths)
             record = replace(record, chain_key=chain_key, frames=rows, outputs=outputs)
             self.folder.write(record)
         return record

@@ -208,6 +208,24 @@ def check_outputs_are_own(record: ImageRecord | None, paths: Mapping[str, Path])
             )
 
 
+def check_outputs_are_same(made: Mapping[str, FileState], paths: Mapping[str, Path]) -> None:
+    """Checks that files whose record is damaged are those that are made again.
+
+    Args:
+        made: The states by format of the files as they were made now.
+        paths: Where they belong, by format.
+
+    Raises:
+        InputError: Another one is there; the message names it.
+    """
+    for name, state in made.items():
+        if paths[name].exists() and not state.is_of(paths[name]):
+            raise InputError(
+                f'{paths[name]} differs from what is made now, and the record that says whether this run wrote it is '
+                'damaged; move it away to keep it, or give --overwrite to replace it'
+            )
+
+
 def _describe_folder(folder: Path) -> str:
     files = sorted(path for path in folder.rglob('*') if path.is_file())
     states = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
