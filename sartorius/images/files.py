@@ -123,7 +123,8 @@ def _files_of(folder: Path, recursive: bool) -> list[Path]:
         paths = [Path(here, name) for name in (*names, *subfolders)]
         found += [path for path in paths if _is_input(path)]
         inner = [name for name in subfolders if not name.startswith('.') and not is_vendor_file(Path(here, name))]
-        subfolders[:] = inner if recursive else []
+        # In order, since of two links to one folder the first counts.
+        subfolders[:] = sorted(inner) if recursive else []
     return sorted(found)
 
 

@@ -222,7 +222,8 @@ def files_below(root: str | Path) -> list[Path]:
         if JOURNAL in names:
             finish_pending(folder)
             names = [name for name in os.listdir(folder) if Path(folder, name).is_file()]
-        subfolders[:] = [name for name in subfolders if not is_partial(name)]
+        # In order, since of two links to one folder the first counts.
+        subfolders[:] = sorted(name for name in subfolders if not is_partial(name))
         paths += [Path(folder, name) for name in names if not is_partial(name)]
     return sorted(paths)
 

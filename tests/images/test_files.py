@@ -1,11 +1,14 @@
 """Which files are images, whatever their suffix and behind links."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sartorius.images.files import find_frame, find_image, find_known_images, images_below, images_in
+from sartorius.images.files import find_frame, find_image, find_images, find_known_images, images_below, images_in
 from sartorius.utils.errors import InputError
+from sartorius.utils.files import files_below
 
 
 @pytest.mark.parametrize('name', ['cell.png', 'cell.tif', 'cell.TIF', 'cell.jpg', 'cell.Png'])
@@ -82,3 +85,25 @@ def test_no_id_leads_out_of_the_folder(tmp_path: Path) -> None:
     for image_id in ('../a', str(tmp_path / 'a')):
         with pytest.raises(InputError, match='is no image id'):
             find_image(tmp_path / 'in', image_id)
+
+
+@pytest.mark.parametrize('backwards', [False, True])
+def test_of_two_links_the_first_counts_in_whatever_order_the_disk_lists_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    (tmp_path / 'store').mkdir()
+    (tmp_path / 'store' / 'x.png').touch()
+    for name in ('b', 'a'):
+        (tmp_path / 'root' / name).parent.mkdir(exist_ok=True)
+        (tmp_path / 'root' / name).symlink_to(tmp_path / 'store')
+    walk = os.walk
+
+    def other_walk(*arguments: object, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for here, folders, names in walk(*arguments, **options):
+            folders.sort(reverse=backwards)
+            yield here, folders, names
+
+    monkeypatch.setattr(os, 'walk', other_walk)
+    assert files_below(tmp_path / 'root') == [tmp_path / 'root' / 'a' / 'x.png']
+    found = find_images([str(tmp_path / 'root')], recursive=True)
+    assert [image.path for image in found] == [tmp_path / 'root' / 'a' / 'x.png']
