@@ -10,7 +10,8 @@ from typing import Any
 
 from sartorius.annotations.structures import CocoImage
 from sartorius.images.image_ids import check_image_id, image_id_of
-from sartorius.utils.errors import InputError
+from sartorius.images.size_limit import check_size
+from sartorius.utils.errors import InputError, shown
 from sartorius.utils.input_text import read_json
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
@@ -173,7 +174,7 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
 def _image_of(entry: Mapping[str, Any]) -> CocoImage:
     file_name = entry['file_name']
     if not isinstance(file_name, str) or not image_id_of(file_name):
-        raise InputError(f'image {entry["id"]!r}: its file_name is {file_name!r}, not the name of a file')
+        raise InputError(f'image {entry["id"]!r}: its file_name is {shown(file_name)}, not the name of a file')
     height, width = entry['height'], entry['width']
     if not (_is_length(height) and _is_length(width)):
         raise InputError(
@@ -184,11 +185,13 @@ def _image_of(entry: Mapping[str, Any]) -> CocoImage:
     if not isinstance(own_id, str):
         own_id = None
     try:
-        check_image_id(image_id_of(file_name) if own_id is None else own_id)
+        for image_id in filter(None, (image_id_of(file_name), own_id)):
+            check_image_id(image_id)
+        size = check_size(int(height), int(width))
     except InputError as error:
-        raise InputError(f'image {file_name!r}: {error}') from None
+        raise InputError(f'image {shown(file_name)}: {error}') from None
     details = {key: value for key, value in entry.items() if key not in (*IMAGE_KEYS, OWN_ID_KEY)}
-    return CocoImage(file_name.replace('\\', '/'), (int(height), int(width)), details=details, own_id=own_id)
+    return CocoImage(file_name.replace('\\', '/'), size, details=details, own_id=own_id)
 
 
 def _is_length(value: object) -> bool:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sartorius.images.size_limit import check_size
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed_rle import CodeError, decode_kaggle
 from sartorius.utils.classes import CELL_TYPES
-from sartorius.utils.errors import InputError, closest
+from sartorius.utils.errors import InputError, closest, shown
+
+_MAX_DIGITS = 18
 
 REQUIRED_COLUMNS = ('id', 'annotation', 'width', 'height', 'cell_type')
 
@@ -34,12 +37,15 @@ def size_of_fields(height: str, width: str, place: str) -> Size:
     """Image ``(height, width)`` from the fields of a row; ``place`` names the row in messages.
 
     Raises:
-        InputError: One of them is not a whole number above 0.
+        InputError: One of them is not a whole number above 0, or an image cannot be so large.
     """
     for name, value in (('height', height), ('width', width)):
-        if not (value.isdecimal() and value.isascii() and int(value) > 0):
-            raise InputError(f'{place}: {name} is {value!r}, not a whole number above 0')
-    return int(height), int(width)
+        if not (value.isdecimal() and value.isascii() and len(value) <= _MAX_DIGITS and int(value) > 0):
+            raise InputError(f'{place}: {name} is {shown(value)}, not a whole number above 0')
+    try:
+        return check_size(int(height), int(width))
+    except InputError as error:
+        raise InputError(f'{place}: {error}') from None
 
 
 def check_cell_types(places: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from sartorius.annotations.coco import CocoReader
 from sartorius.annotations.structures import CocoCell
+from sartorius.images.image_ids import path_below
 from sartorius.utils.classes import CELL_TYPES, LIVECELL_LINES
 from sartorius.utils.errors import InputError, did_you_mean
 
@@ -52,7 +53,7 @@ class SartoriusDataset(BaseDetDataset):
         samples = [
             {
                 'img_id': image.image_id,
-                'img_path': str(root / image.file_name),
+                'img_path': str(path_below(root, image.file_name)),
                 'height': image.size[0],
                 'width': image.size[1],
                 'cell_type': image.details['cell_type'],

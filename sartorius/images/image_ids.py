@@ -4,12 +4,19 @@ The id of an image is the path of its file below its root, without suffix, with 
 folders are two images. A frame of a movie is ``NAME#t0003``, counted from 0.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
+
+MAX_LENGTH = 1000
+"""Characters of an id."""
+
+MAX_NAME_BYTES = 255
+"""Bytes of one folder or file in it, which file systems have as their limit."""
 
 _DRIVE = re.compile(r'[A-Za-z]:')
 _FRAME = re.compile(r'(?P<file>.+)#t(?P<frame>\d{4,})', re.DOTALL)
@@ -42,19 +49,38 @@ def check_image_id(image_id: str) -> str:
     """The id itself, if files can be named by it.
 
     Raises:
-        InputError: It is empty, has control characters or backslashes, or is a path that is absolute or not direct.
+        InputError: It is empty, has control characters or backslashes, is a path that is absolute or not direct, or is
+            longer than file names are.
     """
     if (
         not image_id
+        or len(image_id) > MAX_LENGTH
+        or any(len(part.encode(errors='replace')) > MAX_NAME_BYTES for part in image_id.split('/'))
         or '\\' in image_id
         or _DRIVE.fullmatch(image_id.partition('/')[0])
         or any(part in ('', '.', '..') for part in image_id.split('/'))
         or any(unicodedata.category(character) in ('Cc', 'Cs') for character in image_id)
     ):
         raise InputError(
-            f'{image_id!r} is no image id; it must be the path of a file below its root without suffix, such as A1/img'
+            f'{shown(image_id)} is no image id; it must be the path of a file below its root without suffix, such as '
+            'A1/img'
         )
     return image_id
+
+
+def path_below(root: str | Path, file_name: str) -> Path:
+    """Path of a file that an annotation file names, relative to a root; an absolute name will do if it lies there.
+
+    Raises:
+        InputError: It leads out of the root, so that a file of others could get into a data set or a report.
+    """
+    path = Path(root, file_name)
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
+        raise InputError(
+            f'the image file {shown(file_name)} lies outside {root}; name the folder above both as the data root, and '
+            'write file_name relative to it'
+        )
+    return path
 
 
 def frame_id(image_id: str, frame: int) -> str:

@@ -87,7 +87,7 @@ def test_cells(tmp_path: Path, read: Reader, content: dict[str, Any], expected: 
     [
         (r'images\1\a.png', 'images/1/a'),
         (r'C:\data\a.PNG', 'data/a'),
-        ('../a.png', 'a'),
+        ('./a.png', 'a'),
         ('images/1/a.png', 'images/1/a'),
     ],
 )
@@ -98,7 +98,14 @@ def test_separators_of_any_system(tmp_path: Path, read: Reader, name: str, image
     assert load_groups(path) == {image_id: image_id}
     assert load_cell_types(path) == {image_id: 'shsy5y'}
     (sample,) = SartoriusDataset(ann_file=str(path), data_root='root', pipeline=[]).load_data_list()
-    assert sample['img_path'] == 'root/' + name.replace('\\', '/')
+    assert sample['img_path'] == str(Path('root', name.replace('\\', '/')))
+
+
+@pytest.mark.parametrize('name', ['../a.png', '/elsewhere/a.png'])
+def test_images_outside_the_data_root_are_not_trained_on(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, coco(cell(1, [A]), images=[{'id': 1, 'file_name': name, 'height': 40, 'width': 60}]))
+    with pytest.raises(InputError, match=f"the image file '{name}' lies outside root; name the folder above both"):
+        SartoriusDataset(ann_file=str(path), data_root='root', pipeline=[]).load_data_list()
 
 
 def image(number: int, name: str, **changes: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Image ids: from file names, of frames, refused where they lead elsewhere, and matched where roots differ."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,10 @@ from sartorius.images.image_ids import (
     frame_id,
     image_id_of,
     match_image_ids,
+    path_below,
     split_frame,
 )
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
 
 
 @pytest.mark.parametrize(
@@ -53,14 +56,45 @@ def test_sound_ids(image_id: str) -> None:
     assert check_image_id(image_id) == image_id
 
 
+@pytest.mark.parametrize('name', ['a.png', 'b/a.png', 'b/../a.png', '/data/plate/b/a.png', 'C:/a.png'])
+def test_files_below_a_root(name: str) -> None:
+    assert path_below('/data/plate', name) == Path('/data/plate', name)
+
+
+@pytest.mark.parametrize('name', ['../a.png', 'b/../../a.png', '/etc/passwd', '/data/plate2/a.png', '/data/plate/../a'])
+def test_files_that_lead_out_of_a_root_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"the image file '{name}' lies outside /data/plate; name"):
+        path_below('/data/plate', name)
+
+
 @pytest.mark.parametrize(
     'image_id',
-    ['', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../b', './a', 'a\\b', 'C:/a', 'c:', 'a\nb', 'a\0', '\x7f', '\ud800'],
+    [
+        '',
+        '/a',
+        'a/',
+        'a//b',
+        '.',
+        '..',
+        '../a',
+        'a/../b',
+        './a',
+        'a\\b',
+        'C:/a',
+        'c:',
+        'a\nb',
+        'a\0',
+        '\x7f',
+        '\ud800',
+        'a' * 256,
+        'ä' * 128,
+        'a/' * 500 + 'a',
+    ],
 )
 def test_ids_that_name_no_file_below_a_root(image_id: str) -> None:
     with pytest.raises(InputError, match='is no image id; it must be') as error:
         check_image_id(image_id)
-    assert repr(image_id) in str(error.value)
+    assert shown(image_id) in str(error.value)
 
 
 def test_frames() -> None:

@@ -170,7 +170,7 @@ class RunFolder:
             record = ImageRecord.from_dict(content, image_id)
         except (OSError, ValueError):
             return None
-        return record if record.version == VERSION else None
+        return record if record.version == VERSION and record.image == image_id else None
 
     def has_outputs(self, image_id: str, formats: Sequence[str]) -> bool:
         """Whether an image is predicted and its files are there, or it could not be predicted."""
