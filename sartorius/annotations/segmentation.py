@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sartorius.masks.crop import Size
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
 
 MAX_REACH = 10
 """A polygon's points may lie outside the image by this many times its size: pycocotools takes memory for every pixel
@@ -79,10 +79,11 @@ def _checked(polygon: Any, size: Size) -> list[float]:
 def _counts_of_rle(rle: Mapping[str, Any], size: Size) -> str:
     if not {'size', 'counts'} <= rle.keys():
         raise InputError('its segmentation is neither a list of polygons nor an RLE of size and counts')
-    if not isinstance(rle['size'], Sequence) or len(rle['size']) != 2:
-        raise InputError(f'its RLE has the size {rle["size"]!r}, not height and width')
-    if tuple(rle['size']) != tuple(size):
-        height, width = rle['size']
+    own = rle['size']
+    if not isinstance(own, list | tuple) or len(own) != 2 or not all(isinstance(side, int | float) for side in own):
+        raise InputError(f'its RLE has the size {shown(own)}, not height and width')
+    if tuple(own) != tuple(size):
+        height, width = own
         raise InputError(f'its mask is {width}x{height} pixels, its image {size[1]}x{size[0]}')
     counts = rle['counts']
     if isinstance(counts, bytes):
