@@ -14,7 +14,7 @@ WRITE_NOTHING = frozenset({'check_submission', 'check_config', 'print_config'})
 
 EVERYTHING = ('**',)
 # What tells of a run and is no result: half of it is no harm.
-LOGS = ('*/TIME/*', 'TIME/*', 'logs/**', 'stages/**', 'workflow.json')
+LOGS = ('*/TIME/*', 'TIME/*', 'mrcnn_r50.py', 'logs/**', 'stages/**', 'workflow.json')
 # One process, and no workers.
 LIGHT = (
     'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
@@ -88,7 +88,7 @@ class Case:
 
 
 def _resume(out: Path) -> str:
-    return '--resume' if (out / 'last_checkpoint').is_file() else ''
+    return '--resume' if any(out.glob('iter_*.pth')) else ''
 
 
 CASES = (
