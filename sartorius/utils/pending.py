@@ -33,7 +33,7 @@ from sartorius.utils.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # Windows, on which nothing is locked
+except ImportError:  # Windows, which opens no folders and renames no open files: nothing is locked or waited for there
     fcntl = None
 
 JOURNAL = '.pending-files.json'
@@ -90,13 +90,17 @@ def partial(folder: Path, suffix: str = '', is_folder: bool = False) -> Iterator
         # A journal may speak of it, if what it says could not be done.
         if not os.path.lexists(folder / JOURNAL):
             remove(path)
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
-def _make_partial(folder: Path, suffix: str, is_folder: bool) -> tuple[Path, int]:
+def _make_partial(folder: Path, suffix: str, is_folder: bool) -> tuple[Path, int | None]:
     while True:
         path = folder / f'.partial-{os.urandom(6).hex()}{suffix}'
         try:
+            if fcntl is None:
+                path.mkdir() if is_folder else path.touch(exist_ok=False)
+                return path, None
             if is_folder:
                 path.mkdir()
                 handle = os.open(path, os.O_RDONLY)
@@ -149,6 +153,8 @@ def sync_tree(folder: Path) -> None:
 
 
 def _sync(path: str | Path) -> None:
+    if fcntl is None:
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -161,7 +167,7 @@ def _sync(path: str | Path) -> None:
 
 def _lock(handle: int) -> None:
     """Locks an open file or folder; without effect on file systems that have no locks."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
@@ -170,7 +176,7 @@ def locked_folders(folders: Iterable[str | Path]) -> Iterator[None]:
     """Keeps other processes from committing or finishing sets in some folders."""
     with ExitStack() as stack:
         # In one order, so that no two processes wait for each other.
-        for folder in sorted({os.path.realpath(folder) for folder in folders}):
+        for folder in sorted({os.path.realpath(folder) for folder in folders} if fcntl else ()):
             try:
                 handle = os.open(folder, os.O_RDONLY)
             except FileNotFoundError:
@@ -197,6 +203,8 @@ def tidy(folder: Path) -> None:
 
 def _remove_unlocked(path: Path) -> None:
     """Removes a temporary file or folder, unless a living process has locked it or nobody can tell."""
+    if fcntl is None:
+        return
     try:
         writable = os.O_RDONLY if path.is_dir() else os.O_RDWR
         handle = os.open(path, writable | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -343,6 +351,8 @@ def replace_folder(new: Path, target: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchanges two folders in one step; False where that is not possible."""
+    if fcntl is None:
+        return False
     library, names = ctypes.CDLL(None, use_errno=True), (os.fsencode(one), os.fsencode(other))
     try:
         if sys.platform == 'darwin':
@@ -364,7 +374,7 @@ def _read_journal(folder: Path) -> Journal | None:
     """
     path = folder / JOURNAL
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(path, os.O_RDONLY | (os.O_NOFOLLOW | os.O_NONBLOCK if fcntl else 0))
     except (FileNotFoundError, NotADirectoryError):
         return None
     with os.fdopen(handle, 'rb') as file:
