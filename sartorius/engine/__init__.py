@@ -10,6 +10,7 @@ with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
     import mmdet.datasets  # noqa: F401
 
 # ruff: noqa: E402
+from sartorius.engine.checkpoint_hook import KeepingCheckpointHook
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
 from sartorius.engine.run_record import RunRecordHook
@@ -20,6 +21,7 @@ __all__ = [
     'BoxMetric',
     'CompetitionMetric',
     'DumpPredictions',
+    'KeepingCheckpointHook',
     'MetricsWandbBackend',
     'PostprocessHook',
     'ProgressHook',

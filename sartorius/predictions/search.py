@@ -1,6 +1,6 @@
 """Search for the predictions files that a command takes when none is named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,15 +63,21 @@ def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
     return FusionPlan(chosen=tuple(chosen), dropped=(*dropped, *broken))
 
 
-def find_for_submission(folder: str | Path = WORK_DIRS) -> Path:
+def find_for_submission(folder: str | Path = WORK_DIRS, say: Callable[[str], object] = print) -> Path:
     """Chooses the file that ``tools/make_submission.py`` takes when none is named.
 
     The rule: the newest fused file, or the only file.
+
+    Args:
+        folder: Where it is searched for, with the folders below.
+        say: Is told of each file that is passed over because it cannot be read.
 
     Raises:
         UsageError: There is none, or there are several and none is fused; the message names the command to run.
     """
     found, broken = _scan(folder)
+    for path, problem in broken:
+        say(f'passed over:     {display_path(path)}: {problem}')
     if not found:
         raise _nothing_found(folder, broken)
     fused = [one for one in found if one.header.is_fused]

@@ -77,7 +77,10 @@ def test_a_submission_takes_the_newest_fused_file(tmp_path):
     put(tmp_path / '2.npz')
     put(tmp_path / 'z.npz', age=9, kind='fused')
     newest = put(tmp_path / 'b.npz', age=3, kind='fused')
-    assert find_for_submission(tmp_path) == newest
+    (tmp_path / 'empty.npz').touch()
+    said = []
+    assert find_for_submission(tmp_path, said.append) == newest
+    assert len(said) == 1 and 'empty.npz: truncated, damaged' in said[0]
 
 
 def test_a_submission_from_several_unfused_files_is_refused(tmp_path):

@@ -1,0 +1,56 @@
+"""Saving of checkpoints, so that a kill at any moment leaves the best one and one to go on from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+class _LaterBackend(LocalBackend):
+    """Files of a run, of which those that are to be removed are only noted."""
+
+    def __init__(self) -> None:
+        self.removed: list[Path] = []
+
+    def remove(self, filepath: str | Path) -> None:
+        """Notes that a file is to be removed."""
+        self.removed.append(Path(filepath))
+
+
+@HOOKS.register_module(name='CheckpointHook', force=True)
+class KeepingCheckpointHook(CheckpointHook):
+    """MMEngine's hook, except that an older checkpoint is removed after the one that replaces it is on the disk.
+
+    MMEngine removes it first: a run that is killed in between has no best checkpoint any more. It has the original's
+    name, so that every config gets it.
+    """
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        with self._removing_afterwards():
+            super()._save_checkpoint_with_step(runner, step, meta)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        with self._removing_afterwards():
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removing_afterwards(self) -> Iterator[None]:
+        backend = self.file_backend
+        # Saving the best one saves the latest one again; both are done before anything is removed.
+        if not isinstance(backend, LocalBackend) or isinstance(backend, _LaterBackend):
+            yield
+            return
+        self.file_backend = later = _LaterBackend()
+        try:
+            yield
+        finally:
+            self.file_backend = backend
+        kept = {Path(path) for path in (self.last_ckpt, getattr(self, 'best_ckpt_path', None)) if path}
+        for path in later.removed:
+            if path not in kept:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""A run that is killed while it saves keeps its best checkpoint and one to go on from."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.logging import MessageHub
+from mmengine.registry import HOOKS
+
+import sartorius.engine  # noqa: F401
+
+
+class Killed(BaseException):
+    pass
+
+
+def make_runner(work_dir: Path) -> SimpleNamespace:
+    """What the hook needs of a runner; its checkpoints are empty."""
+    runner = SimpleNamespace(
+        work_dir=str(work_dir),
+        iter=0,
+        epoch=0,
+        logger=logging.getLogger('test'),
+        message_hub=MessageHub.get_instance(str(work_dir)),
+        killed=False,
+    )
+
+    def save_checkpoint(out_dir: str, filename: str, *_: object, **__: object) -> None:
+        if runner.killed:
+            raise Killed
+        Path(out_dir, filename).touch()
+
+    runner.save_checkpoint = save_checkpoint
+    return runner
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_older_checkpoints_are_removed_after_newer_ones_are_written(tmp_path: Path) -> None:
+    config = dict(type='CheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=2, save_best='mAP', rule='greater')
+    hook, runner = HOOKS.build(config), make_runner(tmp_path)
+    hook.before_train(runner)
+
+    def names() -> set[str]:
+        return {path.name for path in tmp_path.glob('*.pth')}
+
+    for number, score in enumerate([0.1, 0.2, 0.15], 1):
+        runner.iter = number - 1
+        hook._save_checkpoint(runner)
+        runner.iter = number
+        hook._save_best_checkpoint(runner, {'mAP': score})
+    whole = {'iter_2.pth', 'iter_3.pth', 'best_mAP_iter_2.pth'}
+    assert names() == whole
+    runner.killed = True
+    for save in (lambda: hook._save_checkpoint(runner), lambda: hook._save_best_checkpoint(runner, {'mAP': 0.9})):
+        with pytest.raises(Killed):
+            save()
+        assert names() == whole
