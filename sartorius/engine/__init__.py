@@ -13,6 +13,7 @@ with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
 from sartorius.engine.checkpoint_hook import KeepingCheckpointHook
 from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
+from sartorius.engine.mixed_precision import CpuAmpOptimWrapper
 from sartorius.engine.run_record import RunRecordHook
 from sartorius.engine.start_check import StartCheckHook
 from sartorius.engine.tracking import MetricsWandbBackend
@@ -20,6 +21,7 @@ from sartorius.engine.tracking import MetricsWandbBackend
 __all__ = [
     'BoxMetric',
     'CompetitionMetric',
+    'CpuAmpOptimWrapper',
     'DumpPredictions',
     'KeepingCheckpointHook',
     'MetricsWandbBackend',

@@ -20,6 +20,7 @@ from sartorius.engine.config import (
     parse_options,
 )
 from sartorius.engine.data_fit import fit_to_data
+from sartorius.engine.mixed_precision import has_bfloat16
 from sartorius.engine.small import arguments_of, learn_all_layers
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
@@ -68,7 +69,7 @@ class TrainOptions:
         seed: Seed of weights, order and augmentation, 0 or more; the config's if None.
         iterations: Length of the run, 1 or more, its schedule stretched; the config's if None.
         validation: Whether checkpoints are scored on the held-out images.
-        amp: Whether to use mixed precision where there is a GPU.
+        amp: Whether to use mixed precision: float16 on a GPU, bfloat16 on a CPU that has it.
         tensorboard: Whether to log to TensorBoard as well.
         wandb: Whether to log to Weights & Biases as well.
     """
@@ -115,6 +116,8 @@ def build_train_config(
     if train.amp and torch.cuda.is_available():
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
+    elif train.amp and has_bfloat16():
+        config.optim_wrapper.type = 'CpuAmpOptimWrapper'
     _adapt_to_machine(config)
     return config
 

@@ -16,6 +16,7 @@ from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions
 from sartorius.engine.run_record import describe_run
 from sartorius.engine.start_check import check_resumable
 from sartorius.models.checkpoints import fetch_weights
+from sartorius.models.cpu_ops import use_fast_layout
 from sartorius.utils.checkpoint_files import holds_run, newest_whole
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.locks import lock_folder
@@ -30,8 +31,8 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         InputError: Data, weights or checkpoint are missing or broken, or the check of the config found errors.
     """
     config = build_train_config(recipe, data, options)
-    if options.amp and config.optim_wrapper.type != 'AmpOptimWrapper':
-        print_log('no GPU here: --amp is ignored, training runs in float32', level=30)
+    if options.amp and config.optim_wrapper.type not in ('AmpOptimWrapper', 'CpuAmpOptimWrapper'):
+        print_log('neither a GPU nor bfloat16 here: --amp is ignored, training runs in float32', level=30)
     if config.get('fold') == ALL_IMAGES:
         print_log('--fold all: every annotated image trains, none validates; the last checkpoint is the result')
     join_processes()
@@ -49,6 +50,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         config.launcher = launcher_of_this_process()
         with plain_worker_errors():
             runner = Runner.from_cfg(config)
+            use_fast_layout(runner.model)
             for note in start.notes:
                 runner.logger.warning(note)
             runner.train()

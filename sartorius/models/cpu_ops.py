@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import is_model_wrapper
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -146,6 +147,17 @@ class DispatchedNMS(_mmcv_nms.NMSop):
         boxes = _array(bboxes[order].T)
         kept = torch.from_numpy(nms(boxes, np.float32(iou_threshold), np.float32(offset)))
         return order[kept[:max_num] if max_num > 0 else kept]
+
+
+def use_fast_layout(model: torch.nn.Module) -> torch.nn.Module:
+    """Puts the weights of a model on the CPU, in place, into the memory format that convolutions run fastest in.
+
+    Feature maps then have their channels last, as :class:`CpuRoIAlign` takes them without a copy. Models of several
+    processes keep their format, which theirs share.
+    """
+    if not is_model_wrapper(model) and not any(weight.is_cuda for weight in model.parameters()):
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def _channels_last(maps: Tensor) -> np.ndarray:

@@ -121,7 +121,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='only train: no scores on the way, the last checkpoint is the result',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision, where there is a GPU')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU that has it'
+    )
 
 
 EXPORT_FORMATS = {

@@ -55,7 +55,7 @@ class RunSettings(Settings):
     from_scratch: Flag = False
     """Start from random weights."""
     amp: Flag = False
-    """Mixed precision, where there is a GPU."""
+    """Mixed precision: float16 on a GPU, bfloat16 on a CPU that has it."""
     validation: Flag = True
     """Score trainings on the way; the last checkpoint predicts in any case."""
     cfg_options: tuple[Text, ...] = ()

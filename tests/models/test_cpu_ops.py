@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sartorius.models import cpu_ops
-from sartorius.models.cpu_ops import DispatchedNMS, roi_align
+from sartorius.models.cpu_ops import DispatchedNMS, roi_align, use_fast_layout
 from sartorius.utils.errors import InputError
 
 MMCV_ROI_ALIGN = importlib.import_module('mmcv.ops.roi_align').RoIAlignFunction.apply
@@ -149,3 +149,11 @@ def test_nms_of_three_boxes() -> None:
     kept, indices = mmcv.ops.nms(boxes, torch.tensor([0.5, 0.9, 0.7]), 0.5)
     assert indices.tolist() == [1, 2]
     assert torch.equal(kept, torch.tensor([[0, 0, 10, 9, 0.9], [20, 0, 30, 10, 0.7]]))
+
+
+def test_the_fast_layout_is_that_of_channels_last_and_the_same_weights() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 4, 3))
+    before = [weight.clone() for weight in model.parameters()]
+    assert use_fast_layout(model) is model
+    assert model(torch.randn(2, 3, 9, 9)).is_contiguous(memory_format=torch.channels_last)
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), before, strict=True))
