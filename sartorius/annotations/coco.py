@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.coco_index import OWN_ID_KEY, CocoIndex, naming, read_coco_index
-from sartorius.annotations.segmentation import compressed_counts, is_short, polygons_of
+from sartorius.annotations.segmentation import compressed_counts, is_short, polygons_of, reaches_beyond
 from sartorius.annotations.structures import CocoCell, CocoImage, GroundTruth, ImageAnnotations
 from sartorius.masks.coco_rle import CocoRLE
 from sartorius.masks.crop import MaskCrop, Size
@@ -111,7 +111,10 @@ class CocoReader:
             for number, image in index.images.items():
                 cells, masks = self._read_cells(image.size, index.annotations.get(number, ()), labels)
                 yield replace(image, cells=cells, details={**image.details, 'cell_type': cell_types[number]}), masks
-            if self.counts['crowd'] and self.counts['crowd'] == self.counts['annotations'] - self.counts['empty']:
+            if (
+                self.counts['crowd']
+                and self.counts['crowd'] == self.counts['annotations'] - self.counts['empty'] - self.counts['outside']
+            ):
                 raise InputError(
                     f'all {self.counts["crowd"]} annotations are crowd regions (iscrowd 1), none is a cell; write '
                     'iscrowd 0 where an annotation is one cell'
@@ -122,11 +125,13 @@ class CocoReader:
         counts = self.counts
         sentences = {
             'empty': 'annotations have no pixels (such as an empty segmentation); they are dropped',
+            'outside': 'annotations lie outside their image; they are dropped',
+            'cut': 'annotations reach beyond their image; they are cut at its border',
             'short': 'polygons have fewer than three points and cover no pixel; they are dropped',
             'crowd': 'annotations are crowd regions (iscrowd 1); training and scoring ignore them',
             'unused': 'categories are not among the classes and no annotation uses them; they are ignored',
         }
-        totals = {'empty': counts['annotations'], 'crowd': counts['annotations']}
+        totals = dict.fromkeys(('empty', 'outside', 'cut', 'crowd'), counts['annotations'])
         return [
             f'{self.path}: {counts[key]:,} {f"of {totals[key]:,} " if key in totals else ""}{sentence}'
             for key, sentence in sentences.items()
@@ -165,11 +170,21 @@ class CocoReader:
         self.counts['annotations'] += len(cells)
         self.counts['short'] += sum(_short_polygons(annotation['segmentation']) for annotation in annotations)
         kept = np.flatnonzero(masks.areas)
+        self._count_beyond(masks, annotations, size)
         if len(kept) < len(cells):
-            self.counts['empty'] += len(cells) - len(kept)
             cells, masks = [cells[number] for number in kept.tolist()], masks.select(kept)
         self.counts['crowd'] += sum(cell.iscrowd for cell in cells)
         return cells, masks
+
+    def _count_beyond(self, masks: PackedMasks, annotations: Sequence[Mapping[str, Any]], size: Size) -> None:
+        """Counts masks without pixels, and masks that are cut at the image's border."""
+        # Few touch the border, and only these can reach beyond it.
+        low, high = masks.windows[:, :2].min(axis=1), (masks.windows[:, 2:] - [size[1], size[0]]).max(axis=1)
+        is_empty = masks.areas == 0
+        for number in np.flatnonzero(is_empty | (low <= 0) | (high >= 0)).tolist():
+            beyond = reaches_beyond(annotations[number]['segmentation'], size)
+            self.counts['outside' if beyond else 'empty'] += bool(is_empty[number])
+            self.counts['cut'] += bool(beyond and not is_empty[number])
 
 
 def read_coco(path: str | Path, classes: Sequence[str] | None = None) -> GroundTruth:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sartorius.annotations.structures import CocoImage
 from sartorius.images.image_ids import check_image_id, image_id_of
@@ -14,10 +14,13 @@ from sartorius.images.size_limit import check_size
 from sartorius.utils.errors import InputError, shown
 from sartorius.utils.input_text import read_json
 
+T = TypeVar('T')
+
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
 OWN_ID_KEY = 'image_id'
 """Key of an image's id where that is not its file name without suffix; our own preparations write it."""
 CATEGORY_KEYS = ('id', 'name')
+_TEXTS = ('cell_type', 'group')
 ANNOTATION_KEYS = ('image_id', 'category_id', 'segmentation')
 
 
@@ -73,11 +76,7 @@ def index_coco(content: Any, annotated: bool = True) -> CocoIndex:
             image's name is no text or its size no whole numbers above 0; an annotation names an image or a category
             that is not there.
     """
-    categories: dict[int | str, str] = {}
-    for entry in coco_entries(content, 'categories', CATEGORY_KEYS):
-        name = categories.setdefault(_id_of(entry, 'categories'), entry['name'])
-        if name != entry['name']:
-            raise InputError(_twice('categories', entry['id'], name, entry['name']))
+    categories = _by_id('categories', map(_category_of, coco_entries(content, 'categories', CATEGORY_KEYS)))
     images = index_images(coco_entries(content, 'images', IMAGE_KEYS))
     by_name: dict[str, CocoImage] = {}
     for image in images.values():
@@ -93,10 +92,10 @@ def index_coco(content: Any, annotated: bool = True) -> CocoIndex:
             if 'id' not in entry:
                 entry = {**entry, 'id': f'at place {number} (counted from 0)'}
             where = f'annotation {entry["id"]}'
-            if not _is_id(entry['image_id']) or entry['image_id'] not in images:
-                raise InputError(f'{where}: its image {entry["image_id"]!r} is not among the images')
-            if not _is_id(entry['category_id']) or entry['category_id'] not in categories:
-                raise InputError(f'{where}: its category {entry["category_id"]!r} is not among the categories')
+            for key, known, part in (('image_id', images, 'images'), ('category_id', categories, 'categories')):
+                if not is_id(entry[key]) or entry[key] not in known:
+                    what = key.removesuffix('_id')
+                    raise InputError(f'{where}: its {what} {unknown_id(entry[key], known, part)}')
             annotations.setdefault(entry['image_id'], []).append(entry)
     return CocoIndex(images, categories, annotations)
 
@@ -107,13 +106,21 @@ def index_images(entries: Iterable[Mapping[str, Any]]) -> dict[int | str, CocoIm
     Raises:
         InputError: Two images have one id; a name is no text, or a size no whole numbers above 0.
     """
-    images: dict[int | str, CocoImage] = {}
-    for entry in entries:
-        image = _image_of(entry)
-        other = images.setdefault(_id_of(entry, 'images'), image)
-        if other is not image:
-            raise InputError(_twice('images', entry['id'], other.file_name, image.file_name))
-    return images
+    return _by_id('images', ((_id_of(entry, 'images'), _image_of(entry)) for entry in entries))
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be the id of an image or a category: a whole number or text."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def unknown_id(value: object, known: Iterable[int | str], part: str) -> str:
+    """The end of a message on an id that stands nowhere; one of another type than those of the file is named so."""
+    text = str(value).removesuffix('.0') if isinstance(value, int | float | str) else ''
+    alike = next((number for number in known if str(number) == text), None)
+    if alike is None:
+        return f'{shown(value)} is not among the {part}'
+    return f'{value!r} is not among the {part}, which have {alike!r}; write both as numbers or both as text'
 
 
 def read_coco_json(path: str | Path) -> dict[str, Any]:
@@ -178,9 +185,12 @@ def _image_of(entry: Mapping[str, Any]) -> CocoImage:
     height, width = entry['height'], entry['width']
     if not (_is_length(height) and _is_length(width)):
         raise InputError(
-            f'image {file_name}: its height is {height!r} and its width {width!r}; write the size of the image file '
-            'in pixels'
+            f'image {file_name}: its height is {shown(height)} and its width {shown(width)}; write the size of the '
+            'image file in pixels'
         )
+    for key in _TEXTS:
+        if not isinstance(entry.get(key, ''), str | int | None):
+            raise InputError(f'image {file_name}: its {key} is {shown(entry[key])}, which is no text')
     own_id = entry.get(OWN_ID_KEY)
     if not isinstance(own_id, str):
         own_id = None
@@ -198,18 +208,30 @@ def _is_length(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0 and float(value).is_integer()
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, int | str)
+def _category_of(entry: Mapping[str, Any]) -> tuple[int | str, str]:
+    name = entry['name']
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InputError(f'category {shown(entry["id"])}: its name is {shown(name)}, not the text that a class needs')
+    return _id_of(entry, 'categories'), name
 
 
 def _id_of(entry: Mapping[str, Any], part: str) -> int | str:
-    if not _is_id(entry['id']):
-        raise InputError(f'an entry of {part!r} has the id {entry["id"]!r}, neither a whole number nor text')
+    if not is_id(entry['id']):
+        raise InputError(f'an entry of {part!r} has the id {shown(entry["id"])}, neither a whole number nor text')
     return entry['id']
 
 
-def _twice(part: str, number: int | str, first: str, second: str) -> str:
-    return (
-        f'two {part} have the id {number!r}: {first} and {second}; give each its own id (files that are merged must be '
-        'numbered anew)'
-    )
+def _by_id(part: str, entries: Iterable[tuple[int | str, T]]) -> dict[int | str, T]:
+    """Entries by their id, of which no two are one: neither equal, nor the same as a number and as text."""
+    found: dict[str, tuple[int | str, T]] = {}
+    for number, entry in entries:
+        other_number, other = found.setdefault(str(number), (number, entry))
+        is_same = number == other_number and (other is entry or (part == 'categories' and other == entry))
+        if not is_same:
+            first, second = (getattr(one, 'file_name', one) for one in (other, entry))
+            ids = f'{number!r}' if number == other_number else f'{other_number!r} and {number!r}'
+            raise InputError(
+                f'two {part} have the id {ids}: {first} and {second}; give each its own id (files that are merged must '
+                'be numbered anew)'
+            )
+    return dict(found.values())

@@ -26,11 +26,19 @@ def check_columns(path: Path, header: Sequence[str]) -> None:
     if missing:
         raise InputError(
             f'{path}: column{"s" * (len(missing) > 1)} {", ".join(missing)} {"are" if len(missing) > 1 else "is"} '
-            f'missing; found {", ".join(header)}'
+            f'missing; found {", ".join(header)}{separator_hint(header)}'
         )
     double = [name for name in header if header.count(name) > 1]
     if double:
         raise InputError(f'{path}: the header has the column {double[0]} twice')
+
+
+def separator_hint(header: Sequence[str]) -> str:
+    """The end of a message about a header whose fields are separated by something else than commas; else empty."""
+    for mark, name in ((';', 'semicolons'), ('\t', 'tabs')):
+        if len(header) == 1 and mark in header[0]:
+            return f' (separated by {name}: save it with commas)'
+    return ''
 
 
 def size_of_fields(height: str, width: str, place: str) -> Size:
@@ -60,6 +68,8 @@ def check_cell_types(places: Mapping[str, str]) -> None:
     for name, place in places.items():
         if not name:
             raise InputError(f'{place}: cell_type is empty; give the class of the cell')
+        if not name.isprintable():
+            raise InputError(f'{place}: cell_type is {name!r}, which has characters that no name has')
         nearest = closest(name, CELL_TYPES)
         if name not in CELL_TYPES and nearest and not places.keys().isdisjoint(CELL_TYPES):
             raise InputError(f'{place}: unknown cell_type {name!r}; did you mean {nearest!r}?')

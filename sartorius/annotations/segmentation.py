@@ -58,6 +58,15 @@ def polygons_of(segmentation: Any) -> list[Any]:
     return list(segmentation)
 
 
+def reaches_beyond(segmentation: Any, size: Size) -> bool:
+    """Whether a polygon of a mask has a point more than a pixel outside its image of ``(height, width)``."""
+    if isinstance(segmentation, Mapping):
+        return False
+    points = [np.asarray(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons_of(segmentation)]
+    limits = np.array([size[1] + 1, size[0] + 1])
+    return any(bool(((one < -1) | (one > limits)).any()) for one in points if len(one))
+
+
 def is_short(polygon: Sequence[float]) -> bool:
     """Whether a polygon has fewer than three points, and so covers no pixel."""
     return len(polygon) < 6

@@ -9,6 +9,7 @@ Format: https://cocodataset.org/#format-results.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.annotations.coco_index import CocoIndex, index_coco, naming, read_coco_index
-from sartorius.annotations.segmentation import compressed_counts
+from sartorius.annotations.coco_index import CocoIndex, index_coco, is_id, naming, read_coco_index, unknown_id
+from sartorius.annotations.segmentation import compressed_counts, reaches_beyond
 from sartorius.annotations.structures import CocoImage
 from sartorius.images.image_ids import describe_matches, image_id_of, match_image_ids
 from sartorius.masks.coco_rle import CocoRLE, decode, encode
@@ -27,12 +28,18 @@ from sartorius.predictions.provenance import ForeignSource, Source
 from sartorius.predictions.store import DEFAULT_GRID
 from sartorius.predictions.structures import ImagePredictions, PredictionSet, with_known_ids
 from sartorius.utils.classes import classes_of_file
-from sartorius.utils.errors import InputError
+from sartorius.utils.errors import InputError, shown
 from sartorius.utils.files import sha256_of, write_text
 from sartorius.utils.input_text import read_json
 from sartorius.utils.paths import display_path
 
 logger = logging.getLogger(__name__)
+
+_EMPTY = 'have a mask without pixels; they are dropped'
+_APART = 'have a mask that lies outside their box or their image; they are dropped'
+_OUTSIDE = 'have a box outside their image; they are dropped'
+_CUT = 'have a mask that reaches beyond their box; what lies outside it is lost'
+_LOST = (_EMPTY, _APART, _OUTSIDE, _CUT)
 
 _Cell = tuple[list[float], float, NDArray[np.float32], int]
 """Box ``x1, y1, x2, y2``, score, soft mask and label."""
@@ -117,7 +124,8 @@ def from_coco_results(
     A mask is brought to the grid of its box by :func:`area_average`; what lies outside the box is lost. A result
     without ``bbox`` gets the box of its mask. Results of which none has a ``segmentation`` become boxes without masks;
     where only some have one, the others are refused: any mask made up for them would spoil the real ones. A result
-    whose mask has no pixels is dropped, and logged as a warning.
+    whose mask has no pixels, or none in its box, or whose box lies outside the image, is dropped. What is dropped, and
+    what is cut off by a box, is counted and logged as a warning.
 
     Which image a result is of: the one of its ``file_name`` if it has one (Ultralytics' YOLO writes it, beside an
     ``image_id`` that is the number in the name, and no id of the dataset); else the one whose id is its ``image_id``;
@@ -149,16 +157,15 @@ def _to_predictions(
         grid = DEFAULT_GRID if not results or any(map(_has_mask, results)) else 0
     numbers = _image_numbers(results, index)
     if classes is None:
-        named = (result.get('category_id') for result in results if isinstance(result.get('category_id'), int | str))
+        named = {result.get('category_id') for result in results if is_id(result.get('category_id'))}
         used = {index.categories[key] for key in named if key in index.categories}
         classes = classes_of_file(used, index.categories.values())
     cells: dict[int | str, list[_Cell]] = {key: [] for key in index.images}
-    empty = 0
+    counts: Counter[str] = Counter()
     for place, (result, number) in enumerate(zip(results, numbers, strict=True)):
         try:
-            cell = _read_cell(result, index.images[number].size, grid)
+            cell = _read_cell(result, index.images[number].size, grid, counts)
             if cell is None:
-                empty += 1
                 continue
             name = index.categories[_known(result, 'category_id', index.categories)]
             if name not in classes:
@@ -168,8 +175,8 @@ def _to_predictions(
             raise InputError(f'result {place}: {error}') from None
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f'result {place} is not as COCO writes it ({type(error).__name__}: {error})') from None
-    if empty:
-        logger.warning(f'{empty:,} of {len(results):,} COCO results have a mask without pixels; they are dropped')
+    for what in filter(counts.get, _LOST):
+        logger.warning(f'{counts[what]:,} of {len(results):,} COCO results {what}')
     return PredictionSet(
         images=tuple(_collect(index.images[key], found, grid) for key, found in cells.items()),
         classes=tuple(classes),
@@ -220,8 +227,8 @@ def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
             numbers.append(by_name[known[name]])
             continue
         value = result['image_id']
-        if not isinstance(value, int | str):
-            raise InputError(f'result {place} is not as COCO writes it: its image_id is {value!r}')
+        if not is_id(value):
+            raise InputError(f'result {place} is not as COCO writes it: its image_id is {shown(value)}')
         if isinstance(value, int):
             named = by_number.get(value, [])
         else:
@@ -279,23 +286,43 @@ def _ids_by_number(index: CocoIndex) -> dict[int, list[int | str]]:
 
 
 def _read_cell(
-    result: Mapping[str, Any], size: Size, grid: int
+    result: Mapping[str, Any], size: Size, grid: int, counts: Counter[str]
 ) -> tuple[list[float], float, NDArray[np.float32]] | None:
-    """Box ``x1, y1, x2, y2``, score and soft mask of one result; None if its mask has no pixels."""
-    score = float(result['score'])
+    """Box ``x1, y1, x2, y2``, score and soft mask of one result; None, and counted, if nothing of it is left."""
+    score = _number(result['score'], 'score')
     if not 0 <= score <= 1:
         raise InputError(f'score {score} lies outside 0 to 1')
     crop = _read_mask(result, size) if grid else None
     if crop is not None and not crop.mask.size:
+        is_apart = reaches_beyond(result['segmentation'], size)
+        counts[_APART if is_apart else _EMPTY] += 1
         return None
     if result.get('bbox') is None and crop is not None:
         box = [float(edge) for edge in crop.window]
     else:
-        x, y, width, height = (float(value) for value in result['bbox'])
+        sides = result['bbox']
+        if not isinstance(sides, list | tuple) or len(sides) != 4:
+            raise InputError(f'bbox {shown(sides)} is no list of x, y, width and height')
+        x, y, width, height = (_number(value, 'bbox') for value in sides)
         box = [x, y, x + width, y + height]
-    if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
+    # As the predictions hold it, where a large number may swallow a small width.
+    with np.errstate(over='ignore'):
+        held = np.array(box, dtype=np.float32)
+    if not (np.isfinite(held).all() and (held[:2] < held[2:]).all()):
         raise InputError(f'box {box} (x1, y1, x2, y2) has no area; remove the result')
-    return box, score, np.zeros((0, 0), np.float32) if crop is None else area_average(crop, box, grid)
+    if box[2] <= 0 or box[3] <= 0 or box[0] >= size[1] or box[1] >= size[0]:
+        counts[_OUTSIDE] += 1
+        return None
+    if crop is None:
+        return box, score, np.zeros((0, 0), np.float32)
+    soft_mask = area_average(crop, box, grid)
+    # What a predictions file rounds to nothing is nothing.
+    if soft_mask.max() < 1 / 510:
+        counts[_APART] += 1
+        return None
+    left, top, right, bottom = crop.window
+    counts[_CUT] += left < box[0] - 1 or top < box[1] - 1 or right > box[2] + 1 or bottom > box[3] + 1
+    return box, score, soft_mask
 
 
 def _read_mask(result: Mapping[str, Any], size: Size) -> MaskCrop:
@@ -327,6 +354,13 @@ def _has_mask(result: object) -> bool:
 
 def _known(result: Mapping[str, Any], key: str, lookup: Mapping[Any, Any]) -> Any:
     value = result[key]
-    if value not in lookup:
-        raise InputError(f'{key} {value!r} is not in the COCO dataset; use the JSON that the detector ran on')
+    if not is_id(value) or value not in lookup:
+        what = unknown_id(value, lookup, 'categories of the COCO dataset')
+        raise InputError(f'{key} {what}; use the JSON that the detector ran on')
     return value
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f'{name} {shown(value)} is no number')
+    return float(value)

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.annotations.csv_checks import separator_hint
+from sartorius.images.image_ids import check_image_id
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.kaggle_rle import decode
 from sartorius.masks.packed import PackedMasks
@@ -150,6 +152,8 @@ def find_problems(
         size = sizes.get(image_id) if isinstance(sizes, Mapping) else sizes
         if not image_id:
             problems += [Problem('the image id is missing', row.number) for row in own]
+        elif (problem := _bad_id(image_id)) is not None:
+            problems += [Problem(problem, row.number) for row in own]
         elif size is None:
             problems += [Problem('unknown image', row.number, image_id) for row in own]
         else:
@@ -168,14 +172,23 @@ def _read_rows(path: str | Path) -> tuple[list[SubmissionRow], list[Problem]]:
     with open_csv(path, strict=False) as reader:
         header = next(reader, [])
         if header != HEADER:
-            found = ' '.join(','.join(header).splitlines())
-            return [], [Problem(f'the header is "{found}", it must be "{",".join(HEADER)}"', row=1)]
+            found = ' '.join(','.join(header).splitlines()) + '"' + separator_hint(header)
+            return [], [Problem(f'the header is "{found}, it must be "{",".join(HEADER)}"', row=1)]
         for number, fields in enumerate(reader, start=2):
             if len(fields) == len(HEADER):
                 rows.append(SubmissionRow(number, *fields))
             elif fields:
                 problems.append(Problem(f'{len(fields)} fields instead of {len(HEADER)}', row=number))
     return rows, problems
+
+
+def _bad_id(image_id: str) -> str | None:
+    """What is wrong with an image id by itself."""
+    try:
+        check_image_id(image_id)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _repeated_rows(rows: Sequence[SubmissionRow]) -> list[Problem]:

@@ -152,6 +152,17 @@ def test_an_image_may_say_its_own_id(tmp_path: Path, read: Reader) -> None:
         (coco(images=[image(1, 'a.png', image_id='../a')]), r"image 'a\.png': '\.\./a' is no image id"),
         (coco(images=[image(1, 'x/a.png', image_id='a'), image(2, 'a.png')]), 'two images are called a '),
         (coco(images=[image(None, 'a.png')]), 'has the id None'),
+        (coco(images=[image(True, 'a.png')]), 'has the id True'),
+        (coco(images=[image(1, 'a.png'), image('1', 'b.png')]), r"two images have the id 1 and '1': a\.png and b\.png"),
+        (coco(images=[image(1, 'a.png', height=10**9)]), "image 'a.png': 60x1000000000 pixels are more than"),
+        (coco(images=[image(1, 'a.png', group=[1])]), r'its group is \[1\], which is no text'),
+        (coco(categories=[{'id': 1, 'name': 5}]), 'category 1: its name is 5'),
+        (coco(cell(7, [A], image_id='1')), "annotation 7: its image '1' is not among the images, which have 1; write"),
+        (
+            coco(cell(7, [A], category_id=1.0)),
+            'annotation 7: its category 1.0 is not among the categories, which have 1',
+        ),
+        (coco(cell(7, [A], category_id=True)), 'annotation 7: its category True is not among'),
         (coco(cell(1, [A], iscrowd=1), cell(2, [B], iscrowd=1)), 'all 2 annotations are crowd regions'),
         (coco(cell(7, [A], iscrowd='yes')), "annotation 7: its iscrowd is 'yes'"),
         (coco(cell(7, [A[:-1]])), 'annotation 7: its segmentation has a polygon of 7 values'),
@@ -193,6 +204,30 @@ def test_what_is_dropped_or_ignored_is_counted_and_said(tmp_path: Path, caplog: 
     caplog.clear()
     scored(write(tmp_path, coco(cell(1, [A]))))
     assert not caplog.messages
+
+
+def test_cells_outside_and_at_the_border_are_told_from_empty_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outside, across = [value + 70 for value in A], [55, 5, 70, 5, 70, 13, 55, 13]
+    at_border = [50, 30, 60.5, 30, 60.5, 40.5, 50, 40.5]  # As tools write that round to half pixels.
+    path = write(tmp_path, coco(cell(1, [A]), cell(2, [outside]), cell(3, [across]), cell(4, [at_border]), cell(5, [])))
+    assert scored(path) == {'a': [WINDOW_A, (55, 5, 60, 13), (50, 30, 60, 40)]}
+    assert caplog.messages == [
+        f'{path}: 1 of 5 annotations have no pixels (such as an empty segmentation); they are dropped',
+        f'{path}: 1 of 5 annotations lie outside their image; they are dropped',
+        f'{path}: 1 of 5 annotations reach beyond their image; they are cut at its border',
+    ]
+
+
+@pytest.mark.slow
+def test_truth_against_itself_scores_1_whatever_is_dropped(tmp_path: Path) -> None:
+    """Ten empty masks once cost .04: training and scoring drop the same, so that none is a miss."""
+    path = write(tmp_path, coco(cell(0, [A]), *(cell(number, []) for number in range(1, 11)), cell(11, [B], iscrowd=1)))
+    gt = load_annotations(path)
+    assert score_images(gt, {'a': gt['a'].crops})[['n_gt', 'score']].values.tolist() == [[1, 1]]
+    instances = SartoriusDataset(ann_file=str(path), pipeline=[]).get_data_info(0)['instances']
+    assert [one['ignore_flag'] for one in instances] == [0, 1]
 
 
 def test_the_data_set_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,13 @@ def without(key: str) -> dict:
         (one_result(score=float('nan')), 'result 1: score nan'),
         (one_result(bbox=[10, 5, 0, 4]), 'has no area'),
         (one_result(bbox=[10, 5, float('inf'), 4]), 'has no area'),
-        (one_result(bbox=[10, 5, 4]), 'result 1 is not as COCO writes it'),
+        (one_result(bbox=[10, 5, 4]), r'result 1: bbox \[10, 5, 4\] is no list of x, y, width and height'),
+        (one_result(bbox=['10', 5, 6, 4]), "bbox '10' is no number"),
+        (one_result(bbox=[1e200, 5, 1e200, 4]), 'has no area'),
+        (one_result(score='0.5'), "score '0.5' is no number"),
+        (one_result(score=True), 'score True is no number'),
+        (one_result(image_id=True), 'its image_id is True'),
+        (one_result(category_id='5'), "category_id '5' is not among .*, which have 5; write both as numbers"),
         (one_result(segmentation=[[1, 1, 5, 1, 5]]), 'result 1: its segmentation has a polygon of 5 values'),
         (one_result(segmentation=None), 'no segmentation; boxes without masks cannot be mixed'),
         (one_result(segmentation={'size': [30, 20], 'counts': ''}), 'its mask is 20x30 pixels, its image 30x20'),
@@ -217,8 +223,28 @@ def test_results_without_any_mask_become_boxes_alone(tmp_path):
 
 
 def test_a_result_without_box_and_mask_is_refused():
-    with pytest.raises(InputError, match='result 0 is not as COCO writes it'):
+    with pytest.raises(InputError, match='result 0: bbox None is no list'):
         from_coco_results([one_result(segmentation=None, bbox=None)], DATASET)
+
+
+def test_what_is_lost_of_masks_and_boxes_is_counted(caplog):
+    """The mask is 6 x 4 pixels at 10, 5 of an image of 30 x 20."""
+    results = [
+        one_result(),
+        one_result(bbox=[0, 0, 5, 5]),  # Beside its mask.
+        one_result(bbox=[40, 5, 6, 4]),  # Outside the image.
+        one_result(segmentation=[[50, 5, 56, 5, 56, 9]], bbox=None),
+        one_result(bbox=[10, 5, 3, 4], score=0.4),  # Half of its mask.
+    ]
+    assert from_coco_results(results, DATASET).by_id()['images/a'].scores.tolist() == [
+        pytest.approx(one_result()['score']),
+        pytest.approx(0.4),
+    ]
+    assert caplog.messages == [
+        '2 of 5 COCO results have a mask that lies outside their box or their image; they are dropped',
+        '1 of 5 COCO results have a box outside their image; they are dropped',
+        '1 of 5 COCO results have a mask that reaches beyond their box; what lies outside it is lost',
+    ]
 
 
 def test_an_image_may_be_named_by_its_file_as_yolo_does():
