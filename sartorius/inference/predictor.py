@@ -251,7 +251,7 @@ class Predictor:
         return use_fast_layout(detector.to(self.device).eval())
 
     def _read_weights(self) -> Any:
-        return weights_of(read_checkpoint(self.checkpoint))
+        return weights_of(read_checkpoint(self.checkpoint, mapped=False))
 
     @torch.no_grad()
     def _predict(self, pipeline: Compose, sample: dict[str, Any]) -> tuple[ImagePredictions, PassReport]:

@@ -40,7 +40,8 @@ def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
 
     Args:
         path: The file.
-        mapped: Whether tensors stay on the disk until they are used; for what is read once.
+        mapped: Whether tensors stay on the disk until they are used, their checksums uncompared: for a look at what
+            stands beside the weights.
 
     Raises:
         InputError: The file is missing, cut short, holds no checkpoint, or asks for more than the above.
@@ -51,6 +52,8 @@ def read_checkpoint(path: str | Path, mapped: bool = True) -> dict[str, Any]:
     try:
         archive = zipfile.is_zipfile(path)
         _check_extent(path, archive)
+        if archive and not mapped:
+            _check_sums(path)
         with trusted_names_only(), warnings.catch_warnings():
             # Of other protocols than torch's; what cannot be read says so.
             warnings.simplefilter('ignore')
@@ -254,6 +257,17 @@ def _check_extent(path: Path, archive: bool) -> None:
             if entry.filename.endswith('/data.pkl'):
                 with source.open(entry) as file:
                     check_length(file, 1)
+
+
+def _check_sums(path: Path) -> None:
+    """Compares the checksums of an archive, which torch does not: a damaged file would give other weights.
+
+    Raises:
+        UnpicklingError: One is wrong.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if part := archive.testzip():
+            raise pickle.UnpicklingError(f'the checksum of {part} is wrong')
 
 
 def _fits(given: torch.Tensor, wanted: torch.Tensor) -> bool:

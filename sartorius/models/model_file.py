@@ -113,8 +113,9 @@ def load_model_file(path: str | Path) -> ModelFile:
         InputError: The file cannot be read, lacks something that only a config can say, or holds what no model needs.
     """
     path = Path(path)
-    content = read_checkpoint(path)
+    content, sha256 = read_checkpoint(path, mapped=False), sha256_of(path)
     try:
+        _check_hash_in_name(path.stem, sha256)
         parts = _read_published(content) if 'format' in content else _read_training(path, content)
         check_test_config(parts['data'])
         weights = _check_weights(content)
@@ -122,9 +123,7 @@ def load_model_file(path: str | Path) -> ModelFile:
         postprocess = build_chain(parts.pop('postprocess')).for_classes(classes).to_config()
     except InputError as error:
         raise InputError(f'{display_path(path)}: {error}') from None
-    return ModelFile(
-        path=path, sha256=sha256_of(path), state_dict=weights, classes=classes, postprocess=postprocess, **parts
-    )
+    return ModelFile(path=path, sha256=sha256, state_dict=weights, classes=classes, postprocess=postprocess, **parts)
 
 
 def save_model_file(model: ModelFile, out: Path, half: bool, created_with: Mapping[str, Any]) -> None:
@@ -223,6 +222,15 @@ def check_pixel_size(value: object) -> float | None:
 def _without_hash(stem: str) -> str:
     name, _, digits = stem.rpartition('-')
     return name if name and len(digits) == 8 and set(digits) <= set('0123456789abcdef') else stem
+
+
+def _check_hash_in_name(stem: str, sha256: str) -> None:
+    """Checks the digits of the hash that the name of a published file ends in, if it does."""
+    if (name := _without_hash(stem)) != stem and not sha256.startswith(digits := stem.removeprefix(f'{name}-')):
+        raise InputError(
+            f'its SHA-256 begins with {sha256[:8]}, and its name says {digits}: it was changed; fetch it again, or '
+            'name it anew'
+        )
 
 
 def _read_published(content: Mapping[str, Any]) -> dict[str, Any]:

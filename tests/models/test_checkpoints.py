@@ -1,5 +1,6 @@
 """Checkpoints are read safely, downloaded once, and whole or the one before it."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def test_truncated_checkpoint_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match=r'cut\.pth: cannot be read'):
         read_checkpoint(path)
+
+
+def test_a_changed_bit_of_the_weights_is_found(tmp_path: Path) -> None:
+    path = tmp_path / 'flipped.pth'
+    torch.save({'state_dict': {'weight': torch.full((1000,), 0.5)}}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(struct.pack('<f', 0.5) * 20) + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'flipped\.pth: cannot be read .*the checksum of .*data/0 is wrong'):
+        read_checkpoint(path, mapped=False)
 
 
 def test_missing_checkpoint_and_other_content(tmp_path: Path) -> None:
