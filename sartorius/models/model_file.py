@@ -16,6 +16,7 @@ as code: the reader builds no objects, texts of configs are parsed and not execu
 layers and transforms.
 """
 
+import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -150,9 +151,12 @@ def save_model_file(model: ModelFile, out: Path, half: bool, created_with: Mappi
         'pixel_size_um': model.pixel_size_um,
         'meta': {'run': None if model.run is None else model.run.to_dict(), 'created_with': dict(created_with)},
     }
-    # Through an open file: torch would write the temporary name into the file, and its hash would change.
-    with atomic_path(out) as temporary, temporary.open('wb') as file:
-        torch.save(content, file)
+    # By way of memory: torch does not say that a disk is full, and would write the temporary name into the file, whose
+    # hash would change.
+    written = io.BytesIO()
+    torch.save(content, written)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(written.getbuffer())
 
 
 def find_model(name_or_path: str | Path | None = None) -> Path:
