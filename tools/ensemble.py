@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parse(argv)
     recipe = _read_recipe(options)
     out = check_suffix(options.out or (DEFAULT_BOXES if recipe.boxes_only else DEFAULT_FUSED))
-    paths = options.predictions or ([] if recipe.members else _choose_files())
+    paths, passed_over = options.predictions, ()
+    if not paths and not recipe.members:
+        paths, passed_over = _choose_files()
     recipe = recipe.with_files(paths, options.weights, options.annotations)
     _check_paths([member.predictions for member in recipe.members], out)
     sets = [_load(member) for member in recipe.members]
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, count in fused.source.dropped.items():
         if count:
             print(f'dropped: {count} {DROPPED[name]}')
+    for path, reason in passed_over:
+        print(f'not fused: {display_path(path)}: {reason}')
     print(f'wrote {display_path(out)}')
     follow = f'{MAKE_COMMAND} --boxes' if recipe.boxes_only else 'python tools/make_submission.py'
     print(name_tools(f'next: {follow} {display_path(out)}'))
@@ -132,13 +136,12 @@ def _load(member: FusionMember) -> PredictionSet:
     return read_coco_results(member.predictions, member.annotations)
 
 
-def _choose_files() -> list[Path]:
+def _choose_files() -> tuple[list[Path], Sequence[tuple[Path, str]]]:
+    """The files to fuse, and those that are passed over with the reason."""
     plan = plan_fusion()
-    for path, reason in plan.dropped:
-        print(f'not fused: {display_path(path)}: {reason}')
     if len(plan.chosen) == 1:
         print(f'only {display_path(plan.chosen[0].path)} covers these images: nothing to fuse it with')
-    return [found.path for found in plan.chosen]
+    return [found.path for found in plan.chosen], plan.dropped
 
 
 def _check_paths(paths: Sequence[Path], out: Path) -> None:

@@ -35,19 +35,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
 
     from sartorius.annotations.reading import load_annotations, load_groups
-    from sartorius.postprocess.chain import load_chain_for, save_chain
+    from sartorius.postprocess.chain import load_chain_for, save_chain, warn_of_unusable
     from sartorius.postprocess.tuning.report import evidence, format_result, format_steps
     from sartorius.postprocess.tuning.step_gains import measure_steps
     from sartorius.postprocess.tuning.tuner import tune
     from sartorius.predictions.store import load_predictions
     from sartorius.utils.files import sha256_of, staged_folder, write_text
+    from sartorius.utils.notes import collect_notes, note_lines
     from sartorius.visualization.plots import plot_steps, plot_thresholds
 
-    predictions = load_predictions(options.predictions)
-    chain, _ = load_chain_for(predictions.classes, options.postprocess)
-    gt = load_annotations(options.annotations)
-    result = tune(predictions, gt, chain, load_groups(options.annotations), folds=options.folds)
-    gains = measure_steps(predictions, gt, result)
+    with collect_notes() as notes:
+        predictions = load_predictions(options.predictions)
+        chain, _ = load_chain_for(predictions.classes, options.postprocess)
+        warn_of_unusable(predictions)
+        gt = load_annotations(options.annotations)
+        result = tune(predictions, gt, chain, load_groups(options.annotations), folds=options.folds)
+        gains = measure_steps(predictions, gt, result)
     text = '\n\n'.join([_counts(len(predictions.images), result.images), format_result(result), format_steps(gains)])
     print(text)
 
@@ -56,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with staged_folder(options.out) as folder:
         chain_file, text_file, threshold_plot, step_plot = (folder / name for name in OUTPUTS)
         save_chain(chain_file, result.chain, {**files, **evidence(result, gains)})
-        write_text(text_file, f'# Tuned on {display_path(options.predictions)}\n\n{text}\n')
+        write_text(
+            text_file,
+            f'# Tuned on {display_path(options.predictions)}\n\n{text}\n'
+            + (f'\n{note_lines(notes)}\n' if notes else ''),
+        )
         plot_thresholds(threshold_plot, result)
         plot_steps(step_plot, gains)
     print(f'\nwrote {", ".join(OUTPUTS)} to {display_path(options.out)}')

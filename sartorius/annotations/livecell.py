@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sartorius.annotations.coco import cells_from_counts, write_coco
-from sartorius.annotations.coco_index import IMAGE_KEYS, coco_entries, index_images, naming, read_coco_json
+from sartorius.annotations.coco_index import IMAGE_KEYS, coco_entries, index_images, is_id, naming, read_coco_json
 from sartorius.annotations.info import LIVECELL, origin_of_folder
 from sartorius.annotations.segmentation import compressed_counts
 from sartorius.annotations.structures import CocoCell, CocoImage
@@ -38,7 +38,7 @@ COMPLETE_FROM = 10
 # Neighbours in a monolayer never overlap this much; two outlines of one cell do (issue 30).
 DUPLICATE_IOU = 0.7
 
-CROWD = 'crowd regions (iscrowd 1) dropped'
+CROWD = 'crowd regions (iscrowd 1) kept: neither cells nor background'
 UNLISTED = 'annotations of images that are not listed dropped'
 TWICE = 'second annotations of an image dropped (the one with fewer cells)'
 OTHER_LINE = 'images of an unknown cell line dropped'
@@ -82,11 +82,12 @@ class LivecellOptions:
 
 @dataclass
 class _Entry:
-    """One image of the official JSON: ``masks`` has the ``segmentation`` of each cell."""
+    """One image of the official JSON: ``masks`` has the ``segmentation`` of each cell, ``crowd`` of crowd regions."""
 
     name: str
     size: Size
     masks: list[Any] = field(default_factory=list)
+    crowd: list[Any] = field(default_factory=list)
 
     @property
     def line(self) -> str:
@@ -138,11 +139,14 @@ def prepare_livecell(options: LivecellOptions, out: Path) -> str:
                 _convert(entry, files[entry.name][-1], options, reports[split])
                 for entry in progress(chosen, f'preparing {split}')
             ]
-            if not any(image.cells for image in images):
+            if not any(not cell.iscrowd for image in images for cell in image.cells):
                 raise InputError(f'{sources[split][0]}: no cell is left; {_describe(reports[split])}')
             info = {**_info(options, split, sources[split]), 'set_id': set_id}
             write_coco(new / f'{split}.json', images, options.classes, info)
-            statistics[split] = [(image.details['cell_type'], [cell.area for cell in image.cells]) for image in images]
+            statistics[split] = [
+                (image.details['cell_type'], [cell.area for cell in image.cells if not cell.iscrowd])
+                for image in images
+            ]
         summary = _summary(statistics, reports)
         write_text(new / 'summary.md', summary + '\n')
     return summary
@@ -182,11 +186,12 @@ def _read_entries(paths: Sequence[Path], report: _Report) -> list[_Entry]:
             annotations = coco_entries(content, 'annotations', ('image_id', 'segmentation'))
         entries = {number: _Entry(PurePosixPath(image.file_name).stem, image.size) for number, image in images.items()}
         for annotation in annotations:
-            entry = entries.get(annotation['image_id'])
+            entry = entries.get(annotation['image_id']) if is_id(annotation['image_id']) else None
             if entry is None:
                 report.counts[UNLISTED] += 1
             elif annotation.get('iscrowd'):
                 report.counts[CROWD] += 1
+                entry.crowd.append(annotation['segmentation'])
             else:
                 entry.masks.append(annotation['segmentation'])
         for entry in entries.values():
@@ -237,20 +242,27 @@ def _convert(entry: _Entry, file_name: str, options: LivecellOptions, report: _R
             f'{options.data_root / file_name}: the image is {size[1]}x{size[0]} pixels, '
             f'its JSON says {entry.size[1]}x{entry.size[0]}'
         )
-    counts = []
-    for segmentation in entry.masks:
-        try:
-            counts.append(compressed_counts(segmentation, entry.size))
-        except InputError:
-            report.counts[MALFORMED] += 1
     label = 0 if options.single_class else LIVECELL_LINES.index(entry.line)
-    with naming(f'image {entry.name}'):
-        found, _ = cells_from_counts(counts, [label] * len(counts), entry.size)
+    found, crowd = (_read_masks(entry, label, report, iscrowd) for iscrowd in (False, True))
     cells = [cell for cell in found if cell.area >= max(options.min_area, 1)]
     report.counts[SLIVERS] += len(found) - len(cells)
     distinct = _distinct(cells)
     report.counts[DUPLICATES] += len(cells) - len(distinct)
-    return CocoImage(file_name, entry.size, distinct, {'cell_type': entry.line, 'group': entry.well}, entry.name)
+    regions = [cell for cell in crowd if cell.area]
+    details = {'cell_type': entry.line, 'group': entry.well}
+    return CocoImage(file_name, entry.size, [*distinct, *regions], details, entry.name)
+
+
+def _read_masks(entry: _Entry, label: int, report: _Report, iscrowd: bool) -> list[CocoCell]:
+    """The cells of an image, or its crowd regions; malformed masks are counted."""
+    counts = []
+    for segmentation in entry.crowd if iscrowd else entry.masks:
+        try:
+            counts.append(compressed_counts(segmentation, entry.size))
+        except InputError:
+            report.counts[MALFORMED] += 1
+    with naming(f'image {entry.name}'):
+        return cells_from_counts(counts, [label] * len(counts), entry.size, [iscrowd] * len(counts))[0]
 
 
 def _distinct(cells: Sequence[CocoCell]) -> list[CocoCell]:

@@ -8,6 +8,7 @@ from sartorius.annotations.summary import note
 from sartorius.annotations.train_csv import ALL_DATA, TrainCSV, TrainImage
 from sartorius.images.files import images_in, is_image
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import files_below, sha256_of
 
 TRAIN_FOLDER, UNLABELLED_FOLDER, TEST_FOLDER = 'train', 'train_semi_supervised', 'test'
 
@@ -123,6 +124,18 @@ def find_images(annotated: Sequence[TrainImage], options: PreparationOptions, no
         others = _other_files(root / folder)
         if others:
             notes.append(note(f'files of {folder}/ not used, which are no images by their suffix', others))
+        deeper = [path.relative_to(root / folder).as_posix() for path in _deeper_images(root / folder)]
+        if deeper:
+            notes.append(note(f'images in subfolders of {folder}/ not used', deeper))
+    twice = _in_two_folders(root / TRAIN_FOLDER, root / TEST_FOLDER)
+    if twice:
+        notes.append(
+            note(
+                f'**images of {TRAIN_FOLDER}/ that stand in {TEST_FOLDER}/ too, by name or content: what is tested on '
+                'them says nothing of other images**',
+                twice,
+            )
+        )
     missing = [image_id for image_id in images if image_id not in known]
     if not options.check_images:
         return {image_id: known.get(image_id, f'{TRAIN_FOLDER}/{image_id}.png') for image_id in images}
@@ -140,6 +153,30 @@ def find_images(annotated: Sequence[TrainImage], options: PreparationOptions, no
     if unused:
         notes.append(note(f'images of {TRAIN_FOLDER}/ without rows not used', unused))
     return {image_id: known[image_id] for image_id in images if image_id in known}
+
+
+def _deeper_images(folder: Path) -> list[Path]:
+    """Images in the subfolders of a folder, which are not looked into."""
+    if not folder.is_dir():
+        return []
+    return [path for path in files_below(folder) if path.parent != folder and is_image(path)]
+
+
+def _in_two_folders(first: Path, second: Path) -> list[str]:
+    """Images of a folder that stand in another one too, under the same name or with the same bytes."""
+    own, others = images_in(first), images_in(second)
+    found = {name: name for name in own.keys() & others.keys()}
+    by_size: dict[int, list[Path]] = {}
+    for path in others.values():
+        by_size.setdefault(path.stat().st_size, []).append(path)
+    hashes = {size: {sha256_of(path): path for path in paths} for size, paths in by_size.items()}
+    for name, path in own.items():
+        # Only files of one size can have the same content: few are read.
+        same = hashes.get(path.stat().st_size)
+        other = same.get(sha256_of(path)) if same else None
+        if other is not None and other.stem != name:
+            found[name] = f'{name} as {other.stem}'
+    return [found[name] for name in sorted(found)]
 
 
 def _other_files(folder: Path) -> list[str]:

@@ -179,6 +179,24 @@ def save_chain(path: str | Path, chain: Chain, evidence: Mapping[str, Any]) -> N
     )
 
 
+def warn_of_unusable(predictions: PredictionSet) -> None:
+    """Counts, in the log, the cells that every chain drops: those whose box has no area, or none in its image."""
+    cells = without_area = outside = 0
+    for image in predictions.images:
+        (x1, y1, x2, y2), (height, width) = image.boxes.T, image.size
+        has_area = (x1 < x2) & (y1 < y2)
+        is_inside = (x2 > 0) & (y2 > 0) & (x1 < width) & (y1 < height)
+        cells += len(image)
+        without_area += int((~has_area).sum())
+        outside += int((has_area & ~is_inside).sum())
+    if without_area:
+        logger.warning(
+            f'{without_area:,} of {cells:,} predicted cells have a box without width or height; they are dropped'
+        )
+    if outside:
+        logger.warning(f'{outside:,} of {cells:,} predicted cells lie outside their image; they are dropped')
+
+
 def postprocess_all(predictions: PredictionSet, chain: Chain) -> dict[str, ImagePredictions]:
     """Post-processes all images.
 
@@ -189,4 +207,5 @@ def postprocess_all(predictions: PredictionSet, chain: Chain) -> dict[str, Image
         InputError: The chain has one number per class, and none for one of the classes of the predictions.
     """
     chain = chain.for_classes(predictions.classes)
+    warn_of_unusable(predictions)
     return {image.image_id: chain(image) for image in progress(predictions.images, 'post-processing')}

@@ -7,7 +7,11 @@ from pathlib import Path
 from sartorius.predictions.store import MAKE_COMMAND, SUFFIX, NotPredictionsError, PredictionHeader, read_header
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import files_below
+from sartorius.utils.input_files import open_input
 from sartorius.utils.paths import WORK_DIRS, display_path
+
+# As much of a results file as its first entry takes: of one with masks, the mask may come first.
+_START = 1 << 16
 
 FUSE_COMMAND = 'python tools/ensemble.py'
 DEFAULT_FUSED = WORK_DIRS / 'ensemble' / 'predictions.npz'
@@ -48,7 +52,7 @@ def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
     Raises:
         UsageError: There is none; the message names the command that makes one.
     """
-    found, broken = _scan(folder)
+    found, broken, foreign = _scan(folder)
     groups: dict[frozenset[str], list[Found]] = {}
     for one in found:
         if not one.header.is_fused:
@@ -60,7 +64,7 @@ def plan_fusion(folder: str | Path = WORK_DIRS) -> FusionPlan:
     dropped = [(one.path, 'is the result of a fusion') for one in found if one.header.is_fused]
     for group in newest_first[1:]:
         dropped += [(one.path, _difference(one.header, chosen[0].header)) for one in group]
-    return FusionPlan(chosen=tuple(chosen), dropped=(*dropped, *broken))
+    return FusionPlan(chosen=tuple(chosen), dropped=(*dropped, *broken, *foreign, *_others(folder)))
 
 
 def find_for_submission(folder: str | Path = WORK_DIRS, say: Callable[[str], object] = print) -> Path:
@@ -75,7 +79,7 @@ def find_for_submission(folder: str | Path = WORK_DIRS, say: Callable[[str], obj
     Raises:
         UsageError: There is none, or there are several and none is fused; the message names the command to run.
     """
-    found, broken = _scan(folder)
+    found, broken, _ = _scan(folder)
     for path, problem in broken:
         say(f'passed over:     {display_path(path)}: {problem}')
     if not found:
@@ -91,20 +95,33 @@ def find_for_submission(folder: str | Path = WORK_DIRS, say: Callable[[str], obj
     return found[0].path
 
 
-def _scan(folder: str | Path) -> tuple[list[Found], list[tuple[Path, str]]]:
-    """Predictions files sorted by path, and files that cannot be read with the reason."""
-    found, broken = [], []
+def _scan(folder: str | Path) -> tuple[list[Found], list[tuple[Path, str]], list[tuple[Path, str]]]:
+    """Predictions files sorted by path, and with the reason files that cannot be read, and other archives."""
+    found, broken, foreign = [], [], []
     for path in files_below(folder):
         # A name that starts with a dot is a file that another command is still writing.
-        if path.suffix != SUFFIX or path.name.startswith('.') or not path.is_file():
+        if path.suffix.lower() != SUFFIX or path.name.startswith('.') or not path.is_file():
             continue
         try:
             found.append(Found(path, read_header(path)))
         except NotPredictionsError:
-            continue
+            foreign.append((path, 'is an archive of something else than predictions'))
         except InputError as error:
             broken.append((path, str(error).removeprefix(f'{display_path(path)}: ')))
-    return found, broken
+    return found, broken, foreign
+
+
+def _others(folder: str | Path) -> list[tuple[Path, str]]:
+    """COCO results, which look like what is fused and are fused only where they are named."""
+    found = []
+    for path in files_below(folder):
+        if path.suffix.lower() != '.json' or path.name.startswith('.') or not path.is_file():
+            continue
+        with open_input(path) as file:
+            start = file.read(_START)
+        if start.lstrip().startswith(b'[') and b'"image_id"' in start and b'"score"' in start:
+            found.append((path, 'is COCO results; name it and its --annotations to fuse it'))
+    return found
 
 
 def _nothing_found(folder: str | Path, broken: Sequence[tuple[Path, str]]) -> UsageError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.notes import collect_notes, note_lines
 from sartorius.utils.paths import CHECKOUT, find_config
 from sartorius.utils.start import prepare_process
 from sartorius.utils.streams import drop_closed_output, flush_output, prepare_streams
@@ -204,7 +205,7 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
 
     A user's mistake (:class:`InputError`, a missing file or package, a full disk) is printed as one sentence, and so is
     that nobody reads the output any more (``| head``; the exit code is then 141). Any other exception is a defect of
-    the project and keeps its traceback.
+    the project and keeps its traceback. What was dropped on the way (:mod:`sartorius.utils.notes`) is printed last.
 
     Args:
         main: The tool's main function.
@@ -214,10 +215,12 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
     prepare_streams()
     try:
         try:
-            main()
+            with collect_notes() as notes:
+                main()
         finally:
             # Here, because an error of the interpreter's own last flush has a traceback.
             flush_output()
+            _say_again(notes)
     except UsageError as error:
         sys.exit(_report(error, EXIT_USAGE))
     except InputError as error:
@@ -246,6 +249,13 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     from tqdm import tqdm
 
     return tqdm(items, desc=description, total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+
+def _say_again(notes: list[str]) -> None:
+    """Prints as the last lines what was warned of: much may have been printed since."""
+    if notes:
+        with suppress(OSError):
+            print('\n'.join(['', *note_lines(notes).splitlines()]), file=sys.stderr, flush=True)
 
 
 def _report(problem: object, code: int) -> int:

@@ -265,7 +265,7 @@ def test_folders_behind_links_and_images_with_several_files(official, tmp_path):
     assert len(read_coco(tmp_path / 'out' / 'train.json', LIVECELL_LINES)[A172]) == 12
 
 
-def test_crowd_regions_are_counted_and_two_images_under_one_id_refused(official, tmp_path):
+def test_crowd_regions_are_kept_as_such_and_two_images_under_one_id_refused(official, tmp_path):
     official.images(A172)
     path = official.all_lines('train', (A172, grid(13)))
     content = json.loads(path.read_text())
@@ -273,7 +273,9 @@ def test_crowd_regions_are_counted_and_two_images_under_one_id_refused(official,
     path.write_text(json.dumps(content))
     summary = prepare_livecell(LivecellOptions(official.root), tmp_path / 'out')
     assert row_of(summary, 'crowd regions') == ['1']
-    assert len(read_coco(tmp_path / 'out' / 'train.json', LIVECELL_LINES)[A172]) == 12
+    prepared = read_coco(tmp_path / 'out' / 'train.json', LIVECELL_LINES)[A172]
+    # Neither a miss nor background: the same in preparation, training and scoring.
+    assert (len(prepared), len(prepared.crowd)) == (12, 1)
     content['images'].append({**content['images'][0], 'file_name': f'{HUH7}.tif'})
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf'two images have the id 101: {A172}\.tif and {HUH7}\.tif'):

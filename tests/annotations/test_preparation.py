@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -305,6 +306,21 @@ def test_images_of_any_suffix_are_taken_and_other_files_named(data):
     write_image(data / 'test' / 't1.tif')
     with pytest.raises(InputError, match=r't1\.PNG and t1\.tif would be one image'):
         prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+
+
+def test_images_in_subfolders_and_training_images_in_the_test_set_are_named(data):
+    for number, path in enumerate(sorted(data.glob('*/*.png'))):
+        cv2.imwrite(str(path), np.full((6, 8), number, np.uint8))
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+    assert 'images in subfolders' not in summary and 'stand in test/ too' not in summary
+    (data / 'test' / 'deep').mkdir()
+    write_image(data / 'test' / 'deep' / 't9.png')
+    for name in ('cort11.png', 'other.png'):
+        shutil.copy(data / 'train' / 'cort11.png', data / 'test' / name)
+    shutil.copy(data / 'train' / 'cort12.png', data / 'test' / 't1.png')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+    assert '- images in subfolders of test/ not used: 1 (deep/t9.png)' in summary
+    assert 'says nothing of other images**: 2 (cort11' in summary and 'cort12 as t1' in summary
 
 
 def test_image_ids_are_kept_to_the_letter(data):

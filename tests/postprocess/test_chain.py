@@ -177,6 +177,18 @@ def test_numbers_per_class_need_class_names():
     assert Chain((ScoreThreshold(0.1),))(one_cell(0, 0.5)).labels.tolist() == [0]
 
 
+def test_cells_that_every_chain_drops_are_counted(caplog):
+    boxes = np.float32([[0, 0, 5, 5], [5, 0, 0, 5], [3, 3, 3, 9], [90, 0, 95, 5], [-9, 0, 0, 5]])
+    image = ImagePredictions(
+        'a', (20, 30), boxes, np.full(5, 0.9, np.float32), np.zeros(5, np.int64), np.ones((5, 2, 2), np.float32)
+    )
+    assert len(postprocess_all(PredictionSet((image,)), build_chain([]))['a']) == 1
+    assert caplog.messages == [
+        '2 of 5 predicted cells have a box without width or height; they are dropped',
+        '2 of 5 predicted cells lie outside their image; they are dropped',
+    ]
+
+
 def test_the_default_chain_goes_by_the_classes(caplog):
     assert load_chain_for(('cort', 'astro'))[0].steps[1].threshold == {'cort': 0.55, 'astro': 0.35}
     assert not caplog.records

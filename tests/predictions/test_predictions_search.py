@@ -27,11 +27,18 @@ def test_all_predictions_files_are_found_and_nothing_else(tmp_path):
     np.savez(tmp_path / 'other.npz', weights=np.zeros(2))
     (tmp_path / 'broken.npz').write_bytes(second.read_bytes()[:100])
     (tmp_path / 'folder.npz').mkdir()
+    (tmp_path / 'results.json').write_text('[{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [0, 0, 1, 1]}]')
+    (tmp_path / 'run.json').write_text('{}')
     put(tmp_path / '.half-written.npz')
     plan = plan_fusion(tmp_path)
     assert [one.path for one in plan.chosen] == [first, second]
     assert plan.chosen[0].header.image_ids == ('a', 'b')
-    assert [path for path, _ in plan.dropped] == [tmp_path / 'broken.npz']
+    # Everything that might have been meant is named with a reason.
+    assert [(path.name, reason.split(';')[0]) for path, reason in plan.dropped] == [
+        ('broken.npz', 'truncated, damaged or no predictions file'),
+        ('other.npz', 'is an archive of something else than predictions'),
+        ('results.json', 'is COCO results'),
+    ]
 
 
 def test_files_of_the_same_images_are_fused_in_any_order_of_images(tmp_path):
