@@ -152,8 +152,9 @@ def load_plan(path: str | Path) -> WorkflowPlan:
             base=Path(content['base']),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
         raise InputError(
-            f'{display_path(path)}: no plan of a workflow ({type(error).__name__}: {error}); tools/workflow.py writes '
+            f'{display_path(path)}: no plan of a workflow ({type(error).__name__}: {reason}); tools/workflow.py writes '
             'it anew'
         ) from None
 

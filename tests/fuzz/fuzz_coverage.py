@@ -2,8 +2,8 @@
 
 import ast
 import sys
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -38,27 +38,23 @@ def all_openers() -> set[str]:
     return {name for path in PACKAGE.rglob('*.py') for name in openers(path)}
 
 
-def run_openers() -> set[str]:
-    """Functions of the package that run when every kind's sound files are read."""
-    from fuzz_kinds import KINDS
-    from run_fuzz import FileCases
-
-    seen: set[CodeType] = set()
+@contextmanager
+def noting_functions(seen: set[str]) -> Iterator[None]:
+    """Adds the functions of the package that run, named as :func:`openers` names them."""
+    codes: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == 'call':
-            seen.add(frame.f_code)
+            codes.add(frame.f_code)
 
-    for kind in KINDS:
-        with tempfile.TemporaryDirectory(prefix='fuzz-') as name:
-            cases = FileCases(kind, 0, Path(name))
-            sys.setprofile(note)
-            try:
-                cases.learn()
-            finally:
-                sys.setprofile(None)
-    inside = [code for code in seen if code.co_filename.startswith(str(PACKAGE))]
-    return {f'{Path(code.co_filename).relative_to(PACKAGE).as_posix()}:{_plain(code.co_qualname)}' for code in inside}
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        for code in codes:
+            if code.co_filename.startswith(str(PACKAGE)):
+                seen.add(f'{Path(code.co_filename).relative_to(PACKAGE).as_posix()}:{_plain(code.co_qualname)}')
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_coverage import noting_functions
 from fuzz_judge import FAULTS, READ, REFUSED, Verdict, fingerprint, judge_all, judge_answer, unsound
 from fuzz_kinds import COMPANIONS, KINDS
 from fuzz_mutations import BYTES, PLACES, Random, pick
@@ -25,6 +26,9 @@ from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import write_text
 from sartorius.utils.paths import WORK_DIRS, display_path
 from sartorius.utils.tables import markdown_table
+
+READ_BY = 'read_by.json'
+"""The functions of the package that ran when the sound files were read."""
 
 RARE = 40
 """One case in so many is a mutation that takes seconds to make, or puts something else than a file in its place."""
@@ -157,18 +161,30 @@ class FileCases:
                 os.link(source, folder / name)
 
 
-def run_files(kind: str, count: int, seed: int, saved: Path | None, first: int = 0) -> list[tuple[Case, Verdict]]:
-    """Cases of one kind; of each distinct fault the first file is kept in ``saved``."""
+def run_files(
+    kind: str, count: int, seed: int, saved: Path, first: int = 0, read_by: set[str] | None = None
+) -> list[tuple[Case, Verdict]]:
+    """Cases of one kind.
+
+    Args:
+        kind: Key of :data:`fuzz_kinds.KINDS`.
+        count: Number of cases.
+        seed: The seed.
+        saved: Folder in which the first file of each distinct fault is kept.
+        first: Number of the first case.
+        read_by: The functions of the package that read the sound files are added.
+    """
     with tempfile.TemporaryDirectory(prefix='fuzz-') as name:
         cases = FileCases(kind, seed, Path(name))
-        cases.learn()
+        with noting_functions(set() if read_by is None else read_by):
+            cases.learn()
         found = []
         seen = set()
         for verdict in judge_all(count, lambda number: cases.make(first + number), cases.judge):
             case = cases.case(first + len(found))
             found.append((case, verdict))
             key = verdict.outcome, verdict.place, verdict.detail.split(':')[0]
-            if verdict.is_fault and key not in seen and saved is not None:
+            if verdict.is_fault and key not in seen:
                 seen.add(key)
                 _save(cases, case, saved / kind)
     return found
@@ -214,9 +230,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     # One run, so that the processes that are forked have what their kinds need.
     _import(kinds)
     results: dict[str, list[tuple[Any, Verdict]]] = {}
+    read_by: set[str] = set()
     for place, kind in enumerate(progress(kinds, 'files')):
         count = args.files // len(kinds) + (place < args.files % len(kinds))
-        results[kind] = run_files(kind, count, args.seed, args.out / 'files')
+        results[kind] = run_files(kind, count, args.seed, args.out / 'files', read_by=read_by)
+    write_text(args.out / READ_BY, json.dumps(sorted(read_by), indent=1) + '\n')
     arrays = {}
     for place, name in enumerate(progress(functions, 'arrays')):
         count = args.arrays // len(functions) + (place < args.arrays % len(functions))

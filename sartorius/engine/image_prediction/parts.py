@@ -72,7 +72,10 @@ def read_image_list(path: Path) -> list[ImageFile]:
         OSError: It cannot be opened.
     """
     rows = read_csv_table(path, COLUMNS, f'a list of images has the columns {", ".join(COLUMNS)}')
-    images = [ImageFile(Path(row['path']), check_image_id(row['image'])) for row in rows]
+    try:
+        images = [ImageFile(Path(row['path']), check_image_id(row['image'])) for row in rows]
+    except InputError as error:
+        raise InputError(f'{display_path(path)}: {error}') from None
     if not images:
         raise InputError(f'{display_path(path)}: lists no images')
     return images
