@@ -69,8 +69,7 @@ def _unpack(folder: Path, unpacked: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, RuntimeError) as error:
         raise InputError(f'{archive.name} is damaged ({error}); start the download again') from None
     except OSError as error:
-        # A damaged stream (without a number), a place before the start of the file, or a folder of a file's name; a full
-        # disk is none of the archive's.
+        # A damaged stream (no number), a place before the file's start, a folder of a file's name; a full disk is none.
         if error.errno not in (None, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
             raise
         raise InputError(f'{archive.name} is damaged ({error}); start the download again') from None
