@@ -12,6 +12,7 @@ import torch
 
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import atomic_path, sha256_of, write_text
+from sartorius.utils.input_text import read_text
 from sartorius.utils.locks import locked
 
 MAX_BYTES = 16 << 30
@@ -77,8 +78,8 @@ def address_hash(address: str) -> str:
 def _is_sound(target: Path) -> bool:
     """Whether a file is there with the hash that it was downloaded with."""
     try:
-        return sha256_of(target) == _note(target).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError):
+        return sha256_of(target) == read_text(_note(target))
+    except (OSError, InputError):
         return False
 
 

@@ -234,6 +234,8 @@ def run_tool(main: Callable[[], None], interrupted: str = 'nothing was half-writ
         if isinstance(error, BrokenPipeError) and drop_closed_output():
             sys.exit(_report(f'the output was closed before the end, as by head; {interrupted}', EXIT_CLOSED_PIPE))
         sys.exit(_report(_describe_os_error(error), EXIT_FAILURE))
+    except MemoryError:
+        sys.exit(_report('not enough memory; close other programs, or take fewer or smaller files', EXIT_FAILURE))
     except KeyboardInterrupt:
         sys.exit(_report(f'interrupted; {interrupted}', EXIT_INTERRUPTED))
 
