@@ -4,6 +4,7 @@ import random
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 
 from kill_cases import Case
 from kill_material import Material
@@ -129,7 +130,9 @@ class Trial:
                 done = self._must(self.run())
                 trees.append(tree_of(self.out))
             reads.add(self.read())
-            loose = sorted(key for key in trees[0] if trees[0][key] != trees[1].get(key))
+            differ = {key for key in trees[0] if trees[0][key] != trees[1].get(key)}
+            # A checkpoint records how its run was resumed.
+            loose = sorted(differ | {key for key in trees[1] if fnmatch(key, '*iter_*.pth')})
             ends = Ends(old, trees[1], loose, self.case.apart)
             states.append(State(name, ends, done.events, frozenset(reads), self.contents(loose)))
         return states

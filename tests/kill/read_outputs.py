@@ -6,7 +6,7 @@ Ends with 1 and one sentence where the project refuses them.
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kill_trees import files_of, tree_of
@@ -111,9 +111,22 @@ def content(*paths: str) -> object:
         if path.endswith('.npz'):
             digests.append(predictions(path))
         elif path.endswith('.pth'):
-            weights = read_checkpoint(path).get('state_dict', {})
-            digests.append([(name, value.numpy().tobytes().hex()) for name, value in weights.items()])
+            digests.append(list(_numbers(read_checkpoint(path), '')))
     return digests
+
+
+def _numbers(value: object, place: str) -> Iterator[tuple[str, object]]:
+    """Weights and the state of the optimizer, with their places; not the record of the run."""
+    if place.startswith(('/meta', '/message_hub')):
+        return
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _numbers(part, f'{place}/{key}')
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _numbers(part, f'{place}/{number}')
+    else:
+        yield place, value.numpy().tobytes().hex() if hasattr(value, 'numpy') else value
 
 
 KINDS: dict[str, Callable[..., object]] = {
