@@ -178,8 +178,8 @@ def locked_folders(folders: Iterable[str | Path]) -> Iterator[None]:
         # In one order, so that no two processes wait for each other.
         for folder in sorted({os.path.realpath(folder) for folder in folders} if fcntl else ()):
             try:
-                handle = os.open(folder, os.O_RDONLY)
-            except FileNotFoundError:
+                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             stack.callback(os.close, handle)
             _lock(handle)
@@ -303,8 +303,9 @@ def _finish(folder: Path) -> None:
         decides = _read_journal(folder / journal.main)
         if decides is not None and decides.set == journal.set and not decides.main:
             _finish(folder / journal.main)
-        # Done with the others, or else the set was never complete.
-        Path(folder, JOURNAL).unlink(missing_ok=True)
+        # Done with the others, or else the set was never complete, which may be read where nothing can be written.
+        with suppress(OSError):
+            os.unlink(folder / JOURNAL)
         return
     found = [(place, _read_journal(place)) for place in (*(folder / other for other in journal.others), folder)]
     parts = [(place, part) for place, part in found if part is not None and part.set == journal.set]

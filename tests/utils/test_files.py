@@ -248,6 +248,9 @@ def test_a_journal_of_a_stranger_reaches_no_other_folder(tmp_path: Path) -> None
         with pytest.raises(InputError, match='remove it'):
             finish_pending(data)
     (data / JOURNAL).unlink()
+    os.mkfifo(tmp_path / 'pipe')
+    write_journal(data, others=['../pipe', '../home'])
+    finish_pending(data)
     os.mkfifo(data / JOURNAL)
     with pytest.raises(InputError, match='remove it'):
         finish_pending(data)
