@@ -36,9 +36,9 @@ class StartCheckHook(Hook):
             fit = check_first_weights(model, weights_of(checkpoint), name)
             runner.logger.info(f'starts from {name}: {fit}')
             return
-        for key in ('state_dict', 'ema_state_dict'):
-            if key == 'state_dict' or key in checkpoint:
-                check_weights(model, checkpoint.get(key), name)
+        check_weights(model, weights_of(checkpoint), name)
+        if 'ema_state_dict' in checkpoint:
+            check_weights(model, checkpoint['ema_state_dict'], name)
         try:
             _check_optimizer(checkpoint['optimizer'], runner.optim_wrapper.optimizer)
             _check_schedulers(checkpoint.get('param_schedulers'), runner.param_schedulers)
