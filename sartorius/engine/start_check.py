@@ -98,9 +98,7 @@ def _check_optimizer(state: object, optimizer: torch.optim.Optimizer) -> None:
         for key, value in (values.get(number) or {}).items():
             if isinstance(value, torch.Tensor):
                 if value.dim() and value.shape != parameter.shape:
-                    raise _OtherRunError(
-                        f'its optimizer has {key} of shape {tuple(value.shape)}, not {parameter.shape}'
-                    )
+                    raise _OtherRunError(f'{key} of its optimizer is of shape {tuple(value.shape)}')
                 if not torch.isfinite(value).all():
                     raise _OtherRunError(f'{key} of its optimizer is not finite, as after a training that diverged')
 

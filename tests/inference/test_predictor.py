@@ -206,7 +206,9 @@ def test_file_that_cannot_be_read(predictor_of: Callable[..., Predictor], tmp_pa
 def test_checkpoint_of_another_model(folder: Path, tmp_path: Path, image: np.ndarray) -> None:
     torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(64, 3, 7, 7)}}, tmp_path / 'other.pth')
     predictor = Predictor(config_of('mrcnn_r50', folder), tmp_path / 'other.pth', device='cpu')
-    message = r'other\.pth: does not fit the config \(backbone\.conv1\.weight is float32 of shape .* in the model\); use the'
+    message = (
+        r'other\.pth: does not fit the config \(backbone\.conv1\.weight is float32 of shape .* in the model\); use the'
+    )
     with pytest.raises(InputError, match=message):
         predictor.predict_array(image)
 

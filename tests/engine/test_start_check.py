@@ -1,0 +1,142 @@
+"""What a training starts or goes on from is refused in a sentence where MMEngine would take what fits or fail."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.model import BaseModule
+from mmengine.optim import LinearLR
+
+from sartorius.engine.start_check import StartCheckHook, check_resumable
+from sartorius.utils.errors import InputError
+
+
+@pytest.fixture
+def runner() -> SimpleNamespace:
+    """A run that has taken one step; ``said`` is its log."""
+    torch.manual_seed(0)
+    model, said = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 4)), []
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    schedule = LinearLR(optimizer, start_factor=0.1, end=5, by_epoch=False)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    return SimpleNamespace(
+        cfg=SimpleNamespace(load_from='a.pth', resume=True),
+        model=model,
+        optim_wrapper=SimpleNamespace(optimizer=optimizer),
+        param_schedulers=[schedule],
+        logger=SimpleNamespace(info=said.append),
+        said=said,
+    )
+
+
+@pytest.fixture
+def checkpoint(runner: SimpleNamespace) -> dict:
+    return copy.deepcopy(
+        dict(
+            state_dict=runner.model.state_dict(),
+            optimizer=runner.optim_wrapper.optimizer.state_dict(),
+            param_schedulers=[one.state_dict() for one in runner.param_schedulers],
+            meta=dict(iter=1, epoch=0),
+            message_hub=dict(log_scalars=dict(loss=HistoryBuffer([1.0], [1])), runtime_info={}, resumed_keys={}),
+        )
+    )
+
+
+def momentum(checkpoint: dict) -> dict:
+    return checkpoint['optimizer']['state'][0]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda one: None, ''),
+        (lambda one: one.update(state_dict={'module.' + key: part for key, part in one['state_dict'].items()}), ''),
+        (lambda one: one.update(ema_state_dict=one['state_dict']), ''),
+        (lambda one: one.update(state_dict={}), 'holds no weights'),
+        (lambda one: one.update(ema_state_dict={}), 'holds no weights'),
+        (lambda one: one['state_dict'].pop('1.bias'), r'does not fit the config \(the file has no 1\.bias\)'),
+        (lambda one: one['state_dict'].update({'1.bias': torch.arange(4)}), r'1\.bias is int64 of shape \(4,\) in the'),
+        (lambda one: one.update(optimizer=[]), 'its optimizer has no state'),
+        (lambda one: one['optimizer']['param_groups'][0]['params'].pop(), 'its optimizer is one of other weights'),
+        (lambda one: one['optimizer']['param_groups'][0].pop('momentum'), 'its optimizer is of another kind'),
+        (lambda one: momentum(one).update(momentum_buffer=torch.ones(9)), r'momentum_buffer of its .* of shape \(9,\)'),
+        (
+            lambda one: momentum(one)['momentum_buffer'].fill_(torch.inf),
+            'momentum_buffer of its optimizer is not finite',
+        ),
+        (lambda one: one['param_schedulers'][0].update(step=3), 'it has no state of a LinearLR'),
+        (lambda one: one.pop('param_schedulers'), 'it has no state of 1 schedules'),
+    ],
+)
+def test_the_state_of_another_run_is_refused(
+    change: Callable, message: str, runner: SimpleNamespace, checkpoint: dict
+) -> None:
+    change(checkpoint)
+    if not message:
+        StartCheckHook().after_load_checkpoint(runner, checkpoint)
+        return
+    with pytest.raises(InputError, match=rf'^a\.pth: .*{message}'):
+        StartCheckHook().after_load_checkpoint(runner, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda one: None, ''),
+        (lambda one: one.pop('optimizer'), 'has no optimizer state'),
+        (lambda one: one.update(meta=[]), 'no counts of iterations'),
+        (lambda one: one['meta'].update(iter='1'), 'no counts of iterations'),
+        (lambda one: one['meta'].update(epoch=-1), 'no counts of iterations'),
+        (lambda one: one.update(message_hub={}), 'its message_hub is none'),
+        (lambda one: one['message_hub']['log_scalars'].update(loss=[1.0]), 'hold more than numbers'),
+    ],
+)
+def test_what_is_no_state_of_a_training_is_refused(
+    change: Callable, message: str, checkpoint: dict, tmp_path: Path
+) -> None:
+    change(checkpoint)
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    if not message:
+        check_resumable(tmp_path / 'a.pth')
+        return
+    with pytest.raises(InputError, match=rf'a\.pth: .*{message}'):
+        check_resumable(tmp_path / 'a.pth')
+
+
+def test_first_weights_say_how_many_fit(runner: SimpleNamespace, checkpoint: dict) -> None:
+    runner.cfg.resume = False
+    weights = checkpoint['state_dict']
+    del weights['0.bias']
+    weights['1.weight'], weights['1.bias'] = torch.zeros(9, 3), torch.zeros(9)
+    StartCheckHook().after_load_checkpoint(runner, checkpoint)
+    assert runner.said == [
+        "starts from a.pth: 1 of the model's 4 tensors; at random, because their shapes differ: 1 (9 to 4)"
+    ]
+    for bad, message in (({'x': torch.ones(1)}, 'none of its weights fits'), ({}, 'holds no weights')):
+        with pytest.raises(InputError, match=message):
+            StartCheckHook().after_load_checkpoint(runner, {'state_dict': bad})
+    weights['0.weight'][0, 0] = torch.nan
+    with pytest.raises(InputError, match=r'weights 0\.weight are not finite'):
+        StartCheckHook().after_load_checkpoint(runner, checkpoint)
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])
+def test_a_backbone_is_checked_alike(prefix: str | None, tmp_path: Path) -> None:
+    class Backbone(BaseModule):
+        def __init__(self) -> None:
+            super().__init__(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'), prefix=prefix))
+            self.layer = torch.nn.Linear(1, 1)
+
+    start = f'{prefix.removesuffix(".")}.' if prefix else ''
+    torch.save({'state_dict': {f'{start}layer.weight': torch.full((1, 1), 7.0)}}, tmp_path / 'a.pth')
+    backbone = Backbone()
+    backbone.init_weights()
+    assert backbone.layer.weight.item() == 7
+    torch.save({'state_dict': {f'other.{start}layer.weight': torch.ones(1, 1)}}, tmp_path / 'a.pth')
+    with pytest.raises(InputError, match=r'a\.pth: (none of its weights fits|holds no weights)'):
+        Backbone().init_weights()
