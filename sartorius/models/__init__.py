@@ -1,6 +1,6 @@
 """Heads, assigners and backbones registered with MMDetection, checkpoints, and conversion of what models output."""
 
-from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssigner
+from sartorius.models.assigners import ChunkedBboxOverlaps2D, CrowdMaxIoUAssigner, DenseSoftLabelAssigner
 from sartorius.models.backbones import Stride1StemResNet
 from sartorius.models.checkpoints import AtomicBackend, fetch_weights, read_checkpoint
 from sartorius.models.cpu_ops import CpuRoIAlign, DispatchedNMS
@@ -12,6 +12,7 @@ __all__ = [
     'AtomicBackend',
     'ChunkedBboxOverlaps2D',
     'CpuRoIAlign',
+    'CrowdMaxIoUAssigner',
     'DenseSoftLabelAssigner',
     'DispatchedNMS',
     'ModelFile',

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from mmdet.models.task_modules.assigners import AssignResult, BboxOverlaps2D, DynamicSoftLabelAssigner
+from mmdet.models.task_modules.assigners import AssignResult, BboxOverlaps2D, DynamicSoftLabelAssigner, MaxIoUAssigner
 from mmdet.models.task_modules.assigners.dynamic_soft_label_assigner import EPS, INF
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
@@ -46,6 +46,49 @@ class ChunkedBboxOverlaps2D(BboxOverlaps2D):
         for rows, boxes in zip(overlaps.split(self.chunk), first.split(self.chunk), strict=True):
             rows.copy_(super().__call__(boxes, second, mode))
         return overlaps
+
+
+@TASK_UTILS.register_module()
+class CrowdMaxIoUAssigner(MaxIoUAssigner):
+    """``MaxIoUAssigner`` that takes no box in a crowd region (COCO's ``iscrowd``) for background.
+
+    As in scoring (:func:`sartorius.evaluation.matching.counted_predictions`), a box of which more than half lies in a
+    crowd region counts neither for nor against the model, unless it is of a cell. MMDetection's own ignores no box by
+    default, and with ``ignore_iof_thr`` those of cells that lie in the region's box too. Without crowd regions the
+    result is the same as MMDetection's.
+
+    Args:
+        crowd_share: Share of a box in the box of one crowd region above which it is no background.
+        **kwargs: As in MMDetection.
+    """
+
+    def __init__(self, *args: Any, crowd_share: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.crowd_share = crowd_share
+
+    def assign(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        gt_instances_ignore: InstanceData | None = None,
+        **kwargs: Any,
+    ) -> AssignResult:
+        """Assigns boxes to ground-truth cells.
+
+        Args:
+            pred_instances: ``priors`` ``(N, 4)``: anchors or proposals.
+            gt_instances: ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
+            gt_instances_ignore: ``bboxes`` of crowd regions.
+            **kwargs: As in MMDetection.
+
+        Returns:
+            For each box the index of its cell, counted from 1, 0 for background, or -1 for neither.
+        """
+        result = super().assign(pred_instances, gt_instances, None, **kwargs)
+        if gt_instances_ignore is not None and len(gt_instances_ignore) and len(result.gt_inds):
+            shares = self.iou_calculator(pred_instances.priors, gt_instances_ignore.bboxes, mode='iof')
+            result.gt_inds[(result.gt_inds == 0) & (shares.max(dim=1).values > self.crowd_share)] = -1
+        return result
 
 
 @TASK_UTILS.register_module()

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from mmdet.models.task_modules.assigners import BboxOverlaps2D, DynamicSoftLabelAssigner
+from mmdet.models.task_modules.assigners import BboxOverlaps2D, DynamicSoftLabelAssigner, MaxIoUAssigner
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from sartorius.models.assigners import ChunkedBboxOverlaps2D, DenseSoftLabelAssigner
+from sartorius.models.assigners import ChunkedBboxOverlaps2D, CrowdMaxIoUAssigner, DenseSoftLabelAssigner
 
 
 def points(height: int, width: int, strides: tuple[int, ...] = (8, 16, 32)) -> torch.Tensor:
@@ -92,3 +92,18 @@ def test_iou_of_aligned_and_wrapped_boxes() -> None:
     assert torch.equal(aligned, BboxOverlaps2D()(first, second).diagonal())
     wrapped = ChunkedBboxOverlaps2D(chunk=4)(HorizontalBoxes(first), HorizontalBoxes(second))
     assert torch.equal(wrapped, BboxOverlaps2D()(first, second))
+
+
+def test_no_box_in_a_crowd_region_is_background() -> None:
+    cells = InstanceData(bboxes=torch.tensor([[2.0, 2, 12, 12]]), labels=torch.tensor([1]))
+    crowd = InstanceData(bboxes=torch.tensor([[0.0, 0, 40, 40]]))
+    priors = torch.tensor([[2.0, 2, 12, 12], [20, 20, 30, 30], [35, 20, 55, 30], [60, 60, 70, 70]])
+    ours = CrowdMaxIoUAssigner(pos_iou_thr=0.5, neg_iou_thr=0.5)
+    # A cell in the region, a box within it, one a quarter of which lies in it, one outside.
+    assert ours.assign(InstanceData(priors=priors), cells, crowd).gt_inds.tolist() == [1, -1, 0, 0]
+    assert ours.assign(InstanceData(priors=priors), cells[:0], crowd).gt_inds.tolist() == [-1, -1, 0, 0]
+    pred, gt = scene(7, 0)
+    pred.priors = pred.bboxes
+    for none in (None, crowd[:0]):
+        theirs = MaxIoUAssigner(pos_iou_thr=0.5, neg_iou_thr=0.5).assign(pred, gt)
+        assert torch.equal(ours.assign(pred, gt, none).gt_inds, theirs.gt_inds)

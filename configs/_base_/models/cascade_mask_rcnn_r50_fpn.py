@@ -30,14 +30,14 @@ model = dict(
     ),
     train_cfg=dict(
         rpn=dict(
-            assigner=dict(iou_calculator=dict(type='ChunkedBboxOverlaps2D')),
+            assigner=dict(type='CrowdMaxIoUAssigner', iou_calculator=dict(type='ChunkedBboxOverlaps2D')),
             sampler=dict(num=512),
         ),
         rpn_proposal=dict(nms_pre=3000, max_per_img=2000),
         rcnn=[
             dict(
                 assigner=dict(
-                    type='MaxIoUAssigner',
+                    type='CrowdMaxIoUAssigner',
                     pos_iou_thr=iou,
                     neg_iou_thr=iou,
                     min_pos_iou=iou,

@@ -16,11 +16,11 @@ model = dict(
     ),
     train_cfg=dict(
         rpn=dict(
-            assigner=dict(iou_calculator=dict(type='ChunkedBboxOverlaps2D')),
+            assigner=dict(type='CrowdMaxIoUAssigner', iou_calculator=dict(type='ChunkedBboxOverlaps2D')),
             sampler=dict(num=512),
         ),
         rpn_proposal=dict(nms_pre=3000, max_per_img=2000),
-        rcnn=dict(sampler=dict(num=512, pos_fraction=0.5)),
+        rcnn=dict(assigner=dict(type='CrowdMaxIoUAssigner'), sampler=dict(num=512, pos_fraction=0.5)),
     ),
     test_cfg=dict(
         rpn=dict(nms_pre=3000, max_per_img=2 * max_cells),
