@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kill_server import Run
-from kill_trees import tree_of
+from kill_trees import is_hidden, tree_of
 from kill_trial import OVER, Outcome, State, Trial
 
 PAGE = 4096
@@ -58,9 +58,9 @@ def fill_disk(trial: Trial, state: State, share: float, outcome: Outcome) -> Non
         if done.code == 0:
             return
         _judge_message(trial, done, outcome, where)
-        found = {**state.ends.faults(tree_of(trial.out)), **_litter(trial, state)}
-        for kind, names in found.items():
-            outcome.add(kind, where, names[0])
+        trial.judge(state, outcome, where)
+        if litter := _litter(trial, state):
+            outcome.add('litter', where, litter[0])
         _mount('-o', f'remount,size={ROOMY}', str(trial.out))
         trial.go_on(state, outcome, where)
 
@@ -90,11 +90,10 @@ def _judge_message(trial: Trial, done: Run, outcome: Outcome, where: str) -> Non
         outcome.add('message', where, lines[0])
 
 
-def _litter(trial: Trial, state: State) -> dict[str, list[str]]:
+def _litter(trial: Trial, state: State) -> list[str]:
     """Hidden files that stand neither before nor after a run."""
     known = state.ends.old.keys() | state.ends.new.keys()
-    names = [name for name in tree_of(trial.out) if name not in known and '/.' in f'/{name}']
-    return {'litter': names} if names else {}
+    return [name for name in tree_of(trial.out) if name not in known and is_hidden(name)]
 
 
 def _pages(folder: Path | None) -> int:
