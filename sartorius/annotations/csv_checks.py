@@ -26,11 +26,11 @@ def check_columns(path: Path, header: Sequence[str]) -> None:
     if missing:
         raise InputError(
             f'{path}: column{"s" * (len(missing) > 1)} {", ".join(missing)} {"are" if len(missing) > 1 else "is"} '
-            f'missing; found {", ".join(header)}{separator_hint(header)}'
+            f'missing; found {" ".join(", ".join(header).split())}{separator_hint(header)}'
         )
     double = [name for name in header if header.count(name) > 1]
     if double:
-        raise InputError(f'{path}: the header has the column {double[0]} twice')
+        raise InputError(f'{path}: the header has the column {double[0]!r} twice')
 
 
 def separator_hint(header: Sequence[str]) -> str:

@@ -153,7 +153,10 @@ class _Lines:
                 if not part:
                     return b''
                 self.rest += part
-            elif _cpu(self.pid) - used > cpu_seconds or time.monotonic() - began > wait_seconds:
+                continue
+            busy, waited = _cpu(self.pid) - used, time.monotonic() - began
+            # A busy process may have had to wait for the processor.
+            if busy > cpu_seconds or (busy < 1 and waited > wait_seconds) or waited > MAKING_SECONDS:
                 return None
         line, _, self.rest = self.rest.partition(b'\n')
         return line

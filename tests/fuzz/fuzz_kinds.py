@@ -271,7 +271,7 @@ KINDS: dict[str, Kind] = {
         needs_torch=True,
     ),
     'model_file': Kind(
-        {'cells-e68f5f48.pth': sound.sound_model},
+        {'cells.pth': sound.sound_model},
         [read.model_file],
         [spoil_checkpoint, spoil_checkpoint, spoil_checkpoint, inside_zip(spoil_pickle), zip_directory],
         needs_torch=True,
