@@ -30,7 +30,7 @@ def check_columns(path: Path, header: Sequence[str]) -> None:
         )
     double = [name for name in header if header.count(name) > 1]
     if double:
-        raise InputError(f'{path}: the header has the column {double[0]!r} twice')
+        raise InputError(f'{path}: the header has the column {double[0]} twice')
 
 
 def separator_hint(header: Sequence[str]) -> str:
