@@ -117,7 +117,7 @@ def lock_folder(folder: str | Path, what: str = 'run', beside: bool = False) -> 
         InputError: Another process works there; the message names it.
         OSError: The folder cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder)) if beside else Path(folder)
     path = folder.with_name(f'.sartorius-{folder.name}.lock') if beside else folder / LOCK_NAME
     new = [place for place in path.parents if not place.exists()]
     with _named(folder):

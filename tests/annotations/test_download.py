@@ -91,7 +91,7 @@ def test_failures_leave_nothing(download, tmp_path, code, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
-    assert list((tmp_path / 'data').iterdir()) == []
+    assert not (tmp_path / 'data').exists()
 
 
 def test_does_not_touch_a_folder_in_use(download, archive, tmp_path):

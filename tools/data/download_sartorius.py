@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sartorius.utils.cli import make_parser, name_tools, run_tool
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import BASE_DIR, display_path
 
 
@@ -21,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from sartorius.annotations.download import download_sartorius
 
-    download_sartorius(args.out)
+    with lock_folder(args.out, 'download', beside=True):
+        download_sartorius(args.out)
     print(f'downloaded to {display_path(args.out)}')
     print(name_tools(f'next: python tools/prepare_sartorius.py --data-root {display_path(args.out)}'))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.cli import make_parser, name_tools, run_tool
+from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def _livecell_plan(args: argparse.Namespace) -> 'LivecellPlan':
 def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
     from sartorius.synthetic import make_livecell
 
-    summary = make_livecell(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    with lock_folder(args.out, 'synthesis', beside=True):
+        summary = make_livecell(args.out, plan, workers=args.workers, overwrite=args.overwrite)
     counts = summary.images.items()
     parts = ', '.join(f'{count} {split} images with {summary.cells[split]} cells' for split, count in counts)
     print(f'{display_path(args.out)}: {parts}')
@@ -120,7 +122,8 @@ def _make_livecell(args: argparse.Namespace, plan: 'LivecellPlan') -> None:
 def _make_competition(args: argparse.Namespace, plan: 'DatasetPlan') -> None:
     from sartorius.synthetic import make_dataset
 
-    summary = make_dataset(args.out, plan, workers=args.workers, overwrite=args.overwrite)
+    with lock_folder(args.out, 'synthesis', beside=True):
+        summary = make_dataset(args.out, plan, workers=args.workers, overwrite=args.overwrite)
     print(
         f'{display_path(args.out)}: {summary.images} training images with {summary.train_cells} cells, '
         f'{summary.test_images} test images with {summary.test_cells} cells, {summary.unlabelled_images} without masks'
