@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from sartorius.annotations.labelled_cells import LabelledCells
 from sartorius.annotations.seg_npy import read_seg_npy
-from sartorius.images.reading import open_picture
+from sartorius.images.reading import check_whole, open_picture
 from sartorius.images.tiff import read_tiff_values
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.packed import PackedMasks
@@ -105,7 +105,10 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
     try:
         if path.suffix.lower() in ('.tif', '.tiff'):
             return read_tiff_values(path)
-        with open_picture(path, read_bytes(path)) as picture:
+        data = read_bytes(path)
+        # Pillow alone reads on over wrong check sums and a missing end.
+        check_whole(path, data)
+        with open_picture(path, data) as picture:
             return np.asarray(picture)
     except InputError as error:
         raise InputError(f'{path}: damaged, or no label image ({error})') from None

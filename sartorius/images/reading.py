@@ -194,7 +194,7 @@ def _read_picture(path: Path, options: ReadOptions) -> ImageStack:
         format_name = picture.format
         grey = picture.mode in ('1', 'L', 'LA', 'I;16')
         alpha = 'A' in picture.mode or 'transparency' in picture.info
-    _check_whole(path, data)
+    check_whole(path, data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
@@ -215,7 +215,7 @@ def _read_picture(path: Path, options: ReadOptions) -> ImageStack:
     return read_frames(content, options)
 
 
-def _check_whole(path: Path, data: bytes) -> None:
+def check_whole(path: Path, data: bytes) -> None:
     """Refuses a PNG of wrong check sums and a JPEG or BMP that ends early, which OpenCV fills with grey."""
     with open_picture(path, data) as picture:
         try:

@@ -113,3 +113,16 @@ def test_damaged_files_are_one_sentence(tmp_path, name):
         path.write_bytes(content)
         with pytest.raises(InputError, match='damaged'):
             read_label_image(path, LABELS.shape)
+
+
+@pytest.mark.parametrize('damage', ['check sum', 'end'])
+def test_a_png_that_pillow_alone_would_read_is_refused(tmp_path, damage):
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), np.eye(8, dtype=np.uint8))
+    data = path.read_bytes()
+    place = data.index(b'IEND') - 5  # Behind the pixels: the last byte of their check sum.
+    path.write_bytes(
+        data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :] if damage == 'check sum' else data[:-12]
+    )
+    with pytest.raises(InputError, match='damaged, or no label image'):
+        read_label_image(path, (8, 8))
