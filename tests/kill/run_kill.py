@@ -23,7 +23,7 @@ from sartorius.utils.tables import markdown_table
 KILL, POWER, DISK, SOAK = 'kill', 'power', 'disk', 'soak'
 FAULTS = ('mixed', 'lost', 'torn', 'next run fails', 'missing', 'differs', 'litter', 'message', 'not killed')
 WORKFLOWS = {
-    'workflow': ('tools/workflow.py {workflow} --data-root {data}', ('submission.csv', 'predictions_*.npz')),
+    'workflow': ('tools/workflow.py {workflow} --data-root {data}', ('submission.csv',)),
     'predict': ('tools/workflow.py {predict_workflow} --data-root {data}', ('cells.csv', '*_masks.tif')),
 }
 """What is soaked, and the results that must be equal to the byte."""
