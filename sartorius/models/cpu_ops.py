@@ -4,8 +4,10 @@ Importing this module makes ``mmcv.ops.RoIAlign`` and ``mmcv.ops.nms``, and with
 use these where tensors lie on the CPU. On a GPU nothing changes.
 """
 
+import ctypes
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -27,6 +29,8 @@ WORTH_A_THREAD = 1 << 18
 """Elements of output below which threads take longer to wake than to work."""
 CACHE_LINE = 16
 """float32 elements; threads that share one slow each other down."""
+# Of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 class CpuRoIAlign(torch.autograd.Function):
@@ -153,11 +157,21 @@ def use_fast_layout(model: torch.nn.Module) -> torch.nn.Module:
     """Puts the weights of a model on the CPU, in place, into the memory format that convolutions run fastest in.
 
     Feature maps then have their channels last, as :class:`CpuRoIAlign` takes them without a copy. Models of several
-    processes keep their format, which theirs share.
+    processes keep their format, which theirs share. The process keeps the memory of maps that it is done with, for the
+    next ones: a fifth of the time of a prediction went into getting it from the system again and again.
     """
-    if not is_model_wrapper(model) and not any(weight.is_cuda for weight in model.parameters()):
-        model.to(memory_format=torch.channels_last)
-    return model
+    if any(weight.is_cuda for weight in model.parameters()):
+        return model
+    _keep_freed_memory()
+    return model if is_model_wrapper(model) else model.to(memory_format=torch.channels_last)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Makes the C library of Linux (glibc) take large blocks from its heap too, and never shrink it; see mallopt(3)."""
+    if sys.platform == 'linux' and hasattr(library := ctypes.CDLL(None), 'mallopt'):
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def _channels_last(maps: Tensor) -> np.ndarray:
