@@ -159,6 +159,7 @@ def read_zip(
     with open_input(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                _check_count(file, len(archive.infolist()))
                 members = [member for member in archive.infolist() if wanted(member.filename)]
                 _check_packing(members)
                 check_memory(path, int(copies * sum(member.file_size for member in members)), ratio=ratio)
@@ -170,6 +171,18 @@ def read_zip(
             raise DamagedFileError(
                 f'{display_path(path)}: truncated, damaged or no zip archive ({error}); copy or make it again'
             ) from None
+
+
+def _check_count(file: BinaryIO, found: int) -> None:
+    """Refuses a directory of fewer members than its end says: zipfile passes over those behind a wrong length."""
+    # The end may have a comment of up to 65,535 bytes.
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 65_557))
+    end = file.read()
+    place = end.rfind(b'PK\x05\x06')
+    count = int.from_bytes(end[place + 10 : place + 12], 'little')
+    # Archives of more members say so elsewhere.
+    if count not in (found, 65_535):
+        raise ValueError(f'its directory lists {found:,} of {count:,} members')
 
 
 def _check_packing(members: Iterable[zipfile.ZipInfo]) -> None:

@@ -95,7 +95,7 @@ def _read(path: Path) -> StageRecord:
         OSError: It cannot be opened.
         ValueError: It holds no such record.
     """
-    content = read_json(path)
+    content = read_json(path, finite=True)
     try:
         record = StageRecord(**content)
     except TypeError:

@@ -247,3 +247,16 @@ def test_other_files_beside_rois_are_counted(tmp_path):
             archive.writestr(name, roi_of(ROI_TYPE.POLYGON, SQUARE).tobytes())
     found = read_rois(tmp_path / 'a_rois.zip', SIZE)
     assert len(found.crops) == 1 and found.counts == {OTHER: 1}
+
+
+def test_a_zip_whose_directory_lost_rois_is_refused(tmp_path):
+    path = tmp_path / 'a_rois.zip'
+    read(tmp_path, roi_of(ROI_TYPE.POLYGON, SQUARE), roi_of(ROI_TYPE.POLYGON, BLOCK))
+    content = bytearray(path.read_bytes())
+    # One bit of the length of the first entry's comment: zipfile takes what follows for that comment.
+    content[content.index(b'PK\x01\x02') + 33] ^= 16
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ['0000.roi']
+    with pytest.raises(InputError, match='damaged'):
+        read_rois(path, SIZE)

@@ -211,7 +211,7 @@ def spoil_tree(rng: Random, tree: Any) -> Any:
     elif action == 1:
         holder[key] = _of_other_type(rng, value)
     elif action == 2 and isinstance(value, int | float) and not isinstance(value, bool):
-        holder[key] = pick(rng, [-value, value + 1, value * 1000, value + 0.5, str(value), pick(rng, NUMBERS)])
+        holder[key] = pick(rng, [-value, value + 1, value * 1000, f'{value}', pick(rng, NUMBERS)])
     elif action == 3 and isinstance(holder, list):
         holder.insert(int(rng.integers(len(holder) + 1)), json.loads(json.dumps(value)))
     elif action == 3:
@@ -322,7 +322,7 @@ def _of_other_type(rng: Random, value: Any) -> Any:
     if isinstance(value, str):
         options += [len(value), float(len(value)), list(value[:20])]
     if isinstance(value, int | float):
-        options += [float(value) + 0.25, f' {value} ']
+        options += [0.25 if abs(value) > 1e300 else value + 0.25, f' {value} ']
     return pick(rng, options)
 
 
