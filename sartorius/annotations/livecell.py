@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +29,7 @@ from sartorius.utils.classes import LIVECELL_LINES
 from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import files_below, sha256_of, staged_folder, write_text
+from sartorius.utils.input_files import check_memory
 from sartorius.utils.tables import markdown_table
 
 # Test first: an image that stands in two splits is kept where it is not trained on (issue 26).
@@ -126,6 +128,9 @@ def prepare_livecell(options: LivecellOptions, out: Path) -> str:
     reports: dict[str, _Report] = {}
     statistics: dict[str, list[tuple[str, list[int]]]] = {}
     taken: set[str] = set()
+    for path in chain.from_iterable(sources.values()):
+        # Before gigabytes are hashed.
+        check_memory(path, path.stat().st_size)
     set_id = _set_id(options, sources)
     with staged_folder(out, stale=[f'{split}.json' for split in SPLITS].__contains__) as new:
         for split in SPLITS:

@@ -4,10 +4,12 @@ Where it can be told from the file how many cells it lists, or what another libr
 against that. Functions of the package are imported when they are called, so that the list of kinds costs nothing.
 """
 
+import contextlib
 import csv
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,21 @@ def coco_for_training(path: Path) -> Any:
     if all(mask is not None for mask in foreign) and not {mask.tobytes() for mask in own} <= theirs:
         raise Wrong('a mask that pycocotools does not find in the file')
     return images, reader.notes()
+
+
+@contextlib.contextmanager
+def log_lines() -> Iterator[list[str]]:
+    """What is logged meanwhile."""
+    lines: list[str] = []
+    handler, level = logging.Handler(), logging.root.manager.disable
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.root.addHandler(handler)
+    logging.disable(logging.NOTSET)
+    try:
+        yield lines
+    finally:
+        logging.disable(level)
+        logging.root.removeHandler(handler)
 
 
 def accounted(listed: int, read: int, said: object) -> None:
@@ -81,14 +98,12 @@ def merged_coco(path: Path) -> Any:
 
 
 def results(path: Path) -> Any:
-    from sartorius.masks.coco_rle import decode
     from sartorius.predictions.coco_results import read_coco_results
 
-    found = read_coco_results(path, path.with_name('sound_coco.json'), sound.CLASSES)
+    with log_lines() as said:
+        found = read_coco_results(path, path.with_name('sound_coco.json'), sound.CLASSES)
     results = json.loads(path.read_bytes())
-    codes = [result['segmentation'] for result in results if isinstance(result.get('segmentation'), dict)]
-    empty = [code for code in codes if isinstance(code['counts'], list) or not decode(code).mask.size]
-    accounted(len(results), sum(map(len, found.images)), empty)
+    accounted(len(results), sum(map(len, found.images)), said)
     return found
 
 
