@@ -14,7 +14,7 @@ WRITE_NOTHING = frozenset({'check_submission', 'check_config', 'print_config'})
 
 EVERYTHING = ('**',)
 # What tells of a run and is no result: half of it is no harm.
-LOGS = ('*/TIME/*', 'TIME/*', 'mrcnn_r50.py', 'logs/**', 'stages/**', 'workflow.json')
+LOGS = ('*/TIME/*', 'TIME/*', 'mrcnn_r50.py', 'logs/**', 'stages/**', 'workflow.json', '.snakemake/*')
 # One process, and no workers.
 LIGHT = (
     'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
@@ -258,7 +258,7 @@ CASES = (
     ),
     Case(
         'workflow',
-        '{workflow} --data-root {data} --out {out}/flow',
+        '{workflow} --data-root {data} --out {out}',
         apart=EVERYTHING,
         most=3,
     ),
