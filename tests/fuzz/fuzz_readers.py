@@ -293,11 +293,11 @@ def _compare_with_pillow(path: Path, frame: np.ndarray) -> None:
 
     try:
         with Image.open(path) as picture:
-            pixels = np.asarray(picture)
+            pixels, turned = np.asarray(picture), picture.getexif().get(274, 1) != 1
     # It refuses some damage that OpenCV does not mind.
     except Exception:
         return
-    if picture.mode in ('L', 'RGB') and 'transparency' not in picture.info and picture.getexif().get(274, 1) == 1:
+    if picture.mode in ('L', 'RGB') and 'transparency' not in picture.info and not turned:
         ours = frame if frame.ndim == 2 else frame[..., ::-1]
         # A grey picture may be read in colour, and the other way round.
         if ours.ndim == pixels.ndim and not np.array_equal(ours, pixels):
