@@ -80,7 +80,7 @@ def first_cells(sample: Sample, count: int) -> Sample:
 def data_set_of(setting: Setting, sample: Sample) -> SartoriusDataset:
     """Data set whose only image is that of a sample."""
     json_path = setting.folder / f'{Path(sample["img_path"]).stem}.json'
-    return SartoriusDataset(ann_file=str(json_path), pipeline=[])
+    return SartoriusDataset(ann_file=str(json_path), data_root=str(setting.folder), pipeline=[])
 
 
 def paste_step(pasted: int) -> dict[str, Any]:

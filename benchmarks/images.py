@@ -69,5 +69,5 @@ def load_sample(setting: Setting, path: Path, annotations: ImageAnnotations) -> 
 
     cells = cells_from_crops(annotations.crops, annotations.labels, annotations.size)
     json_path = setting.folder / f'{path.stem}.json'
-    write_coco(json_path, [CocoImage(str(path.resolve()), annotations.size, cells)], CELL_TYPES, info={})
-    return SartoriusDataset(ann_file=str(json_path), pipeline=[]).load_data_list()[0]
+    write_coco(json_path, [CocoImage(path.name, annotations.size, cells)], CELL_TYPES, info={})
+    return SartoriusDataset(ann_file=str(json_path), data_root=str(path.parent), pipeline=[]).load_data_list()[0]

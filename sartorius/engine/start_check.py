@@ -37,8 +37,11 @@ class StartCheckHook(Hook):
             runner.logger.info(f'starts from {name}: {fit}')
             return
         check_weights(model, weights_of(checkpoint), name)
-        if 'ema_state_dict' in checkpoint:
-            check_weights(model, checkpoint['ema_state_dict'], name)
+        if isinstance(averages := checkpoint.get('ema_state_dict'), Mapping):
+            # Of an averaging model around the detector, which counts its steps.
+            prefix = 'module.'
+            own = {key.removeprefix(prefix): value for key, value in averages.items() if str(key).startswith(prefix)}
+            check_weights(model, own, name)
         try:
             _check_optimizer(checkpoint['optimizer'], runner.optim_wrapper.optimizer)
             _check_schedulers(checkpoint.get('param_schedulers'), runner.param_schedulers)

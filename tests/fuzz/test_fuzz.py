@@ -1,6 +1,7 @@
 """The fuzz command: a short form of it, what it sees, and that no reader of the package is left out."""
 
 import json
+import mmap
 import os
 import time
 import warnings
@@ -69,7 +70,8 @@ def answers() -> dict[str, Callable[[], Any]]:
         'refused': lambda: refuse('a.png is empty'),
         'traceback': lambda: {}['key'],
         'hang': lambda: time.sleep(60),
-        'memory': lambda: np.ones(100 << 20, np.uint8),
+        # Not of what this process has left from before.
+        'memory': lambda: mmap.mmap(-1, 100 << 20).write(bytes(100 << 20)),
         'crash': lambda: os._exit(3),
         'wrong': contradict,
         'unclear': lambda: refuse('it is empty'),

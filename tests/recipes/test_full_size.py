@@ -20,14 +20,14 @@ def annotations(real_data: Path, repo_root: Path, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp('one_image')
     prepare = runpy.run_path(str(repo_root / 'tools' / 'prepare_sartorius.py'))['main']
     prepare(['--data-root', str(real_data), '--out', str(folder)])
-    content = json.loads((folder / 'fold0_train.json').read_text())
-    cells = {image['id']: 0 for image in content['images']}
-    for cell in content['annotations']:
-        cells[cell['image_id']] += 1
-    chosen = min(content['images'], key=lambda image: abs(cells[image['id']] - 120))
-    content['annotations'] = [cell for cell in content['annotations'] if cell['image_id'] == chosen['id']]
-    content['images'] = [chosen]
     for name in ('fold0_train.json', 'fold0_val.json'):
+        content = json.loads((folder / name).read_text())
+        cells = {image['id']: 0 for image in content['images']}
+        for cell in content['annotations']:
+            cells[cell['image_id']] += 1
+        chosen = min(content['images'], key=lambda image: abs(cells[image['id']] - 120))
+        content['annotations'] = [cell for cell in content['annotations'] if cell['image_id'] == chosen['id']]
+        content['images'] = [chosen]
         (folder / name).write_text(json.dumps(content))
     return folder
 
