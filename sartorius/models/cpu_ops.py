@@ -1,7 +1,7 @@
 """RoIAlign and NMS of boxes on CPUs, in place of MMCV's, which use one thread and no vector instructions.
 
 Importing this module makes ``mmcv.ops.RoIAlign`` and ``mmcv.ops.nms``, and with them ``batched_nms`` and every config,
-use these where tensors lie on the CPU. On a GPU nothing changes.
+use these where tensors lie on the CPU. On other devices nothing changes.
 """
 
 import ctypes
@@ -111,7 +111,7 @@ class CpuRoIAlign(torch.autograd.Function):
 
 def roi_align(features: Tensor, rois: Tensor, *args: Any) -> Tensor:
     """MMCV's function of this name; on a CPU :class:`CpuRoIAlign`, except for maxima and float64."""
-    ours = not features.is_cuda and features.dtype != torch.float64 and 'max' not in args
+    ours = features.device.type == 'cpu' and features.dtype != torch.float64 and 'max' not in args
     return (CpuRoIAlign if ours else _mmcv_roi_align.RoIAlignFunction).apply(features, rois, *args)
 
 
@@ -139,7 +139,7 @@ class DispatchedNMS(_mmcv_nms.NMSop):
             score_threshold: Scores up to it are dropped first; 0 for none.
             max_num: Number of boxes to keep at most; -1 for all.
         """
-        if bboxes.is_cuda or bboxes.dtype == torch.float64:
+        if bboxes.device.type != 'cpu' or bboxes.dtype == torch.float64:
             return _mmcv_nms.NMSop.forward(ctx, bboxes, scores, iou_threshold, offset, score_threshold, max_num)
         from sartorius.models.kernels.nms import nms
 
@@ -160,7 +160,7 @@ def use_fast_layout(model: torch.nn.Module) -> torch.nn.Module:
     processes keep their format, which theirs share. The process keeps the memory of maps that it is done with, for the
     next ones: a fifth of the time of a prediction went into getting it from the system again and again.
     """
-    if any(weight.is_cuda for weight in model.parameters()):
+    if any(weight.device.type != 'cpu' for weight in model.parameters()):
         return model
     _keep_freed_memory()
     return model if is_model_wrapper(model) else model.to(memory_format=torch.channels_last)
