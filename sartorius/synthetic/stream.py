@@ -1,4 +1,4 @@
-"""An endless stream of synthetic images: image ``index`` of a seed is the same on every machine, on disk or in training."""
+"""An endless stream of synthetic images: image ``index`` of a seed is the same wherever it is drawn."""
 
 from sartorius.masks.crop import Size
 from sartorius.synthetic.cell_types import LINE_SPECS, SPECS
