@@ -52,6 +52,8 @@ class ImagePreparationOptions:
         classes: All class names in the order of the labels; empty for those that occur.
         pieces: What becomes of cells in several pieces (:func:`sartorius.annotations.label_images.read_label_image`).
         keep_unlabelled: Whether images without labels train as images without cells.
+        origin: Whose images they are; None for :data:`sartorius.annotations.info.OWN`.
+        licence: Licence of the images; None if it is not known.
     """
 
     files: LabelOptions
@@ -64,6 +66,8 @@ class ImagePreparationOptions:
     classes: tuple[str, ...] = ()
     pieces: str | None = None
     keep_unlabelled: bool = False
+    origin: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,8 @@ def _info(
     return {
         'description': 'own images, prepared by tools/data/prepare_images.py',
         'sources': [{'file': path.name, 'sha256': sha256_of(path)} for path in folder.coco],
-        'origin': origin_of_folder(options.files.root, OWN),
+        'origin': options.origin or origin_of_folder(options.files.root, OWN),
+        **({'licence': options.licence} if options.licence else {}),
         'folds': folds,
         'seed': options.seed,
         'classes': list(classes),

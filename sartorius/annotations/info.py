@@ -39,6 +39,7 @@ class DataInfo(Record):
         grey_mean: Mean of all pixels of the images as models take them (8 bits): blue, green, red.
         grey_std: Standard deviation of the same.
         pixel_size_um: Side of a pixel in micrometres, if all images that tell it agree.
+        licence: Of the images, as the one who prepared them says: the name of a licence at https://spdx.org/licenses.
         set_id: Of all JSONs that were prepared together; others do not belong to them.
     """
 
@@ -52,6 +53,7 @@ class DataInfo(Record):
     grey_mean: tuple[float, ...] = ()
     grey_std: tuple[float, ...] = ()
     pixel_size_um: float | None = None
+    licence: str | None = None
     set_id: str | None = None
 
 

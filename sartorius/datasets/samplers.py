@@ -1,6 +1,7 @@
 """Samplers and worker start-up of the data loaders: seeded samples, and training that resumes at the exact sample."""
 
 import itertools
+import math
 import random
 import signal
 from collections.abc import Iterator
@@ -14,20 +15,47 @@ from mmengine.registry import FUNCTIONS
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from sartorius.utils.errors import InputError
+
 
 @DATASETS.register_module()
 class SeededDataset(Dataset):
     """Wraps a data set: item n is sample n of an endless shuffled run, augmented with the randomness of n alone.
 
+    Of a data set that is ``endless`` itself (:class:`sartorius.datasets.synthetic.SyntheticCellDataset`), sample n is
+    item n.
+
     Args:
         dataset: The data set, or its config.
         seed: Seed of order and augmentation; tools/train.py sets it to the run's seed.
+        synthetic: Data set, or its config, that the other samples come from; None for all from ``dataset``.
+        share: Share of the samples that come from ``dataset``, spread evenly over the run.
+
+    Raises:
+        InputError: ``share`` is not above 0 and below 1 with ``synthetic``, or not 1 without; or the two data sets have
+            different classes.
     """
 
-    def __init__(self, dataset: dict[str, Any] | BaseDataset, seed: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: dict[str, Any] | BaseDataset,
+        seed: int = 0,
+        synthetic: dict[str, Any] | Dataset | None = None,
+        share: float = 1.0,
+    ) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        self.seed = seed
-        self._permutation = (-1, np.zeros(0, dtype=np.int64))
+        self.synthetic = DATASETS.build(synthetic) if isinstance(synthetic, dict) else synthetic
+        self.seed, self.share = seed, share
+        if not (share == 1 if synthetic is None else 0 < share < 1):
+            raise InputError(f'SeededDataset: share is {share}; it must be 1, or between 0 and 1 with synthetic images')
+        if self.synthetic is not None:
+            own, other = (tuple(each.metainfo['classes']) for each in (self.dataset, self.synthetic))
+            if own != other:
+                raise InputError(
+                    f'SeededDataset: the images have the classes {", ".join(own)}, the synthetic ones '
+                    f'{", ".join(other)}; prepare the images with --merge-classes {other[0]}'
+                )
+        self._permutations: dict[int, tuple[int, NDArray[np.int64]]] = {}
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -44,18 +72,31 @@ class SeededDataset(Dataset):
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Image of each sample of one pass: ``(len(self),)`` indices into the wrapped data set."""
-        if self._permutation[0] != epoch:
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.dataset))
-            self._permutation = (epoch, order)
-        return self._permutation[1]
+        return self._order(epoch, len(self.dataset))
 
     def __getitem__(self, sample: int) -> dict[str, Any]:
-        epoch, position = divmod(sample, len(self.dataset))
         # Transforms use the global generators, as MMDetection's do.
         state = np.random.SeedSequence((self.seed, sample)).generate_state(2)
         np.random.seed(state[0])
         random.seed(int(state[1]))
-        return self.dataset[int(self.order(epoch)[position])]
+        if self.synthetic is None:
+            return self._item(self.dataset, sample)
+        before, after = math.floor(sample * self.share), math.floor((sample + 1) * self.share)
+        if after > before:
+            return self._item(self.dataset, before)
+        return self._item(self.synthetic, sample - before)
+
+    def _item(self, dataset: Dataset, number: int) -> dict[str, Any]:
+        """Item ``number`` of an endless shuffled run of one of the data sets."""
+        if getattr(dataset, 'endless', False):
+            return dataset[number]
+        epoch, position = divmod(number, len(dataset))
+        return dataset[int(self._order(epoch, len(dataset))[position])]
+
+    def _order(self, epoch: int, length: int) -> NDArray[np.int64]:
+        if self._permutations.get(length, (-1,))[0] != epoch:
+            self._permutations[length] = (epoch, np.random.default_rng((self.seed, epoch)).permutation(length))
+        return self._permutations[length][1]
 
 
 @DATA_SAMPLERS.register_module()

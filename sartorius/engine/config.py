@@ -19,6 +19,7 @@ Fold = int | Literal['all']
 """Number of the validation fold, or ``all`` for training on every annotated image."""
 
 ALL_IMAGES = 'all'
+SYNTHETIC_DATASET = 'SyntheticCellDataset'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Keys that a run reads besides the arguments of MMEngine's Runner.
 OWN_KEYS = frozenset(
@@ -112,6 +113,17 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None, smal
 def innermost(dataset: Mapping[str, Any]) -> Any:
     """Config of the data set that reads the annotations, within those that wrap it."""
     while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def synthetic_part(dataset: Mapping[str, Any]) -> Any:
+    """Config of the synthetic images that a data set shows, alone or beside others; None where it shows none."""
+    while dataset.get('type') != SYNTHETIC_DATASET:
+        if dataset.get('synthetic'):
+            return dataset['synthetic']
+        if 'dataset' not in dataset:
+            return None
         dataset = dataset['dataset']
     return dataset
 

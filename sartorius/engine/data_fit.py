@@ -33,8 +33,10 @@ def fit_to_data(config: Config) -> None:
     Raises:
         InputError: The JSON does not say these things, as it is not by tools/data/prepare_images.py.
     """
+    if not config.get('fit_to_data'):
+        return
     path = Path(innermost(config.train_dataloader.dataset).ann_file)
-    if not config.get('fit_to_data') or not path.is_file():
+    if not path.is_file():
         return
     info = read_info(path)
     if not info.classes or not info.cell_diameter_px or len(info.grey_mean) != 3 or len(info.grey_std) != 3:

@@ -13,11 +13,13 @@ from sartorius.datasets.sartorius import OwnDataset, classes_of
 from sartorius.engine.config import (
     ALL_IMAGES,
     LOADERS,
+    SYNTHETIC_DATASET,
     Fold,
     default_work_dir,
     innermost,
     load_config,
     parse_options,
+    synthetic_part,
 )
 from sartorius.engine.data_fit import fit_to_data
 from sartorius.engine.mixed_precision import has_bfloat16
@@ -170,6 +172,8 @@ def _set_data(config: Config, data: DataOptions) -> None:
     folder = _absolute(config.annotations if data.annotations is None else data.annotations)
     for loader in LOADERS:
         dataset = innermost(config[loader].dataset)
+        if dataset.type == SYNTHETIC_DATASET:
+            continue
         dataset.data_root = str(root)
         dataset.ann_file = str(folder / _file_of_fold(Path(dataset.ann_file).name, config.fold))
     fit_to_data(config)
@@ -227,6 +231,8 @@ def _set_seed(config: Config, seed: int | None) -> None:
             raise UsageError(f'--seed must be 0 or more, not {seed}')
         config.randomness.seed = seed
     config.train_dataloader.dataset.seed = config.randomness.seed
+    if drawn := synthetic_part(config.train_dataloader.dataset):
+        drawn.seed = config.randomness.seed
 
 
 def _add_loggers(config: Config, train: TrainOptions) -> None:

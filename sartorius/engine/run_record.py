@@ -23,8 +23,18 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from sartorius.annotations.info import read_info
+from sartorius.datasets.samplers import SeededDataset
+from sartorius.datasets.synthetic import SyntheticCellDataset
 from sartorius.models.checkpoints import read_checkpoint, weights_address
-from sartorius.predictions.provenance import DataRecord, FirstWeights, RunData, RunRecord, read_run, write_run
+from sartorius.predictions.provenance import (
+    DataRecord,
+    FirstWeights,
+    RunData,
+    RunRecord,
+    SyntheticRecord,
+    read_run,
+    write_run,
+)
 from sartorius.predictions.timing import with_times
 from sartorius.utils.cli import COMMAND
 from sartorius.utils.files import sha256_of
@@ -147,7 +157,7 @@ class RunRecordHook(Hook):
             self.record,
             fold=train.fold if val.fold is None else val.fold,
             seed=int(runner.seed),
-            data=RunData(train=train, val=val),
+            data=RunData(train=train, val=val, synthetic=_describe_synthetic(loader.dataset)),
             iterations=int(runner.max_iters),
             iterations_done=int(runner.iter),
             batch_size=int(loader.batch_size) * processes * int(steps),
@@ -295,6 +305,8 @@ def _describe_data(dataset: Dataset) -> DataRecord:
     """File, hash, size, origin and fold of the data that a loader shows; images that are filtered out do not count."""
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
+    if isinstance(dataset, SyntheticCellDataset):
+        return DataRecord()
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     cells = sum(not instance['ignore_flag'] for info in infos for instance in info['instances'])
     info = read_info(dataset.ann_file)
@@ -306,6 +318,20 @@ def _describe_data(dataset: Dataset) -> DataRecord:
         origin=info.origin,
         split=info.split,
         fold=info.fold,
+        licence=info.licence,
+    )
+
+
+def _describe_synthetic(samples: SeededDataset) -> SyntheticRecord | None:
+    """Synthetic images of a run's samples; None where there are none."""
+    mixed = samples.synthetic is not None
+    drawn = samples.synthetic if mixed else samples.dataset
+    if not isinstance(drawn, SyntheticCellDataset):
+        return None
+    height, width = drawn.size
+    share = round(1 - samples.share, 4) if mixed else 1.0
+    return SyntheticRecord(
+        breadth=drawn.breadth, height=height, width=width, seed=drawn.seed, images=drawn.images, share=share
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sartorius.annotations.info import LIVECELL, SARTORIUS, SYNTHETIC
 from sartorius.evaluation.bootstrap import CONFIDENCE, Estimate
 from sartorius.evaluation.metric import ScoreSummary, format_interval
-from sartorius.predictions.provenance import FirstWeights, RunRecord
+from sartorius.predictions.provenance import FirstWeights, RunRecord, SyntheticRecord
 from sartorius.utils.tables import markdown_table
 from sartorius.utils.version import GitCommit
 
@@ -15,6 +15,8 @@ TERMS = {
     LIVECELL: 'CC BY-NC 4.0: name its authors (Edlund et al., Nature Methods 2021), no commercial use',
     SYNTHETIC: 'none: images of tools/data/make_synthetic.py are free of any',
 }
+FREE_LICENCES = ('0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC-BY-4.0', 'CC0-1.0', 'ISC', 'MIT')
+"""Licences of images that allow any use of what is made of them; most want their authors to be named."""
 UNKNOWN_TERMS = 'unknown: the checkpoint carries no record of them. Take them for bound by the terms of real data'
 
 
@@ -78,7 +80,8 @@ def _is_free(run: RunRecord | None) -> bool:
     """Whether nothing that the weights come from binds them."""
     if run is None or any(weights.run is None for weights in run.all_weights()):
         return False
-    return all(own.data.train.origin == SYNTHETIC for own in run.lineage())
+    origins = [origin for own in run.lineage() for origin in own.data.origins]
+    return all(origin == SYNTHETIC or licence in FREE_LICENCES for origin, licence in origins)
 
 
 def _model(checkpoint: str, sha256: str, run: RunRecord | None) -> str:
@@ -106,19 +109,38 @@ def _data(run: RunRecord | None) -> str:
         for part, data in (('train', own.data.train), ('val', own.data.val)):
             if data.file is not None:
                 rows.append((what, part, f'`{data.file}`', data.images, data.cells, f'`{_short(data.sha256)}`'))
-        origins.append(own.data.train.origin)
+        if own.data.synthetic is not None:
+            rows.append((what, 'train', _drawn(own.data.synthetic), _images_drawn(own), 'as drawn', 'none'))
+        origins += own.data.origins
     table = markdown_table(['run', 'part', 'file', 'images', 'cells', 'SHA-256'], rows)
-    terms = [f'- {origin or "Data"}: {TERMS.get(origin or "", UNKNOWN_TERMS)}.' for origin in dict.fromkeys(origins)]
+    terms = [f'- {origin or "Data"}: {_terms(origin, licence)}.' for origin, licence in dict.fromkeys(origins)]
     foreign = [weights for weights in run.all_weights() if weights.run is None]
     if foreign:
         terms.append(f'- First weights {_start(foreign[0])}: the terms of their authors.')
     if _is_free(run):
         follows = 'None of this restricts the weights.'
-    elif all(origin == SYNTHETIC for origin in origins):
+    elif all(origin == SYNTHETIC for origin, _ in origins):
         follows = 'The weights inherit the terms of the first weights.'
     else:
         follows = 'The weights inherit these terms: no commercial use, whatever the licence of the code (Apache 2.0).'
     return '\n\n'.join([table, 'Terms of the data:', '\n'.join(terms), follows])
+
+
+def _terms(origin: str | None, licence: str | None) -> str:
+    if licence is None or origin == SYNTHETIC:
+        return TERMS.get(origin or '', UNKNOWN_TERMS)
+    return f'{licence}{", which allows any use that names their authors" if licence in FREE_LICENCES else ""}'
+
+
+def _drawn(images: SyntheticRecord) -> str:
+    """What synthetic images are, in a few words."""
+    return f'synthetic, {images.breadth}, {images.width}x{images.height} px, seed {images.seed}'
+
+
+def _images_drawn(run: RunRecord) -> int:
+    """How many different synthetic images a run has seen."""
+    seen = round((run.iterations_done or 0) * (run.batch_size or 0) * run.data.synthetic.share)
+    return seen if run.data.synthetic.images is None else min(seen, run.data.synthetic.images)
 
 
 def _scores(score: Score | None) -> str:
@@ -148,7 +170,7 @@ def _limits(run: RunRecord | None) -> str:
         limits.append(f'A score on other images than those of fold {run.fold} says nothing: it was trained on them.')
     if run is not None and not run.finished:
         limits.append('Its training was not finished.')
-    if run is not None and run.data.train.origin == SYNTHETIC:
+    if run is not None and all(origin == SYNTHETIC for origin, _ in run.data.origins):
         limits.append('It has never seen a real cell.')
     return '\n'.join(f'- {limit}' for limit in limits)
 

@@ -85,7 +85,7 @@ class ModelFile:
         """Whose images the model and its first weights were trained on; None where that is not recorded."""
         if self.run is None:
             return (None,)
-        return tuple(dict.fromkeys(run.data.train.origin for run in self.run.lineage()))
+        return tuple(dict.fromkeys(origin for run in self.run.lineage() for origin, _ in run.data.origins))
 
     @property
     def config(self) -> Config:

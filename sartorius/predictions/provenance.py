@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Union
 
+from sartorius.annotations.info import SYNTHETIC
 from sartorius.utils.errors import InputError
 from sartorius.utils.files import write_text
 from sartorius.utils.input_text import read_json
@@ -40,6 +41,7 @@ class DataRecord(Record):
         origin: Whose images they are, as the file's ``info`` says (:mod:`sartorius.annotations.info`).
         split: Which part of the data they are, likewise.
         fold: The fold that the file belongs to, likewise; None where the data have no folds.
+        licence: Licence of the images, likewise.
     """
 
     file: str | None = None
@@ -49,6 +51,7 @@ class DataRecord(Record):
     origin: str | None = None
     split: str | None = None
     fold: int | None = None
+    licence: str | None = None
 
     @property
     def file_name(self) -> str:
@@ -57,11 +60,47 @@ class DataRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SyntheticRecord(Record):
+    """Synthetic images that are drawn while a model trains (:mod:`sartorius.synthetic.stream`).
+
+    Attributes:
+        breadth: What they show.
+        height: Of an image, in pixels.
+        width: Likewise.
+        seed: Of the stream.
+        images: Number of different images; None for a stream without end.
+        share: Share of the training samples that they are.
+    """
+
+    breadth: str
+    height: int
+    width: int
+    seed: int
+    images: int | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunData(Record):
-    """Data of a training run; an empty :class:`DataRecord` where a part is not known or there is no validation."""
+    """Data of a training run; an empty :class:`DataRecord` where a part is not known or there is no such part.
+
+    Attributes:
+        train: Files of training images.
+        val: Validation images.
+        synthetic: Training images that are drawn; None if all are files.
+    """
 
     train: DataRecord = DataRecord()
     val: DataRecord = DataRecord()
+    synthetic: SyntheticRecord | None = None
+
+    @property
+    def origins(self) -> tuple[tuple[str | None, str | None], ...]:
+        """Origin and licence of all training images; None where they are not known."""
+        if self.synthetic is None:
+            return ((self.train.origin, self.train.licence),)
+        files = () if self.train.file is None else ((self.train.origin, self.train.licence),)
+        return (*files, (SYNTHETIC, None))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,18 @@ def stream_image(seed: int, index: int, size: Size, breadth: str = 'drawn') -> S
     Raises:
         InputError: An unknown breadth, or a size that is too small.
     """
-    if breadth not in BREADTHS:
-        raise InputError(f'breadth {breadth!r} is not one of {", ".join(BREADTHS)}{did_you_mean(breadth, BREADTHS)}')
+    check_breadth(breadth)
     kinds = dict(SPECS) if breadth == 'types' else {**SPECS, **LINE_SPECS}
     rng = image_generator(seed, 3, index)
     name = sorted(kinds)[int(rng.integers(len(kinds)))]
     return make_image(name, size, rng, spec=kinds[name])
+
+
+def check_breadth(breadth: str) -> None:
+    """Checks the name of a breadth.
+
+    Raises:
+        InputError: There is no such breadth.
+    """
+    if breadth not in BREADTHS:
+        raise InputError(f'unknown breadth {breadth!r}{did_you_mean(str(breadth), BREADTHS)}')

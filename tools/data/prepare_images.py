@@ -58,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--keep-unlabelled', action='store_true', help='images without labels train as images without cells'
     )
+    parser.add_argument('--origin', metavar='NAME', help="whose images they are, for the models' cards; own images")
+    parser.add_argument(
+        '--licence', metavar='NAME', help='licence of the images as https://spdx.org/licenses has it, such as MIT'
+    )
     args = parser.parse_args(argv)
     if args.folds is not None and args.folds < 2:
         parser.error(f'--folds {args.folds}: cross-validation needs 2 or more')
@@ -75,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         classes=tuple(args.classes),
         pieces=args.pieces,
         keep_unlabelled=args.keep_unlabelled,
+        origin=args.origin,
+        licence=args.licence,
     )
     with lock_folder(args.out, 'preparation'):
         prepared = prepare_images(options, args.out)

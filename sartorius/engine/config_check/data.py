@@ -1,6 +1,6 @@
 """Boxes, classes and image sizes of a split, as the data set of the config reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,11 @@ import numpy as np
 from mmdet.registry import DATASETS
 from numpy.typing import NDArray
 
-from sartorius.engine.config import innermost
+from sartorius.engine.config import SYNTHETIC_DATASET, innermost
 from sartorius.masks.crop import Size
+
+DRAWN = 32
+"""Synthetic images by which a stream of them is checked."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class SplitBoxes:
         images: int64 ``(N,)``: index of the image that each cell is in.
         sizes: int64 ``(M, 2)``: height and width of each image.
         names: Id of each image.
-        paths: File of each image.
+        paths: File of each image; empty where they are drawn.
         classes: Class names.
-        file: The annotation file.
+        file: The annotation file; None where the images are drawn.
     """
 
     boxes: NDArray[np.float64]
@@ -35,7 +38,7 @@ class SplitBoxes:
     names: tuple[str, ...]
     paths: tuple[Path, ...]
     classes: tuple[str, ...]
-    file: Path
+    file: Path | None
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -53,15 +56,26 @@ class SplitBoxes:
 
 
 def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
-    """Reads the annotations of a data loader's data set, without its images.
+    """Reads the annotations of a data loader's data set, without its images; of synthetic images, draws the first ones.
 
     Raises:
         InputError: The annotation file is missing, broken or has other classes.
     """
     config = innermost(dataloader['dataset'])
+    if config['type'] == SYNTHETIC_DATASET:
+        dataset = DATASETS.build(dict(config, pipeline=[]))
+        samples = [dataset.get_data_info(index) for index in range(min(len(dataset), DRAWN))]
+        return _split_of(samples, dataset.metainfo, paths=(), file=None)
     dataset = DATASETS.build(dict(config, pipeline=[], serialize_data=False, lazy_init=True))
     dataset.full_init()
     samples = dataset.data_list
+    paths = tuple(Path(sample['img_path']) for sample in samples)
+    return _split_of(samples, dataset.metainfo, paths, Path(dataset.ann_file))
+
+
+def _split_of(
+    samples: Sequence[Mapping[str, Any]], metainfo: Mapping[str, Any], paths: tuple[Path, ...], file: Path | None
+) -> SplitBoxes:
     instances = [(number, instance) for number, sample in enumerate(samples) for instance in sample['instances']]
     return SplitBoxes(
         boxes=np.array([instance['bbox'] for _, instance in instances], dtype=np.float64).reshape(-1, 4),
@@ -69,9 +83,9 @@ def read_split(dataloader: Mapping[str, Any]) -> SplitBoxes:
         images=np.array([number for number, _ in instances], dtype=np.int64),
         sizes=np.array([(sample['height'], sample['width']) for sample in samples], dtype=np.int64).reshape(-1, 2),
         names=tuple(str(sample['img_id']) for sample in samples),
-        paths=tuple(Path(sample['img_path']) for sample in samples),
-        classes=tuple(dataset.metainfo['classes']),
-        file=Path(dataset.ann_file),
+        paths=paths,
+        classes=tuple(metainfo['classes']),
+        file=file,
     )
 
 

@@ -28,6 +28,9 @@ def check_images(split: SplitBoxes, what: str, report: Report) -> None:
         what: What messages call it: ``training`` or ``validation``.
         report: Gets the message.
     """
+    if split.file is None:
+        report.add(OK, TOPIC, f'{what} images are drawn; the check looks at the first {len(split.names)}')
+        return
     missing = [path for path in split.paths if not path.is_file()]
     if not missing:
         report.add(OK, TOPIC, f'all {len(split.paths):,} {what} images are there')
@@ -50,6 +53,8 @@ def check_apart(train: SplitBoxes, val: SplitBoxes, report: Report) -> None:
         val: Images that it is scored on.
         report: Gets the message.
     """
+    if train.file is None:
+        return
     names = f'{display_path(train.file)} and {display_path(val.file)}'
     sets = {read_info(split.file).set_id for split in (train, val)}
     # Files of other tools, or of earlier releases, do not say it.

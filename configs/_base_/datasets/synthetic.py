@@ -1,0 +1,30 @@
+# Synthetic images that are drawn while the model trains (sartorius/datasets/synthetic.py): one class, any kind of cell.
+# No data are needed; own images, prepared by tools/data/prepare_images.py, can validate (--fold 0) and be tested on.
+_base_ = ['./own.py']
+
+fit_to_data = None
+# Nothing is held out from images that are drawn.
+fold = 'all'
+
+augment_transforms = [
+    # .5 to 2 times the cells' own size at the enlargement by 2 of prediction.
+    dict(type='RandomTile', tile_size=(256, 256), scale_range=(1.0, 4.0), stride=None),
+    dict(type='RandomCellCrop', crop_size=(256, 256)),
+    dict(type='RandomQuarterTurn'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomPhotometric', prob=0.7, brightness=24.0, contrast=1.6, blur=1.5),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(
+        dataset=dict(
+            _delete_=True,
+            type='SyntheticCellDataset',
+            breadth='drawn',
+            size=(256, 256),
+            images=None,
+            pipeline=[*augment_transforms, *_base_.pack_transforms],
+        )
+    ),
+)

@@ -1,0 +1,18 @@
+# The recipe of the model that comes with the package: one class, any phase-contrast image, no data but drawn images.
+_base_ = [
+    '../_base_/models/mask_rcnn_r18_small.py',
+    '../_base_/datasets/synthetic.py',
+    '../_base_/schedules/adamw_cpu.py',
+    '../_base_/default_runtime.py',
+    '../_base_/postprocess_any.py',
+    '../_base_/tta.py',
+]
+
+model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
+tta_scales = [2.0]
+
+# The weights that are kept are a running mean over the last iterations' weights.
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, gamma=250, update_buffers=True),
+]

@@ -1,0 +1,19 @@
+# cells_r18.py with a share of real images, prepared by tools/data/prepare_images.py (--merge-classes cell) and named by
+# --data-root and --annotations: all of them train, or with --fold 0 those of all other folds.
+_base_ = ['./cells_r18.py']
+
+drawn = _base_.train_dataloader.dataset.dataset
+train_pipeline = [*_base_.load_transforms, *drawn.pipeline]
+train_dataloader = dict(
+    dataset=dict(
+        share=0.15,
+        synthetic=drawn,
+        dataset=dict(
+            _delete_=True,
+            type='OwnDataset',
+            data_root=_base_.data_root,
+            ann_file=f'{_base_.annotations}/fold0_train.json',
+            pipeline=train_pipeline,
+        ),
+    )
+)
