@@ -23,7 +23,6 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from sartorius.annotations.info import read_info
-from sartorius.datasets.samplers import SeededDataset
 from sartorius.datasets.synthetic import SyntheticCellDataset
 from sartorius.models.checkpoints import read_checkpoint, weights_address
 from sartorius.predictions.provenance import (
@@ -322,16 +321,19 @@ def _describe_data(dataset: Dataset) -> DataRecord:
     )
 
 
-def _describe_synthetic(samples: SeededDataset) -> SyntheticRecord | None:
-    """Synthetic images of a run's samples; None where there are none."""
-    mixed = samples.synthetic is not None
-    drawn = samples.synthetic if mixed else samples.dataset
-    if not isinstance(drawn, SyntheticCellDataset):
-        return None
-    height, width = drawn.size
-    share = round(1 - samples.share, 4) if mixed else 1.0
+def _describe_synthetic(dataset: Dataset) -> SyntheticRecord | None:
+    """Synthetic images of the data set that a loader shows; None where there are none."""
+    share = 1.0
+    while not isinstance(dataset, SyntheticCellDataset):
+        if getattr(dataset, 'synthetic', None) is not None:
+            dataset, share = dataset.synthetic, round(1 - dataset.share, 4)
+        elif hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        else:
+            return None
+    height, width = dataset.size
     return SyntheticRecord(
-        breadth=drawn.breadth, height=height, width=width, seed=drawn.seed, images=drawn.images, share=share
+        breadth=dataset.breadth, height=height, width=width, seed=dataset.seed, images=dataset.images, share=share
     )
 
 
