@@ -79,19 +79,22 @@ class SeededDataset(Dataset):
         state = np.random.SeedSequence((self.seed, sample)).generate_state(2)
         np.random.seed(state[0])
         random.seed(int(state[1]))
-        if self.synthetic is None:
-            return self._item(self.dataset, sample)
-        before, after = math.floor(sample * self.share), math.floor((sample + 1) * self.share)
-        if after > before:
-            return self._item(self.dataset, before)
-        return self._item(self.synthetic, sample - before)
+        dataset, index = self.source(sample)
+        return dataset[index]
 
-    def _item(self, dataset: Dataset, number: int) -> dict[str, Any]:
-        """Item ``number`` of an endless shuffled run of one of the data sets."""
+    def source(self, sample: int) -> tuple[Dataset, int]:
+        """Data set that a sample comes from, and the index of its image there."""
+        dataset, number = self.dataset, sample
+        if self.synthetic is not None:
+            own = math.floor(sample * self.share)
+            if math.floor((sample + 1) * self.share) > own:
+                number = own
+            else:
+                dataset, number = self.synthetic, sample - own
         if getattr(dataset, 'endless', False):
-            return dataset[number]
+            return dataset, number
         epoch, position = divmod(number, len(dataset))
-        return dataset[int(self._order(epoch, len(dataset))[position])]
+        return dataset, int(self._order(epoch, len(dataset))[position])
 
     def _order(self, epoch: int, length: int) -> NDArray[np.int64]:
         if self._permutations.get(length, (-1,))[0] != epoch:

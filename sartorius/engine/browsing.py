@@ -84,7 +84,7 @@ def browse(recipe: RecipeOptions, data: DataOptions, options: BrowseOptions) -> 
     out = options.out or WORK_DIRS / 'browse' / Path(config.work_dir).name
     seconds: list[float] = []
     chosen = choose_samples(dataset, options.samples, passes)
-    rows = [_make_row(dataset, index, numbers, seconds) for index, numbers in progress(chosen.items(), 'samples')]
+    rows = [_make_row(dataset, numbers, seconds) for numbers in progress(chosen.values(), 'samples')]
     # Pictures of an earlier run beside a page that does not show them would mislead.
     with staged_folder(out, stale=PICTURES.fullmatch) as folder:
         for row in progress(rows, 'pictures'):
@@ -131,8 +131,11 @@ def choose_samples(dataset: SeededDataset, samples: int, passes: int) -> dict[in
         passes: Maximum number of samples per image.
 
     Returns:
-        Sample numbers by image (index in the data set), in the order of the run's first pass.
+        Sample numbers by image (index in the data set), in the order of the run's first pass. Where images are drawn,
+        each is shown once: sample numbers by themselves.
     """
+    if dataset.synthetic is not None or getattr(dataset.dataset, 'endless', False):
+        return {number: [number] for number in range(samples)}
     size = len(dataset)
     count = min(-(-samples // passes), size)
     chosen: dict[int, list[int]] = {index: [] for index in dataset.order(0)[:count].tolist()}
@@ -146,10 +149,11 @@ def choose_samples(dataset: SeededDataset, samples: int, passes: int) -> dict[in
     return chosen
 
 
-def _make_row(dataset: SeededDataset, index: int, numbers: Sequence[int], seconds: list[float]) -> SampleRow:
+def _make_row(dataset: SeededDataset, numbers: Sequence[int], seconds: list[float]) -> SampleRow:
     """An image before and after; the time of each sample is added to ``seconds``."""
-    record = dataset.dataset.get_data_info(index)
-    raw = LoadCellAnnotations()(LoadCellImage()(record))
+    source, index = dataset.source(numbers[0])
+    record = source.get_data_info(index)
+    raw = record if 'img' in record else LoadCellAnnotations()(LoadCellImage()(record))
     before = Sample(
         title='Raw',
         image=_for_display(raw['img']),
@@ -208,8 +212,8 @@ def _source(config: Config, recipe: RecipeOptions, split: str) -> dict[str, Any]
         'config': display_path(recipe.config) + (' --small' if recipe.small else ''),
         'options': ' '.join(recipe.cfg_options) or None,
         'split': split,
-        'annotations': display_path(dataset.ann_file),
-        'images': display_path(dataset.data_root),
+        'annotations': display_path(dataset.ann_file) if 'ann_file' in dataset else 'none',
+        'images': display_path(dataset.data_root) if 'ann_file' in dataset else 'drawn',
         'seed': config.randomness.seed,
         'pipeline': '\n'.join(steps),
     }

@@ -8,7 +8,7 @@ fold = 'all'
 
 augment_transforms = [
     # .5 to 2 times the cells' own size at the enlargement by 2 of prediction.
-    dict(type='RandomTile', tile_size=(256, 256), scale_range=(1.0, 4.0), stride=None),
+    dict(type='RandomTile', tile_size=(256, 256), scale_range=(1.0, 4.0), log_scale=True, stride=None),
     dict(type='RandomCellCrop', crop_size=(256, 256)),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),

@@ -32,6 +32,7 @@ class RandomTile(BaseTransform):
     Args:
         tile_size: ``(height, width)`` of the tile in pixels, before it is enlarged.
         scale_range: The factor is drawn evenly between these two; height and width are rounded to whole pixels.
+        log_scale: Whether its logarithm is drawn evenly instead, so that half and twice a size are equally likely.
         stride: Tiles come from a regular grid, all equally likely: their distance in rows and columns in pixels, see
             :func:`tile_starts`. None for tiles at any place, of which few show the image's rim.
         interpolation: Of the image, 'bilinear' or 'bicubic'; masks take the nearest pixel.
@@ -56,6 +57,7 @@ class RandomTile(BaseTransform):
         min_area: int = 16,
         attempts: int = 5,
         pad_value: int = 128,
+        log_scale: bool = False,
     ) -> None:
         if min(tile_size) < 1 or (stride is not None and min(stride) < 1):
             raise InputError(f'RandomTile: tile_size {tile_size} and stride {stride} must be at least 1 pixel')
@@ -72,6 +74,7 @@ class RandomTile(BaseTransform):
         self.min_area = min_area
         self.attempts = attempts
         self.pad_value = pad_value
+        self.log_scale = log_scale
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         results = cut_window(
@@ -107,6 +110,8 @@ class RandomTile(BaseTransform):
 
     @cache_randomness
     def _draw_scale(self) -> float:
+        if self.log_scale:
+            return float(np.exp(np.random.uniform(*np.log(self.scale_range))))
         return float(np.random.uniform(*self.scale_range))
 
 
