@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from sartorius.masks.crop import Size
 from sartorius.synthetic.cell_types import FULL_SIZE, DebrisSpec, NeuriteSpec
-from sartorius.synthetic.rendering import ImageStyle, Thickness
+from sartorius.synthetic.rendering import Thickness
 from sartorius.synthetic.scene import PlacedCell
 
 _STEP = 4.0
@@ -24,17 +24,25 @@ def add_neurites(
     thickness: Thickness,
     cells: tuple[PlacedCell, ...],
     spec: NeuriteSpec,
-    style: ImageStyle,
+    mesh: float,
     rng: np.random.Generator,
 ) -> None:
-    """Adds the thin processes that leave the cells, and those that come from no visible cell."""
+    """Adds the thin processes that leave the cells, and those that come from no visible cell.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
+        cells: Of the image.
+        spec: Numbers of the neurites.
+        mesh: How many come from no visible cell, between their minimum and maximum, in [0, 1].
+        rng: Random generator.
+    """
     height, width = thickness.shape
     starts, directions, lengths = _roots(cells, spec, rng)
     own = len(starts)
-    mesh = _share(spec.mesh, style.mesh, thickness.shape)
-    starts = np.concatenate([starts, rng.uniform(0, 1, (mesh, 2)) * (width, height)])
-    directions = np.concatenate([directions, rng.uniform(0, 2 * np.pi, mesh)])
-    lengths = np.concatenate([lengths, 1.5 * np.asarray(spec.length.draw(rng, mesh))])
+    strangers = _share(spec.mesh, mesh, thickness.shape)
+    starts = np.concatenate([starts, rng.uniform(0, 1, (strangers, 2)) * (width, height)])
+    directions = np.concatenate([directions, rng.uniform(0, 2 * np.pi, strangers)])
+    lengths = np.concatenate([lengths, 1.5 * np.asarray(spec.length.draw(rng, strangers))])
     paths = _wander(starts, directions, lengths, spec.curl, rng)
     levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
@@ -101,12 +109,19 @@ def _draw_lines(layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], streng
     cv2.polylines(layer, paths, False, round(255 * strength), width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def add_debris(thickness: Thickness, spec: DebrisSpec, style: ImageStyle, rng: np.random.Generator) -> None:
-    """Adds specks, ring-shaped bubbles and clusters of dead fragments, all of them composed of small round points."""
+def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.random.Generator) -> None:
+    """Adds specks, ring-shaped bubbles and clusters of dead fragments, all of them composed of small round points.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
+        spec: Numbers of the debris.
+        amount: Between its minimum and maximum, in [0, 1].
+        rng: Random generator.
+    """
     height, width = thickness.shape
 
     def centres(bounds: tuple[int, int]) -> NDArray[np.float64]:
-        return rng.uniform(0, 1, (_share(bounds, style.debris, thickness.shape), 2)) * (width, height)
+        return rng.uniform(0, 1, (_share(bounds, amount, thickness.shape), 2)) * (width, height)
 
     specks = centres(spec.specks)
     rings = [centre + rng.uniform(1.8, 3.6) * _CIRCLE for centre in centres(spec.rings)]

@@ -70,12 +70,12 @@ def make_image(
     style = style or ImageStyle.draw(spec, rng)
     number = _draw_count(spec, size, density * style.crowding, rng) if cells is None else cells
     areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
-    shapes = draw_shapes(spec, areas, rng)
+    shapes = draw_shapes(spec.outline, spec.has_arms, areas, rng)
     placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
     thickness = np.zeros(size, dtype=np.float32)
-    add_neurites(thickness, placed, spec.neurites, style, rng)
+    add_neurites(thickness, placed, spec.neurites, style.mesh, rng)
     add_bodies(thickness, placed, spec, rng)
-    add_debris(thickness, spec.debris, style, rng)
+    add_debris(thickness, spec.debris, style.debris, rng)
     return SyntheticImage(to_grey(thickness, style, rng), tuple(cell.crop for cell in placed), cell_type)
 
 

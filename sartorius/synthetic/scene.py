@@ -130,13 +130,14 @@ def _settle(shape: CellShape, x: float, y: float, occupied: NDArray[np.uint8], k
     if whole.area - np.count_nonzero(taken) < min_area:
         return None
     # The image's border may cut a cell in two as well as its neighbours may.
-    mask = _largest_piece(whole.mask if keep_whole else whole.mask & ~taken)
+    mask = largest_piece(whole.mask if keep_whole else whole.mask & ~taken)
     if np.count_nonzero(mask) < min_area or (taken.any() and not keep_whole and _has_hole(mask)):
         return None
     return PlacedCell(MaskCrop(mask, x1, y1).tight(), shape, x, y)
 
 
-def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest 4-connected part of a mask."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
     if count <= 2:
         return mask

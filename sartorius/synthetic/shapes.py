@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.synthetic.cell_types import CellTypeSpec, OutlineSpec
+from sartorius.synthetic.cell_types import OutlineSpec
 
 OUTLINE_POINTS = 40
 ARM_POINTS = 12
@@ -70,11 +70,13 @@ def round_shape(shape: CellShape, radius: float) -> CellShape:
     return CellShape((circle,), np.zeros((0, 3)), shape.depth, np.pi * radius**2)
 
 
-def draw_shapes(spec: CellTypeSpec, areas: NDArray[np.float64], rng: np.random.Generator) -> list[CellShape]:
-    """Random shapes of a cell type, one per area in pixels."""
-    outlines, tips = polar_outlines(spec.outline, areas, rng)
-    shapes = [CellShape((outline,), tip, 1.0, area) for outline, tip, area in zip(outlines, tips, areas, strict=True)]
-    if spec.has_arms:
+def draw_shapes(
+    outline: OutlineSpec, has_arms: bool, areas: NDArray[np.float64], rng: np.random.Generator
+) -> list[CellShape]:
+    """Random shapes, one per area in pixels: plain outlines, or sheets, spindles and stars with arms."""
+    outlines, tips = polar_outlines(outline, areas, rng)
+    shapes = [CellShape((curve,), tip, 1.0, area) for curve, tip, area in zip(outlines, tips, areas, strict=True)]
+    if has_arms:
         return [_astrocyte(shape, rng) for shape in shapes]
     return shapes
 

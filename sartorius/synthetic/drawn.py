@@ -1,0 +1,233 @@
+"""Images whose cells and optics are drawn at random, of no cell line and no microscope in particular."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sartorius.masks.crop import MaskCrop, Size
+from sartorius.synthetic.bodies import Body, add_body, texture_of
+from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
+from sartorius.synthetic.clutter import add_debris, add_neurites
+from sartorius.synthetic.image import SyntheticImage
+from sartorius.synthetic.optics import Optics, expose
+from sartorius.synthetic.scene import PlacedCell, place_cells
+from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
+from sartorius.synthetic.sheets import sheet_cells
+
+_MAX_CELLS = 1_200  # An image of small cells has no more than the densest real ones, a full-size image taken.
+
+
+@dataclass(frozen=True)
+class Form:
+    """Shape of a population's cells, as they lie on the ground.
+
+    Attributes:
+        outline: Form of the bodies.
+        has_arms: Sheets, spindles and stars with arms in place of plain outlines.
+        area: Mask area in pixels.
+        flat: From 0, droplets, to 1, thin films.
+        has_neurites: Whether thin processes outside the masks may be there.
+    """
+
+    outline: OutlineSpec
+    has_arms: bool
+    area: Spread
+    flat: float
+    has_neurites: bool
+
+
+def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
+    """Makes an image with cells of random shape, size, density and thickness, through random optics.
+
+    Args:
+        size: Image ``(height, width)``.
+        rng: Random generator; the same state gives the same image.
+    """
+    phase = np.zeros(size, dtype=np.float32)
+    name = str(rng.choice(tuple(_DRAWS), p=_SHARES))
+    add_dirt(phase, rng)
+    crops = _add_sheet(phase, rng) if name == 'sheet' else _add_scattered(phase, _DRAWS[name](rng), rng)
+    return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
+
+
+def _add_scattered(phase: np.ndarray, form: Form, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
+    """Adds cells of a form that lie apart, in chains or in clumps."""
+    size = phase.shape
+    coverage = float(np.exp(rng.uniform(np.log(0.015), np.log(0.6))))
+    room = size[0] * size[1]
+    most = max(1, round(_MAX_CELLS * room / (520 * 704)))
+    number = int(np.clip(rng.poisson(coverage * room / form.area.mean), 1, most))
+    areas = np.asarray(form.area.draw(rng, number))
+    shapes = draw_shapes(form.outline, form.has_arms, areas, rng)
+    rounded = rng.random(number) < _share_of_rounded(rng)
+    shapes = [_let_go(shape, rng) if is_round else shape for shape, is_round in zip(shapes, rounded, strict=True)]
+    overlap_rate = float(rng.choice((0.0, rng.uniform(0, 0.4))))
+    placed = place_cells(shapes, size, float(rng.beta(0.8, 0.9)), overlap_rate, rng)
+    if form.has_neurites:
+        add_neurites(phase, placed, _draw_neurites(rng), float(rng.beta(0.6, 1.5)), rng)
+    # Rounded-up cells have no corners left; this tells them from the others after placing.
+    bodies = [(cell.crop, not len(cell.shape.tips)) for cell in placed]
+    _add_bodies(phase, bodies, form.flat, rng)
+    return tuple(cell.crop for cell in placed)
+
+
+def _add_sheet(phase: np.ndarray, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
+    """Adds cells that touch all around."""
+    area = float(np.exp(rng.uniform(np.log(110), np.log(3000))))
+    coverage = float(rng.choice((1.0, rng.uniform(0.08, 0.95)), p=(0.25, 0.75)))
+    gap = float(rng.choice((0.0, rng.uniform(0.5, 2.5)), p=(0.6, 0.4)))
+    stretch = float(np.exp(rng.uniform(0, np.log(4))))
+    crops = list(sheet_cells(phase.shape, area, coverage, stretch, gap, rng))
+    rounded = rng.random(len(crops)) < _share_of_rounded(rng)
+    for index in np.flatnonzero(rounded):
+        crops[index] = _largest_circle(crops[index])
+    _add_bodies(phase, list(zip(crops, rounded, strict=True)), float(rng.uniform(0, 1)), rng)
+    return tuple(crops)
+
+
+def _add_bodies(
+    phase: np.ndarray, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator
+) -> None:
+    """Adds the bodies of one population, bottom to top: masks, and whether each is rounded up."""
+    body = Body.draw(flat, rng)
+    rounded = body.rounded(rng)
+    texture = texture_of(body, phase.shape, rng)
+    granules = np.zeros_like(phase)
+    for crop, is_round in cells:
+        add_body(phase, granules, texture, crop, rounded if is_round else body, rng)
+    phase += cv2.GaussianBlur(granules, (0, 0), body.granule_size)
+
+
+def _share_of_rounded(rng: np.random.Generator) -> float:
+    """Cells that divide or are dying: none, a few, or many."""
+    return float(rng.choice((0.0, rng.uniform(0, 0.12), rng.uniform(0.1, 0.6)), p=(0.45, 0.4, 0.15)))
+
+
+def _let_go(shape: CellShape, rng: np.random.Generator) -> CellShape:
+    """The cell rounded up: it covers a part of the ground that it covered."""
+    area = max(shape.target_area * rng.uniform(0.3, 0.8), 40.0)
+    return round_shape(shape, float(np.sqrt(area / np.pi)))
+
+
+def _largest_circle(crop: MaskCrop) -> MaskCrop:
+    """The largest circle inside a mask."""
+    depth = cv2.distanceTransform(np.pad(crop.mask.view(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
+    circle = (rows - row) ** 2 + (columns - column) ** 2 <= max(float(depth.max()), 3.2) ** 2
+    return MaskCrop(circle & crop.mask, crop.x, crop.y).tight()
+
+
+def _draw_area(low: float, high: float, rng: np.random.Generator) -> Spread:
+    mean = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return Spread(mean, mean * rng.uniform(0.15, 0.9), max(40.0, 0.15 * mean), 6 * mean)
+
+
+def _elongation(mean: float, rng: np.random.Generator) -> Spread:
+    return Spread(mean, 0.1 + (mean - 1) * rng.uniform(0.2, 0.6), 1, 8)
+
+
+def _draw_round(rng: np.random.Generator) -> Form:
+    """Round and oval cells: suspended, freshly plated, neurons' bodies."""
+    outline = OutlineSpec(
+        (1, int(rng.integers(1, 4))),
+        (0.0, float(rng.uniform(0.02, 0.35))),
+        (3, 14),
+        float(rng.uniform(0.01, 0.08)),
+        _elongation(float(rng.uniform(1.05, 1.5)), rng),
+    )
+    return Form(outline, False, _draw_area(80, 1200, rng), float(rng.uniform(0, 0.5)), bool(rng.random() < 0.4))
+
+
+def _draw_polygon(rng: np.random.Generator) -> Form:
+    """Compact cells with blunt corners."""
+    outline = OutlineSpec(
+        (3, int(rng.integers(4, 8))),
+        (0.0, float(rng.uniform(0.15, 0.5))),
+        (2, 10),
+        float(rng.uniform(0.04, 0.12)),
+        _elongation(float(rng.uniform(1.1, 1.9)), rng),
+    )
+    return Form(outline, False, _draw_area(120, 2500, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.2))
+
+
+def _draw_spindle(rng: np.random.Generator) -> Form:
+    """Long cells, thin towards both ends."""
+    outline = OutlineSpec(
+        (2, 2),
+        (0.1, float(rng.uniform(0.4, 1.3))),
+        (5, 18),
+        float(rng.uniform(0.03, 0.12)),
+        _elongation(float(rng.uniform(1.8, 5)), rng),
+    )
+    return Form(outline, False, _draw_area(150, 3000, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.5))
+
+
+def _draw_kite(rng: np.random.Generator) -> Form:
+    """Small bodies with drawn-out corners that neurites leave from."""
+    outline = OutlineSpec(
+        (2, int(rng.integers(3, 6))),
+        (0.2, float(rng.uniform(0.7, 1.7))),
+        (5, 22),
+        float(rng.uniform(0.04, 0.14)),
+        _elongation(float(rng.uniform(1.1, 2.2)), rng),
+    )
+    return Form(outline, False, _draw_area(120, 900, rng), float(rng.uniform(0.1, 0.7)), bool(rng.random() < 0.8))
+
+
+def _draw_spread(rng: np.random.Generator) -> Form:
+    """Large flat cells with concave sides or a ruffled edge."""
+    ruffled = rng.random() < 0.4
+    outline = OutlineSpec(
+        (7, int(rng.integers(8, 13))) if ruffled else (3, int(rng.integers(4, 9))),
+        (0.05, float(rng.uniform(0.15, 0.45))) if ruffled else (0.2, float(rng.uniform(0.5, 1.3))),
+        (14, 30) if ruffled else (4, 18),
+        float(rng.uniform(0.08, 0.2)),
+        _elongation(float(rng.uniform(1.1, 2.5)), rng),
+    )
+    return Form(outline, False, _draw_area(500, 5000, rng), float(rng.uniform(0.4, 1)), bool(rng.random() < 0.25))
+
+
+def _draw_branched(rng: np.random.Generator) -> Form:
+    """Sheets, spindles and stars with arms."""
+    outline = OutlineSpec(
+        (3, 6), (0.3, 1.2), (4, 16), float(rng.uniform(0.06, 0.16)), _elongation(float(rng.uniform(1.5, 3.5)), rng)
+    )
+    return Form(outline, True, _draw_area(300, 2500, rng), float(rng.uniform(0.2, 1)), bool(rng.random() < 0.4))
+
+
+_DRAWS: dict[str, Callable[[np.random.Generator], Form]] = {
+    'round': _draw_round,
+    'polygon': _draw_polygon,
+    'spindle': _draw_spindle,
+    'kite': _draw_kite,
+    'spread': _draw_spread,
+    'branched': _draw_branched,
+    'sheet': _draw_polygon,
+}
+_SHARES = (0.16, 0.12, 0.13, 0.18, 0.15, 0.11, 0.15)
+
+
+def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
+    most = int(rng.integers(1, 12))
+    length = float(np.exp(rng.uniform(np.log(18), np.log(70))))
+    return NeuriteSpec(
+        per_cell=(0, most),
+        length=Spread(length, length, 8, 300),
+        curl=float(rng.uniform(0.05, 0.16)),
+        mesh=(0, int(rng.choice((0, 90, 900), p=(0.4, 0.4, 0.2)))),
+        depth=float(np.exp(rng.uniform(np.log(0.12), np.log(0.9)))),
+        beads=float(rng.uniform(0, 0.08)),
+        width=int(rng.integers(1, 5)),
+        linking=float(rng.uniform(0, 0.6)),
+    )
+
+
+def add_dirt(phase: np.ndarray, rng: np.random.Generator) -> None:
+    """Adds debris that is no cell: none, some or much of it."""
+    amount = float(rng.choice((0.0, rng.beta(0.8, 4), rng.beta(1.5, 1.5)), p=(0.2, 0.55, 0.25)))
+    depth = float(np.exp(rng.uniform(np.log(0.3), np.log(2.2))))
+    debris = DebrisSpec(specks=(0, 420), rings=(0, 150), clusters=(0, 16), depth=(0.6 * depth, depth))
+    add_debris(phase, debris, amount, rng)
