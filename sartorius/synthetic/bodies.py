@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.optics import Phase, smooth_noise
+from sartorius.synthetic.rendering import MARGIN_JITTER, inset_body
 
 Range = tuple[float, float]
 
@@ -71,7 +72,7 @@ class Body:
 
     def rounded(self, rng: np.random.Generator) -> 'Body':
         """The same cells when they divide or let go of the ground: round, thick and bright-edged."""
-        height = float(np.exp(rng.uniform(np.log(0.8), np.log(3.0))))
+        height = float(np.exp(rng.uniform(np.log(0.8), np.log(5.0))))
         return replace(
             self, lamella=(0.05, 0.3), dome=(0.6 * height, 1.3 * height), roundness=(0.45, 0.7), edge=(0.5, 0.9)
         )
@@ -82,8 +83,16 @@ def _around(middle: float, rng: np.random.Generator) -> Range:
     return float(middle - spread), float(middle + spread)
 
 
-def add_body(phase: Phase, granules: Phase, texture: Phase, crop: MaskCrop, body: Body, rng: np.random.Generator) -> None:
-    """Adds one cell's body on exactly the pixels of its mask.
+def add_body(
+    phase: Phase,
+    granules: Phase,
+    texture: Phase,
+    crop: MaskCrop,
+    body: Body,
+    margin: float,
+    rng: np.random.Generator,
+) -> None:
+    """Adds one cell's body inside its mask.
 
     Args:
         phase: Changed in place; what is there already lies under the cell.
@@ -91,37 +100,30 @@ def add_body(phase: Phase, granules: Phase, texture: Phase, crop: MaskCrop, body
         texture: Noise of unit variance, of the image's size.
         crop: The cell's mask inside the image.
         body: Of its population.
+        margin: Pixels from the mask's outline to the body, about.
         rng: Random generator.
     """
     x1, y1, x2, y2 = crop.window
-    top, bottom, left, right = _frame(crop, phase.shape)
-    solid = np.pad(crop.mask.view(np.uint8), ((top, bottom), (left, right)))
-    inner = np.s_[top : top + y2 - y1, left : left + x2 - x1]
-    # The image's border is no outline: where it cuts a cell, the cell goes on.
-    depth = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
+    solid, inner = inset_body(crop, phase.shape, max(0.0, margin + rng.normal(0, MARGIN_JITTER)))
+    inside = solid[inner] > 0
+    depth = cv2.distanceTransform((solid > 0).view(np.uint8), cv2.DIST_L2, 3)
     radius = max(float(depth.max()), 1.0)
-    slope = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), rng.uniform(*body.edge), borderType=cv2.BORDER_REPLICATE)
+    slope = cv2.GaussianBlur(solid, (0, 0), rng.uniform(*body.edge), borderType=cv2.BORDER_REPLICATE)
     # A cone of distances has a crease along the middle that no cell has.
     smooth = cv2.GaussianBlur(depth / radius, (0, 0), max(0.6, 0.15 * radius), borderType=cv2.BORDER_REPLICATE)
     rise = np.maximum(1 - (1 - np.minimum(smooth, 1)) ** 2, 0) ** np.float32(rng.uniform(*body.roundness))
     height = rng.uniform(*body.lamella) * np.maximum(2 * slope - 1, 0) + rng.uniform(*body.dome) * rise * slope
     own = height[inner] * (1 + rng.uniform(*body.texture) * texture[y1:y2, x1:x2])
-    row, column = np.unravel_index(int(depth[inner].argmax()), crop.mask.shape)
+    row, column = np.unravel_index(int(depth[inner].argmax()), inside.shape)
     _add_nucleus(own, (float(column), float(row)), radius, body, rng)
     _scatter_granules(granules, crop, (float(column), float(row)), radius, body, rng)
     under = phase[y1:y2, x1:x2]
-    under[crop.mask] = _UNDERNEATH * under[crop.mask] + own[crop.mask]
+    under[inside] = _UNDERNEATH * under[inside] + own[inside]
 
 
 def texture_of(body: Body, size: Size, rng: np.random.Generator) -> Phase:
     """Noise for :func:`add_body`: one field for all cells of a population."""
     return smooth_noise(size, body.texture_size, rng)
-
-
-def _frame(crop: MaskCrop, size: Size) -> tuple[int, int, int, int]:
-    """A pixel of background at the top, bottom, left and right, except where the image's border cuts the cell."""
-    x1, y1, x2, y2 = crop.window
-    return int(y1 > 0), int(y2 < size[0]), int(x1 > 0), int(x2 < size[1])
 
 
 def _add_nucleus(

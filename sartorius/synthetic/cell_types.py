@@ -123,21 +123,21 @@ SPECS: Mapping[str, CellTypeSpec] = {
         area=Spread(240, 140, 40, 1800),
         area_between_images=0.2,
         outline=OutlineSpec(
-            corners=(2, 4), reach=(0.3, 1.3), sharpness=(5, 18), roughness=0.1, elongation=Spread(1.7, 0.6, 1, 5)
+            corners=(2, 5), reach=(0.2, 1.0), sharpness=(4, 14), roughness=0.1, elongation=Spread(1.7, 0.6, 1, 5)
         ),
         clumping=0.45,
-        depth=(5, 16),
+        depth=(3, 16),
         edge=(0.6, 1.1),
         granules=(4, 14),
-        granule_depth=11,
+        granule_depth=15,
         neurites=NeuriteSpec(
             per_cell=(1, 5),
             length=Spread(30, 28, 8, 160),
             curl=0.14,
             mesh=(20, 90),
-            depth=15,
+            depth=10,
             beads=0.02,
-            width=4,
+            width=3,
             linking=0.5,
         ),
         debris=DebrisSpec(specks=(20, 80), rings=(8, 40), clusters=(3, 24), depth=(35, 75)),
@@ -151,10 +151,10 @@ SPECS: Mapping[str, CellTypeSpec] = {
             corners=(3, 6), reach=(0.3, 1.2), sharpness=(4, 16), roughness=0.14, elongation=Spread(2.8, 1.4, 1, 8)
         ),
         clumping=0.45,
-        depth=(6, 24),
+        depth=(2, 28),
         edge=(0.8, 1.2),
         granules=(1, 6),
-        granule_depth=12,
+        granule_depth=26,
         neurites=NeuriteSpec(
             per_cell=(0, 2),
             length=Spread(45, 30, 10, 160),
@@ -177,10 +177,10 @@ SPECS: Mapping[str, CellTypeSpec] = {
             corners=(2, 5), reach=(0.0, 0.35), sharpness=(3, 14), roughness=0.06, elongation=Spread(1.3, 0.3, 1, 3)
         ),
         clumping=0.25,
-        depth=(8, 26),
+        depth=(6, 26),
         edge=(0.6, 1.1),
         granules=(3, 9),
-        granule_depth=26,
+        granule_depth=42,
         neurites=NeuriteSpec(
             per_cell=(8, 36),
             length=Spread(34, 36, 8, 300),

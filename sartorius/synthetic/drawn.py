@@ -12,7 +12,7 @@ from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec,
 from sartorius.synthetic.clutter import add_debris, add_neurites
 from sartorius.synthetic.image import SyntheticImage
 from sartorius.synthetic.optics import Optics, expose
-from sartorius.synthetic.scene import PlacedCell, place_cells
+from sartorius.synthetic.scene import place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
 from sartorius.synthetic.sheets import sheet_cells
 
@@ -87,16 +87,15 @@ def _add_sheet(phase: np.ndarray, rng: np.random.Generator) -> tuple[MaskCrop, .
     return tuple(crops)
 
 
-def _add_bodies(
-    phase: np.ndarray, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator
-) -> None:
+def _add_bodies(phase: np.ndarray, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator) -> None:
     """Adds the bodies of one population, bottom to top: masks, and whether each is rounded up."""
     body = Body.draw(flat, rng)
     rounded = body.rounded(rng)
     texture = texture_of(body, phase.shape, rng)
     granules = np.zeros_like(phase)
+    margin = float(rng.uniform(0.6, 1.9))
     for crop, is_round in cells:
-        add_body(phase, granules, texture, crop, rounded if is_round else body, rng)
+        add_body(phase, granules, texture, crop, rounded if is_round else body, margin, rng)
     phase += cv2.GaussianBlur(granules, (0, 0), body.granule_size)
 
 

@@ -74,7 +74,7 @@ def make_image(
     placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
     thickness = np.zeros(size, dtype=np.float32)
     add_neurites(thickness, placed, spec.neurites, style.mesh, rng)
-    add_bodies(thickness, placed, spec, rng)
+    add_bodies(thickness, placed, spec, style.margin, rng)
     add_debris(thickness, spec.debris, style.debris, rng)
     return SyntheticImage(to_grey(thickness, style, rng), tuple(cell.crop for cell in placed), cell_type)
 

@@ -20,6 +20,13 @@ SHADING_WIDTH = 12.0
 BRIGHT_GAIN = 1.2
 """Rims are brighter than the lines beside them are dark."""
 
+MARGIN, MARGIN_JITTER = (0.8, 2.2), 0.6
+"""Range of an image's margin in pixels, and the standard deviation of a cell's own."""
+
+DOME = 1.2
+"""Thickness of a body's middle, relative to its edge's."""
+_NEIGHBOURHOOD = np.ones((7, 7), dtype=np.uint8)
+
 Thickness = NDArray[np.float32]
 """Float array ``(height, width)``: optical thickness in grey levels; thick is dark in positive phase contrast."""
 
@@ -37,6 +44,7 @@ class ImageStyle:
         debris: Amount of debris between its minimum and maximum, in [0, 1].
         mesh: The same for neurites.
         cell_size: Factor on the cells' areas.
+        margin: Pixels between a mask's outline and the edge of its body: people draw along the bright rim.
     """
 
     contrast: float
@@ -47,6 +55,7 @@ class ImageStyle:
     debris: float
     mesh: float
     cell_size: float
+    margin: float
 
     @classmethod
     def draw(cls, spec: CellTypeSpec, rng: np.random.Generator) -> 'ImageStyle':
@@ -60,39 +69,60 @@ class ImageStyle:
             debris=float(rng.beta(1.2, 1.8)),
             mesh=float(rng.beta(1.5, 1.5)),
             cell_size=float(rng.lognormal(-(spec.area_between_images**2) / 2, spec.area_between_images)),
+            # From a generator of its own: the cells of a seed stay where they were before there was a margin.
+            margin=float(rng.spawn(1)[0].uniform(*MARGIN)),
         )
 
 
 def add_bodies(
-    thickness: Thickness, cells: tuple[PlacedCell, ...], spec: CellTypeSpec, rng: np.random.Generator
+    thickness: Thickness, cells: tuple[PlacedCell, ...], spec: CellTypeSpec, margin: float, rng: np.random.Generator
 ) -> None:
-    """Adds the cells' bodies, bottom to top, each on exactly the pixels of its mask."""
+    """Adds the cells' bodies, bottom to top, each inside its mask and about ``margin`` pixels from the outline."""
     size = thickness.shape
     texture = _smooth_noise(size, 1.0, rng)
     depths = rng.uniform(*spec.depth, len(cells)) * [cell.shape.depth for cell in cells]
     edges = rng.uniform(*spec.edge, len(cells))
     roughness = rng.uniform(0.04, 0.18, len(cells))
+    margins = np.maximum(margin + rng.spawn(1)[0].normal(0, MARGIN_JITTER, len(cells)), 0)
     granules = np.zeros(size, dtype=np.float32)
-    for cell, depth, edge, rough in zip(cells, depths, edges, roughness, strict=True):
-        mask = cell.crop.mask
+    for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):
         x1, y1, x2, y2 = cell.crop.window
-        body = depth * (_relief(cell.crop, size, edge) + rough * texture[y1:y2, x1:x2])
+        solid, inside = inset_body(cell.crop, size, inset)
+        mask = solid[inside] > 0
+        body = depth * (_relief(solid, edge)[inside] + rough * texture[y1:y2, x1:x2])
         under = thickness[y1:y2, x1:x2]
         under[mask] = 0.4 * under[mask] + body[mask]
         _scatter_granules(granules, cell, depth, spec, rng)
     thickness += cv2.GaussianBlur(granules, (0, 0), 0.7)
 
 
-def _relief(crop: MaskCrop, size: Size, edge: float) -> NDArray[np.float32]:
-    """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
+def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """The body inside a mask.
+
+    Args:
+        crop: The mask, inside an image of ``size``.
+        size: Image ``(height, width)``.
+        margin: Pixels from the outline to the body; less where the cell is too thin for it, as in its processes. The
+            image's border is no outline: where it cuts a cell, the cell goes on.
+
+    Returns:
+        Share of each pixel that the body covers, float32 in [0, 1], with a frame of background around the crop's
+        window (but none at the image's border); and where in it the window lies.
+    """
     x1, y1, x2, y2 = crop.window
-    # A frame of background, except where the image's border cuts the cell: there the cell continues.
     top, bottom, left, right = int(y1 > 0), int(y2 < size[0]), int(x1 > 0), int(x2 < size[1])
-    solid = np.pad(crop.mask.astype(np.float32), ((top, bottom), (left, right)))
+    solid = np.pad(crop.mask.view(np.uint8), ((top, bottom), (left, right)))
+    depth = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
+    reach = cv2.dilate(depth, _NEIGHBOURHOOD)
+    body = np.clip(depth - np.minimum(np.float32(margin), np.float32(0.6) * reach), 0, 1)
+    return body, np.s_[top : top + y2 - y1, left : left + x2 - x1]
+
+
+def _relief(solid: NDArray[np.float32], edge: float) -> NDArray[np.float32]:
+    """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
     steep = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
     dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
-    relief = np.maximum(2 * steep - 1, 0) + 0.5 * dome
-    return relief[top : top + y2 - y1, left : left + x2 - x1]
+    return np.maximum(2 * steep - 1, 0) + DOME * dome
 
 
 def _scatter_granules(

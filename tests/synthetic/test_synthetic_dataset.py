@@ -8,6 +8,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from sartorius.masks import kaggle_rle
 from sartorius.synthetic import DatasetPlan, DefectRates, dataset, make_dataset
@@ -24,7 +25,7 @@ DEFECTIVE = DatasetPlan(
     size=(128, 160),
     density=2,
     defects=DefectRates(convex_filled=0.2, hollow=0.2, duplicated=0.2, missing=0.2),
-    seed=1,
+    seed=6,
 )
 CELL_RATES = dict.fromkeys(('speck', 'pieces', 'sliver', 'overlapping', 'outsized', 'wrong_class'), 0.15)
 MORE_DEFECTIVE = DatasetPlan(
@@ -131,7 +132,7 @@ def test_annotations_decode_and_encode_back(made):
         assert kaggle_rle.encode(crop, SIZE) == row['annotation']
 
 
-def test_annotated_pixels_are_darker_than_their_surroundings(made):
+def test_annotated_cells_are_darker_inside_than_the_background(made):
     out, _ = made
     inside, outside = [], []
     for path in (out / 'train').glob('*.png'):
@@ -140,7 +141,7 @@ def test_annotated_pixels_are_darker_than_their_surroundings(made):
             if row['id'] == path.stem:
                 cells |= kaggle_rle.decode(row['annotation'], SIZE).to_full(SIZE)
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        inside.append(image[cells].mean())
+        inside.append(image[ndimage.binary_erosion(cells, iterations=3)].mean())
         outside.append(image[~cells].mean())
     assert np.mean(inside) < np.mean(outside) - 3
 

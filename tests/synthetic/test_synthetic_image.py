@@ -10,7 +10,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic import make_image
 from sartorius.synthetic.cell_types import FULL_SIZE, SPECS
 from sartorius.synthetic.image import _draw_count
-from sartorius.synthetic.rendering import ImageStyle, add_bodies
+from sartorius.synthetic.rendering import ImageStyle, add_bodies, inset_body
 from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import draw_shapes
 from sartorius.utils.classes import CELL_TYPES
@@ -137,25 +137,38 @@ def test_images_differ_in_contrast_and_grain(full_images):
     assert max(deviations) > 1.2 * min(deviations)
 
 
-def test_bodies_are_dark_inside_a_bright_halo(full_images):
+def test_outlines_follow_the_bright_rim_of_dark_bodies(full_images):
+    """On the real images the grey level is lowest 3 px inside an outline and highest on it."""
     for cell_type, images in full_images.items():
         for made in images[:2]:
             cells = coverage(made.crops, made.size) > 0
-            inside = cells & ~ndimage.binary_erosion(cells, iterations=3)
-            outside = ndimage.binary_dilation(cells, iterations=2) & ~cells
-            assert made.image[inside].mean() < 125, cell_type
-            assert made.image[outside].mean() > 130, cell_type
+            depth = ndimage.distance_transform_edt(cells) - ndimage.distance_transform_edt(~cells)
+            assert made.image[(depth > 2) & (depth < 5)].mean() < 125, cell_type
+            assert made.image[np.abs(depth) <= 1.5].mean() > 130, cell_type
 
 
 @pytest.mark.parametrize('cell_type', CELL_TYPES)
-def test_bodies_are_drawn_on_exactly_the_pixels_of_the_masks(cell_type):
+def test_bodies_are_drawn_inside_their_masks(cell_type):
     rng = np.random.default_rng(5)
     spec = replace(SPECS[cell_type], granules=(0, 0))
-    shapes = draw_shapes(spec, np.full(40, 150.0), rng)
+    shapes = draw_shapes(spec.outline, spec.has_arms, np.full(40, 150.0), rng)
     cells = place_cells(shapes, SMALL, 0.8, 0.5, rng)
     thickness = np.zeros(SMALL, dtype=np.float32)
-    add_bodies(thickness, cells, spec, rng)
-    assert ((thickness != 0) == (coverage([cell.crop for cell in cells], SMALL) > 0)).all()
+    add_bodies(thickness, cells, spec, 0.0, rng)
+    masks = coverage([cell.crop for cell in cells], SMALL) > 0
+    assert not thickness[~masks].any()
+    for cell in cells:
+        assert (thickness[ndimage.binary_erosion(cell.crop.to_full(SMALL), iterations=3)] > 0).all()
+
+
+def test_a_body_keeps_its_margin_but_is_not_cut_by_the_border_of_the_image():
+    mask = np.ones((9, 12), dtype=bool)
+    body, window = inset_body(MaskCrop(mask, 0, 4), (40, 40), 2.0)
+    assert body[window].tolist()[0] == [0.0] * 12
+    assert (body[window][2:7, :10] > 0.8).all()
+    assert (body[window][:, 11] == 0).all()
+    thin = inset_body(MaskCrop(np.ones((2, 20), dtype=bool), 5, 5), (40, 40), 2.0)
+    assert (thin[0][thin[1]] > 0).all()
 
 
 @pytest.mark.parametrize(

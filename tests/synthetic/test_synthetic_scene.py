@@ -36,14 +36,16 @@ def test_rasterise_fills_what_polygons_shut_in():
 @pytest.mark.parametrize('cell_type', ['shsy5y', 'cort'])
 @pytest.mark.parametrize('area', [60, 240, 2000])
 def test_bodies_have_the_area_that_was_asked_for(cell_type, area):
-    shapes = draw_shapes(SPECS[cell_type], np.full(50, float(area)), np.random.default_rng(0))
+    shapes = draw_shapes(
+        SPECS[cell_type].outline, SPECS[cell_type].has_arms, np.full(50, float(area)), np.random.default_rng(0)
+    )
     areas = np.array([shape.crop(0.3, 0.7).area for shape in shapes])
     assert areas.mean() == pytest.approx(area, rel=0.04)
     assert (abs(areas / area - 1) < 0.12).all()
 
 
 def test_astrocytes_differ_in_form_but_keep_the_mean_area():
-    shapes = draw_shapes(SPECS['astro'], np.full(400, 900.0), np.random.default_rng(0))
+    shapes = draw_shapes(SPECS['astro'].outline, True, np.full(400, 900.0), np.random.default_rng(0))
     areas = np.array([shape.crop(0, 0).area for shape in shapes])
     lengths = np.array([max(shape.crop(0, 0).tight().mask.shape) for shape in shapes])
     assert areas.mean() == pytest.approx(900, rel=0.06)
