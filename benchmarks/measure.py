@@ -67,6 +67,7 @@ class Benchmark:
         fresh: Makes the arguments of one run of a side, outside the measured time; for sides that change their input.
         skipped: Why ``theirs`` is None.
         point: Coordinates of the benchmark in a series, such as the number of cells.
+        threads: Threads of torch, for both sides.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Benchmark:
     fresh: Callable[[], tuple] = no_arguments
     skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
+    threads: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,7 @@ class Measurement:
     check: str
     skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
+    threads: int = 1
 
     @property
     def time_ratio(self) -> float | None:
@@ -161,8 +164,13 @@ def use_one_thread() -> None:
         os.environ[name] = '1'
     if 'cv2' in sys.modules:
         sys.modules['cv2'].setNumThreads(0)
+    set_torch_threads(1)
+
+
+def set_torch_threads(count: int) -> None:
+    """Sets the number of threads of torch, where it has been imported."""
     if 'torch' in sys.modules:
-        sys.modules['torch'].set_num_threads(1)
+        sys.modules['torch'].set_num_threads(count)
 
 
 def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_ROUNDS) -> Measurement:
@@ -179,6 +187,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
         seconds: Time for the timed runs of both sides together.
         min_rounds: Rounds that are run however long they take.
     """
+    set_torch_threads(benchmark.threads)
     sides = {'ours': benchmark.ours}
     if benchmark.theirs is not None:
         sides['theirs'] = benchmark.theirs
@@ -205,6 +214,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
         check=check,
         skipped=benchmark.skipped,
         point=benchmark.point,
+        threads=benchmark.threads,
     )
 
 

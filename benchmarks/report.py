@@ -37,7 +37,6 @@ def describe_machine() -> dict[str, Any]:
         'processor': _processor(),
         'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
         'memory_bytes': _memory_bytes(),
-        'threads': 1,
         'system': f'{platform.system()} {platform.machine()}',
         'versions': versions,
         'date': date_of_files().strftime('%Y-%m-%d'),
@@ -55,6 +54,7 @@ def to_json(measurements: Sequence[Measurement], machine: Mapping[str, Any], not
             'outputs': item.check,
             'skipped': item.skipped,
             'point': dict(item.point),
+            'threads': item.threads,
             'ours': _side_entry(item.ours),
             'theirs': item.theirs and _side_entry(item.theirs),
             'time_ratio': item.time_ratio,
@@ -86,7 +86,8 @@ def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any])
         both = (f'{ours}, {theirs}', ratio, f'{memory}, {peer_memory}', memory_ratio)
         outcome = item.check or f'peer skipped: {item.skipped}'
         rows.append([item.work, item.peer, *both, item.goal, outcome])
-    return f'{markdown_table(header, rows, text_columns=(0, 1, 6, 7))}\n\n{_caption(machine)}\n'
+    caption = _caption(machine, max(item.threads for item in measurements))
+    return f'{markdown_table(header, rows, text_columns=(0, 1, 6, 7))}\n\n{caption}\n'
 
 
 def describe(item: Measurement) -> str:
@@ -176,10 +177,11 @@ def _ratio(ratio: float) -> str:
     return f'{ratio:.0f}x' if ratio >= 10 else f'{ratio:.2g}x'
 
 
-def _caption(machine: Mapping[str, Any]) -> str:
+def _caption(machine: Mapping[str, Any], threads: int) -> str:
     shown = ('numpy', 'torch', 'onedl-mmdetection', 'pycocotools')
     versions = ', '.join(f'{name} {machine["versions"][name]}' for name in shown if name in machine['versions'])
-    return f'{machine["date"]}, {machine["processor"]}, one thread; {versions}.'
+    used = 'one thread' if threads == 1 else f'{threads} threads'
+    return f'{machine["date"]}, {machine["processor"]}, {used}; {versions}.'
 
 
 def _processor() -> str:

@@ -22,6 +22,7 @@ THEMES = (
     'prediction',
     'detector_ops',
     'training_step',
+    'recipe_steps',
     'fusion',
     'metric',
     'conversion',
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and measures."""
     parser = make_parser(
         'Measure time and peak memory of this project against what a user would otherwise run: the same work on the '
-        'same images, in turns, in one thread of one process. Writes results.json and results.md.',
+        'same images, in turns, in one process; in one thread, the steps of recipes on all cores. Writes results.json '
+        'and results.md.',
         'python benchmarks/run.py loading mask_targets --data-root data/sartorius',
     )
     data_root = os.environ.get('SARTORIUS_DATA') or BASE_DIR / 'data' / 'sartorius'

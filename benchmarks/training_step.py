@@ -29,6 +29,7 @@ from pipelines import (
 from prediction import HeadOutputs, codes_of, codes_of_bitmaps, compare_codes, outputs_for
 from torch import Tensor
 
+from sartorius.models.cpu_ops import keep_freed_memory, set_malloc, tune_for_cpu
 from sartorius.utils.paths import CONFIG_DIR
 
 T = TypeVar('T')
@@ -58,7 +59,7 @@ def training(setting: Setting, config: str, cells: int) -> Benchmark:
         name='training_step/training',
         work=f'one training step of Mask R-CNN on an image of {cells} cells: load, resize, flip, forward, backward',
         peer='MMDetection',
-        ours=partial(train_step, ours, build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *AUGMENT_AND_PACK])),
+        ours=partial(in_our_ops, train_step, ours, build_pipeline([LOAD_IMAGE, LOAD_OUR_CELLS, *AUGMENT_AND_PACK])),
         theirs=partial(in_mmcv_ops, train_step, theirs, stock),
         same=compare_losses,
         fresh=copies_of(sample),
@@ -82,7 +83,7 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
         name='training_step/prediction',
         work=f'one prediction of Mask R-CNN for an image of {cells} cells: load, resize, forward, disjoint COCO RLE',
         peer='MMDetection, scipy, pycocotools',
-        ours=partial(predict, ours, pipeline, codes_of),
+        ours=partial(in_our_ops, predict, ours, pipeline, codes_of),
         theirs=partial(in_mmcv_ops, predict, theirs, pipeline, codes_of_bitmap_sample),
         same=partial(compare_codes, outputs.size),
         fresh=copies_of(sample),
@@ -102,11 +103,19 @@ def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
     del stock.train_cfg.rpn.assigner['iou_calculator']
     theirs = MODELS.build(stock)
     theirs.load_state_dict(ours.state_dict())
-    return ours, theirs
+    return tune_for_cpu(ours), theirs
+
+
+def in_our_ops(step: Callable[..., T], *args: Any) -> T:
+    """Runs a step with freed memory kept, which the other side ends."""
+    keep_freed_memory()
+    return step(*args)
 
 
 def in_mmcv_ops(step: Callable[..., T], *args: Any) -> T:
-    """Runs a step with MMCV's RoIAlign and NMS, as MMDetection's users have them."""
+    """Runs a step with MMCV's operators, and with the C library as programs find it."""
+    # What glibc itself comes to with large arrays; any call of mallopt(3) ends its own adjustment.
+    set_malloc(mmap_max=65536, trim_threshold=64 << 20)
     with mmcv_ops():
         return step(*args)
 
@@ -162,7 +171,7 @@ def put_out(model: BaseDetector, outputs: HeadOutputs) -> None:
     bbox_head.predict_by_feat, mask_head.forward = made_boxes, made_masks
 
 
-def compare_losses(ours: dict[str, float], theirs: dict[str, float]) -> str:
-    """Largest difference of a loss, relative to it."""
+def compare_losses(ours: dict[str, float], theirs: dict[str, float], rounding: float = SAME_LOSS) -> str:
+    """Largest difference of a loss, relative to it; up to ``rounding`` they are called the same."""
     apart = max(abs(ours[name] - value) / max(abs(value), 1e-9) for name, value in theirs.items())
-    return f'{"same" if apart < SAME_LOSS else "other"} losses, {apart:.1g} apart relative to them'
+    return f'{"same" if apart < rounding else "other"} losses, {apart:.1g} apart relative to them'

@@ -8,6 +8,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
 BFLOAT16_INSTRUCTIONS = ('avx512_bf16', 'amx_bf16')
+AMP_WRAPPERS = {'AmpOptimWrapper': 'amp', 'CpuAmpOptimWrapper': 'bfloat16'}
+"""Optimiser wrappers of mixed precision, and what run records call theirs."""
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 
 from sartorius.annotations.info import read_info
 from sartorius.datasets.synthetic import SyntheticCellDataset
+from sartorius.engine.mixed_precision import AMP_WRAPPERS
 from sartorius.models.checkpoints import read_checkpoint, weights_address
 from sartorius.predictions.provenance import (
     DataRecord,
@@ -211,7 +212,7 @@ def describe_run(config: Config, config_path: str | Path, weights: str | None) -
         small=bool(config.get('small', False)),
         commands=(command_line(),),
         weights=_describe_weights(weights, config.load_from),
-        precision='amp' if config.optim_wrapper.type == 'AmpOptimWrapper' else 'float32',
+        precision=AMP_WRAPPERS.get(config.optim_wrapper.type, 'float32'),
         versions=package_versions(),
     )
 

@@ -12,11 +12,12 @@ from sartorius.engine.config import ALL_IMAGES
 from sartorius.engine.config_check import check_before_training
 from sartorius.engine.first_weights import first_run_checkpoint
 from sartorius.engine.launch import join_processes, launcher_of_this_process, plain_worker_errors
+from sartorius.engine.mixed_precision import AMP_WRAPPERS
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
 from sartorius.engine.start_check import check_resumable
 from sartorius.models.checkpoints import fetch_weights
-from sartorius.models.cpu_ops import use_fast_layout
+from sartorius.models.cpu_ops import tune_for_cpu
 from sartorius.utils.checkpoint_files import holds_run, newest_whole
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.locks import lock_folder
@@ -31,7 +32,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         InputError: Data, weights or checkpoint are missing or broken, or the check of the config found errors.
     """
     config = build_train_config(recipe, data, options)
-    if options.amp and config.optim_wrapper.type not in ('AmpOptimWrapper', 'CpuAmpOptimWrapper'):
+    if options.amp and config.optim_wrapper.type not in AMP_WRAPPERS:
         print_log('neither a GPU nor bfloat16 here: --amp is ignored, training runs in float32', level=30)
     if config.get('fold') == ALL_IMAGES:
         print_log('--fold all: every annotated image trains, none validates; the last checkpoint is the result')
@@ -50,7 +51,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         config.launcher = launcher_of_this_process()
         with plain_worker_errors():
             runner = Runner.from_cfg(config)
-            use_fast_layout(runner.model)
+            tune_for_cpu(runner.model)
             for note in start.notes:
                 runner.logger.warning(note)
             runner.train()

@@ -24,7 +24,7 @@ from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
 from sartorius.inference.scaling import rescale_config
 from sartorius.models.checkpoints import check_weights, read_checkpoint, weights_of
-from sartorius.models.cpu_ops import use_fast_layout
+from sartorius.models.cpu_ops import tune_for_cpu
 from sartorius.models.model_file import ModelFile
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
@@ -225,7 +225,7 @@ class Predictor:
         config.load_from = str(self.checkpoint)
         config.launcher = launcher
         runner = Runner.from_cfg(config)
-        use_fast_layout(runner.model)
+        tune_for_cpu(runner.model)
         detector = runner.model
         # Within the models of test-time augmentation and tiles, and of several processes.
         while isinstance(getattr(detector, 'module', None), torch.nn.Module):
@@ -248,7 +248,7 @@ class Predictor:
         weights = self._read_weights() if self._weights is None else self._weights
         check_weights(detector, weights, display_path(self.checkpoint))
         load_state_dict(detector, weights)
-        return use_fast_layout(detector.to(self.device).eval())
+        return tune_for_cpu(detector.to(self.device).eval())
 
     def _read_weights(self) -> Any:
         return weights_of(read_checkpoint(self.checkpoint, mapped=False))

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ _mmcv_nms = importlib.import_module('mmcv.ops.nms')
 
 WORTH_A_THREAD = 1 << 18
 """Elements of output below which threads take longer to wake than to work."""
+BLOCK = 2 * WORTH_A_THREAD
+"""Elements of gradients per thread that are copied at once."""
 CACHE_LINE = 16
 """float32 elements; threads that share one slow each other down."""
 # Of malloc.h.
@@ -100,12 +102,15 @@ class CpuRoIAlign(torch.autograd.Function):
         (rois,) = ctx.saved_tensors
         images, channels, height, width = ctx.shape
         output = torch.zeros(images, height, width, channels)
-        arrays = _channels_last(gradients), _array(rois), output.numpy()
 
-        def add(first: int, last: int) -> None:
+        def add(arrays: tuple[np.ndarray, ...], first: int, last: int) -> None:
             roi_align_backward(*arrays, *ctx.how, first, last)
 
-        _in_threads(add, channels, gradients.numel(), CACHE_LINE)
+        # A few RoIs at a time, so that no second copy of all gradients lies in memory.
+        count = max(1, BLOCK * torch.get_num_threads() // max(1, gradients[:1].numel()))
+        for some, boxes in zip(gradients.split(count), rois.split(count), strict=True):
+            arrays = _channels_last(some), _array(boxes), output.numpy()
+            _in_threads(partial(add, arrays), channels, some.numel(), CACHE_LINE)
         return output.permute(0, 3, 1, 2).to(ctx.dtype), *[None] * 6
 
 
@@ -153,25 +158,38 @@ class DispatchedNMS(_mmcv_nms.NMSop):
         return order[kept[:max_num] if max_num > 0 else kept]
 
 
-def use_fast_layout(model: torch.nn.Module) -> torch.nn.Module:
-    """Puts the weights of a model on the CPU, in place, into the memory format that convolutions run fastest in.
+def tune_for_cpu(model: torch.nn.Module) -> torch.nn.Module:
+    """Makes a model on the CPU run faster, in place: channels last, in a process that keeps freed memory."""
+    if all(weight.device.type == 'cpu' for weight in model.parameters()):
+        keep_freed_memory()
+        use_channels_last(model)
+    return model
+
+
+def use_channels_last(model: torch.nn.Module) -> None:
+    """Puts the weights, in place, into the memory format that convolutions on a CPU run fastest in.
 
     Feature maps then have their channels last, as :class:`CpuRoIAlign` takes them without a copy. Models of several
-    processes keep their format, which theirs share. The process keeps the memory of maps that it is done with, for the
-    next ones: a fifth of the time of a prediction went into getting it from the system again and again.
+    processes keep their format, which theirs share.
     """
-    if any(weight.device.type != 'cpu' for weight in model.parameters()):
-        return model
-    _keep_freed_memory()
-    return model if is_model_wrapper(model) else model.to(memory_format=torch.channels_last)
+    if not is_model_wrapper(model):
+        model.to(memory_format=torch.channels_last)
 
 
-@cache
-def _keep_freed_memory() -> None:
-    """Makes the C library of Linux (glibc) take large blocks from its heap too, and never shrink it; see mallopt(3)."""
+def keep_freed_memory() -> None:
+    """Makes the C library of Linux (glibc) take large blocks from its heap too, and never shrink it; see mallopt(3).
+
+    The process keeps the memory of feature maps that it is done with, for the next ones: a fifth of the time of a
+    prediction went into getting it from the system again and again.
+    """
+    set_malloc(mmap_max=0, trim_threshold=-1)
+
+
+def set_malloc(mmap_max: int, trim_threshold: int) -> None:
+    """Sets how many blocks glibc takes straight from the system, and how many free bytes it keeps at its heap's end."""
     if sys.platform == 'linux' and hasattr(library := ctypes.CDLL(None), 'mallopt'):
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, -1)
+        library.mallopt(_M_MMAP_MAX, mmap_max)
+        library.mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
 
 def _channels_last(maps: Tensor) -> np.ndarray:

@@ -135,7 +135,7 @@ class RunRecord(Record):
         seed: Seed of the run.
         data: Training and validation data.
         weights: First weights; None for random ones.
-        precision: ``float32`` or ``amp``.
+        precision: ``float32``, ``amp`` (float16 on a GPU) or ``bfloat16`` (on a CPU).
         iterations: Length of the run.
         iterations_done: How many of them are in the newest checkpoint.
         batch_size: Images of one step of the optimizer, over all processes.

@@ -7,7 +7,7 @@ from measure import Measurement, Side
 
 from sartorius.utils.errors import InputError
 
-MACHINE = {'processor': 'Abacus', 'date': '2026-01-31', 'threads': 1, 'versions': {'numpy': '2.2.6'}}
+MACHINE = {'processor': 'Abacus', 'date': '2026-01-31', 'versions': {'numpy': '2.2.6'}}
 
 
 def item(name: str, ours: float = 0.02, theirs: float | None = 1.5, peak: int | None = 3_000_000) -> Measurement:

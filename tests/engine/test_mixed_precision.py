@@ -8,6 +8,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 
 from sartorius.engine import mixed_precision, run_config
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
+from sartorius.engine.run_record import describe_run
 
 
 def test_layers_run_in_bfloat16_and_weights_stay_float32() -> None:
@@ -25,11 +26,12 @@ def test_layers_run_in_bfloat16_and_weights_stay_float32() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='on a GPU it is float16')
-@pytest.mark.parametrize(('has_it', 'expected'), [(True, 'CpuAmpOptimWrapper'), (False, 'OptimWrapper')])
+@pytest.mark.parametrize(('has_it', 'expected'), [(True, 'bfloat16'), (False, 'float32')])
 def test_amp_on_a_cpu_is_bfloat16_where_the_processor_has_it(has_it, expected, monkeypatch) -> None:
     monkeypatch.setattr(run_config, 'has_bfloat16', lambda: has_it)
     config = build_train_config(RecipeOptions(Path('mrcnn_r18')), DataOptions(), TrainOptions(amp=True))
-    assert config.optim_wrapper.type == expected
+    assert config.optim_wrapper.type == ('CpuAmpOptimWrapper' if has_it else 'OptimWrapper')
+    assert describe_run(config, 'mrcnn_r18.py', None).precision == expected
 
 
 def test_the_processor_is_asked(monkeypatch) -> None:

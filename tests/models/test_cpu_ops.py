@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sartorius.models import cpu_ops
-from sartorius.models.cpu_ops import DispatchedNMS, roi_align, use_fast_layout
+from sartorius.models.cpu_ops import DispatchedNMS, roi_align, tune_for_cpu
 from sartorius.utils.errors import InputError
 
 MMCV_ROI_ALIGN = importlib.import_module('mmcv.ops.roi_align').RoIAlignFunction.apply
@@ -154,6 +154,6 @@ def test_nms_of_three_boxes() -> None:
 def test_the_fast_layout_is_that_of_channels_last_and_the_same_weights() -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 4, 3))
     before = [weight.clone() for weight in model.parameters()]
-    assert use_fast_layout(model) is model
+    assert tune_for_cpu(model) is model
     assert model(torch.randn(2, 3, 9, 9)).is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), before, strict=True))
