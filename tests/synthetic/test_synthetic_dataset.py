@@ -265,7 +265,9 @@ def test_defects_repeat_whatever_the_number_of_workers(more_defective, tmp_path)
 
 def test_defects_leave_images_and_test_gt_as_they_are(defective, tmp_path):
     out, _ = defective
-    clean_plan = DatasetPlan(images=6, test_images=1, unlabelled_images=0, size=(128, 160), density=2, seed=1)
+    clean_plan = DatasetPlan(
+        images=6, test_images=1, unlabelled_images=0, size=(128, 160), density=2, seed=DEFECTIVE.seed
+    )
     make_dataset(tmp_path / 'clean', clean_plan)
     with_defects, without = digests(out), digests(tmp_path / 'clean')
     assert with_defects['train_clean.csv'] == without['train.csv']
