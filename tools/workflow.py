@@ -1,4 +1,4 @@
-"""Runs all stages of a workflow file, from folds to submission or from images to tables, on Snakemake."""
+"""Runs all stages of a workflow file, from folds to submission, from images to tables or to a model, on Snakemake."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from sartorius.utils.errors import UsageError
 from sartorius.utils.paths import BASE_DIR, WORK_DIRS, display_path
 
 if TYPE_CHECKING:
+    from sartorius.workflow.model_plan import ModelWorkflow
     from sartorius.workflow.predict_plan import PredictWorkflow
     from sartorius.workflow.settings import WorkflowSettings
     from sartorius.workflow.stages import WorkflowPlan
@@ -21,14 +22,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line, and shows or runs the workflow."""
     options = _parse(sys.argv[1:] if argv is None else list(argv))
 
+    from sartorius.workflow.predict_plan import PredictWorkflow
     from sartorius.workflow.settings import WorkflowSettings, read_workflow
 
     settings = read_workflow(options.workflow)
     out = (options.out or WORK_DIRS / 'workflows' / options.workflow.stem).resolve()
     if isinstance(settings, WorkflowSettings):
         _train(settings, out, options)
-    else:
+    elif isinstance(settings, PredictWorkflow):
         _predict(settings, out, options)
+    else:
+        _make_model(settings, out, options)
 
 
 def _train(settings: 'WorkflowSettings', out: Path, options: argparse.Namespace) -> None:
@@ -64,6 +68,15 @@ def _predict(settings: 'PredictWorkflow', out: Path, options: argparse.Namespace
             sys.exit(EXIT_FAILURE)
 
 
+def _make_model(settings: 'ModelWorkflow', out: Path, options: argparse.Namespace) -> None:
+    from sartorius.workflow.facts import read_recipe_facts
+    from sartorius.workflow.model_plan import make_model_plan
+
+    if _run(make_model_plan(settings, options.data_root, out, read_recipe_facts), options):
+        for model in sorted(out.glob('model/*.pth'), key=lambda path: path.stat().st_mtime)[-1:]:
+            print(f'the workflow has ended: {display_path(model)}, its card beside it')
+
+
 def _run(plan: 'WorkflowPlan', options: argparse.Namespace) -> bool:
     """Shows the stages and, but for a dry run, runs those that are not done; returns whether it did."""
     from dataclasses import replace
@@ -95,7 +108,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         '--data-root',
         type=Path,
         metavar='DIR',
-        help="folder with train/ and test/, or the images to predict; the workflow's, else $SARTORIUS_DATA",
+        help="folder with train/ and test/, or the images to predict or to train on; the workflow's, else "
+        '$SARTORIUS_DATA',
     )
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='folder to write; work_dirs/workflows/WORKFLOW if not given'

@@ -95,6 +95,7 @@ class LabelOptions:
             the endings of :data:`FORMATS`.
         format: Format to take where an image has labels in several; None takes what there is.
         skipped: Folder below the root that is not looked into.
+        only: Regular expression that is found in the path below the root of the files that are looked at; None for all.
     """
 
     root: Path
@@ -102,6 +103,7 @@ class LabelOptions:
     label_name: str | None = None
     format: str | None = None
     skipped: Path | None = None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
     if labels is not None and labels.is_dir() and labels.resolve() == root.resolve():
         labels = None
     files = [path for path in files_below(root) if not _is_below(path, options.skipped)]
+    if options.only is not None:
+        files = [path for path in files if _pattern(options.only).search(path.relative_to(root).as_posix())]
     images = _find_images(files, root, labels, options)
     if labels is not None and labels.is_file():
         return LabelledFolder(images, {}, [labels])
@@ -200,6 +204,8 @@ def _find_images(files: Iterable[Path], root: Path, labels: Path | None, options
                 f'{path.parent}: {other.name} and {path.name} would be one image; keep one of them, or, if one of them '
                 f'holds the labels of the other, say so with --label-name, such as --label-name "{NAME}{suffix}"'
             )
+    if not images and options.only is not None:
+        raise UsageError(f'{root}: no image below it has a path in which --only {options.only!r} is found')
     if not images:
         raise UsageError(f'{root}: no image in it or in the folders below it; name the folder that holds your images')
     return images
@@ -249,6 +255,13 @@ def _is_label(path: Path, labels: Path | None, options: LabelOptions, rare: bool
         return is_image(path) or any(path.name.lower().endswith(form.endings) for form in FORMATS.values())
     endings = [ending for form in FORMATS.values() for ending in form.endings if not (rare and ending in _COMMON)]
     return path.name.lower().endswith(tuple(endings))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UsageError(f'--only {text!r}: no regular expression: {error}') from None
 
 
 def _is_below(path: Path, folder: Path | None) -> bool:

@@ -17,6 +17,7 @@ from sartorius.utils.paths import find_config, find_workflow, resolve_path
 from sartorius.utils.settings import Flag, Integer, ProjectPath, Settings, Text, build, load_settings
 
 if TYPE_CHECKING:
+    from sartorius.workflow.model_plan import ModelWorkflow
     from sartorius.workflow.predict_plan import PredictWorkflow
 
 # In the order in which they are predicted.
@@ -180,8 +181,9 @@ class WorkflowSettings(RunSettings):
         return RecipeSettings(**{**shared, 'config': config, 'cfg_options': ()})
 
 
-def read_workflow(path: Path, **changes: Any) -> 'WorkflowSettings | PredictWorkflow':
-    """Reads and checks a workflow file: of trainings, or, with ``batch_size`` and no ``recipes``, of predictions.
+def read_workflow(path: Path, **changes: Any) -> 'WorkflowSettings | PredictWorkflow | ModelWorkflow':
+    """Reads and checks a workflow file: of trainings, or, without ``recipes``, of predictions (``batch_size``) or of
+    one model that is published (``publish``).
 
     Args:
         path: The file, or its name if it is one of configs/workflows/.
@@ -200,13 +202,17 @@ def workflow_schema() -> dict[str, Any]:
     return WorkflowSettings.model_json_schema()
 
 
-def _build(changes: Mapping[str, Any], content: object) -> 'WorkflowSettings | PredictWorkflow':
+def _build(changes: Mapping[str, Any], content: object) -> 'WorkflowSettings | PredictWorkflow | ModelWorkflow':
     if not isinstance(content, Mapping):
         raise InputError('holds no keys; it needs at least recipes: [CONFIG, ...]')
     if 'batch_size' in content and 'recipes' not in content:
         from sartorius.workflow.predict_plan import PredictWorkflow
 
         return build(PredictWorkflow, {**content, **changes})
+    if 'publish' in content and 'recipes' not in content:
+        from sartorius.workflow.model_plan import ModelWorkflow
+
+        return build(ModelWorkflow, {**content, **changes})
     return build(WorkflowSettings, {**content, **changes})
 
 

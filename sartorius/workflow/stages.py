@@ -25,6 +25,7 @@ TITLES = {
     'pseudo': 'making pseudo-labels',
     'results': 'writing the results',
     'merge': 'merging the batches',
+    'publish': 'publishing the model',
 }
 KINDS = tuple(TITLES)
 ON_DEVICE = ('train', 'predict')

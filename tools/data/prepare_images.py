@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--keep-unlabelled', action='store_true', help='images without labels train as images without cells'
     )
+    parser.add_argument(
+        '--only', metavar='PATTERN', help='only files whose path below DIR matches, a regular expression: "set(1|15)/"'
+    )
     parser.add_argument('--origin', metavar='NAME', help="whose images they are, for the models' cards; own images")
     parser.add_argument(
         '--licence', metavar='NAME', help='licence of the images as https://spdx.org/licenses has it, such as MIT'
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sartorius.annotations.image_preparation import ImagePreparationOptions, LabelOptions, prepare_images
 
     options = ImagePreparationOptions(
-        files=LabelOptions(args.images, args.labels, args.label_name, args.format, args.out),
+        files=LabelOptions(args.images, args.labels, args.label_name, args.format, args.out, args.only),
         folds=args.folds,
         seed=args.seed,
         group_by=args.group_by,
