@@ -12,7 +12,7 @@ from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec,
 from sartorius.synthetic.clutter import add_debris, add_neurites
 from sartorius.synthetic.image import SyntheticImage
 from sartorius.synthetic.optics import Optics, expose
-from sartorius.synthetic.scene import place_cells
+from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
 from sartorius.synthetic.sheets import sheet_cells
 
@@ -111,12 +111,13 @@ def _let_go(shape: CellShape, rng: np.random.Generator) -> CellShape:
 
 
 def _largest_circle(crop: MaskCrop) -> MaskCrop:
-    """The largest circle inside a mask."""
+    """The largest circle inside a mask; of a sliver at the image's border, the mask."""
     depth = cv2.distanceTransform(np.pad(crop.mask.view(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
     circle = (rows - row) ** 2 + (columns - column) ** 2 <= max(float(depth.max()), 3.2) ** 2
-    return MaskCrop(circle & crop.mask, crop.x, crop.y).tight()
+    round_crop = MaskCrop(circle & crop.mask, crop.x, crop.y).tight()
+    return round_crop if round_crop.area >= MIN_AREA else crop
 
 
 def _draw_area(low: float, high: float, rng: np.random.Generator) -> Spread:

@@ -73,7 +73,20 @@ class Optics:
 
 
 def expose(phase: Phase, optics: Optics, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Image ``(height, width)`` of a phase map.
+    """Image ``(height, width)`` of a phase map: what passes the microscope, the camera and its software."""
+    signal = phase_contrast(phase, optics)
+    if optics.flattening:
+        signal -= cv2.GaussianBlur(signal, (0, 0), optics.flattening, borderType=cv2.BORDER_REFLECT)
+    # Cameras and software stretch what there is; an empty field must not become all grain.
+    strongest = max(float(np.quantile(np.abs(signal), 0.99)), 0.05)
+    grey = signal * np.float32(optics.contrast / strongest)
+    grey += np.float32(optics.background) + np.float32(optics.light) * _uneven_light(phase.shape, rng)
+    grey += np.float32(optics.grain) * smooth_noise(phase.shape, optics.grain_size, rng)
+    return np.clip(np.rint(grey), DARKEST, BRIGHTEST).astype(np.uint8)
+
+
+def phase_contrast(phase: Phase, optics: Optics) -> NDArray[np.float32]:
+    """Relative intensity ``(height, width)``: 0 in the empty field, -1 where no light arrives.
 
     After Zernike: the light that no object bent passes the phase ring, which delays it by a quarter wave and weakens
     it, and then interferes with the bent light. A ring has a width, so light that an object bent a little passes it
@@ -84,22 +97,15 @@ def expose(phase: Phase, optics: Optics, rng: np.random.Generator) -> NDArray[np
     seen = seen + np.float32(optics.defocus) * cv2.Laplacian(seen, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
     real, imaginary = np.cos(seen), np.sin(seen)
     real_ring, imaginary_ring = _through_ring(real, optics), _through_ring(imaginary, optics)
-    quarter = optics.ring if optics.negative else -optics.ring
+    quarter = np.float32(optics.ring if optics.negative else -optics.ring)
     # (u - b) + quarter * i * b, with u the light behind the objects and b what passes the ring.
     field_real = real - real_ring - quarter * imaginary_ring
     field_imaginary = imaginary - imaginary_ring + quarter * real_ring
-    intensity = (field_real**2 + field_imaginary**2) / optics.ring**2 - 1
-    slope_x = cv2.Sobel(seen, cv2.CV_32F, 1, 0, scale=0.125, borderType=cv2.BORDER_REFLECT)
-    slope_y = cv2.Sobel(seen, cv2.CV_32F, 0, 1, scale=0.125, borderType=cv2.BORDER_REFLECT)
-    intensity += optics.tilt[0] * slope_x + optics.tilt[1] * slope_y
-    if optics.flattening:
-        intensity -= cv2.GaussianBlur(intensity, (0, 0), optics.flattening, borderType=cv2.BORDER_REFLECT)
-    # Cameras and software stretch what there is; an empty field must not become all grain.
-    strongest = max(float(np.quantile(np.abs(intensity), 0.99)), 0.05)
-    grey = intensity * np.float32(optics.contrast / strongest)
-    grey += np.float32(optics.background) + optics.light * _uneven_light(phase.shape, rng)
-    grey += optics.grain * smooth_noise(phase.shape, optics.grain_size, rng)
-    return np.clip(np.rint(grey), DARKEST, BRIGHTEST).astype(np.uint8)
+    intensity = (field_real**2 + field_imaginary**2) / np.float32(optics.ring**2) - 1
+    for weight, direction in zip(optics.tilt, ((1, 0), (0, 1)), strict=True):
+        slope = cv2.Sobel(seen, cv2.CV_32F, *direction, scale=0.125, borderType=cv2.BORDER_REFLECT)
+        intensity += np.float32(weight) * slope
+    return intensity
 
 
 def _through_ring(field: NDArray[np.float32], optics: Optics) -> NDArray[np.float32]:
