@@ -1,4 +1,5 @@
-# Own images of any classes (docs/extending/data_set.md): a small model that learns from scratch on two CPU cores.
+# Own images of any classes (docs/extending/data_set.md): a small model that learns on two CPU cores. It starts from the
+# model that comes with the package, which needs fewer labelled images than random weights (--from-scratch).
 _base_ = [
     '../_base_/models/mask_rcnn_r18_small.py',
     '../_base_/datasets/own.py',
@@ -19,3 +20,5 @@ train_dataloader = dict(batch_size=4, dataset=dict(dataset=dict(pipeline=train_p
 # How many classes there are is taken from the data (fit_to_data).
 model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
 tta_scales = [2.0]
+
+load_from = 'shipped'

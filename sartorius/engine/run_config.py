@@ -24,9 +24,13 @@ from sartorius.engine.config import (
 from sartorius.engine.data_fit import fit_to_data
 from sartorius.engine.mixed_precision import has_bfloat16
 from sartorius.engine.small import arguments_of, learn_all_layers
+from sartorius.models.model_file import find_model
 from sartorius.models.outputs import box_limits
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.paths import BASE_DIR
+
+SHIPPED_WEIGHTS = 'shipped'
+"""``load_from`` of a config that starts from the model that comes with the package."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class TrainOptions:
         resume: Checkpoint to go on from, ``auto`` for the latest in the work dir; None for a new run.
         load_from: Checkpoint or URL of the first weights; the config's if None.
         from_scratch: Whether pre-trained weights are dropped and all layers learn.
+        from_shipped: Whether the first weights are those of the model that comes with the package.
         seed: Seed of weights, order and augmentation, 0 or more; the config's if None.
         iterations: Length of the run, 1 or more, its schedule stretched; the config's if None.
         validation: Whether checkpoints are scored on the held-out images.
@@ -80,6 +85,7 @@ class TrainOptions:
     resume: str | None = None
     load_from: str | None = None
     from_scratch: bool = False
+    from_shipped: bool = False
     seed: int | None = None
     iterations: int | None = None
     validation: bool = True
@@ -106,6 +112,7 @@ def build_train_config(
         _drop_pretrained_weights(config)
     if train.load_from is not None:
         config.load_from = train.load_from
+    _resolve_shipped(config, train)
     if train.iterations is not None:
         _set_iterations(config, train.iterations)
     if not train.validation or config.fold == ALL_IMAGES:
@@ -199,6 +206,23 @@ def _drop_pretrained_weights(config: Config) -> None:
     if 'init_cfg' in arguments_of(backbone):
         backbone.init_cfg = None
     learn_all_layers(backbone)
+
+
+def _resolve_shipped(config: Config, train: TrainOptions) -> None:
+    """Names the file of the package's model where it is wanted, by option or by ``load_from='shipped'`` of a config.
+
+    Raises:
+        UsageError: Other first weights are asked for at the same time.
+    """
+    if train.from_shipped:
+        for option, given in (('--load-from', train.load_from is not None), ('--from-scratch', train.from_scratch)):
+            if given:
+                raise UsageError(f'--from-shipped and {option} ask for different first weights; give one of them')
+        config.init_from = None
+        _drop_pretrained_weights(config)
+        config.load_from = SHIPPED_WEIGHTS
+    if config.load_from == SHIPPED_WEIGHTS:
+        config.load_from = str(find_model())
 
 
 def _set_iterations(config: Config, iterations: int) -> None:

@@ -14,14 +14,24 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sartorius.models.checkpoints import check_first_weights, check_weights, read_checkpoint, weights_of
+from sartorius.models.checkpoints import (
+    check_first_weights,
+    check_same_architecture,
+    check_weights,
+    read_checkpoint,
+    weights_of,
+)
+from sartorius.models.model_file import is_shipped
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
 
 @HOOKS.register_module()
 class StartCheckHook(Hook):
-    """Refuses weights that do not fit the model, and the state of another training; says how many weights fit."""
+    """Refuses weights that do not fit the model, and the state of another training; says how many weights fit.
+
+    Of the model of the package all must fit but the layers that follow from the number of classes.
+    """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Checks what was read, before any of it is taken over.
@@ -34,6 +44,9 @@ class StartCheckHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not runner.cfg.resume:
             fit = check_first_weights(model, weights_of(checkpoint), name)
+            if is_shipped(runner.cfg.load_from):
+                check_same_architecture(model, weights_of(checkpoint), name)
+                name = f'the model of the package, {name} (--from-scratch for random weights)'
             runner.logger.info(f'starts from {name}: {fit}')
             return
         check_weights(model, weights_of(checkpoint), name)

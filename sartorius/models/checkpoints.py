@@ -29,6 +29,8 @@ MODEL_LISTS = {
     'openmmlab': 'openmmlab.json',
 }
 """MMEngine's own lists of weights, by the scheme of their names."""
+CLASS_LAYERS = ('fc_cls', 'fc_reg', 'conv_logits')
+"""Last layers of box and mask heads, whose shape follows from the number of classes."""
 # Of files before PyTorch 1.6, which are no zip files.
 _LEGACY_PICKLES = 5
 
@@ -165,6 +167,23 @@ def check_first_weights(model: torch.nn.Module, weights: object, name: str) -> s
     shapes = ', '.join(f'{layer} ({change})' for layer, change in misfits.items())
     random = f'; at random, because their shapes differ: {shapes}' if shapes else ''
     return f"{fitting} of the model's {len(own)} tensors{random}"
+
+
+def check_same_architecture(model: torch.nn.Module, weights: Mapping[str, Any], name: str) -> None:
+    """Checks that weights fit a detector but for the layers whose shape follows from the number of classes.
+
+    Raises:
+        InputError: Another layer is missing in the file or of another shape there.
+    """
+    for key, tensor in model.state_dict().items():
+        if key.split('.')[-2] in CLASS_LAYERS or (key in weights and _fits(weights[key], tensor)):
+            continue
+        given = f'is of shape {tuple(weights[key].shape)} there' if key in weights else 'is not there'
+        raise InputError(
+            f'{name}: is of another architecture than the config ({key}, of shape {tuple(tensor.shape)} in the model, '
+            f'{given}); it fits configs on configs/_base_/models/mask_rcnn_r18_small.py and, with --small, Mask R-CNNs '
+            'of a ResNet-50; name other weights with --load-from, or take none: --from-scratch'
+        )
 
 
 def check_finite(weights: object, name: str) -> None:

@@ -45,7 +45,8 @@ def download(address: str) -> Path:
         reason = getattr(error, 'reason', error)
         raise InputError(
             f'cannot download the pre-trained weights {address} ({reason}); either fetch that file elsewhere and give '
-            'it with --load-from FILE, or train without it: --from-scratch'
+            'it with --load-from FILE, or train without it: --from-scratch, or a small variant from the model of the '
+            'package: --small --from-shipped'
         ) from None
     return target
 

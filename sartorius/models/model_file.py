@@ -186,6 +186,11 @@ def find_model(name_or_path: str | Path | None = None) -> Path:
     return models[name]
 
 
+def is_shipped(path: str | Path | None) -> bool:
+    """Whether a file is a model that comes with the package."""
+    return path is not None and Path(path).resolve().parent == SHIPPED.resolve()
+
+
 def known_models() -> dict[str, Path]:
     """Models that are found by name: those in ``$SARTORIUS_MODELS``, then those of the package; names without hash."""
     folders = [SHIPPED]

@@ -111,6 +111,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         '(init_from) still starts from that run, which can be made from scratch too',
     )
     parser.add_argument(
+        '--from-shipped',
+        action='store_true',
+        help='start from the model that comes with the package; fits mrcnn_r18.py and --small of the Mask R-CNNs',
+    )
+    parser.add_argument(
         '--seed', type=int, help="seed of weights, order and augmentation; the config's (0) if not given"
     )
     parser.add_argument(

@@ -24,6 +24,7 @@ from sartorius.engine.run_config import (
     build_prediction_config,
     build_train_config,
 )
+from sartorius.models.model_file import is_shipped
 from sartorius.models.outputs import box_limits
 from sartorius.postprocess.chain import build_chain
 from sartorius.utils.cli import fold_number
@@ -125,6 +126,31 @@ def test_from_scratch_frees_every_layer() -> None:
     assert config.load_from is None
     assert frozen
     assert all(p.requires_grad for p in MODELS.build(config.model).parameters())
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'shipped'),
+    [
+        ('own/mrcnn_r18.py', {}, True),
+        ('own/mrcnn_r18.py', {'from_scratch': True}, False),
+        ('own/mrcnn_r18.py', {'load_from': 'x.pth'}, False),
+        ('sartorius/mrcnn_r18.py', {}, False),
+        ('sartorius/mrcnn_r18.py', {'from_shipped': True}, True),
+        ('sartorius/mrcnn_r50_livecell.py', {'from_shipped': True}, True),
+    ],
+)
+def test_the_package_s_model_is_the_start_of_own_images_and_of_what_asks_for_it(
+    name: str, options: dict, shipped: bool
+) -> None:
+    config = train_config(CONFIG_DIR / name, **options)
+    assert is_shipped(config.load_from) == shipped
+    assert not (shipped and config.get('init_from'))
+
+
+def test_two_kinds_of_first_weights_are_refused() -> None:
+    for options in ({'from_scratch': True}, {'load_from': 'x.pth'}):
+        with pytest.raises(UsageError, match='--from-shipped and --.* ask for different first weights'):
+            train_config(from_shipped=True, **options)
 
 
 # Small backbones of each kind, their outputs for the neck, and what --from-scratch may set of them.

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mmengine.optim import LinearLR
 
 from sartorius.engine.start_check import StartCheckHook, check_resumable
+from sartorius.models.model_file import SHIPPED
 from sartorius.utils.errors import InputError
 
 
@@ -113,6 +114,17 @@ def test_what_is_no_state_of_a_training_is_refused(
         return
     with pytest.raises(InputError, match=rf'a\.pth: .*{message}'):
         check_resumable(tmp_path / 'a.pth')
+
+
+def test_the_package_s_model_fits_but_for_layers_of_classes(runner: SimpleNamespace, checkpoint: dict) -> None:
+    runner.cfg.resume, runner.cfg.load_from = False, str(SHIPPED / 'cells.pth')
+    runner.model = torch.nn.ModuleDict(dict(body=torch.nn.Linear(2, 3), fc_cls=torch.nn.Linear(3, 4)))
+    weights = {**torch.nn.ModuleDict(dict(body=torch.nn.Linear(2, 3), fc_cls=torch.nn.Linear(3, 2))).state_dict()}
+    StartCheckHook().after_load_checkpoint(runner, {'state_dict': weights})
+    assert 'the model of the package' in runner.said[0] and "2 of the model's 4" in runner.said[0]
+    del weights['body.bias']
+    with pytest.raises(InputError, match=r'another architecture .*body\.bias.* is not there.*--from-scratch'):
+        StartCheckHook().after_load_checkpoint(runner, {'state_dict': weights})
 
 
 def test_first_weights_say_how_many_fit(runner: SimpleNamespace, checkpoint: dict) -> None:
