@@ -31,6 +31,7 @@ class Body:
         granule_size: Standard deviation of their profile in pixels.
         texture: Amplitude of the irregular thickness, as a share of the body's own.
         texture_size: Its correlation length in pixels.
+        fibres: How many times longer than wide its grains are: fibres that span flat cells.
     """
 
     lamella: Range
@@ -44,6 +45,7 @@ class Body:
     granule_size: float
     texture: Range
     texture_size: float
+    fibres: float
 
     @classmethod
     def draw(cls, flat: float, rng: np.random.Generator) -> 'Body':
@@ -54,27 +56,33 @@ class Body:
             rng: Random generator.
         """
         thick = float(np.exp(rng.uniform(np.log(0.25), np.log(1.6))))
-        lamella = thick * rng.uniform(0.1, 0.5) * (0.4 + 0.6 * flat)
+        lamella = thick * rng.uniform(0.05, 0.5) * (0.4 + 0.6 * flat)
         dome = thick * (1.2 - flat)
         return cls(
             lamella=(0.6 * lamella, 1.6 * lamella),
             dome=(0.5 * dome, 1.4 * dome),
             roundness=(0.5, 0.8) if flat < 0.3 else (0.7, 2.0),
             edge=(0.5, float(rng.uniform(0.8, 1.8))),
-            nucleus=_around(rng.normal(0.12, 0.2) * thick, rng),
+            nucleus=_around(rng.uniform(-0.15, 0.45) * thick, rng),
             nucleoli=(0, int(rng.integers(0, 5))),
             granules=(0.0, float(rng.uniform(0.5, 14))),
             granule_phase=float(thick * np.exp(rng.uniform(np.log(0.08), np.log(0.7)))),
             granule_size=float(rng.uniform(0.5, 1.1)),
             texture=(0.0, float(rng.uniform(0.05, 0.4))),
             texture_size=float(rng.uniform(0.8, 3.0)),
+            fibres=float(rng.choice((1.0, rng.uniform(2, 8)), p=(0.65, 0.35))),
         )
 
     def rounded(self, rng: np.random.Generator) -> 'Body':
         """The same cells when they divide or let go of the ground: round, thick and bright-edged."""
         height = float(np.exp(rng.uniform(np.log(0.8), np.log(5.0))))
         return replace(
-            self, lamella=(0.05, 0.3), dome=(0.6 * height, 1.3 * height), roundness=(0.45, 0.7), edge=(0.5, 0.9)
+            self,
+            lamella=(0.05, 0.3),
+            dome=(0.6 * height, 1.3 * height),
+            roundness=(0.45, 0.7),
+            edge=(0.5, 0.9),
+            texture=(0.0, 0.08),
         )
 
 
@@ -123,7 +131,15 @@ def add_body(
 
 def texture_of(body: Body, size: Size, rng: np.random.Generator) -> Phase:
     """Noise for :func:`add_body`: one field for all cells of a population."""
-    return smooth_noise(size, body.texture_size, rng)
+    if body.fibres <= 1:
+        return smooth_noise(size, body.texture_size, rng)
+    # Noise that is drawn shorter along one way and stretched: on a square that covers the image at any angle.
+    side = int(np.ceil(np.hypot(*size)))
+    grain = smooth_noise((side, max(2, round(side / body.fibres))), body.texture_size, rng)
+    stretched = cv2.resize(grain, (side, side), interpolation=cv2.INTER_CUBIC)
+    turn = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.uniform(0, 180)), 1.0)
+    turn[:, 2] -= (side - size[1]) / 2, (side - size[0]) / 2
+    return cv2.warpAffine(stretched, turn, size[::-1], borderMode=cv2.BORDER_REFLECT)
 
 
 def _add_nucleus(

@@ -55,12 +55,16 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
 def _add_scattered(phase: np.ndarray, form: Form, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
     """Adds cells of a form that lie apart, in chains or in clumps."""
     size = phase.shape
-    coverage = float(np.exp(rng.uniform(np.log(0.015), np.log(0.6))))
+    coverage = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
     room = size[0] * size[1]
     most = max(1, round(_MAX_CELLS * room / (520 * 704)))
     number = int(np.clip(rng.poisson(coverage * room / form.area.mean), 1, most))
     areas = np.asarray(form.area.draw(rng, number))
     shapes = draw_shapes(form.outline, form.has_arms, areas, rng)
+    if rng.random() < 0.3:
+        # Crowded long cells lie along each other.
+        way, spread = rng.uniform(0, np.pi), rng.uniform(0.1, 0.5)
+        shapes = [shape.turned_to(rng.normal(way, spread)) for shape in shapes]
     rounded = rng.random(number) < _share_of_rounded(rng)
     shapes = [_let_go(shape, rng) if is_round else shape for shape, is_round in zip(shapes, rounded, strict=True)]
     overlap_rate = float(rng.choice((0.0, rng.uniform(0, 0.4))))
@@ -75,10 +79,10 @@ def _add_scattered(phase: np.ndarray, form: Form, rng: np.random.Generator) -> t
 
 def _add_sheet(phase: np.ndarray, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
     """Adds cells that touch all around."""
-    area = float(np.exp(rng.uniform(np.log(110), np.log(3000))))
+    area = float(np.exp(rng.uniform(np.log(130), np.log(3000))))
     coverage = float(rng.choice((1.0, rng.uniform(0.08, 0.95)), p=(0.25, 0.75)))
     gap = float(rng.choice((0.0, rng.uniform(0.5, 2.5)), p=(0.6, 0.4)))
-    stretch = float(np.exp(rng.uniform(0, np.log(4))))
+    stretch = float(np.exp(rng.uniform(0, np.log(7))))
     crops = list(sheet_cells(phase.shape, area, coverage, stretch, gap, rng))
     rounded = rng.random(len(crops)) < _share_of_rounded(rng)
     for index in np.flatnonzero(rounded):
@@ -106,7 +110,7 @@ def _share_of_rounded(rng: np.random.Generator) -> float:
 
 def _let_go(shape: CellShape, rng: np.random.Generator) -> CellShape:
     """The cell rounded up: it covers a part of the ground that it covered."""
-    area = max(shape.target_area * rng.uniform(0.3, 0.8), 40.0)
+    area = max(shape.target_area * rng.uniform(0.3, 0.8), 80.0)
     return round_shape(shape, float(np.sqrt(area / np.pi)))
 
 
@@ -138,7 +142,7 @@ def _draw_round(rng: np.random.Generator) -> Form:
         float(rng.uniform(0.01, 0.08)),
         _elongation(float(rng.uniform(1.05, 1.5)), rng),
     )
-    return Form(outline, False, _draw_area(80, 1200, rng), float(rng.uniform(0, 0.5)), bool(rng.random() < 0.4))
+    return Form(outline, False, _draw_area(130, 1500, rng), float(rng.uniform(0, 0.5)), bool(rng.random() < 0.4))
 
 
 def _draw_polygon(rng: np.random.Generator) -> Form:
@@ -150,7 +154,7 @@ def _draw_polygon(rng: np.random.Generator) -> Form:
         float(rng.uniform(0.04, 0.12)),
         _elongation(float(rng.uniform(1.1, 1.9)), rng),
     )
-    return Form(outline, False, _draw_area(120, 2500, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.2))
+    return Form(outline, False, _draw_area(140, 2500, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.2))
 
 
 def _draw_spindle(rng: np.random.Generator) -> Form:
@@ -174,7 +178,7 @@ def _draw_kite(rng: np.random.Generator) -> Form:
         float(rng.uniform(0.04, 0.14)),
         _elongation(float(rng.uniform(1.1, 2.2)), rng),
     )
-    return Form(outline, False, _draw_area(120, 900, rng), float(rng.uniform(0.1, 0.7)), bool(rng.random() < 0.8))
+    return Form(outline, False, _draw_area(130, 1000, rng), float(rng.uniform(0.1, 0.7)), bool(rng.random() < 0.8))
 
 
 def _draw_spread(rng: np.random.Generator) -> Form:
@@ -195,7 +199,7 @@ def _draw_branched(rng: np.random.Generator) -> Form:
     outline = OutlineSpec(
         (3, 6), (0.3, 1.2), (4, 16), float(rng.uniform(0.06, 0.16)), _elongation(float(rng.uniform(1.5, 3.5)), rng)
     )
-    return Form(outline, True, _draw_area(300, 2500, rng), float(rng.uniform(0.2, 1)), bool(rng.random() < 0.4))
+    return Form(outline, True, _draw_area(300, 3500, rng), float(rng.uniform(0.3, 1)), bool(rng.random() < 0.4))
 
 
 _DRAWS: dict[str, Callable[[np.random.Generator], Form]] = {
@@ -207,7 +211,7 @@ _DRAWS: dict[str, Callable[[np.random.Generator], Form]] = {
     'branched': _draw_branched,
     'sheet': _draw_polygon,
 }
-_SHARES = (0.16, 0.12, 0.13, 0.18, 0.15, 0.11, 0.15)
+_SHARES = (0.13, 0.1, 0.13, 0.15, 0.14, 0.2, 0.15)
 
 
 def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:

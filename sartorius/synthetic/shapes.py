@@ -42,6 +42,15 @@ class CellShape:
             tuple(polygon * factor for polygon in self.polygons), tips, self.depth, self.target_area * factor**2
         )
 
+    def turned_to(self, angle: float) -> 'CellShape':
+        """The same shape turned so that its long axis has an angle in radians."""
+        points = np.concatenate(self.polygons)
+        axes = np.linalg.eigh(np.cov(points.T))[1]
+        turn = angle - np.arctan2(axes[1, 1], axes[0, 1])
+        matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        tips = np.column_stack([self.tips[:, :2] @ matrix, self.tips[:, 2] + turn])
+        return CellShape(tuple(polygon @ matrix for polygon in self.polygons), tips, self.depth, self.target_area)
+
     def crop(self, x: float, y: float) -> MaskCrop:
         """The cell's mask with its centre at ``x, y`` of the image."""
         return rasterise(self.polygons, x, y)

@@ -14,7 +14,7 @@ from sartorius.utils.errors import InputError, did_you_mean
 
 BREADTHS = ('types', 'lines', 'drawn')
 """What images show: the three types; eleven kinds, the eight lines among them; or a kind drawn for each image."""
-DRAWN_SHARE = 0.55
+DRAWN_SHARE = 0.5
 """Share of the ``drawn`` images that follow no type; the others are of the eleven, in a wider range of styles."""
 
 

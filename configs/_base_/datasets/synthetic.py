@@ -7,9 +7,9 @@ fit_to_data = None
 fold = 'all'
 
 augment_transforms = [
-    # .5 to 2 times the cells' own size at the enlargement by 2 of prediction.
-    dict(type='RandomTile', tile_size=(256, 256), scale_range=(1.0, 4.0), log_scale=True, stride=None),
-    dict(type='RandomCellCrop', crop_size=(256, 256)),
+    # .65 to 1.5 times the size at the enlargement by 2 of prediction; the cells' own sizes differ far more.
+    dict(type='RandomTile', tile_size=(200, 200), scale_range=(1.3, 3.0), log_scale=True, stride=None),
+    dict(type='RandomCellCrop', crop_size=(200, 200)),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomPhotometric', prob=0.7, brightness=24.0, contrast=1.6, blur=1.5),
@@ -22,7 +22,7 @@ train_dataloader = dict(
             _delete_=True,
             type='SyntheticCellDataset',
             breadth='drawn',
-            size=(256, 256),
+            size=(200, 200),
             images=None,
             pipeline=[*augment_transforms, *_base_.pack_transforms],
         )
