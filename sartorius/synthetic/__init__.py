@@ -4,6 +4,8 @@ from sartorius.synthetic.dataset import DatasetPlan, DatasetSummary, make_datase
 from sartorius.synthetic.image import SyntheticImage, make_image
 from sartorius.synthetic.livecell_format import LivecellPlan, LivecellSummary, make_livecell
 from sartorius.synthetic.planted_defects import DefectRates
+from sartorius.synthetic.stream import stream_image
+from sartorius.synthetic.stream_dataset import StreamPlan, StreamSummary, make_stream_dataset
 
 __all__ = [
     'DatasetPlan',
@@ -11,8 +13,12 @@ __all__ = [
     'DefectRates',
     'LivecellPlan',
     'LivecellSummary',
+    'StreamPlan',
+    'StreamSummary',
     'SyntheticImage',
     'make_dataset',
     'make_image',
     'make_livecell',
+    'make_stream_dataset',
+    'stream_image',
 ]

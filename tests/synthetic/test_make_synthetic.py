@@ -4,9 +4,13 @@ import importlib.util
 import subprocess
 import sys
 
+import cv2
 import pytest
 
+from sartorius.annotations.info import read_info
+from sartorius.annotations.reading import load_annotations
 from sartorius.synthetic import planted_defects
+from sartorius.synthetic.stream import BREADTHS, stream_image
 
 
 @pytest.fixture(scope='module')
@@ -52,6 +56,8 @@ def test_a_folder_in_use_ends_in_one_sentence(repo_root, tmp_path):
         (['--form', 'livecell', '--cell-types', 'cort'], '--cell-types is not for --form livecell'),
         (['--form', 'livecell', '--unlabelled-images', '0'], '--unlabelled-images is not for --form livecell'),
         (['--val-images', '2'], '--val-images is not for --form competition'),
+        (['--first', '2'], '--first is not for --form competition'),
+        (['--breadth', 'drawn', '--density', '2'], '--density is not for --breadth drawn'),
     ],
 )
 def test_bad_options_are_named(tool, tmp_path, capsys, arguments, message):
@@ -77,6 +83,31 @@ def test_bad_values_are_bad_usage(tool, tmp_path, arguments, message):
     with pytest.raises(UsageError, match=message):
         tool.main(['--out', str(tmp_path / 'data'), *arguments])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_the_stream_are_those_of_training_and_a_sheet_shows_them(tool, tmp_path):
+    options = ['--breadth', 'drawn', '--images', '3', '--size', '64x48', '--seed', '2', '--out']
+    tool.main([*options, str(tmp_path / 'a'), '--sheet', str(tmp_path / 'sheet.png')])
+    tool.main([*options, str(tmp_path / 'b'), '--first', '1'])
+    read = load_annotations(tmp_path / 'a' / 'all.json')
+    for number in range(3):
+        drawn, image_id = stream_image(2, number, (48, 64)), f'images/{number:06d}'
+        assert (cv2.imread(str(tmp_path / 'a' / f'{image_id}.png'), cv2.IMREAD_UNCHANGED) == drawn.image).all()
+        assert [crop.to_full((48, 64)).tolist() for crop in read[image_id].crops] == [
+            crop.to_full((48, 64)).tolist() for crop in drawn.crops
+        ]
+        later = tmp_path / 'b' / f'{image_id}.png'
+        assert later.exists() == (number > 0)
+        assert number == 0 or later.read_bytes() == (tmp_path / 'a' / f'{image_id}.png').read_bytes()
+    sheet = cv2.imread(str(tmp_path / 'sheet.png'))
+    assert sheet.shape == (48 + 4, 6 * (2 * 64 + 5), 3)
+    assert (sheet[:48, :64] == stream_image(2, 0, (48, 64)).image[..., None]).all()
+    info = read_info(tmp_path / 'a' / 'all.json')
+    assert (info.origin, info.classes) == ('synthetic images', ('cell',)) and len(info.grey_mean) == 3
+
+
+def test_the_tool_knows_the_breadths(tool):
+    assert tool.BREADTHS == BREADTHS
 
 
 def test_the_tool_knows_the_defects(tool):

@@ -1,8 +1,9 @@
-"""Writes a synthetic data set in the competition's layout, or in LIVECell's."""
+"""Writes a synthetic data set in the competition's layout, in LIVECell's, or of the stream that training draws."""
 
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartorius.utils.classes import CELL_TYPES
@@ -11,10 +12,21 @@ from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
-    from sartorius.synthetic import DatasetPlan, LivecellPlan
+    from sartorius.synthetic import DatasetPlan, LivecellPlan, StreamPlan
 
-COMPETITION_OPTIONS = ('unlabelled_images', 'cell_types', 'defects')
-LIVECELL_OPTIONS = ('val_images',)
+# Options that only some of the three kinds of data sets have.
+OPTIONS_OF = {
+    'unlabelled_images': ('competition',),
+    'cell_types': ('competition',),
+    'defects': ('competition',),
+    'val_images': ('livecell',),
+    'test_images': ('competition', 'livecell'),
+    'density': ('competition', 'livecell'),
+    'first': ('stream',),
+    'sheet': ('stream',),
+}
+BREADTHS = ('types', 'lines', 'drawn')
+SHEET_IMAGES = 48
 DEFECTS = (
     'convex-filled', 'hollow', 'duplicated', 'missing', 'speck', 'pieces', 'sliver', 'overlapping', 'outsized',
     'wrong-class', 'twice',
@@ -25,24 +37,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and makes the data set."""
     parser = make_parser(
         'Write synthetic phase-contrast images of three cell types with exactly known masks, as train/, train.csv, '
-        "test/, test_gt.csv, sample_submission.csv and train_semi_supervised/; or of eight invented types in LIVECell's "
-        'layout.',
+        "test/, test_gt.csv, sample_submission.csv and train_semi_supervised/; of eight invented types in LIVECell's "
+        'layout; or, with --breadth, the images that configs/shipped/cells_r18.py draws in training.',
         'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
-        '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64',
+        '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64\n'
+        '  python tools/data/make_synthetic.py --breadth drawn --sheet sheet.png',
     )
-    parser.add_argument('--out', required=True, help='folder for the data set; must not exist or be empty')
+    parser.add_argument('--out', help='folder for the data set; must not exist or be empty')
     parser.add_argument(
         '--form',
         choices=('competition', 'livecell'),
         default='competition',
         help='layout, and cell types: three, or eight invented ones under the names of the LIVECell lines',
     )
+    parser.add_argument(
+        '--breadth',
+        choices=BREADTHS,
+        help='images of the endless stream that training draws, with masks in COCO JSON: of the three types, of eleven '
+        'kinds, or of kinds and looks drawn for each image',
+    )
+    parser.add_argument('--first', type=int, metavar='N', help='breadth: number of the first image in the stream (0)')
+    parser.add_argument(
+        '--sheet',
+        type=Path,
+        metavar='PNG',
+        help=f'breadth: picture of the first {SHEET_IMAGES} images without and with outlines; needs no --out',
+    )
     parser.add_argument('--images', type=int, default=48, help='training images')
-    parser.add_argument('--test-images', type=int, default=12, help='test images, with their ground truth')
+    parser.add_argument('--test-images', type=int, metavar='N', help='test images, with their ground truth (12)')
     parser.add_argument('--val-images', type=int, metavar='N', help='livecell: validation images (8)')
     parser.add_argument('--unlabelled-images', type=int, metavar='N', help='competition: images without masks (6)')
-    parser.add_argument('--size', type=_size, default='704x520', metavar='WxH', help='width and height in pixels')
-    parser.add_argument('--density', type=float, default=1.0, help='factor on the number of cells for a given area')
+    parser.add_argument(
+        '--size', type=_size, metavar='WxH', help='width and height in pixels (704x520; of the stream 256x256)'
+    )
+    parser.add_argument('--density', type=float, metavar='F', help='factor on the number of cells for a given area (1)')
     parser.add_argument(
         '--cell-types',
         nargs='+',
@@ -64,20 +92,52 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier synthetic data set at --out')
     args = parser.parse_args(argv)
 
-    for name in COMPETITION_OPTIONS if args.form == 'livecell' else LIVECELL_OPTIONS:
-        if getattr(args, name) not in (None, []):
-            parser.error(f'--{name.replace("_", "-")} is not for --form {args.form}')
+    kind = 'stream' if args.breadth else args.form
+    for name, kinds in OPTIONS_OF.items():
+        if kind not in kinds and getattr(args, name) not in (None, []):
+            chosen = f'--breadth {args.breadth}' if args.breadth else f'--form {args.form}'
+            parser.error(f'--{name.replace("_", "-")} is not for {chosen}')
+    if args.out is None and args.sheet is None:
+        parser.error('the following arguments are required: --out')
+    args.size = args.size or ((256, 256) if args.breadth else (520, 704))
 
     from sartorius.utils.errors import InputError, UsageError
 
+    plan_of, make = {
+        'competition': (_competition_plan, _make_competition),
+        'livecell': (_livecell_plan, _make_livecell),
+        'stream': (_stream_plan, _make_stream),
+    }[kind]
     try:
-        plan = _livecell_plan(args) if args.form == 'livecell' else _competition_plan(args)
+        plan = plan_of(args)
     except InputError as error:
         raise UsageError(str(error)) from None
-    if args.form == 'livecell':
-        _make_livecell(args, plan)
-    else:
-        _make_competition(args, plan)
+    make(args, plan)
+
+
+def _stream_plan(args: argparse.Namespace) -> 'StreamPlan':
+    from sartorius.synthetic import StreamPlan
+
+    return StreamPlan(
+        images=args.images, first=args.first or 0, size=args.size, breadth=args.breadth, seed=args.seed
+    )
+
+
+def _make_stream(args: argparse.Namespace, plan: 'StreamPlan') -> None:
+    from sartorius.synthetic import make_stream_dataset, stream_image
+    from sartorius.visualization.contact_sheet import write_contact_sheet
+
+    if args.out is not None:
+        with lock_folder(args.out, 'synthesis', beside=True):
+            summary = make_stream_dataset(Path(args.out), plan, workers=args.workers, overwrite=args.overwrite)
+        print(f'{display_path(args.out)}: {summary.images} images with {summary.cells} cells')
+        folders = f'--data-root {display_path(args.out)} --annotations {display_path(args.out)}'
+        print(name_tools(f'next: python tools/train.py configs/own/mrcnn_r18.py {folders} --fold all'))
+    if args.sheet is not None:
+        numbers = range(plan.first, plan.first + min(plan.images, SHEET_IMAGES))
+        images = (stream_image(plan.seed, number, plan.size, plan.breadth) for number in numbers)
+        write_contact_sheet(args.sheet, ((image.image, image.crops) for image in images))
+        print(f'wrote {display_path(args.sheet)}')
 
 
 def _competition_plan(args: argparse.Namespace) -> 'DatasetPlan':
@@ -85,10 +145,10 @@ def _competition_plan(args: argparse.Namespace) -> 'DatasetPlan':
 
     return DatasetPlan(
         images=args.images,
-        test_images=args.test_images,
+        test_images=12 if args.test_images is None else args.test_images,
         unlabelled_images=6 if args.unlabelled_images is None else args.unlabelled_images,
         size=args.size,
-        density=args.density,
+        density=1.0 if args.density is None else args.density,
         cell_types=tuple(args.cell_types or CELL_TYPES),
         defects=DefectRates(**{name.replace('-', '_'): rate for name, rate in args.defects}),
         seed=args.seed,
@@ -101,9 +161,9 @@ def _livecell_plan(args: argparse.Namespace) -> 'LivecellPlan':
     return LivecellPlan(
         images=args.images,
         val_images=8 if args.val_images is None else args.val_images,
-        test_images=args.test_images,
+        test_images=12 if args.test_images is None else args.test_images,
         size=args.size,
-        density=args.density,
+        density=1.0 if args.density is None else args.density,
         seed=args.seed,
     )
 
