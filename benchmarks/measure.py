@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMBA_NUM_THREADS')
@@ -43,12 +43,15 @@ class Setting:
         folder: For files that benchmarks read; empty at first, removed after the run.
         data_root: Folder with train/ and train.csv of the competition, or None.
         quick: Whether to use tiny inputs, only to see that everything runs.
+        cpu_time: Whether to measure the processor's time, in one thread, in place of the clock's: on a machine that
+            does other work as well.
         notes: What is missing from the results, in a sentence each; benchmarks add to it.
     """
 
     folder: Path
     data_root: Path | None = None
     quick: bool = False
+    cpu_time: bool = False
     notes: list[str] = field(default_factory=list, compare=False)
 
 
@@ -125,6 +128,7 @@ class Measurement:
     skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
+    cpu_time: bool = False
 
     @property
     def time_ratio(self) -> float | None:
@@ -173,7 +177,9 @@ def set_torch_threads(count: int) -> None:
         sys.modules['torch'].set_num_threads(count)
 
 
-def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_ROUNDS) -> Measurement:
+def measure(
+    benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_ROUNDS, cpu_time: bool = False
+) -> Measurement:
     """Measures both sides.
 
     The first run of each warms up and gives the results that are compared. Then they run in turns (ours, theirs, ours,
@@ -186,12 +192,16 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
         benchmark: What to measure.
         seconds: Time for the timed runs of both sides together.
         min_rounds: Rounds that are run however long they take.
+        cpu_time: As in :class:`Setting`.
     """
-    set_torch_threads(benchmark.threads)
+    # Threads that wait for each other take the processor's time too.
+    threads = 1 if cpu_time else benchmark.threads
+    set_torch_threads(threads)
+    clock = process_time if cpu_time else perf_counter
     sides = {'ours': benchmark.ours}
     if benchmark.theirs is not None:
         sides['theirs'] = benchmark.theirs
-    firsts = {side: run_watched(work, benchmark.fresh()) for side, work in sides.items()}
+    firsts = {side: run_watched(work, benchmark.fresh(), clock) for side, work in sides.items()}
     check = benchmark.same(firsts['ours'].result, firsts['theirs'].result) if 'theirs' in sides else ''
     kept = {side: first for side, first in firsts.items() if side == 'theirs' and first.seconds > SLOW}
     rounds = {side: [(kept[side].seconds,)] if side in kept else [] for side in sides}
@@ -199,7 +209,7 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
     # Free the results: they may be large.
     firsts.clear()
     kept.clear()
-    _run_in_turns(sides, benchmark.fresh, seconds, min_rounds, rounds)
+    _run_in_turns(sides, benchmark.fresh, seconds, min_rounds, rounds, clock)
     for side, work in sides.items():
         if side not in peaks:
             peaks[side] = run_watched(work, benchmark.fresh()).peak_bytes
@@ -214,11 +224,14 @@ def measure(benchmark: Benchmark, seconds: float = 5.0, min_rounds: int = MIN_RO
         check=check,
         skipped=benchmark.skipped,
         point=benchmark.point,
-        threads=benchmark.threads,
+        threads=threads,
+        cpu_time=cpu_time,
     )
 
 
-def run_watched(work: Callable[..., Any], arguments: tuple = ()) -> WatchedRun:
+def run_watched(
+    work: Callable[..., Any], arguments: tuple = (), clock: Callable[[], float] = perf_counter
+) -> WatchedRun:
     """Runs once and measures time and peak memory.
 
     Linux resets the peak (VmHWM in /proc/self/status) of a process that writes 5 to its own clear_refs. Freed memory
@@ -226,9 +239,9 @@ def run_watched(work: Callable[..., Any], arguments: tuple = ()) -> WatchedRun:
     """
     gc.collect()
     before = _reset_peak()
-    started = perf_counter()
+    started = clock()
     result = work(*arguments)
-    seconds = perf_counter() - started
+    seconds = clock() - started
     peak = None if before is None else max(0, _status_bytes('VmHWM') - before)
     return WatchedRun(result, seconds, peak)
 
@@ -260,6 +273,7 @@ def _run_in_turns(
     seconds: float,
     min_rounds: int,
     rounds: dict[str, list[tuple[float, ...]]],
+    clock: Callable[[], float],
 ) -> None:
     """Adds the seconds of each run to ``rounds``, one tuple per round, until all sides have the same number of them."""
     runs = dict.fromkeys(sides, 1)
@@ -269,16 +283,16 @@ def _run_in_turns(
         for side, work in sides.items():
             if len(rounds[side]) == done:
                 gc.collect()
-                rounds[side].append(tuple(_seconds_of(work, fresh()) for _ in range(runs[side])))
+                rounds[side].append(tuple(_seconds_of(work, fresh(), clock) for _ in range(runs[side])))
         done += 1
         slowest = max(min(times[-1]) for times in rounds.values())
         # As many runs as take a tenth of the slowest side's.
         runs = {side: min(MAX_RUNS, max(1, int(0.1 * slowest / min(times[-1])))) for side, times in rounds.items()}
 
 
-def _seconds_of(work: Callable[..., Any], arguments: tuple) -> float:
-    started = perf_counter()
+def _seconds_of(work: Callable[..., Any], arguments: tuple, clock: Callable[[], float]) -> float:
+    started = clock()
     result = work(*arguments)
-    ended = perf_counter()
+    ended = clock()
     del result
     return ended - started

@@ -55,6 +55,7 @@ def to_json(measurements: Sequence[Measurement], machine: Mapping[str, Any], not
             'skipped': item.skipped,
             'point': dict(item.point),
             'threads': item.threads,
+            'cpu_time': item.cpu_time,
             'ours': _side_entry(item.ours),
             'theirs': item.theirs and _side_entry(item.theirs),
             'time_ratio': item.time_ratio,
@@ -86,7 +87,9 @@ def to_markdown(measurements: Sequence[Measurement], machine: Mapping[str, Any])
         both = (f'{ours}, {theirs}', ratio, f'{memory}, {peer_memory}', memory_ratio)
         outcome = item.check or f'peer skipped: {item.skipped}'
         rows.append([item.work, item.peer, *both, item.goal, outcome])
-    caption = _caption(machine, max(item.threads for item in measurements))
+    used = max(item.threads for item in measurements)
+    threads = 'one thread' if used == 1 else f'{used} threads'
+    caption = _caption(machine, f"{threads}, the processor's time" if measurements[0].cpu_time else threads)
     return f'{markdown_table(header, rows, text_columns=(0, 1, 6, 7))}\n\n{caption}\n'
 
 
@@ -177,11 +180,10 @@ def _ratio(ratio: float) -> str:
     return f'{ratio:.0f}x' if ratio >= 10 else f'{ratio:.2g}x'
 
 
-def _caption(machine: Mapping[str, Any], threads: int) -> str:
+def _caption(machine: Mapping[str, Any], how: str) -> str:
     shown = ('numpy', 'torch', 'onedl-mmdetection', 'pycocotools')
     versions = ', '.join(f'{name} {machine["versions"][name]}' for name in shown if name in machine['versions'])
-    used = 'one thread' if threads == 1 else f'{threads} threads'
-    return f'{machine["date"]}, {machine["processor"]}, {used}; {versions}.'
+    return f'{machine["date"]}, {machine["processor"]}, {how}; {versions}.'
 
 
 def _processor() -> str:

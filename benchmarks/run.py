@@ -51,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', default=WORK_DIRS / 'bench', help='folder to write to')
     parser.add_argument('--quick', action='store_true', help='tiny inputs, one round: only to see that all runs')
     parser.add_argument(
+        '--cpu-time',
+        action='store_true',
+        help="the processor's time, in one thread, in place of the clock's: on a machine that does other work as well",
+    )
+    parser.add_argument(
         '--markdown', type=Path, metavar='FILE', help='page whose tables and pictures are brought up to date'
     )
     args = parser.parse_args(argv)
@@ -62,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     themes = [name for name in THEMES if name in args.names or not args.names]
     has_real = (args.data_root / 'train.csv').is_file()
     with tempfile.TemporaryDirectory(prefix='bench-') as folder:
-        setting = Setting(Path(folder), args.data_root if has_real else None, args.quick)
+        setting = Setting(Path(folder), args.data_root if has_real else None, args.quick, args.cpu_time)
         if not has_real:
             setting.notes.append(NO_REAL_IMAGES)
         measurements = measure_themes(themes, setting)
@@ -83,7 +88,7 @@ def measure_themes(themes: Sequence[str], setting: Setting) -> list[Measurement]
         print(note)
     measurements = []
     for plan in progress(plans, 'benchmarks'):
-        measurements.append(measure(plan(), **(QUICK if setting.quick else {})))
+        measurements.append(measure(plan(), cpu_time=setting.cpu_time, **(QUICK if setting.quick else {})))
         tqdm.write(describe(measurements[-1]))
     return measurements
 

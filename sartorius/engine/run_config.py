@@ -31,6 +31,8 @@ from sartorius.utils.paths import BASE_DIR
 
 SHIPPED_WEIGHTS = 'shipped'
 """``load_from`` of a config that starts from the model that comes with the package."""
+FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
+"""Of torch, which have a fused step on CPUs."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def build_train_config(
     elif train.amp and has_bfloat16():
         config.optim_wrapper.type = 'CpuAmpOptimWrapper'
     _adapt_to_machine(config)
+    _fuse_optimizer(config)
     return config
 
 
@@ -277,6 +280,13 @@ def _adapt_to_machine(config: Config) -> None:
     config.env_cfg.dist_cfg.backend = 'gloo'
     # The runner's own wrapper passes device_ids, which torch refuses for modules on the CPU.
     config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+
+
+def _fuse_optimizer(config: Config) -> None:
+    """Lets the optimiser do its step in one pass over the weights on a CPU, where torch does not by itself."""
+    optimizer = config.optim_wrapper.optimizer
+    if optimizer.type in FUSED_OPTIMIZERS and not torch.cuda.is_available() and not optimizer.get('foreach'):
+        optimizer.setdefault('fused', True)
 
 
 def _absolute(folder: str | Path) -> Path:

@@ -57,6 +57,8 @@ _NOT_THE_RECIPE = (
     'visualizer',
     'randomness',
 )
+# Keys anywhere below the others: how an optimiser does its step depends on the machine.
+_NOT_THE_RESULT = ('seed', 'fused')
 
 
 @HOOKS.register_module()
@@ -351,7 +353,7 @@ def _describe_weights(named: str | None, local: str | None) -> FirstWeights | No
 
 def _without_places(value: Any, folders: list[str]) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _without_places(part, folders) for key, part in value.items() if key != 'seed'}
+        return {str(key): _without_places(part, folders) for key, part in value.items() if key not in _NOT_THE_RESULT}
     if isinstance(value, list | tuple):
         return [_without_places(part, folders) for part in value]
     if isinstance(value, str):

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def test_sides_run_in_turns(clock: Clock) -> None:
     assert ''.join(calls) == 'ot' * 5
     assert found.check == 'o and t'
     assert len(found.ours.rounds) == len(found.theirs.rounds) == 3
+
+
+def test_the_processors_time_does_not_pass_while_others_have_it() -> None:
+    waiting = benchmark(lambda: time.sleep(0.02), None)
+    assert measure.measure(waiting, seconds=0, min_rounds=1, cpu_time=True).ours.seconds < 0.01
+    assert measure.measure(waiting, seconds=0, min_rounds=1).ours.seconds >= 0.02
 
 
 def test_runs_until_the_time_is_used_up(clock: Clock) -> None:

@@ -31,6 +31,7 @@ def test_amp_on_a_cpu_is_bfloat16_where_the_processor_has_it(has_it, expected, m
     monkeypatch.setattr(run_config, 'has_bfloat16', lambda: has_it)
     config = build_train_config(RecipeOptions(Path('mrcnn_r18')), DataOptions(), TrainOptions(amp=True))
     assert config.optim_wrapper.type == ('CpuAmpOptimWrapper' if has_it else 'OptimWrapper')
+    assert config.optim_wrapper.optimizer.fused
     assert describe_run(config, 'mrcnn_r18.py', None).precision == expected
 
 

@@ -247,6 +247,9 @@ def test_hash_names_the_recipe_not_the_place_fold_or_seed(tmp_path: Path) -> Non
     one = recipe_sha256(small_config(tmp_path / 'a'))
     assert one == recipe_sha256(small_config(tmp_path / 'b', fold=3, seed=2))
     assert one != recipe_sha256(small_config(tmp_path / 'a', iterations=20))
+    other_machine = small_config(tmp_path / 'a')
+    other_machine.optim_wrapper.optimizer.fused = not other_machine.optim_wrapper.optimizer.get('fused', False)
+    assert one == recipe_sha256(other_machine)
 
 
 def test_description_names_where_the_weights_come_from(tmp_path: Path) -> None:

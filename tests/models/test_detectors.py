@@ -17,6 +17,7 @@ from mmengine.structures import InstanceData
 
 from sartorius.datasets.cropped_masks import CroppedMasks
 from sartorius.engine.config import load_config
+from sartorius.engine.mixed_precision import CpuAmpOptimWrapper
 from sartorius.inference.box_prompts import BoxPromptedModel
 from sartorius.inference.tta import ORIENTATIONS, CellTTAModel
 from sartorius.masks.paste import binarise
@@ -120,6 +121,26 @@ def test_crops_train_as_bitmaps_do(detector: torch.nn.Module) -> None:
     assert losses == pytest.approx(expected, rel=1e-3)
     for name, weight in reference.state_dict().items():
         torch.testing.assert_close(trained.state_dict()[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.slow
+def test_bfloat16_learns_and_predicts_as_float32_does(detector: torch.nn.Module) -> None:
+    """Means of the losses of ten steps, which go other ways after the first, and cells of the image."""
+    batch, found, means = batch_of(CELLS), {}, {}
+    for wrapper in (OptimWrapper, CpuAmpOptimWrapper):
+        trained = copy.deepcopy(detector).train()
+        optimizer = wrapper(torch.optim.AdamW(trained.parameters(), lr=1e-3))
+        losses = []
+        for step in range(10):
+            torch.manual_seed(step)
+            losses.append(float(trained.train_step(copy.deepcopy(batch), optimizer)['loss']))
+        means[wrapper] = np.mean(losses)
+        assert np.isfinite(losses).all() and losses[-1] < losses[0]
+        with torch.no_grad(), optimizer.optim_context(trained.eval()):
+            (sample,) = trained.test_step(dict(inputs=batch['inputs'], data_samples=[sample_of(SIZE)]))
+        found[wrapper] = to_image_predictions(sample.to_dict())
+    assert means[CpuAmpOptimWrapper] == pytest.approx(means[OptimWrapper], rel=0.1)
+    assert all(np.isfinite(cells.soft_masks).all() and len(cells) == LIMIT for cells in found.values())
 
 
 @pytest.mark.parametrize(
