@@ -35,7 +35,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
     if options.amp and config.optim_wrapper.type not in AMP_WRAPPERS:
         print_log('neither a GPU nor bfloat16 here: --amp is ignored, training runs in float32', level=30)
     if config.get('fold') == ALL_IMAGES:
-        print_log('--fold all: every annotated image trains, none validates; the last checkpoint is the result')
+        print_log('no image is held out to validate on; the last checkpoint is the result')
     join_processes()
     # One work dir, one training; the first of several processes is the one that writes.
     with lock_folder(config.work_dir, 'training') if dist.is_main_process() else nullcontext():
