@@ -133,7 +133,8 @@ def read_coco_json(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
-    content = read_json(path, _compact, fix='make or download the file again', packed=True)
+    # Of two such lists the first would be lost without a word.
+    content = read_json(path, _compact, fix='make or download the file again', packed=True, once='annotations')
     if not isinstance(content, dict):
         raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
     return content

@@ -1,6 +1,6 @@
 """Input of tools/prepare_sartorius.py: the training CSVs as one list of images, and the files of these images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +136,9 @@ def find_images(annotated: Sequence[TrainImage], options: PreparationOptions, no
                 twice,
             )
         )
+    twins = _twins({name: path for name, path in images_in(root / TRAIN_FOLDER).items() if name in images})
+    if twins:
+        notes.append(note(f'images of {TRAIN_FOLDER}/ that are the same file as another, in whatever folds', twins))
     missing = [image_id for image_id in images if image_id not in known]
     if not options.check_images:
         return {image_id: known.get(image_id, f'{TRAIN_FOLDER}/{image_id}.png') for image_id in images}
@@ -177,6 +180,18 @@ def _in_two_folders(first: Path, second: Path) -> list[str]:
         if other is not None and other.stem != name:
             found[name] = f'{name} as {other.stem}'
     return [found[name] for name in sorted(found)]
+
+
+def _twins(paths: Mapping[str, Path]) -> list[str]:
+    """Images whose files have the same bytes as one before them."""
+    by_size: dict[int, list[str]] = {}
+    for name, path in paths.items():
+        by_size.setdefault(path.stat().st_size, []).append(name)
+    first: dict[str, str] = {}
+    # Only files of one size can have the same content: few are read.
+    alike = [name for names in by_size.values() if len(names) > 1 for name in names]
+    others = {name: first.setdefault(sha256_of(paths[name]), name) for name in alike}
+    return sorted(f'{name} as {other}' for name, other in others.items() if name != other)
 
 
 def _other_files(folder: Path) -> list[str]:

@@ -5,10 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from sartorius.utils.checkpoint_files import LAST_CHECKPOINT
+from sartorius.utils.pending import sync
 
 
 class _LaterBackend(LocalBackend):
@@ -33,6 +37,9 @@ class KeepingCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         with self._removing_afterwards():
             super()._save_checkpoint_with_step(runner, step, meta)
+        if is_main_process():
+            # MMEngine writes this note without waiting for the disk.
+            sync([Path(runner.work_dir, LAST_CHECKPOINT)])
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         with self._removing_afterwards():

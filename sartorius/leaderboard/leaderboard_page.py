@@ -298,7 +298,8 @@ def _all_models(rows: Sequence[RowScores]) -> dict[str, ModelSource]:
 
 
 def portable(text: str) -> str:
-    """Text in which absolute paths are shortened to ``.../`` and their last two parts."""
+    """Text in one line, in which absolute paths are shortened to ``.../`` and their last two parts."""
+    text = ' '.join(text.splitlines())
     return re.sub(r'(?<![^\s=\'"(])/(?:[^\s/]+/)+([^\s/]+/[^\s/]+)', r'.../\1', text)
 
 

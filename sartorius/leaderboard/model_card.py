@@ -97,7 +97,8 @@ def _model(checkpoint: str, sha256: str, run: RunRecord | None) -> str:
         ('minutes', f'{minutes} on {run.device} ({run.precision}, {run.processes} process(es))'),
         ('first weights', ' <- '.join(_start(weights) for weights in run.all_weights()) or 'random'),
     ]
-    return '\n\n'.join([_table(rows), '\n'.join(['Trained by', '', '```bash', *run.commands, '```'])])
+    commands = (' '.join(command.splitlines()) for command in run.commands)
+    return '\n\n'.join([_table(rows), '\n'.join(['Trained by', '', '```bash', *commands, '```'])])
 
 
 def _data(run: RunRecord | None) -> str:

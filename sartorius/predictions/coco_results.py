@@ -9,6 +9,8 @@ Format: https://cocodataset.org/#format-results.
 
 import json
 import logging
+import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -306,9 +308,8 @@ def _read_cell(
         x, y, width, height = (_number(value, 'bbox') for value in sides)
         box = [x, y, x + width, y + height]
     # As the predictions hold it, where a large number may swallow a small width.
-    with np.errstate(over='ignore'):
-        held = np.array(box, dtype=np.float32)
-    if not (np.isfinite(held).all() and (held[:2] < held[2:]).all()):
+    x1, y1, x2, y2 = array('f', box)
+    if not (math.isfinite(x1 + y1 + x2 + y2) and x1 < x2 and y1 < y2):
         raise InputError(f'box {box} (x1, y1, x2, y2) has no area; remove the result')
     if box[2] <= 0 or box[3] <= 0 or box[0] >= size[1] or box[1] >= size[0]:
         counts[_OUTSIDE] += 1

@@ -113,7 +113,7 @@ class PredictionSet:
 
     def __post_init__(self) -> None:
         for name in self.classes:
-            if not name or self.classes.count(name) > 1:
+            if not name or not name.isprintable() or self.classes.count(name) > 1:
                 raise InputError(f'{shown(name)} is no class of a prediction set; give each class a name of its own')
         seen: set[str] = set()
         for image in self.images:

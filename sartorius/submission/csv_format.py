@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.annotations.csv_checks import separator_hint
+from sartorius.images.files import SUFFIXES
 from sartorius.images.image_ids import check_image_id
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.kaggle_rle import decode
@@ -152,7 +153,7 @@ def find_problems(
         size = sizes.get(image_id) if isinstance(sizes, Mapping) else sizes
         if not image_id:
             problems += [Problem('the image id is missing', row.number) for row in own]
-        elif (problem := _bad_id(image_id)) is not None:
+        elif (problem := _bad_id(image_id, sizes)) is not None:
             problems += [Problem(problem, row.number) for row in own]
         elif size is None:
             problems += [Problem('unknown image', row.number, image_id) for row in own]
@@ -182,8 +183,10 @@ def _read_rows(path: str | Path) -> tuple[list[SubmissionRow], list[Problem]]:
     return rows, problems
 
 
-def _bad_id(image_id: str) -> str | None:
-    """What is wrong with an image id by itself."""
+def _bad_id(image_id: str, sizes: Mapping[str, Size] | Size) -> str | None:
+    """What is wrong with an image id by itself; one with the suffix of an image file may be among known ones."""
+    if not isinstance(sizes, Mapping) and image_id.lower().endswith(SUFFIXES):
+        return f'{image_id!r} is the name of a file; an id has no suffix'
     try:
         check_image_id(image_id)
     except InputError as error:

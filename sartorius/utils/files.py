@@ -80,14 +80,20 @@ class FileSet:
             self._write(parts)
 
     def _write(self, parts: Sequence[tuple[Path, Journal, Sequence[str]]]) -> None:
-        # The files, and their names.
-        sync(folder / journal.stage / name for folder, journal, written in parts if written for name in ('', *written))
         if len(parts) == 1 and len(parts[0][2]) + len(parts[0][1].remove) == 1 and parts[0][2]:
             # One file needs no journal.
             folder, journal, (name,) = parts[0]
+            sync([folder / journal.stage / name])
             os.replace(folder / journal.stage / name, folder / name)
             sync([folder])
         elif parts:
+            # The files, and their names.
+            sync(
+                folder / journal.stage / name
+                for folder, journal, written in parts
+                if written
+                for name in ('', *written)
+            )
             number = os.urandom(6).hex()
             commit([(folder, Journal(number, journal.stage, journal.remove)) for folder, journal, _ in parts])
 

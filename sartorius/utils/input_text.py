@@ -66,16 +66,18 @@ def read_json(
     fix: str = 'make or export the file again',
     packed: bool = False,
     finite: bool = False,
+    once: str = '',
 ) -> Any:
     """Content of a JSON file.
 
     Args:
         path: The file: UTF-8, with or without a byte order mark.
         hook: What stands for each object, given the object. Keys that stand twice are then not looked for, which would
-            take time in files of many objects: the last one counts.
+            take time in files of many objects: the last one counts, but see ``once``.
         fix: What messages end with.
         packed: Whether the hook packs lists of numbers into arrays, which take a quarter of the memory.
         finite: Whether NaN and infinite numbers are refused.
+        once: With a hook: a key of which the text has one; where it has several, keys that stand twice are looked for.
 
     Raises:
         DamagedFileError: No JSON, a whole number beyond 64 bits, a key that stands twice in an object, or more than
@@ -87,17 +89,26 @@ def read_json(
     costs = {**_JSON_COSTS, ',': 8} if packed else _JSON_COSTS
     _check_text(path, data, costs)
     try:
-        return parse_json(data, hook, finite)
+        return parse_json(data, hook, finite, once)
     except InputError as error:
         raise DamagedFileError(f'{display_path(path)}: not JSON ({error}); {fix}') from None
 
 
-def parse_json(data: bytes, hook: Callable[[dict[str, Any]], Any] | None = None, finite: bool = False) -> Any:
+def parse_json(
+    data: bytes, hook: Callable[[dict[str, Any]], Any] | None = None, finite: bool = False, once: str = ''
+) -> Any:
     """Content of JSON, bounded as that of :func:`read_json` but for its size.
 
     Raises:
         InputError: As there; the message has no file.
     """
+    pairs_hook = None
+    if hook is None:
+        pairs_hook = _without_doubles
+    elif once and data.count(once.encode()) > 1:
+
+        def pairs_hook(pairs: list[tuple[str, Any]]) -> Any:
+            return hook(_without_doubles(pairs))
 
     try:
         if _depth(data) > MAX_DEPTH:
@@ -109,7 +120,7 @@ def parse_json(data: bytes, hook: Callable[[dict[str, Any]], Any] | None = None,
         return json.loads(
             text,
             object_hook=hook,
-            object_pairs_hook=None if hook else _without_doubles,
+            object_pairs_hook=pairs_hook,
             parse_int=whole,
             parse_float=number,
             parse_constant=number,

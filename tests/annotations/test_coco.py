@@ -229,6 +229,7 @@ def test_names_what_is_wrong(tmp_path, change, message):
 def test_names_files_that_are_no_annotations(tmp_path):
     for name, text, message in [
         ('cut.json', '{"images": [', 'not JSON'),
+        ('two.json', '{"images": [], "annotations": [{}], "annotations": []}', "'annotations' stands twice"),
         ('list.json', '[]', 'a JSON list'),
         ('truth.txt', '', 'annotations are a COCO .json or a training .csv'),
     ]:

@@ -321,6 +321,10 @@ def test_images_in_subfolders_and_training_images_in_the_test_set_are_named(data
     summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
     assert '- images in subfolders of test/ not used: 1 (deep/t9.png)' in summary
     assert 'says nothing of other images**: 2 (cort11' in summary and 'cort12 as t1' in summary
+    assert 'same file as another' not in summary
+    shutil.copy(data / 'train' / 'cort12.png', data / 'train' / 'cort21.png')
+    summary = prepare_sartorius(PreparationOptions(data, folds=2), data / 'out')
+    assert '- images of train/ that are the same file as another, in whatever folds: 1 (cort21 as cort12)' in summary
 
 
 def test_image_ids_are_kept_to_the_letter(data):

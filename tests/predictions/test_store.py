@@ -265,6 +265,7 @@ def test_a_header_that_contradicts_the_arrays_is_refused(tmp_path, changes):
         (('grid',), 10**9, 'truncated, damaged or no predictions file'),
         (('classes',), 'abc', "classes is 'abc', expected a list"),
         (('classes',), ['cort', 'cort', 'astro'], "'cort' is no class of a prediction set"),
+        (('classes',), ['cort', '\x1b[2J', 'astro'], r"'\\x1b\[2J' is no class of a prediction set"),
         (('version',), True, 'version is True, expected a whole number'),
     ],
 )

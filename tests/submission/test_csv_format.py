@@ -108,6 +108,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path):
         (['a,1 2,x'], ['row 2: 3 fields instead of 2']),
         (['a'], ['row 2: 1 fields instead of 2']),
         ([',1 2'], ['row 2: the image id is missing']),
+        (['a.PNG,1 2'], ["row 2: 'a.PNG' is the name of a file; an id has no suffix"]),
         (['a,1 2 3'], ['row 2, image a: RLE has an odd number of values (3); it must be pairs of start and length']),
         (['a,1 x'], ["row 2, image a: RLE holds 'x', which is not a whole number below 10^18"]),
         (['a,0 2'], ['row 2, image a: RLE pair 1 is "0 2"; starts and lengths count from 1']),

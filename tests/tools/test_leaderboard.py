@@ -139,6 +139,7 @@ def test_bad_input_ends_in_one_sentence_and_writes_nothing(results, workflow, pu
         ),
         ('--load-from https://x.org/a/b/c.pth', '--load-from https://x.org/a/b/c.pth'),
         ('--data-root $SARTORIUS_DATA', '--data-root $SARTORIUS_DATA'),
+        ('train.py\n```\nmore', 'train.py ``` more'),
     ],
 )
 def test_no_machine_is_recognised_by_its_folders(text: str, shown: str) -> None:
