@@ -159,7 +159,7 @@ class RunRecordHook(Hook):
             self.record,
             fold=train.fold if val.fold is None else val.fold,
             seed=int(runner.seed),
-            data=RunData(train=train, val=val, synthetic=_describe_synthetic(loader.dataset)),
+            data=RunData(train=train, val=val, synthetic=describe_synthetic(loader.dataset)),
             iterations=int(runner.max_iters),
             iterations_done=int(runner.iter),
             batch_size=int(loader.batch_size) * processes * int(steps),
@@ -324,7 +324,7 @@ def _describe_data(dataset: Dataset) -> DataRecord:
     )
 
 
-def _describe_synthetic(dataset: Dataset) -> SyntheticRecord | None:
+def describe_synthetic(dataset: Dataset) -> SyntheticRecord | None:
     """Synthetic images of the data set that a loader shows; None where there are none."""
     share = 1.0
     while not isinstance(dataset, SyntheticCellDataset):

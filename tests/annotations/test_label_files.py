@@ -105,6 +105,12 @@ def test_a_pattern_of_names(make, pattern, images, label):
     assert files == {'a': (label, 'seg' if label.endswith('npy') else 'masks')}
 
 
+def test_only_a_part_of_a_folder(make):
+    root = make(*(f'set{number}/{name}' for number in (1, 10, 15) for name in ('raw.tif', 'ids.png')))
+    folder, files = found_in(root, label_name='ids.png', only='^set(1|15)/')
+    assert list(folder.images) == list(files) == ['set1/raw', 'set15/raw'] and folder.without_image == []
+
+
 def test_several_label_files_of_an_image_are_told_apart_by_format(make):
     root = make('a.tif', 'a_masks.tif', 'a_rois.zip', 'a_overlay.png', 'a_cells.csv')
     with pytest.raises(InputError, match=r'a_masks.tif and .*a_rois.zip; choose with --format masks or --format rois'):
@@ -154,6 +160,8 @@ def test_labels_without_an_image_are_named(make):
             'a.png and a.tif would be one image.*--label-name "{name}.png"',
         ),
         (('a.tif', 'a.csv'), {'label_name': '{name}.csv'}, UsageError, 'not a kind of label file'),
+        (('a.tif', 'a_masks.tif'), {'only': '^b/'}, UsageError, "a path in which --only '\\^b/' is found"),
+        (('a.tif', 'a_masks.tif'), {'only': '('}, UsageError, r"--only '\(': no regular expression"),
     ],
 )
 def test_what_cannot_be_matched_is_one_sentence(make, files, options, error, message):

@@ -174,6 +174,14 @@ def test_factors_are_drawn_within_their_range_and_multiply_an_earlier_one() -> N
     assert 110 < max(widths) <= 120
 
 
+def test_with_log_scale_half_and_twice_a_size_are_equally_likely() -> None:
+    np.random.seed(0)
+    tile = RandomTile((20, 40), (1, 4), stride=None, log_scale=True)
+    factors = np.array([tile._draw_scale() for _ in range(2000)])
+    assert 1 <= factors.min() < 1.02 and 3.95 < factors.max() <= 4
+    assert abs((factors < 2).mean() - 0.5) < 0.04
+
+
 def test_an_image_smaller_than_the_tile_is_padded() -> None:
     sample = sample_of(ellipses(5, (20, 30)))
     results = RandomTile((40, 50), (2, 2), (20, 20), pad_value=77)(sample)

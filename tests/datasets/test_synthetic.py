@@ -5,6 +5,8 @@ import pytest
 
 from sartorius.datasets.samplers import SeededDataset
 from sartorius.datasets.synthetic import SyntheticCellDataset
+from sartorius.engine.browsing import choose_samples
+from sartorius.engine.run_record import describe_synthetic
 from sartorius.synthetic.stream import stream_image
 from sartorius.utils.errors import InputError
 
@@ -73,6 +75,16 @@ def test_a_number_of_images_comes_again_in_another_order() -> None:
     passes = [[dataset.source(number)[1] for number in range(start, start + 5)] for start in (0, 5)]
     assert sorted(passes[0]) == sorted(passes[1]) == list(range(5)) and passes[0] != passes[1]
     assert SeededDataset(Items('drawn', None)).source(10**6)[1] == 10**6
+
+
+def test_what_a_run_records_and_browses_of_drawn_images() -> None:
+    drawn = SyntheticCellDataset(SIZE, seed=4)
+    alone, mixed = SeededDataset(drawn), SeededDataset(Items('real', 6), synthetic=drawn, share=0.1)
+    record = {'breadth': 'drawn', 'height': 40, 'width': 56, 'seed': 4}
+    assert describe_synthetic(alone).to_dict() == record
+    assert describe_synthetic(mixed).to_dict() == {**record, 'share': 0.9}
+    assert describe_synthetic(SeededDataset(Items('real', 6))) is None
+    assert choose_samples(alone, 3, 2) == choose_samples(mixed, 3, 2) == {0: [0], 1: [1], 2: [2]}
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,19 @@ def test_terms_of_the_data_bind_the_weights(card, origin, weights, terms, bound)
     assert (NO_COMMERCE in text) == (bound == NO_COMMERCE)
 
 
+@pytest.mark.parametrize(('licence', 'free'), [('MIT', True), ('CC-BY-NC-4.0', False), (None, False)])
+def test_drawn_images_bind_nothing_and_real_ones_beside_them_by_their_licence(card, licence, free):
+    drawn = {'breadth': 'drawn', 'height': 200, 'width': 240, 'seed': 3, 'share': 0.9}
+    code, text, _ = card(record(data={'synthetic': drawn}))
+    assert code == 0 and 'None of this restricts the weights' in text and 'never seen a real cell' in text
+    assert '| this one | train | synthetic, drawn, 240x200 px, seed 3 | 360 | as drawn | none |' in text
+    real = {**record()['data']['train'], 'origin': 'Usiigaci', 'licence': licence}
+    text = card(record(data={'train': real, 'synthetic': {**drawn, 'images': 50}}))[1]
+    assert f'- Usiigaci: {licence or "unknown"}' in text and 'seed 3 | 50 |' in text
+    assert 'never seen a real cell' not in text
+    assert ('None of this restricts' in text, NO_COMMERCE in text) == (free, not free)
+
+
 def test_checkpoint_without_a_record_says_so(card):
     code, text, _ = card(None)
     assert code == 0
