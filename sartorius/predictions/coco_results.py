@@ -199,16 +199,19 @@ def area_average(crop: MaskCrop, box: Sequence[float], grid: int) -> NDArray[np.
     """
     left, top, right, bottom = crop.window
     x1, y1, x2, y2 = box
-    rows = _overlaps(np.linspace(y1, y2, grid + 1), np.arange(top, bottom + 1))
-    columns = _overlaps(np.linspace(x1, x2, grid + 1), np.arange(left, right + 1))
+    rows = _overlaps(y1, y2, grid, np.arange(top, bottom + 1))
+    columns = _overlaps(x1, x2, grid, np.arange(left, right + 1))
     return (rows @ crop.mask @ columns.T).clip(0, 1).astype(np.float32)
 
 
-def _overlaps(edges: NDArray[np.float64], pixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Share ``(S, pixels)`` of each grid cell that each pixel takes along one axis, from their edges."""
-    low = np.maximum(edges[:-1, None], pixels[None, :-1])
-    high = np.minimum(edges[1:, None], pixels[None, 1:])
-    return np.clip(high - low, 0, None) / np.diff(edges)[:, None]
+def _overlaps(start: float, end: float, grid: int, pixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share ``(S, pixels)`` of each grid cell that each pixel takes along one axis, from the pixels' edges."""
+    # As np.linspace, clip and diff, whose calls take longer than such small arrays do.
+    edges = np.arange(grid + 1) * ((end - start) / grid) + start
+    edges[-1] = end
+    low = np.maximum(edges[:-1, None], pixels[:-1])
+    high = np.minimum(edges[1:, None], pixels[1:])
+    return np.maximum(high - low, 0) / (edges[1:] - edges[:-1])[:, None]
 
 
 def _image_numbers(results: Sequence[Any], index: CocoIndex) -> list[int | str]:
