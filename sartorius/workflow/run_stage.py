@@ -33,6 +33,9 @@ from sartorius.workflow.records import (
 )
 from sartorius.workflow.stages import Stage, WorkflowPlan, load_plan
 
+THREAD_LIMITS = tuple(f'{library}_NUM_THREADS' for library in ('OMP', 'MKL', 'OPENBLAS', 'GOTO', 'VECLIB', 'NUMEXPR'))
+"""Variables by which Snakemake gives every job one thread; MKL's, of one, would hold PyTorch to one core."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the stage; returns the exit code of its tool."""
@@ -59,6 +62,8 @@ def run_stage(plan: WorkflowPlan, stage: Stage) -> int:
         locks = [stack.enter_context(locked([own], lambda: wait_for('an earlier run of this stage to end')))[1]]
         if not is_done(plan, stage):
             environment = dict(os.environ)
+            for name in THREAD_LIMITS:
+                environment.pop(name, None)
             if plan.threads:
                 environment['OMP_NUM_THREADS'] = str(plan.threads)
             if stage.on_device and plan.devices:

@@ -357,14 +357,16 @@ def test_a_tool_that_fails_or_writes_nothing_is_no_success(chain: WorkflowPlan) 
     assert json.loads(silent.record(stage).read_text())['state'] == 'failed'
 
 
-def test_a_stage_gets_a_free_device_and_its_threads(chain: WorkflowPlan) -> None:
+def test_a_stage_gets_a_free_device_and_its_threads(chain: WorkflowPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Snakemake sets it for every job; PyTorch would take it for the number of its own threads.
+    monkeypatch.setenv('MKL_NUM_THREADS', '1')
     out = chain.out / 'first.txt'
-    names = "('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')"
-    code = f"import os, sys; open(sys.argv[1], 'w').write(' '.join(os.environ[name] for name in {names}))"
+    names = "('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')"
+    code = f"import os, sys; open(sys.argv[1], 'w').write(' '.join(os.environ.get(name, '-') for name in {names}))"
     stage = Stage('train', 'a', ('-c', code, str(out)), (), (str(out),))
     plan = replace(chain, stages={stage.key: stage}, devices=('5', '7'), threads=3)
     assert run_stage(plan, stage) == 0
-    assert out.read_text() == '5 3'
+    assert out.read_text() == '5 3 -'
 
 
 # Stands for a training: writes the words that it was started with.
