@@ -171,7 +171,7 @@ def put_out(model: BaseDetector, outputs: HeadOutputs) -> None:
     bbox_head.predict_by_feat, mask_head.forward = made_boxes, made_masks
 
 
-def compare_losses(ours: dict[str, float], theirs: dict[str, float], rounding: float = SAME_LOSS) -> str:
-    """Largest difference of a loss, relative to it; up to ``rounding`` they are called the same."""
+def compare_losses(ours: dict[str, float], theirs: dict[str, float]) -> str:
+    """Largest difference of a loss, relative to it."""
     apart = max(abs(ours[name] - value) / max(abs(value), 1e-9) for name, value in theirs.items())
-    return f'{"same" if apart < rounding else "other"} losses, {apart:.1g} apart relative to them'
+    return f'{"same" if apart < SAME_LOSS else "other"} losses, {apart:.1g} apart relative to them'
