@@ -11,7 +11,7 @@ from sartorius.synthetic.bodies import Body, add_body, texture_of
 from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
 from sartorius.synthetic.clutter import add_debris, add_neurites
 from sartorius.synthetic.image import SyntheticImage
-from sartorius.synthetic.optics import Optics, expose
+from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
 from sartorius.synthetic.sheets import sheet_cells
@@ -47,12 +47,12 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
     """
     phase = np.zeros(size, dtype=np.float32)
     name = str(rng.choice(tuple(_DRAWS), p=_SHARES))
-    add_dirt(phase, rng)
+    _add_dirt(phase, rng)
     crops = _add_sheet(phase, rng) if name == 'sheet' else _add_scattered(phase, _DRAWS[name](rng), rng)
     return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
 
 
-def _add_scattered(phase: np.ndarray, form: Form, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
+def _add_scattered(phase: Phase, form: Form, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
     """Adds cells of a form that lie apart, in chains or in clumps."""
     size = phase.shape
     coverage = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
@@ -77,7 +77,7 @@ def _add_scattered(phase: np.ndarray, form: Form, rng: np.random.Generator) -> t
     return tuple(cell.crop for cell in placed)
 
 
-def _add_sheet(phase: np.ndarray, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
+def _add_sheet(phase: Phase, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
     """Adds cells that touch all around."""
     area = float(np.exp(rng.uniform(np.log(130), np.log(3000))))
     coverage = float(rng.choice((1.0, rng.uniform(0.08, 0.95)), p=(0.25, 0.75)))
@@ -91,7 +91,7 @@ def _add_sheet(phase: np.ndarray, rng: np.random.Generator) -> tuple[MaskCrop, .
     return tuple(crops)
 
 
-def _add_bodies(phase: np.ndarray, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator) -> None:
+def _add_bodies(phase: Phase, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator) -> None:
     """Adds the bodies of one population, bottom to top: masks, and whether each is rounded up."""
     body = Body.draw(flat, rng)
     rounded = body.rounded(rng)
@@ -229,7 +229,7 @@ def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
     )
 
 
-def add_dirt(phase: np.ndarray, rng: np.random.Generator) -> None:
+def _add_dirt(phase: Phase, rng: np.random.Generator) -> None:
     """Adds debris that is no cell: none, some or much of it."""
     amount = float(rng.choice((0.0, rng.beta(0.8, 4), rng.beta(1.5, 1.5)), p=(0.2, 0.55, 0.25)))
     depth = float(np.exp(rng.uniform(np.log(0.3), np.log(2.2))))
