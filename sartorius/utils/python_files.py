@@ -18,7 +18,9 @@ from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
 MAX_SECONDS = 10
-"""How long a file of settings may run; it takes less than one."""
+"""How long a file of settings may compute; it takes less than one second."""
+WAITS = 30
+"""How many times as long it may take by the clock, on a machine that is busy with other work."""
 
 
 class _TooLongError(BaseException):
@@ -41,7 +43,7 @@ def naming_line(path: str | Path, seconds: float = MAX_SECONDS) -> Iterator[None
 
     Args:
         path: The file. Where another one that it takes in goes wrong, that one is named.
-        seconds: How long it may run. Held in the main thread alone, and not where there are no signals.
+        seconds: How long it may compute. Held in the main thread alone, and not where there are no signals.
 
     Raises:
         InputError: The file is not Python, raises, ends the program, or runs on. Ctrl-C still interrupts.
@@ -113,13 +115,17 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _TooLongError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = {signal.ITIMER_PROF: (signal.SIGPROF, seconds), signal.ITIMER_REAL: (signal.SIGALRM, WAITS * seconds)}
+    before = {number: signal.signal(number, stop) for number, _ in timers.values()}
+    for timer, (_, limit) in timers.items():
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for timer in timers:
+            signal.setitimer(timer, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _file_at_hand(error: BaseException) -> str | None:

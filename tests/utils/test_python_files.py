@@ -1,5 +1,7 @@
 """Python files of settings that raise, end the program, run on, or define what is no plain value."""
 
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,12 @@ def test_what_goes_wrong_names_file_and_line(
     Path('b.py').write_text('1 / 0')
     with pytest.raises(InputError, match=f'^{message}$'), naming_line('a.py', seconds=0.2):
         exec(compile(Path('a.py').read_text(), 'a.py', 'exec'), {'__name__': 'a'})
+
+
+@pytest.mark.parametrize(('asleep', 'stopped'), [(0.1, False), (5, True)])
+def test_a_busy_machine_may_take_longer_than_a_file_computes(asleep: float, stopped: bool) -> None:
+    with pytest.raises(InputError, match='still runs') if stopped else nullcontext(), naming_line('a.py', seconds=0.02):
+        time.sleep(asleep)
 
 
 def test_a_file_that_is_interrupted_stays_so(tmp_path: Path) -> None:
