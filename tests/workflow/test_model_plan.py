@@ -15,8 +15,8 @@ def read_facts(config: Path, cfg_options: object, small: bool) -> RecipeFacts:
 
 
 def test_without_real_images_a_model_is_trained_and_published(repo_root: Path, tmp_path: Path) -> None:
-    plan = make_model_plan(read_workflow(repo_root / 'configs/workflows/shipped.yaml'), None, tmp_path, read_facts)
-    train, publish = plan
+    workflow = read_workflow(repo_root / 'configs/workflows/shipped.yaml', iterations=None)
+    train, publish = make_model_plan(workflow, None, tmp_path, read_facts)
     assert (train.name, train.amount, train.facts) == ('cells_r18', '4000 iterations', {'config': 'cells_r18'})
     assert '--data-root' not in train.words
     assert publish.inputs == train.outputs == (str(tmp_path / 'run/iter_4000.pth'),)
