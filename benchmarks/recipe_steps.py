@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from pipelines import Sample, build_pipeline, copies_of
 from prediction import compare_codes
-from training_step import in_mmcv_ops, in_our_ops
+from training_step import compare_totals, in_mmcv_ops, in_our_ops
 
 from sartorius.engine.mixed_precision import has_bfloat16
 from sartorius.engine.run_config import RecipeOptions, TrainOptions, build_train_config
@@ -45,14 +45,13 @@ RECIPES = (
 CROP = 256
 """Side of the full-size recipe's crops in pixels, one a step; small recipes have their own size and number."""
 DENSE = 800
-SAME_LOSS = 0.05
 PEER = 'the same on MMCV operators'
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
     """Steps of every recipe in float32 and in bfloat16; predictions of the package's own model."""
     recipes = RECIPES[:1] if setting.quick else RECIPES
-    precisions = (False, True) if has_bfloat16() else (False,)
+    precisions = (False, True) if has_bfloat16() and not setting.quick else (False,)
     if not has_bfloat16():
         setting.notes.append('recipe_steps: no bfloat16, which this processor does not compute in')
     plans = [partial(training, setting, *recipe, amp) for recipe in recipes for amp in precisions]
@@ -148,12 +147,6 @@ def predict(predictor: Predictor, chain: Chain, image: NDArray[np.uint8]) -> Cod
     cells = chain(predictor.predict_array(image)).by_score()
     counts = encode_coco(PackedMasks.from_crops(cells.crops), cells.size)
     return [{'size': list(cells.size), 'counts': code} for code in counts]
-
-
-def compare_totals(ours: dict[str, float], theirs: dict[str, float]) -> str:
-    """Difference of the whole loss: rounding decides which of two equally good proposals is a sample."""
-    apart = abs(ours['loss'] / theirs['loss'] - 1)
-    return f'{"same" if apart < SAME_LOSS else "other"} loss, {100 * apart:.1g} % apart'
 
 
 def cores() -> int:
