@@ -46,7 +46,7 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
         rng: Random generator; the same state gives the same image.
     """
     phase = np.zeros(size, dtype=np.float32)
-    name = str(rng.choice(tuple(_DRAWS), p=_SHARES))
+    name = str(rng.choice(tuple(_SHARES), p=tuple(_SHARES.values())))
     _add_dirt(phase, rng)
     crops = _add_sheet(phase, rng) if name == 'sheet' else _add_scattered(phase, _DRAWS[name](rng), rng)
     return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
@@ -209,9 +209,8 @@ _DRAWS: dict[str, Callable[[np.random.Generator], Form]] = {
     'kite': _draw_kite,
     'spread': _draw_spread,
     'branched': _draw_branched,
-    'sheet': _draw_polygon,
 }
-_SHARES = (0.13, 0.1, 0.13, 0.15, 0.14, 0.2, 0.15)
+_SHARES = {'round': 0.13, 'polygon': 0.1, 'spindle': 0.13, 'kite': 0.15, 'spread': 0.14, 'branched': 0.2, 'sheet': 0.15}
 
 
 def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import CellTypeSpec
+from sartorius.synthetic.optics import BRIGHTEST, DARKEST, smooth_noise
 from sartorius.synthetic.scene import PlacedCell
 
 BACKGROUND = 128.0
 """Grey level of the empty field: the instrument's software removes shading and centres its images here."""
-DARKEST, BRIGHTEST = 2, 255
 RIM_WIDTH, RIM_GAIN = 1.0, 9.0
 HALO_WIDTH, HALO_GAIN = 4.5, 0.35
 """Standard deviations in pixels of the two local means, and their weights."""
@@ -79,7 +79,7 @@ def add_bodies(
 ) -> None:
     """Adds the cells' bodies, bottom to top, each inside its mask and about ``margin`` pixels from the outline."""
     size = thickness.shape
-    texture = _smooth_noise(size, 1.0, rng)
+    texture = smooth_noise(size, 1.0, rng)
     depths = rng.uniform(*spec.depth, len(cells)) * [cell.shape.depth for cell in cells]
     edges = rng.uniform(*spec.edge, len(cells))
     roughness = rng.uniform(0.04, 0.18, len(cells))
@@ -157,14 +157,8 @@ def to_grey(thickness: Thickness, style: ImageStyle, rng: np.random.Generator) -
     halo = cv2.GaussianBlur(seen, (0, 0), HALO_WIDTH) - seen
     rim[rim > 0] *= BRIGHT_GAIN
     signal = style.contrast * (RIM_GAIN * rim + HALO_GAIN * halo)
-    noise = style.grain * _smooth_noise(thickness.shape, 0.45, rng)
+    noise = style.grain * smooth_noise(thickness.shape, 0.45, rng)
     grey = signal + noise
     # The instrument's software removes all slow changes, those of the halo included.
     grey += BACKGROUND - cv2.GaussianBlur(grey, (0, 0), SHADING_WIDTH)
     return np.clip(np.rint(grey), DARKEST, BRIGHTEST).astype(np.uint8)
-
-
-def _smooth_noise(size: Size, sigma: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Gaussian noise of zero mean and unit variance with a correlation length of about ``sigma`` pixels."""
-    noise = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), sigma)
-    return noise / max(float(noise.std()), 1e-6)
