@@ -6,7 +6,7 @@ drawn = _base_.train_dataloader.dataset.dataset
 train_pipeline = [
     *_base_.load_transforms,
     # Cells of real images are often larger than those of the data that the model's scale is made for.
-    dict(type='RandomTile', tile_size=(256, 256), scale_range=(0.5, 2.0), log_scale=True, stride=None),
+    dict(type='RandomTile', tile_size=(400, 400), scale_range=(0.5, 2.0), log_scale=True, stride=None),
     *drawn.pipeline[1:],
 ]
 train_dataloader = dict(

@@ -62,14 +62,14 @@ class Body:
             lamella=(0.6 * lamella, 1.6 * lamella),
             dome=(0.5 * dome, 1.4 * dome),
             roundness=(0.5, 0.8) if flat < 0.3 else (0.7, 2.0),
-            edge=(0.5, float(rng.uniform(0.8, 1.8))),
+            edge=(0.4, float(rng.uniform(0.6, 1.6))),
             nucleus=_around(rng.uniform(-0.15, 0.45) * thick, rng),
             nucleoli=(0, int(rng.integers(0, 5))),
             granules=(0.0, float(rng.uniform(0.5, 14))),
             granule_phase=float(thick * np.exp(rng.uniform(np.log(0.08), np.log(0.7)))),
-            granule_size=float(rng.uniform(0.5, 1.1)),
+            granule_size=float(rng.uniform(0.3, 0.9)),
             texture=(0.0, float(rng.uniform(0.05, 0.4))),
-            texture_size=float(rng.uniform(0.8, 3.0)),
+            texture_size=float(rng.uniform(0.5, 2.5)),
             fibres=float(rng.choice((1.0, rng.uniform(2, 8)), p=(0.65, 0.35))),
         )
 

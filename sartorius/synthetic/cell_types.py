@@ -123,13 +123,13 @@ SPECS: Mapping[str, CellTypeSpec] = {
         area=Spread(240, 140, 40, 1800),
         area_between_images=0.2,
         outline=OutlineSpec(
-            corners=(2, 5), reach=(0.2, 1.0), sharpness=(4, 14), roughness=0.1, elongation=Spread(1.7, 0.6, 1, 5)
+            corners=(2, 5), reach=(0.25, 1.3), sharpness=(5, 18), roughness=0.07, elongation=Spread(1.7, 0.6, 1, 5)
         ),
         clumping=0.45,
         depth=(3, 16),
         edge=(0.6, 1.1),
         granules=(4, 14),
-        granule_depth=15,
+        granule_depth=4.5,
         neurites=NeuriteSpec(
             per_cell=(1, 5),
             length=Spread(30, 28, 8, 160),
@@ -154,7 +154,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
         depth=(2, 28),
         edge=(0.8, 1.2),
         granules=(1, 6),
-        granule_depth=26,
+        granule_depth=15,
         neurites=NeuriteSpec(
             per_cell=(0, 2),
             length=Spread(45, 30, 10, 160),
@@ -180,7 +180,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
         depth=(6, 26),
         edge=(0.6, 1.1),
         granules=(3, 9),
-        granule_depth=42,
+        granule_depth=22,
         neurites=NeuriteSpec(
             per_cell=(8, 36),
             length=Spread(34, 36, 8, 300),

@@ -16,8 +16,8 @@ _ZOOM = 2  # Lines are drawn enlarged, as OpenCV draws none that are thinner tha
 _FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
 _LINE_LEVELS = (0.2, 0.3, 0.45, 0.7, 1.0)
 _LEVEL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
-_POINT_BLURS = (0.6, 0.85, 1.2)
-_CIRCLE = np.stack([np.cos(np.arange(10) * np.pi / 5), np.sin(np.arange(10) * np.pi / 5)], axis=1)
+_POINT_BLURS = (0.4, 0.7, 1.1)
+_CIRCLE = np.stack([np.cos(np.arange(20) * np.pi / 10), np.sin(np.arange(20) * np.pi / 10)], axis=1)
 
 
 def add_neurites(
@@ -132,11 +132,13 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
     depths = rng.uniform(*spec.depth) * np.concatenate(
         [
             rng.uniform(0.2, 1, len(specks)),
-            np.repeat(rng.uniform(0.2, 0.5, len(rings)), len(_CIRCLE)),
+            np.repeat(rng.uniform(0.1, 0.25, len(rings)), len(_CIRCLE)),
             rng.normal(0.35, 0.5, sum(map(len, clusters))),
         ]
     )
     blurs = rng.integers(0, len(_POINT_BLURS), len(points))
+    # Sharper ones would show that a ring is made of points.
+    blurs[len(specks) : len(specks) + len(rings) * len(_CIRCLE)] = 1
     for index, blur in enumerate(_POINT_BLURS):
         _add_points(thickness, points[blurs == index], depths[blurs == index], blur)
 

@@ -12,6 +12,7 @@ Phase = NDArray[np.float32]
 """Float array ``(height, width)``: radians by which cells delay the light, relative to the empty field."""
 
 DARKEST, BRIGHTEST = 2, 255
+SHARPENING_WIDTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Optics:
         focus: Standard deviation of the blur, in pixels.
         defocus: Weight of the phase's curvature: above or below the plane of focus, edges get bright or dark lines.
         tilt: How strongly light from one side shades slopes: x and y.
+        sharpening: Share of the fine detail that the camera's software adds once more.
         flattening: Standard deviation in pixels of the slow changes that software removes; 0 for none.
         light: Change of the illumination from the centre to the corners and from side to side, in grey levels.
         background: Grey level of the empty field.
@@ -42,6 +44,7 @@ class Optics:
     focus: float
     defocus: float
     tilt: tuple[float, float]
+    sharpening: float
     flattening: float
     light: float
     background: float
@@ -60,21 +63,22 @@ class Optics:
             halo=(float(rng.uniform(0.9, 2.5)), float(np.exp(rng.uniform(np.log(2.5), np.log(14.0))))),
             rim=float(rng.beta(0.9, 0.9)),
             negative=bool(rng.random() < 0.06),
-            focus=float(rng.uniform(0.4, 0.75) if rng.random() < 0.75 else rng.uniform(0.75, 1.8)),
+            focus=float(rng.uniform(0.45, 0.8) if rng.random() < 0.75 else rng.uniform(0.8, 1.8)),
             defocus=float(rng.normal(-0.4, 0.5)),
             tilt=(float(tilt[0]), float(tilt[1])),
+            sharpening=float(rng.choice((0.0, rng.uniform(0.2, 1.6)), p=(0.3, 0.7))),
             flattening=float(np.exp(rng.uniform(np.log(3.5), np.log(30)))) if flattened else 0.0,
             light=0.0 if flattened else float(rng.uniform(0, 40)),
             background=128.0 if flattened and rng.random() < 0.7 else float(rng.uniform(70, 170)),
             contrast=contrast,
-            grain=float(contrast * rng.uniform(0.01, 0.12)),
-            grain_size=float(rng.uniform(0.3, 0.8)),
+            grain=float(contrast * np.exp(rng.uniform(np.log(0.004), np.log(0.1)))),
+            grain_size=float(rng.uniform(0.35, 0.8)),
         )
 
 
 def expose(phase: Phase, optics: Optics, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Image ``(height, width)`` of a phase map: what passes the microscope, the camera and its software."""
-    signal = phase_contrast(phase, optics)
+    signal = sharpened(phase_contrast(phase, optics), optics.sharpening)
     if optics.flattening:
         signal -= cv2.GaussianBlur(signal, (0, 0), optics.flattening, borderType=cv2.BORDER_REFLECT)
     # Cameras and software stretch what there is; an empty field must not become all grain.
@@ -106,6 +110,12 @@ def phase_contrast(phase: Phase, optics: Optics) -> NDArray[np.float32]:
         slope = cv2.Sobel(seen, cv2.CV_32F, *direction, scale=0.125, borderType=cv2.BORDER_REFLECT)
         intensity += np.float32(weight) * slope
     return intensity
+
+
+def sharpened(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """An image with a share of its fine detail added once more, as cameras' software does (unsharp masking)."""
+    smooth = cv2.GaussianBlur(image, (0, 0), SHARPENING_WIDTH)
+    return image + np.float32(share) * (image - smooth)
 
 
 def _through_ring(field: NDArray[np.float32], optics: Optics) -> NDArray[np.float32]:

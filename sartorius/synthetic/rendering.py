@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import CellTypeSpec
-from sartorius.synthetic.optics import BRIGHTEST, DARKEST, smooth_noise
+from sartorius.synthetic.optics import BRIGHTEST, DARKEST, sharpened, smooth_noise
 from sartorius.synthetic.scene import PlacedCell
 
 BACKGROUND = 128.0
 """Grey level of the empty field: the instrument's software removes shading and centres its images here."""
-RIM_WIDTH, RIM_GAIN = 1.0, 9.0
+RIM_WIDTH, RIM_GAIN = 1.0, 6.8
 HALO_WIDTH, HALO_GAIN = 4.5, 0.35
 """Standard deviations in pixels of the two local means, and their weights."""
 SHADING_WIDTH = 12.0
+SHARPENING = 0.5, 2.0
 BRIGHT_GAIN = 1.2
 """Rims are brighter than the lines beside them are dark."""
 
@@ -44,6 +45,7 @@ class ImageStyle:
         debris: Amount of debris between its minimum and maximum, in [0, 1].
         mesh: The same for neurites.
         cell_size: Factor on the cells' areas.
+        sharpening: Share of the fine detail that the camera's software adds once more.
         margin: Pixels between a mask's outline and the edge of its body: people draw along the bright rim.
     """
 
@@ -55,22 +57,25 @@ class ImageStyle:
     debris: float
     mesh: float
     cell_size: float
+    sharpening: float
     margin: float
 
     @classmethod
     def draw(cls, spec: CellTypeSpec, rng: np.random.Generator) -> 'ImageStyle':
         """A random style, as they vary between the wells of the competition's plates."""
+        # Of generators of their own: the cells of a seed stay where they were before these two were drawn.
+        later = rng.spawn(1)[0]
         return cls(
-            contrast=float(rng.lognormal(0, 0.15)),
-            focus=float(rng.uniform(0.45, 0.65)),
+            contrast=float(rng.lognormal(0.05, 0.2)),
+            focus=float(rng.uniform(0.55, 0.75)),
             tilt=(float(rng.normal(0, 0.2)), float(rng.normal(0, 0.2))),
-            grain=float(rng.uniform(0.9, 2.2)),
+            grain=float(rng.uniform(0.4, 1.2)),
             crowding=float(spec.count.draw(rng)) / spec.count.mean,
             debris=float(rng.beta(1.2, 1.8)),
             mesh=float(rng.beta(1.5, 1.5)),
             cell_size=float(rng.lognormal(-(spec.area_between_images**2) / 2, spec.area_between_images)),
-            # From a generator of its own: the cells of a seed stay where they were before there was a margin.
-            margin=float(rng.spawn(1)[0].uniform(*MARGIN)),
+            margin=float(later.uniform(*MARGIN)),
+            sharpening=float(later.uniform(*SHARPENING)),
         )
 
 
@@ -79,10 +84,10 @@ def add_bodies(
 ) -> None:
     """Adds the cells' bodies, bottom to top, each inside its mask and about ``margin`` pixels from the outline."""
     size = thickness.shape
-    texture = smooth_noise(size, 1.0, rng)
+    texture = smooth_noise(size, 0.6, rng)
     depths = rng.uniform(*spec.depth, len(cells)) * [cell.shape.depth for cell in cells]
     edges = rng.uniform(*spec.edge, len(cells))
-    roughness = rng.uniform(0.04, 0.18, len(cells))
+    roughness = rng.uniform(0.05, 0.3, len(cells))
     margins = np.maximum(margin + rng.spawn(1)[0].normal(0, MARGIN_JITTER, len(cells)), 0)
     granules = np.zeros(size, dtype=np.float32)
     for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):
@@ -93,7 +98,7 @@ def add_bodies(
         under = thickness[y1:y2, x1:x2]
         under[mask] = 0.4 * under[mask] + body[mask]
         _scatter_granules(granules, cell, depth, spec, rng)
-    thickness += cv2.GaussianBlur(granules, (0, 0), 0.7)
+    thickness += cv2.GaussianBlur(granules, (0, 0), 0.4)
 
 
 def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
@@ -120,7 +125,7 @@ def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.fl
 
 def _relief(solid: NDArray[np.float32], edge: float) -> NDArray[np.float32]:
     """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
-    steep = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
+    steep = cv2.GaussianBlur(solid, (0, 0), 0.7 * edge, borderType=cv2.BORDER_REPLICATE)
     dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
     return np.maximum(2 * steep - 1, 0) + DOME * dome
 
@@ -156,8 +161,8 @@ def to_grey(thickness: Thickness, style: ImageStyle, rng: np.random.Generator) -
     rim = cv2.GaussianBlur(beside, (0, 0), RIM_WIDTH) - seen
     halo = cv2.GaussianBlur(seen, (0, 0), HALO_WIDTH) - seen
     rim[rim > 0] *= BRIGHT_GAIN
-    signal = style.contrast * (RIM_GAIN * rim + HALO_GAIN * halo)
-    noise = style.grain * smooth_noise(thickness.shape, 0.45, rng)
+    signal = sharpened(style.contrast * (RIM_GAIN * rim + HALO_GAIN * halo), style.sharpening)
+    noise = style.grain * smooth_noise(thickness.shape, 0.5, rng)
     grey = signal + noise
     # The instrument's software removes all slow changes, those of the halo included.
     grey += BACKGROUND - cv2.GaussianBlur(grey, (0, 0), SHADING_WIDTH)

@@ -46,7 +46,7 @@ def _wider(style: ImageStyle, rng: np.random.Generator) -> ImageStyle:
     return replace(
         style,
         contrast=style.contrast * float(rng.lognormal(0, 0.3)),
-        focus=style.focus * float(rng.uniform(0.9, 1.8)),
+        focus=style.focus * float(rng.uniform(0.85, 1.5)),
         grain=style.grain * float(rng.uniform(0.5, 1.8)),
         cell_size=style.cell_size * float(rng.lognormal(0, 0.25)),
     )

@@ -13,8 +13,8 @@ from sartorius.synthetic.stream import BREADTHS, stream_image
 
 SIZE = (96, 128)
 PLAIN = Optics(
-    ring=0.8, halo=(2.0, 60.0), rim=0.0, negative=False, focus=0.4, defocus=0.0, tilt=(0.0, 0.0), flattening=0.0,
-    light=0.0, background=120.0, contrast=60.0, grain=0.0, grain_size=0.4,
+    ring=0.8, halo=(2.0, 60.0), rim=0.0, negative=False, focus=0.4, defocus=0.0, tilt=(0.0, 0.0), sharpening=0.0,
+    flattening=0.0, light=0.0, background=120.0, contrast=60.0, grain=0.0, grain_size=0.4,
 )  # fmt: skip
 
 
