@@ -9,7 +9,7 @@ from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, CellTypeSpec, spec_of
 from sartorius.synthetic.clutter import add_debris, add_neurites
 from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
-from sartorius.synthetic.scene import place_cells
+from sartorius.synthetic.scene import PlacedCell, place_cells
 from sartorius.synthetic.shapes import draw_shapes
 from sartorius.utils.errors import InputError
 
@@ -72,11 +72,32 @@ def make_image(
     areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
     shapes = draw_shapes(spec.outline, spec.has_arms, areas, rng)
     placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
+    return render_cells(placed, cell_type, size, spec, style, rng)
+
+
+def render_cells(
+    cells: tuple[PlacedCell, ...],
+    cell_type: str,
+    size: Size,
+    spec: CellTypeSpec,
+    style: ImageStyle,
+    rng: np.random.Generator,
+) -> SyntheticImage:
+    """Picture of placed cells, bottom to top, with the neurites and the debris of their type.
+
+    Args:
+        cells: Of one type.
+        cell_type: Its name.
+        size: Image ``(height, width)``.
+        spec: What cells of this type look like.
+        style: Imaging conditions.
+        rng: Random generator.
+    """
     thickness = np.zeros(size, dtype=np.float32)
-    add_neurites(thickness, placed, spec.neurites, style.mesh, rng)
-    add_bodies(thickness, placed, spec, style.margin, rng)
+    add_neurites(thickness, cells, spec.neurites, style.mesh, rng)
+    add_bodies(thickness, cells, spec, style.margin, rng)
     add_debris(thickness, spec.debris, style.debris, rng)
-    return SyntheticImage(to_grey(thickness, style, rng), tuple(cell.crop for cell in placed), cell_type)
+    return SyntheticImage(to_grey(thickness, style, rng), tuple(cell.crop for cell in cells), cell_type)
 
 
 def check_image_request(

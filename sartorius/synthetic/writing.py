@@ -86,8 +86,10 @@ def write_dataset(
             (folder / name).mkdir(parents=True)
         results = list(progress(run_jobs(partial(make_image, plan, folder), jobs, workers), 'images', len(jobs)))
         summary = write_tables(folder, plan, results)
-        size = {'height': plan.size[0], 'width': plan.size[1]}
-        text = json.dumps({**settings, **asdict(plan), 'size': size}, indent=2)
+        values = {**settings, **asdict(plan)}
+        if 'size' in values:
+            values['size'] = dict(zip(('height', 'width'), plan.size, strict=True))
+        text = json.dumps(values, indent=2)
         (folder / SYNTHETIC_FILE).write_text(text + '\n', encoding='utf-8')
     return summary
 

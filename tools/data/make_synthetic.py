@@ -12,7 +12,7 @@ from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
 if TYPE_CHECKING:
-    from sartorius.synthetic import DatasetPlan, LivecellPlan, StreamPlan
+    from sartorius.synthetic import DatasetPlan, LivecellPlan, MasksPlan, StreamPlan
 
 # Options that only some of the three kinds of data sets have.
 OPTIONS_OF = {
@@ -22,6 +22,7 @@ OPTIONS_OF = {
     'val_images': ('livecell',),
     'test_images': ('competition', 'livecell'),
     'density': ('competition', 'livecell'),
+    'size': ('competition', 'livecell', 'stream'),
     'first': ('stream',),
     'sheet': ('stream',),
 }
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(
         'Write synthetic phase-contrast images of three cell types with exactly known masks, as train/, train.csv, '
         "test/, test_gt.csv, sample_submission.csv and train_semi_supervised/; of eight invented types in LIVECell's "
-        'layout; or, with --breadth, the images that configs/shipped/cells_r18.py draws in training.',
+        'layout; with --breadth, the images that configs/shipped/cells_r18.py draws in training; or, with --masks, new '
+        'pictures for masks that people drew.',
         'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
         '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64\n'
         '  python tools/data/make_synthetic.py --breadth drawn --sheet sheet.png',
@@ -56,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='images of the endless stream that training draws, with masks in COCO JSON: of the three types, of eleven '
         'kinds, or of kinds and looks drawn for each image',
     )
+    parser.add_argument(
+        '--masks',
+        type=Path,
+        metavar='CSV',
+        help='pictures for the masks of a CSV in the form of train.csv, one for each of its images (or --images of them)',
+    )
     parser.add_argument('--first', type=int, metavar='N', help='breadth: number of the first image in the stream (0)')
     parser.add_argument(
         '--sheet',
@@ -63,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='PNG',
         help=f'breadth: picture of the first {SHEET_IMAGES} images without and with outlines; needs no --out',
     )
-    parser.add_argument('--images', type=int, default=48, help='training images')
+    parser.add_argument('--images', type=int, metavar='N', help='training images (48)')
     parser.add_argument('--test-images', type=int, metavar='N', help='test images, with their ground truth (12)')
     parser.add_argument('--val-images', type=int, metavar='N', help='livecell: validation images (8)')
     parser.add_argument('--unlabelled-images', type=int, metavar='N', help='competition: images without masks (6)')
@@ -92,14 +100,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier synthetic data set at --out')
     args = parser.parse_args(argv)
 
-    kind = 'stream' if args.breadth else args.form
+    if args.breadth and args.masks:
+        parser.error('give --breadth or --masks, not both')
+    kind = 'stream' if args.breadth else 'masks' if args.masks else args.form
     for name, kinds in OPTIONS_OF.items():
         if kind not in kinds and getattr(args, name) not in (None, []):
-            chosen = f'--breadth {args.breadth}' if args.breadth else f'--form {args.form}'
+            chosen = {'stream': f'--breadth {args.breadth}', 'masks': '--masks'}.get(kind, f'--form {args.form}')
             parser.error(f'--{name.replace("_", "-")} is not for {chosen}')
     if args.out is None and args.sheet is None:
         parser.error('the following arguments are required: --out')
     args.size = args.size or ((256, 256) if args.breadth else (520, 704))
+    if kind != 'masks' and args.images is None:
+        args.images = 48
 
     from sartorius.utils.errors import InputError, UsageError
 
@@ -107,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'competition': (_competition_plan, _make_competition),
         'livecell': (_livecell_plan, _make_livecell),
         'stream': (_stream_plan, _make_stream),
+        'masks': (_masks_plan, _make_masks),
     }[kind]
     try:
         plan = plan_of(args)
@@ -138,6 +151,21 @@ def _make_stream(args: argparse.Namespace, plan: 'StreamPlan') -> None:
         images = (stream_image(plan.seed, number, plan.size, plan.breadth) for number in numbers)
         write_contact_sheet(args.sheet, ((image.image, image.crops) for image in images))
         print(f'wrote {display_path(args.sheet)}')
+
+
+def _masks_plan(args: argparse.Namespace) -> 'MasksPlan':
+    from sartorius.synthetic import MasksPlan
+
+    return MasksPlan(masks=args.masks, images=args.images, seed=args.seed)
+
+
+def _make_masks(args: argparse.Namespace, plan: 'MasksPlan') -> None:
+    from sartorius.synthetic import make_masks_dataset
+
+    with lock_folder(args.out, 'synthesis', beside=True):
+        summary = make_masks_dataset(Path(args.out), plan, workers=args.workers, overwrite=args.overwrite)
+    print(f'{display_path(args.out)}: {summary.images} pictures of {summary.cells} cells')
+    print(name_tools(f'next: python tools/prepare_sartorius.py --data-root {display_path(args.out)} --out DIR'))
 
 
 def _competition_plan(args: argparse.Namespace) -> 'DatasetPlan':
