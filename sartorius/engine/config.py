@@ -118,13 +118,12 @@ def innermost(dataset: Mapping[str, Any]) -> Any:
 
 
 def synthetic_part(dataset: Mapping[str, Any]) -> Any:
-    """Config of the synthetic images that a data set shows, alone or beside others; None where it shows none."""
+    """Config of the images that are drawn for a data set, alone or beside others; None where none are."""
     while dataset.get('type') != SYNTHETIC_DATASET:
-        if dataset.get('synthetic'):
-            return dataset['synthetic']
-        if 'dataset' not in dataset:
+        inner = dataset.get('synthetic') or dataset.get('dataset')
+        if inner is None:
             return None
-        dataset = dataset['dataset']
+        dataset = inner
     return dataset
 
 

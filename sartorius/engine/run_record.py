@@ -332,8 +332,13 @@ def describe_synthetic(dataset: Dataset) -> SyntheticRecord | None:
             dataset, share = dataset.synthetic, round(1 - dataset.share, 4)
         elif hasattr(dataset, 'dataset'):
             dataset = dataset.dataset
-        else:
+        elif share == 1:
             return None
+        else:
+            first = dataset.get_data_info(0)
+            return SyntheticRecord(
+                breadth='files', height=first['height'], width=first['width'], images=len(dataset), share=share
+            )
     height, width = dataset.size
     return SyntheticRecord(
         breadth=dataset.breadth, height=height, width=width, seed=dataset.seed, images=dataset.images, share=share

@@ -61,11 +61,11 @@ class DataRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticRecord(Record):
-    """Synthetic images that are drawn while a model trains (:mod:`sartorius.synthetic.stream`).
+    """Synthetic images that a model trains on, drawn meanwhile (:mod:`sartorius.synthetic.stream`) or from files.
 
     Attributes:
-        breadth: What they show.
-        height: Of an image, in pixels.
+        breadth: What they show; ``files`` for files.
+        height: Of an image (of files, the first), in pixels.
         width: Likewise.
         seed: Of the stream.
         images: Number of different images; None for a stream without end.
@@ -75,7 +75,7 @@ class SyntheticRecord(Record):
     breadth: str
     height: int
     width: int
-    seed: int
+    seed: int | None = None
     images: int | None = None
     share: float = 1.0
 

@@ -84,6 +84,10 @@ def test_what_a_run_records_and_browses_of_drawn_images() -> None:
     assert describe_synthetic(alone).to_dict() == record
     assert describe_synthetic(mixed).to_dict() == {**record, 'share': 0.9}
     assert describe_synthetic(SeededDataset(Items('real', 6))) is None
+    files = Items('rendered', 8)
+    files.get_data_info = lambda _: {'height': 52, 'width': 70}
+    beside = describe_synthetic(SeededDataset(Items('real', 6), synthetic=files, share=0.75))
+    assert beside.to_dict() == {'breadth': 'files', 'height': 52, 'width': 70, 'images': 8, 'share': 0.25}
     assert choose_samples(alone, 3, 2) == choose_samples(mixed, 3, 2) == {0: [0], 1: [1], 2: [2]}
 
 
