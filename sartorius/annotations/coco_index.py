@@ -1,6 +1,5 @@
 """Images, categories and annotations of a COCO file by their ids: what every reader of COCO JSON begins with."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -133,8 +132,7 @@ def read_coco_json(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: no such file; tools/prepare_sartorius.py makes COCO JSON from the competition CSV')
-    # Of two such lists the first would be lost without a word.
-    content = read_json(path, _compact, fix='make or download the file again', packed=True, once='annotations')
+    content = read_json(path, fix='make or download the file again', arrays='segmentation')
     if not isinstance(content, dict):
         raise InputError(f'{path}: not a COCO JSON, but a JSON {type(content).__name__}')
     return content
@@ -164,19 +162,6 @@ def naming(path: str | Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
-
-
-def _compact(entry: dict[str, Any]) -> dict[str, Any]:
-    """Turns the polygons of an annotation into arrays while the JSON is being read."""
-    polygons = entry.get('segmentation')
-    if isinstance(polygons, list) and polygons:
-        try:
-            flat = not isinstance(polygons[0], list)
-            entry['segmentation'] = array('d', polygons) if flat else [array('d', polygon) for polygon in polygons]
-        except (TypeError, OverflowError):
-            # Left as it is, so that whoever reads the mask can name its annotation.
-            pass
-    return entry
 
 
 def _image_of(entry: Mapping[str, Any]) -> CocoImage:

@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from sartorius.utils.checkpoint_files import LAST_CHECKPOINT
+from sartorius.utils.files import write_text
 from sartorius.utils.pending import sync
 
 
@@ -33,6 +34,17 @@ class KeepingCheckpointHook(CheckpointHook):
     MMEngine removes it first: a run that is killed in between has no best checkpoint any more. It has the original's
     name, so that every config gets it.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Sets up saving; of a resumed run, names its checkpoint as the last one.
+
+        A run that was killed between its checkpoint and the note of it leaves a note of the one before, or an empty
+        one, and with nothing left to train none would follow.
+        """
+        super().before_train(runner)
+        resumed = Path(runner.cfg.load_from) if runner.cfg.get('resume') else None
+        if resumed and is_main_process() and resumed.parent.resolve() == Path(runner.work_dir).resolve():
+            write_text(Path(runner.work_dir, LAST_CHECKPOINT), self.file_backend.join_path(self.out_dir, resumed.name))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         with self._removing_afterwards():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 
 from sartorius.engine.config import ALL_IMAGES
 from sartorius.engine.config_check import check_before_training
@@ -16,6 +15,7 @@ from sartorius.engine.mixed_precision import AMP_WRAPPERS
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
 from sartorius.engine.start_check import check_resumable
+from sartorius.inference.runner import KeepingRunner
 from sartorius.models.checkpoints import fetch_weights
 from sartorius.models.cpu_ops import tune_for_cpu
 from sartorius.utils.checkpoint_files import holds_run, newest_whole
@@ -50,7 +50,7 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         config.custom_hooks = [*config.get('custom_hooks', []), dict(type='StartCheckHook'), record]
         config.launcher = launcher_of_this_process()
         with plain_worker_errors():
-            runner = Runner.from_cfg(config)
+            runner = KeepingRunner.from_cfg(config)
             tune_for_cpu(runner.model)
             for note in start.notes:
                 runner.logger.warning(note)

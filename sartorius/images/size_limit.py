@@ -1,11 +1,14 @@
 """How large an image may be: the limit for image files, and for what other files say of their images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sartorius.masks.crop import Size
 from sartorius.utils.errors import InputError, shown
 from sartorius.utils.input_files import MAX_FILE_VARIABLE, check_memory, memory_limit
+
+MAX_EDGE = 1 << 24
+"""How many pixels from the corner of its image an edge of a box may lie: further off float32 skips whole pixels."""
 
 COPIES = 3
 """Copies of a frame that are made, one frame at a time, when it is brought to 8 bits and to what a model takes."""
@@ -45,3 +48,17 @@ def check_size(height: int, width: int) -> Size:
             f'true and fits in memory, set {MAX_FILE_VARIABLE} to a higher number'
         )
     return height, width
+
+
+def check_edges(box: Sequence[float]) -> None:
+    """Refuses a box ``x1, y1, x2, y2`` that no image can have.
+
+    Raises:
+        InputError: An edge lies further than :data:`MAX_EDGE` from the corner of the image.
+    """
+    furthest = max(box, key=abs)
+    if abs(furthest) > MAX_EDGE:
+        raise InputError(
+            f'a box has an edge at {furthest:g}, more than {MAX_EDGE:,} pixels from the corner of the image; write '
+            'boxes in pixels of the image'
+        )

@@ -33,6 +33,15 @@ SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 MAX_CM_PIXEL_UM = 20
 """Resolutions in cm of larger pixels are those of a printer or a screen (1,270 dpi or less), not of a microscope."""
 
+PAGE_BYTES = 1 << 16
+"""What a further page counts against the limit of memory: its tags take less, but tifffile takes long over many.
+
+Of pages that take 8 KiB or more of the file there may be any number.
+"""
+
+PLANE_BYTES = 1 << 6
+"""The same for a plane that OME metadata describe: an entry of several lists."""
+
 # Compressions that tifffile needs imagecodecs for, and Pillow and OpenCV always have.
 _COMMON = (COMPRESSION.LZW, COMPRESSION.JPEG)
 
@@ -86,6 +95,7 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[str]]]:
         # Of an OME-TIFF that is one of a set, only the file itself is read.
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
             # Counting finds pages that go round in a circle, which reading them one by one does not.
+            _check_pages(path, tif)
             if len(tif.pages) == 0 or not tif.series:
                 raise InputError(f'image {path} is truncated, damaged or a TIFF without an image; copy it again')
             yield tif, complaints
@@ -95,6 +105,15 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[str]]]:
     except Exception as error:
         reason = _short(str(error)) or type(error).__name__
         raise InputError(f'image {path} is truncated, damaged or not a TIFF ({reason}); copy it again') from None
+
+
+def _check_pages(path: Path, tif: tifffile.TiffFile) -> None:
+    """Refuses a file that has or describes too many pages, when no more is read of them than their places."""
+    pages = len(tif.pages)
+    check_memory(path, (pages - 1) * PAGE_BYTES, f'{pages:,} pages')
+    images = _ome_images(tif) if tif.is_ome else []
+    planes = sum(math.prod(int(pixels.get(f'Size{axis}', 1)) for axis in 'ZCT') for pixels in images)
+    check_memory(path, planes * PLANE_BYTES, f'{planes:,} planes')
 
 
 @contextmanager
@@ -306,11 +325,7 @@ def _by_opencv(path: Path, page: tifffile.TiffPage, numbers: Sequence[int]) -> l
 
 def _ome(tif: tifffile.TiffFile) -> dict[str, Any]:
     """What OME-XML says of the first image (https://docs.openmicroscopy.org/ome-model/latest/)."""
-    try:
-        root = ElementTree.fromstring(tif.ome_metadata)
-    except (ElementTree.ParseError, TypeError):
-        return {}
-    pixels = next((element for element in root.iter() if element.tag.endswith('}Pixels')), None)
+    pixels = next(iter(_ome_images(tif)), None)
     if pixels is None:
         return {}
     said = pixels.attrib
@@ -322,6 +337,15 @@ def _ome(tif: tifffile.TiffFile) -> dict[str, Any]:
         'interval_s': seconds(said.get('TimeIncrement'), said.get('TimeIncrementUnit', 's')),
         'channels': tuple(one.get('Name') or one.get('ContrastMethod') or one.get('Fluor') or '' for one in channels),
     }
+
+
+def _ome_images(tif: tifffile.TiffFile) -> list[ElementTree.Element]:
+    """What OME-XML says of the pixels of each image."""
+    try:
+        root = ElementTree.fromstring(tif.ome_metadata)
+    except (ElementTree.ParseError, TypeError):
+        return []
+    return [element for element in root.iter() if element.tag.endswith('}Pixels')]
 
 
 def _imagej(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, Any]:

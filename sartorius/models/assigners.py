@@ -101,6 +101,9 @@ class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
     took 0.6 GB in place of 2.4 GB. Masks of the cells, of which MMDetection's takes the centre of mass from full-size
     bitmaps, are not used: a cell's centre is that of its box.
 
+    A point in the box of a crowd region (COCO's ``iscrowd``) that is of no cell is no background: the loss passes over
+    it, as :class:`CrowdMaxIoUAssigner` does for anchors. MMDetection's takes it for background.
+
     Args:
         **kwargs: As in MMDetection.
     """
@@ -118,16 +121,20 @@ class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
             pred_instances: Of N points ``priors`` ``(N, 4)`` (x, y, stride, stride), and the model's outputs there:
                 ``bboxes`` ``(N, 4)`` and ``scores`` ``(N, classes)`` before the sigmoid.
             gt_instances: ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
-            gt_instances_ignore: Not used; part of MMDetection's interface.
+            gt_instances_ignore: ``bboxes`` of crowd regions.
             **kwargs: Not used.
 
         Returns:
-            For each point the index of its cell, counted from 1, or 0 for none, with their IoU and the cell's label.
+            For each point the index of its cell, counted from 1, 0 for background, or -1 for neither, with their IoU
+            and the cell's label.
         """
         boxes, labels = get_box_tensor(gt_instances.bboxes), gt_instances.labels
         preds, scores, priors = pred_instances.bboxes, pred_instances.scores.float(), pred_instances.priors
         cells = preds.new_zeros(len(preds), dtype=torch.long)
         point_labels = torch.full_like(cells, -1)
+        if gt_instances_ignore is not None:
+            regions = get_box_tensor(gt_instances_ignore.bboxes)
+            cells[_inside(priors, regions, with_edge=True).any(dim=1)] = -1
         candidates = _inside(priors, boxes).any(dim=1)
         if not candidates.any():
             return AssignResult(len(boxes), cells, preds.new_zeros(len(preds)), labels=point_labels)
@@ -183,8 +190,9 @@ class DenseSoftLabelAssigner(DynamicSoftLabelAssigner):
         return pairwise_ious[assigned].gather(1, cells[:, None])[:, 0], cells
 
 
-def _inside(priors: Tensor, boxes: Tensor) -> Tensor:
-    """Whether each point lies inside each box; bool ``(N, G)``."""
+def _inside(priors: Tensor, boxes: Tensor, with_edge: bool = False) -> Tensor:
+    """Whether each point lies inside each box, or on its left or upper edge where these count; bool ``(N, G)``."""
     x, y = priors[:, 0:1], priors[:, 1:2]
     left, top, right, bottom = boxes.unbind(dim=1)
-    return (x > left) & (x < right) & (y > top) & (y < bottom)
+    after = torch.ge if with_edge else torch.gt
+    return after(x, left) & (x < right) & after(y, top) & (y < bottom)

@@ -23,6 +23,7 @@ from sartorius.annotations.coco_index import CocoIndex, index_coco, is_id, namin
 from sartorius.annotations.segmentation import compressed_counts, reaches_beyond
 from sartorius.annotations.structures import CocoImage
 from sartorius.images.image_ids import describe_matches, image_id_of, match_image_ids
+from sartorius.images.size_limit import check_edges
 from sartorius.masks.coco_rle import CocoRLE, decode, encode
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.masks.paste import binarise
@@ -166,7 +167,7 @@ def _to_predictions(
     counts: Counter[str] = Counter()
     for place, (result, number) in enumerate(zip(results, numbers, strict=True)):
         try:
-            cell = _read_cell(result, index.images[number].size, grid, counts)
+            cell = _read_cell(result, index.images[number], grid, counts)
             if cell is None:
                 continue
             name = index.categories[_known(result, 'category_id', index.categories)]
@@ -291,9 +292,10 @@ def _ids_by_number(index: CocoIndex) -> dict[int, list[int | str]]:
 
 
 def _read_cell(
-    result: Mapping[str, Any], size: Size, grid: int, counts: Counter[str]
+    result: Mapping[str, Any], image: CocoImage, grid: int, counts: Counter[str]
 ) -> tuple[list[float], float, NDArray[np.float32]] | None:
     """Box ``x1, y1, x2, y2``, score and soft mask of one result; None, and counted, if nothing of it is left."""
+    size = image.size
     score = _number(result['score'], 'score')
     if not 0 <= score <= 1:
         raise InputError(f'score {score} lies outside 0 to 1')
@@ -314,6 +316,10 @@ def _read_cell(
     x1, y1, x2, y2 = array('f', box)
     if not (math.isfinite(x1 + y1 + x2 + y2) and x1 < x2 and y1 < y2):
         raise InputError(f'box {box} (x1, y1, x2, y2) has no area; remove the result')
+    try:
+        check_edges(box)
+    except InputError as error:
+        raise InputError(f'image {image.image_id}: {error}') from None
     if box[2] <= 0 or box[3] <= 0 or box[0] >= size[1] or box[1] >= size[0]:
         counts[_OUTSIDE] += 1
         return None

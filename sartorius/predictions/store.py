@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.images.image_ids import check_image_id
-from sartorius.images.size_limit import check_size
+from sartorius.images.size_limit import check_edges, check_size
 from sartorius.masks.crop import Size
 from sartorius.predictions.provenance import FusedSource, Source
 from sartorius.predictions.structures import ImagePredictions, PredictionSet
@@ -120,13 +120,17 @@ def check_suffix(path: str | Path) -> Path:
 
 
 def check_values(image: ImagePredictions) -> None:
-    """Checks that boxes are finite, and scores and probabilities between 0 and 1.
+    """Checks that boxes are finite and of a size, and scores and probabilities between 0 and 1.
 
     Raises:
         InputError: Naming the image.
     """
     if not np.isfinite(image.boxes).all():
         raise InputError(f'image {image.image_id}: a box holds a value that is not finite')
+    try:
+        check_edges(image.boxes.ravel().tolist() or [0])
+    except InputError as error:
+        raise InputError(f'image {image.image_id}: {error}') from None
     for name, values in (('score', image.scores), ('soft mask', image.soft_masks)):
         # Written so that NaN fails too.
         if values.size and not (values.min() >= 0 and values.max() <= 1):

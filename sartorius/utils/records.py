@@ -1,5 +1,6 @@
 """Frozen dataclasses that are kept as JSON objects: written, and read back exactly with their types checked."""
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -88,6 +89,8 @@ def convert(wanted: Any, value: Any, where: str) -> Any:
     Raises:
         InputError: It is of another type.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f'{where} is {value}, which is no number of a JSON file; make the file again')
     if wanted is Any:
         return value
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
@@ -104,7 +107,8 @@ def convert(wanted: Any, value: Any, where: str) -> Any:
     if typing.get_origin(wanted) is Mapping or wanted is Mapping:
         if not isinstance(value, Mapping):
             raise InputError(f'{where} is {shown(value)}, expected a JSON object; make the file again')
-        return dict(value)
+        part = (typing.get_args(wanted) or (str, Any))[1]
+        return {name: convert(part, one, f'{where}: {name}') for name, one in value.items()}
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits or (wanted is int and value < 0):
         raise InputError(f'{where} is {shown(value)}, expected {WANTED[wanted]}; make the file again')

@@ -49,8 +49,13 @@ def inert_markdown(text: str) -> str:
     return _LINK.sub(r']\\', text)
 
 
+def one_line(text: str) -> str:
+    """Words from elsewhere without line ends: a heading or a list item stays one, and nothing of it is another."""
+    return ' '.join(text.splitlines())
+
+
 def _cell(value: object) -> str:
-    return _PIPE.sub(r'\1\1\|', ' '.join(str(value).splitlines()))
+    return _PIPE.sub(r'\1\1\|', one_line(str(value)))
 
 
 def size_text(size: tuple[int, int]) -> str:

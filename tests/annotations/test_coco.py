@@ -230,6 +230,7 @@ def test_names_files_that_are_no_annotations(tmp_path):
     for name, text, message in [
         ('cut.json', '{"images": [', 'not JSON'),
         ('two.json', '{"images": [], "annotations": [{}], "annotations": []}', "'annotations' stands twice"),
+        ('twice.json', '{"annotations": [{"id": 3, "iscrowd": 0, "iscrowd": 1}]}', "'iscrowd' stands twice .* id 3"),
         ('list.json', '[]', 'a JSON list'),
         ('truth.txt', '', 'annotations are a COCO .json or a training .csv'),
     ]:

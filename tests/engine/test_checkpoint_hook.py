@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 
@@ -24,6 +25,7 @@ def make_runner(work_dir: Path) -> SimpleNamespace:
         logger=logging.getLogger('test'),
         message_hub=MessageHub.get_instance(str(work_dir)),
         killed=False,
+        cfg=Config({'load_from': None, 'resume': False}),
     )
 
     def save_checkpoint(out_dir: str, filename: str, *_: object, **__: object) -> None:
@@ -56,3 +58,16 @@ def test_older_checkpoints_are_removed_after_newer_ones_are_written(tmp_path: Pa
         with pytest.raises(Killed):
             save()
         assert names() == whole
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_resumed_run_notes_its_checkpoint_as_the_last_one(tmp_path: Path) -> None:
+    note = tmp_path / 'last_checkpoint'
+    note.write_text('')
+    hook, runner = HOOKS.build(dict(type='CheckpointHook', by_epoch=False, interval=1)), make_runner(tmp_path)
+    runner.cfg = Config({'load_from': str(tmp_path.parent / 'other/iter_3.pth'), 'resume': True})
+    hook.before_train(runner)
+    assert note.read_text() == ''
+    runner.cfg = Config({'load_from': str(tmp_path / 'iter_2.pth'), 'resume': True})
+    hook.before_train(runner)
+    assert note.read_text() == str(tmp_path / 'iter_2.pth')

@@ -158,6 +158,13 @@ def two_series(path: Path) -> None:
         writer.write(MOVIE)
 
 
+PIXELS = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels '
+    'ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="2" SizeY="2" SizeZ="1" SizeC="1" SizeT="{}"><TiffData/>'
+    '</Pixels></Image></OME>'
+)
+
+
 def huge_tiff(path: Path) -> None:
     tifffile.imwrite(path, GREY, compression='zlib', metadata=None)
     with tifffile.TiffFile(path, mode='r+b') as file:
@@ -436,6 +443,12 @@ DAMAGED = [
     Case('circle.tif', 'TIFF, pages in a circle', circle, error=CUT),
     Case('tiles.tif', 'TIFF that declares 4,000,000 tiles', many_tiles,
          error=r'\(3,999,988 of the 4,000,000 tiles or strips of a page are missing\); copy it again$'),
+    Case('pages.tif', 'TIFF of 50 pages of 20 pixels, 16 such pages allowed', tif(np.zeros((50, 4, 5), 'u1'),
+         contiguous=False, metadata=None), environment=('SARTORIUS_MAX_FILE_GIB', '1e-3'),
+         error='says that it holds 50 pages; reading .* set SARTORIUS_MAX_FILE_GIB=1$'),
+    Case('planes.tif', 'OME-TIFF that describes 100,000,000 planes',
+         tif(GREY, metadata=None, description=PIXELS.format(100_000_000)),
+         error='says that it holds 100,000,000 planes; reading .* set SARTORIUS_MAX_FILE_GIB=6$'),
     Case('huge.png', 'PNG that declares 60,000 x 60,000', huge_png, error=TOO_LARGE),
     Case('huge.tif', 'TIFF that declares 60,000 x 60,000', huge_tiff, error=TOO_LARGE),
     Case('large.png', 'PNG that packs 250,000 pixels well, 107,374 bytes allowed', pil(BLANK),

@@ -67,6 +67,21 @@ def test_no_point_inside_any_cell() -> None:
     assert (result.gt_inds == 0).all() and (result.labels == -1).all()
 
 
+def test_no_point_in_a_crowd_region_is_background() -> None:
+    pred = InstanceData(
+        priors=torch.tensor([[8.0, 8, 8, 8], [0, 24, 8, 8], [48, 48, 8, 8]]),
+        bboxes=torch.tensor([[2.0, 2, 12, 12], [0, 20, 10, 30], [40, 40, 50, 50]]),
+        scores=torch.zeros(3, 3),
+    )
+    cells = InstanceData(bboxes=torch.tensor([[2.0, 2, 12, 12]]), labels=torch.tensor([1]))
+    crowd = InstanceData(bboxes=torch.tensor([[0.0, 0, 40, 40]]))
+    ours = DenseSoftLabelAssigner(topk=13)
+    # The point of a cell in the region, a point of none at the edge of the image, one outside.
+    assert ours.assign(pred, cells, crowd).gt_inds.tolist() == [1, -1, 0]
+    assert ours.assign(pred, cells[:0], crowd).gt_inds.tolist() == [-1, -1, 0]
+    assert ours.assign(pred, cells, crowd[:0]).gt_inds.tolist() == [1, 0, 0]
+
+
 def boxes_of(count: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand((count, 2), generator=generator) * 50

@@ -187,6 +187,11 @@ def without(key: str) -> dict:
         (one_result(bbox=[10, 5, 4]), r'result 1: bbox \[10, 5, 4\] is no list of x, y, width and height'),
         (one_result(bbox=['10', 5, 6, 4]), "bbox '10' is no number"),
         (one_result(bbox=[1e200, 5, 1e200, 4]), 'has no area'),
+        (
+            one_result(bbox=[10, 5, 1e30, 4]),
+            r'result 1: image \S+: a box has an edge at 1e\+30, more than 16,777,216',
+        ),
+        (one_result(bbox=[-17e6, 5, 17e6 + 20, 4]), r'a box has an edge at -1\.7e\+07'),
         (one_result(score='0.5'), "score '0.5' is no number"),
         (one_result(score=True), 'score True is no number'),
         (one_result(image_id=True), 'its image_id is True'),

@@ -136,6 +136,7 @@ def test_two_grids_in_one_set_are_refused(tmp_path):
     ('name', 'value', 'message'),
     [
         ('boxes', np.nan, 'image a: a box'),
+        ('boxes', 1e30, r'image a: a box has an edge at 1e\+30, more than 16,777,216 pixels'),
         ('scores', np.nan, 'image a: a score'),
         ('scores', 1.5, 'image a: a score'),
         ('soft_masks', np.nan, 'image a: a soft mask'),

@@ -4,6 +4,7 @@ import re
 import runpy
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from sartorius.utils.cli import run_tool
 from sartorius.utils.files import sha256_of
 from tests.leaderboard.conftest import gt_file, image, model_source, put  # noqa: F401
+from tests.utils.test_tables import HOSTILE, check_inert, tokens
 
 NO_COMMERCE = 'The weights inherit these terms: no commercial use'
 
@@ -94,6 +96,25 @@ def test_drawn_images_bind_nothing_and_real_ones_beside_them_by_their_licence(ca
     assert f'- Usiigaci: {licence or "unknown"}' in text and 'seed 3 | 50 |' in text
     assert 'never seen a real cell' not in text
     assert ('None of this restricts' in text, NO_COMMERCE in text) == (free, not free)
+
+
+def test_words_of_strangers_are_neither_html_nor_links_nor_headings(card):
+    def headings(text: str) -> list[str]:
+        parsed = list(tokens(text))
+        return [line.content for kind, line in pairwise(parsed) if kind.type == 'heading_open']
+
+    plain = headings(card(record())[1])
+    word = ' '.join(HOSTILE) + '\n\n## Terms\n\n- none | x'
+    data = {**record()['data']['train'], 'file': word, 'origin': word, 'licence': word}
+    hostile = record(
+        recipe=word, config=word, device=word, precision=word, versions={word: word}, data={'train': data},
+        weights={'url': word, 'sha256': word}, commands=[f'python tools/train.py {word}', '````', '## Terms'],
+    )  # fmt: skip
+    code, text, _ = card(hostile)
+    assert code == 0
+    check_inert(text)
+    assert headings(text)[1:] == plain[1:]
+    assert NO_COMMERCE in text
 
 
 def test_checkpoint_without_a_record_says_so(card):

@@ -1,6 +1,7 @@
 """Records as JSON objects and back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
@@ -27,6 +28,7 @@ class Drawing(Record):
     count: int | None = None
     hidden: bool = False
     anything: Any = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,9 @@ def test_round_trip(record: Drawing, values: dict) -> None:
         ({'shape': {'kind': 'circle', 'radius': True}}, '^x: shape: radius is True, expected a number'),
         ({'shape': {'points': [[1], 2]}}, '^x: shape: points, item 2 is 2, expected a list'),
         ({'shape': {}, 'count': 1.0}, '^x: count is 1.0, expected a whole number from 0'),
+        ({'shape': {'kind': 'circle', 'radius': float('nan')}}, '^x: shape: radius is nan'),
+        ({'shape': {}, 'anything': float('inf')}, '^x: anything is inf'),
+        ({'shape': {}, 'versions': {'torch': 2.1}}, '^x: versions: torch is 2.1, expected text'),
         ({'shape': {}, 'hidden': None}, '^x: hidden is None, expected true or false'),
     ],
 )
