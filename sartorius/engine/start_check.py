@@ -15,10 +15,12 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sartorius.models.checkpoints import (
+    check_finite,
     check_first_weights,
     check_same_architecture,
     check_weights,
     read_checkpoint,
+    spread_single_class,
     weights_of,
 )
 from sartorius.models.model_file import is_shipped
@@ -43,9 +45,16 @@ class StartCheckHook(Hook):
         name = display_path(runner.cfg.load_from)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not runner.cfg.resume:
-            fit = check_first_weights(model, weights_of(checkpoint), name)
+            weights = weights_of(checkpoint)
+            check_finite(weights, name)
+            spread = spread_single_class(model, weights)
+            if 'state_dict' in checkpoint:
+                checkpoint['state_dict'] = weights
+            fit = check_first_weights(model, weights, name)
+            if spread:
+                fit += f'; every class begins as the one class of the weights ({", ".join(spread)})'
             if is_shipped(runner.cfg.load_from):
-                check_same_architecture(model, weights_of(checkpoint), name)
+                check_same_architecture(model, weights, name)
                 name = f'the model of the package, {name} (--from-scratch for random weights)'
             runner.logger.info(f'starts from {name}: {fit}')
             return

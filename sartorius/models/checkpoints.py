@@ -1,6 +1,7 @@
 """Checkpoints: read without running code from them, downloaded once, and written whole or not at all."""
 
 import json
+import math
 import pickle
 import warnings
 import zipfile
@@ -167,6 +168,36 @@ def check_first_weights(model: torch.nn.Module, weights: object, name: str) -> s
     shapes = ', '.join(f'{layer} ({change})' for layer, change in misfits.items())
     random = f'; at random, because their shapes differ: {shapes}' if shapes else ''
     return f"{fitting} of the model's {len(own)} tensors{random}"
+
+
+def spread_single_class(model: torch.nn.Module, weights: dict[str, Any]) -> list[str]:
+    """Gives weights of a detector of one class the layers of a detector of several, which begins as sure of a cell.
+
+    Every class gets the one class's scores, less the logarithm of the number of classes: the softmax over all classes
+    and the background then gives the classes together the probability that the one had. Boxes and masks that are
+    learnt for each class are not touched.
+
+    Args:
+        model: The detector that takes the weights.
+        weights: A state dict of finite tensors; its classification layers are replaced.
+
+    Returns:
+        Names of these layers.
+    """
+    spread = []
+    for key, own in model.state_dict().items():
+        layer, _, part = key.rpartition('.')
+        given = weights.get(key)
+        # Scores of the classes come first, that of the background last.
+        if not layer.endswith('fc_cls') or given is None or given.shape[0] != 2 or own.shape[0] <= 2:
+            continue
+        if given.shape[1:] != own.shape[1:]:
+            continue
+        classes = own.shape[0] - 1
+        cell = given[:1] - math.log(classes) if part == 'bias' else given[:1]
+        weights[key] = torch.cat([cell.repeat(classes, *(1,) * (given.dim() - 1)), given[1:]])
+        spread.append(layer)
+    return sorted(set(spread))
 
 
 def check_same_architecture(model: torch.nn.Module, weights: Mapping[str, Any], name: str) -> None:

@@ -121,7 +121,8 @@ def test_the_package_s_model_fits_but_for_layers_of_classes(runner: SimpleNamesp
     runner.model = torch.nn.ModuleDict(dict(body=torch.nn.Linear(2, 3), fc_cls=torch.nn.Linear(3, 4)))
     weights = {**torch.nn.ModuleDict(dict(body=torch.nn.Linear(2, 3), fc_cls=torch.nn.Linear(3, 2))).state_dict()}
     StartCheckHook().after_load_checkpoint(runner, {'state_dict': weights})
-    assert 'the model of the package' in runner.said[0] and "2 of the model's 4" in runner.said[0]
+    assert 'the model of the package' in runner.said[0] and "4 of the model's 4" in runner.said[0]
+    assert 'every class begins as the one class' in runner.said[0]
     del weights['body.bias']
     with pytest.raises(InputError, match=r'another architecture .*body\.bias.* is not there.*--from-scratch'):
         StartCheckHook().after_load_checkpoint(runner, {'state_dict': weights})
@@ -142,6 +143,20 @@ def test_first_weights_say_how_many_fit(runner: SimpleNamespace, checkpoint: dic
     weights['0.weight'][0, 0] = torch.nan
     with pytest.raises(InputError, match=r'weights 0\.weight are not finite'):
         StartCheckHook().after_load_checkpoint(runner, checkpoint)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_several_classes_begin_as_sure_of_a_cell_as_one_class_was(runner: SimpleNamespace, prefix: str) -> None:
+    runner.cfg.resume = False
+    one, three = (torch.nn.ModuleDict(dict(fc_cls=torch.nn.Linear(5, scores))) for scores in (2, 4))
+    runner.model = three
+    content = {'state_dict': {prefix + key: value for key, value in one.state_dict().items()}}
+    StartCheckHook().after_load_checkpoint(runner, content)
+    three.load_state_dict({key.removeprefix(prefix): value for key, value in content['state_dict'].items()})
+    features = torch.randn(7, 5)
+    before, after = (model['fc_cls'](features).softmax(1) for model in (one, three))
+    assert torch.allclose(after[:, :3], before[:, :1].expand(-1, 3) / 3)
+    assert torch.allclose(after[:, 3], before[:, 1])
 
 
 @pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])
