@@ -1,5 +1,5 @@
-# mrcnn_r18_shipped.py on real images and on new pictures of masks that people drew (tools/data/make_synthetic.py --masks
-# CSV, then tools/prepare_sartorius.py): half of each.
+# mrcnn_r18_shipped.py on real images and on new pictures of masks that people drew, half of each: those of
+# tools/data/make_synthetic.py --masks CSV, then tools/prepare_sartorius.py.
 _base_ = ['./mrcnn_r18_shipped.py']
 
 rendered_root = '{{$SARTORIUS_RENDERED:work_dirs/rendered}}'

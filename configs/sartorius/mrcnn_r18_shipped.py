@@ -1,5 +1,5 @@
-# mrcnn_r18.py, begun with the model that comes with the package in place of random weights; a running mean over the last
-# iterations' weights is kept.
+# mrcnn_r18.py, begun with the model that comes with the package in place of random weights; a running mean over the
+# weights of the last iterations is kept.
 _base_ = ['./mrcnn_r18.py']
 
 optim_wrapper = dict(optimizer=dict(lr=0.0005))
