@@ -63,10 +63,7 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(
-    path: str | Path,
-    fix: str = 'make or export the file again',
-    finite: bool = False,
-    arrays: str | None = None,
+    path: str | Path, fix: str = 'make or export the file again', finite: bool = False, arrays: str | None = None
 ) -> Any:
     """Content of a JSON file.
 
@@ -97,12 +94,13 @@ def parse_json(data: bytes, finite: bool = False, arrays: str | None = None) -> 
     Raises:
         InputError: As there; the message has no file.
     """
+    # Of a key that stands twice, an object holds one.
     held = 0
 
     def take(entry: dict[str, Any]) -> dict[str, Any]:
         nonlocal held
         held += len(entry)
-        if arrays in entry and isinstance(entry[arrays], list):
+        if arrays in entry and type(entry[arrays]) is list:
             entry[arrays] = _to_arrays(entry[arrays])
         return entry
 
@@ -115,7 +113,6 @@ def parse_json(data: bytes, finite: bool = False, arrays: str | None = None) -> 
         whole = _whole_number if _has_long_digits(data) else None
         number = _finite_number if finite else None
         content = json.loads(text, object_hook=take, parse_int=whole, parse_float=number, parse_constant=number)
-        # Of a key that stands twice, an object holds one.
         if held != keys:
             json.loads(text, object_pairs_hook=_without_doubles)
         return content
@@ -272,18 +269,21 @@ def _cost(data: bytes, costs: Mapping[str, int]) -> int:
 
 
 def _extent(data: bytes) -> tuple[int, int]:
-    """Levels of lists and objects within each other in JSON, and the keys of all objects: the colons behind them.
-
-    Brackets and colons in texts, such as compressed masks, are none.
-    """
+    """Levels of lists and objects in JSON, and keys of all objects, by brackets and colons that are not in texts."""
     if _has_escaped_quotes(data):
         data = data.replace(b'\\\\', b'').replace(b'\\"', b'')
-    steps = np.frombuffer(data.translate(_STEPS, _NOT_MARKS), np.int8)
-    # A sum of 32 bits is several times faster than np.logical_xor.accumulate.
-    outside = np.cumsum(steps == 0, dtype=np.int32) & 1 == 0
-    colons = outside & (steps == _COLON)
-    levels = np.cumsum(steps * (outside ^ colons), dtype=np.int32)
-    return int(levels.max(initial=0)), int(np.count_nonzero(colons))
+    marks = np.frombuffer(data.translate(_STEPS, _NOT_MARKS), np.int8)
+    depth = level = quotes = keys = 0
+    # In blocks that fit in the processor's cache, as below; sums of 32 bits are the fastest.
+    for start in range(0, len(marks), _BLOCK):
+        part = marks[start : start + _BLOCK]
+        opened = np.cumsum(part == 0, dtype=np.int32)
+        outside = (opened & 1) == (quotes & 1)
+        colons = outside & (part == _COLON)
+        levels = np.cumsum(part * (outside ^ colons), dtype=np.int32)
+        depth = max(depth, level + int(levels.max()))
+        level, quotes, keys = level + int(levels[-1]), quotes + int(opened[-1]), keys + int(np.count_nonzero(colons))
+    return depth, keys
 
 
 def _has_escaped_quotes(data: bytes) -> bool:

@@ -90,6 +90,7 @@ CHAIN = 'v0: &v0 [1]\n' + ''.join(f'v{number}: &v{number} [*v{number - 1}]\n' fo
         ('a.json', '[-9223372036854775809]', 'a whole number of 19 digits'),
         ('a.json', '{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in an object"),
         ('a.json', '{"a": ":", "\\\\": "\\":", "id": 7, "c" : ["{", {}], "c":2}', "'c' stands twice .* with the id 7"),
+        ('a.json', '{"a": [' + '"[:",' * 50_000 + '1], "b": 1, "b": 2}', "'b' stands twice in an object"),
         ('a.json', '{"a\ud800": 1}', 'not JSON'),
         ('a.json', '', 'not JSON'),
         ('a.json', '[1e999]', 'the number 1e999, which is not finite'),
