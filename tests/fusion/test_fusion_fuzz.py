@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sartorius.fusion import METHODS, build_method, fuse, fuse_boxes
 from sartorius.fusion.base import DROPPED, Method
 from sartorius.fusion.boxes import MIN_SCORE, MIN_SIDE
+from sartorius.images.size_limit import MAX_EDGE
 from sartorius.predictions import ImagePredictions, PredictionSet
 from sartorius.predictions.store import quantise
 from sartorius.utils.classes import CELL_TYPES
@@ -24,18 +25,18 @@ from sartorius.utils.errors import InputError
 
 EXAMPLES = int(os.environ.get('SARTORIUS_EXAMPLES', 100))
 SIZES = [*[(60, 80)] * 6, (24, 32), (5, 60), (1, 1), (2, 30000)]
-NAN, INF, HUGE = float('nan'), float('inf'), 3e38
+NAN, INF, HUGE, FAR = float('nan'), float('inf'), 3e38, float(MAX_EDGE)
 # What takes no part, or reaches far: none of it is an error.
 ODD_BOXES = [
     (9, 9, 2, 2),  # inverted
     (4, 4, 4, 9),  # without width
     (3, 3, 3.005, 9),  # too thin
     (-50, -50, -40, -40),  # outside the image
-    (-HUGE, -HUGE, HUGE, HUGE),
-    (0, 0, 1e30, 9),
+    (-FAR, -FAR, FAR, FAR),
+    (0, 0, FAR, 9),
     (0.2, 0.2, 0.8, 0.8),  # within one pixel
 ]
-BAD_BOXES = [(NAN, 0, 9, 9), (0, 0, INF, 9)]
+BAD_BOXES = [(NAN, 0, 9, 9), (0, 0, INF, 9), (-HUGE, -HUGE, HUGE, HUGE), (0, 0, 1e30, 9)]
 SCORES = [0.0, 1e-7, 0.05, 0.2, 0.35, 0.5, 0.5, 0.5, 0.9, 1.0]
 BAD_SCORES = [NAN, INF, -0.1, 1.1]
 
@@ -169,7 +170,7 @@ def why_refused(sets: list[PredictionSet], options: dict) -> list[str]:
     if any(image.size != group[0].size for group in images for image in group):
         reasons.append('size')
     everything = [image for group in images for image in group]
-    if any(len(image) and not np.isfinite(image.boxes).all() for image in everything):
+    if any(len(image) and not (np.abs(image.boxes) <= MAX_EDGE).all() for image in everything):
         reasons.append('box')
     if any(not ((image.scores >= 0) & (image.scores <= 1)).all() for image in everything):
         reasons.append('score')
