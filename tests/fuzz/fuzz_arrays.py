@@ -548,6 +548,7 @@ def any_predictions(rng: Random, size: Size) -> Any:
 @function
 def predictions_files(rng: Random) -> None:
     """What is written comes back; what cannot be written is refused before a file appears."""
+    from sartorius.images.size_limit import MAX_EDGE
     from sartorius.predictions.store import load_predictions, quantise, save_predictions
     from sartorius.predictions.structures import ImagePredictions, PredictionSet
     from sartorius.utils.errors import InputError
@@ -561,7 +562,7 @@ def predictions_files(rng: Random) -> None:
         'a', size, given.astype(np.float32), scores, rng.integers(0, 3, count), soft.astype(np.float32)
     )
     good = (
-        np.isfinite(image.boxes).all()
+        (np.abs(image.boxes) <= MAX_EDGE).all()
         and (scores >= 0).all()
         and (scores <= 1).all()
         and image.soft_masks.max(initial=0) <= 1
