@@ -14,8 +14,8 @@ from sartorius.engine.launch import join_processes, launcher_of_this_process, pl
 from sartorius.engine.mixed_precision import AMP_WRAPPERS
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
+from sartorius.engine.runner import KeepingRunner
 from sartorius.engine.start_check import check_resumable
-from sartorius.inference.runner import KeepingRunner
 from sartorius.models.checkpoints import fetch_weights
 from sartorius.models.cpu_ops import tune_for_cpu
 from sartorius.utils.checkpoint_files import holds_run, newest_whole

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sartorius.datasets.sartorius import classes_of
 from sartorius.datasets.transforms.load_cell_image import LoadCellImage
 from sartorius.inference.inference_config import InferenceOptions, build_inference_config
-from sartorius.inference.runner import KeepingRunner
+from sartorius.inference.runner import PredictionRunner
 from sartorius.inference.scaling import rescale_config
 from sartorius.models.checkpoints import check_weights, read_checkpoint, weights_of
 from sartorius.models.cpu_ops import tune_for_cpu
@@ -224,7 +224,7 @@ class Predictor:
         config.work_dir = str(work_dir)
         config.load_from = str(self.checkpoint)
         config.launcher = launcher
-        runner = KeepingRunner.from_cfg(config)
+        runner = PredictionRunner.from_cfg(config)
         tune_for_cpu(runner.model)
         detector = runner.model
         # Within the models of test-time augmentation and tiles, and of several processes.

@@ -26,6 +26,7 @@ MARGIN, MARGIN_JITTER = (0.8, 2.2), 0.6
 
 DOME = 1.2
 """Thickness of a body's middle, relative to its edge's."""
+_EDGE_SIGMA = 0.7  # Standard deviation of an edge's blur, relative to the edge's width.
 _NEIGHBOURHOOD = np.ones((7, 7), dtype=np.uint8)
 
 Thickness = NDArray[np.float32]
@@ -125,7 +126,7 @@ def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.fl
 
 def _relief(solid: NDArray[np.float32], edge: float) -> NDArray[np.float32]:
     """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
-    steep = cv2.GaussianBlur(solid, (0, 0), 0.7 * edge, borderType=cv2.BORDER_REPLICATE)
+    steep = cv2.GaussianBlur(solid, (0, 0), _EDGE_SIGMA * edge, borderType=cv2.BORDER_REPLICATE)
     dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
     return np.maximum(2 * steep - 1, 0) + DOME * dome
 

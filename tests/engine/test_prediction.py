@@ -49,7 +49,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def predict(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Predicts two test images of 50x40 px, a and b, that nothing reads."""
-    monkeypatch.setattr(predictor, 'KeepingRunner', StandInRunner)
+    monkeypatch.setattr(predictor, 'PredictionRunner', StandInRunner)
     StandInRunner.configs, StandInRunner.warnings = [], []
     images = [
         {'id': number, 'file_name': f'test/{name}.png', 'height': 40, 'width': 50, 'image_id': name}

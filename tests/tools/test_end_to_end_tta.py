@@ -83,6 +83,8 @@ def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) ->
     predictions = load_predictions(plain / 'tta_tiles.npz')
     assert predictions.source.tta_orientations == ('none', 'rot90') and predictions.source.tta_scales == (2.0,)
     assert predictions.source.tiles == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
+    # A config there would be taken for that of the training whose checkpoint lies in the folder.
+    assert not list(plain.glob('*.py'))
     for image in predictions.images:
         # Of four tiles with up to 30 cells each.
         assert 30 < len(image) <= 120

@@ -14,7 +14,7 @@ from sartorius.utils.paths import display_path
 if TYPE_CHECKING:
     from sartorius.synthetic import DatasetPlan, LivecellPlan, MasksPlan, StreamPlan
 
-# Options that only some of the three kinds of data sets have.
+# Options that only some of the four kinds of data sets have.
 OPTIONS_OF = {
     'unlabelled_images': ('competition',),
     'cell_types': ('competition',),
@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         'pictures for masks that people drew.',
         'python tools/data/make_synthetic.py --out work_dirs/synthetic --images 60 --size 256x192 --workers 2\n'
         '  python tools/data/make_synthetic.py --form livecell --out work_dirs/eight_types --images 64\n'
-        '  python tools/data/make_synthetic.py --breadth drawn --sheet sheet.png',
+        '  python tools/data/make_synthetic.py --breadth drawn --sheet sheet.png\n'
+        '  python tools/data/make_synthetic.py --masks data/sartorius/train.csv --out work_dirs/rendered',
     )
     parser.add_argument('--out', help='folder for the data set; must not exist or be empty')
     parser.add_argument(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from mmengine.config import Config
 
-from sartorius.inference.runner import KeepingRunner
+from sartorius.engine.runner import KeepingRunner
 
 
 def test_the_config_in_the_work_dir_is_replaced_and_not_written_over(tmp_path: Path) -> None:
