@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from sartorius.synthetic.drawn import make_drawn_image
-from sartorius.synthetic.optics import Optics, expose, phase_contrast
+from sartorius.synthetic.optics import Optics, expose, phase_contrast, sharpened
 from sartorius.synthetic.sheets import sheet_cells
 from sartorius.synthetic.stream import BREADTHS, stream_image
 
@@ -85,3 +85,12 @@ def test_a_number_stands_for_one_image(breadth):
     assert (first.image == again.image).all()
     assert [crop.window for crop in first.crops] == [crop.window for crop in again.crops]
     assert (first.image != other.image).any()
+
+
+def test_sharpening_widens_the_step_of_an_edge_and_leaves_even_ground() -> None:
+    step = np.zeros((20, 40), dtype=np.float32)
+    step[:, 20:] = 10
+    assert (sharpened(step, 0) == step).all()
+    sharp = sharpened(step, 1)
+    assert np.allclose(sharp[:, [2, 37]], step[:, [2, 37]], atol=1e-3)
+    assert sharp[10, 19] < -2 and sharp[10, 20] > 12
