@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sartorius.export.formats import DEFAULT_FORMATS, Format, formats_of
@@ -17,6 +18,9 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import file_set, sha256_of
 from sartorius.utils.paths import display_path
+
+# Images whose files get their names together: the disk is waited for as long for one of them as for all.
+_IMAGES_A_SET = 16
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class ExportSummary:
 def export_predictions(options: ExportOptions) -> ExportSummary:
     """Post-processes the predictions, and writes each image's files and those of the run.
 
-    The files of an image appear together, and those of the run; nothing is written before all images are found.
+    The files of 16 images appear together, and then those of the run; nothing is written before all images are found.
 
     Raises:
         UsageError: A format is not known or shows images that are not at hand.
@@ -81,13 +85,15 @@ def export_predictions(options: ExportOptions) -> ExportSummary:
     paths = _find_files(options.images, files) if options.images else {}
     processed = postprocess_all(predictions, chain)
     cells = 0
-    for image_id, frame_ids in progress(files.items(), 'exporting'):
-        frames = [processed[frame_id] for frame_id in frame_ids]
-        image = _exported(image_id, frames, predictions.classes, paths.get(image_id), options)
+    left = iter(progress(files.items(), 'exporting'))
+    for _ in range(0, len(files), _IMAGES_A_SET):
         with file_set():
-            for form in formats.values():
-                form.write(form.path(options.out, image_id), image)
-        cells += sum(len(image.cells(frame)) for frame in range(len(frames)))
+            for image_id, frame_ids in islice(left, _IMAGES_A_SET):
+                frames = [processed[frame_id] for frame_id in frame_ids]
+                image = _exported(image_id, frames, predictions.classes, paths.get(image_id), options)
+                for form in formats.values():
+                    form.write(form.path(options.out, image_id), image)
+                cells += sum(len(image.cells(frame)) for frame in range(len(frames)))
     return ExportSummary(len(files), cells, _merge(formats.values(), options.out, files))
 
 
