@@ -17,6 +17,8 @@ _FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
 _LINE_LEVELS = (0.2, 0.3, 0.45, 0.7, 1.0)
 _LEVEL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
 _POINT_BLURS = (0.4, 0.7, 1.1)
+# One of them; sharper points would show that a ring is made of points.
+_RING_BLUR = 0.7
 _CIRCLE = np.stack([np.cos(np.arange(20) * np.pi / 10), np.sin(np.arange(20) * np.pi / 10)], axis=1)
 
 
@@ -136,11 +138,10 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
             rng.normal(0.35, 0.5, sum(map(len, clusters))),
         ]
     )
-    blurs = rng.integers(0, len(_POINT_BLURS), len(points))
-    # Sharper ones would show that a ring is made of points.
-    blurs[len(specks) : len(specks) + len(rings) * len(_CIRCLE)] = 1
-    for index, blur in enumerate(_POINT_BLURS):
-        _add_points(thickness, points[blurs == index], depths[blurs == index], blur)
+    blurs = np.array(_POINT_BLURS)[rng.integers(0, len(_POINT_BLURS), len(points))]
+    blurs[len(specks) : len(specks) + len(rings) * len(_CIRCLE)] = _RING_BLUR
+    for blur in _POINT_BLURS:
+        _add_points(thickness, points[blurs == blur], depths[blurs == blur], blur)
 
 
 def _add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArray[np.float64], blur: float) -> None:

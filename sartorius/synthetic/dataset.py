@@ -11,7 +11,7 @@ from sartorius.synthetic.image import make_image
 from sartorius.synthetic.planted_defects import DefectRates, plant_defects
 from sartorius.synthetic.plates import Acquisition, plan_acquisitions
 from sartorius.synthetic.rendering import ImageStyle
-from sartorius.synthetic.writing import check_plan, image_generator, write_dataset, write_image
+from sartorius.synthetic.writing import check_split_plan, image_generator, write_dataset, write_image
 from sartorius.utils.classes import CELL_TYPES
 from sartorius.utils.errors import InputError
 
@@ -47,7 +47,7 @@ class DatasetPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_plan(self, ('test_images', 'unlabelled_images'))
+        check_split_plan(self, ('test_images', 'unlabelled_images'))
         if not self.cell_types or len(set(self.cell_types)) != len(self.cell_types):
             raise InputError(f'cell types are {list(self.cell_types)}; name at least one, and each once')
         for cell_type in self.cell_types:

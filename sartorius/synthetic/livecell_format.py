@@ -13,7 +13,7 @@ from sartorius.synthetic.cell_types import FULL_SIZE, LINE_SPECS
 from sartorius.synthetic.image import make_image
 from sartorius.synthetic.plates import IMAGES_PER_WELL
 from sartorius.synthetic.rendering import ImageStyle
-from sartorius.synthetic.writing import check_plan, image_generator, write_dataset, write_image
+from sartorius.synthetic.writing import check_split_plan, image_generator, write_dataset, write_image
 from sartorius.utils.classes import LIVECELL_LINES
 
 SPLITS = ('train', 'val', 'test')
@@ -47,7 +47,7 @@ class LivecellPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_plan(self, ('val_images', 'test_images'))
+        check_split_plan(self, ('val_images', 'test_images'))
 
 
 @dataclass(frozen=True)

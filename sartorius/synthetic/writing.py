@@ -22,11 +22,12 @@ from sartorius.utils.cli import progress
 from sartorius.utils.errors import InputError, UsageError
 from sartorius.utils.files import replaced_folder
 
-Job, Result, Summary = TypeVar('Job'), TypeVar('Result'), TypeVar('Summary')
+# A plan is a frozen dataclass: all that a data set's bytes follow from.
+Plan, Job, Result, Summary = TypeVar('Plan'), TypeVar('Job'), TypeVar('Result'), TypeVar('Summary')
 
 
-class Plan(Protocol):
-    """What all plans have."""
+class SplitPlan(Protocol):
+    """What plans have whose images are drawn in one size for several splits."""
 
     images: int
     size: Size
@@ -34,11 +35,11 @@ class Plan(Protocol):
     seed: int
 
 
-def check_plan(plan: Plan, counts: Sequence[str]) -> None:
+def check_split_plan(plan: SplitPlan, counts: Sequence[str]) -> None:
     """Checks a plan's numbers of images, seed, size and density.
 
     Args:
-        plan: A dataclass with ``images`` and further numbers of images.
+        plan: It has ``images`` and further numbers of images.
         counts: Names of these further numbers.
 
     Raises:

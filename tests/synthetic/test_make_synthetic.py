@@ -58,6 +58,7 @@ def test_a_folder_in_use_ends_in_one_sentence(repo_root, tmp_path):
         (['--val-images', '2'], '--val-images is not for --form competition'),
         (['--first', '2'], '--first is not for --form competition'),
         (['--breadth', 'drawn', '--density', '2'], '--density is not for --breadth drawn'),
+        (['--masks', 'train.csv', '--form', 'livecell'], '--form is not for --masks'),
     ],
 )
 def test_bad_options_are_named(tool, tmp_path, capsys, arguments, message):

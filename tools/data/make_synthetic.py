@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Options that only some of the four kinds of data sets have.
 OPTIONS_OF = {
+    'form': ('competition', 'livecell'),
     'unlabelled_images': ('competition',),
     'cell_types': ('competition',),
     'defects': ('competition',),
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--form',
         choices=('competition', 'livecell'),
-        default='competition',
-        help='layout, and cell types: three, or eight invented ones under the names of the LIVECell lines',
+        help='layout, and cell types: three (competition, if not given), or eight invented ones under the names of the '
+        'LIVECell lines',
     )
     parser.add_argument(
         '--breadth',
@@ -103,10 +104,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.breadth and args.masks:
         parser.error('give --breadth or --masks, not both')
-    kind = 'stream' if args.breadth else 'masks' if args.masks else args.form
+    kind = 'stream' if args.breadth else 'masks' if args.masks else args.form or 'competition'
     for name, kinds in OPTIONS_OF.items():
         if kind not in kinds and getattr(args, name) not in (None, []):
-            chosen = {'stream': f'--breadth {args.breadth}', 'masks': '--masks'}.get(kind, f'--form {args.form}')
+            chosen = {'stream': f'--breadth {args.breadth}', 'masks': '--masks'}.get(kind, f'--form {kind}')
             parser.error(f'--{name.replace("_", "-")} is not for {chosen}')
     if args.out is None and args.sheet is None:
         parser.error('the following arguments are required: --out')
