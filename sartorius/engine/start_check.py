@@ -24,6 +24,7 @@ from sartorius.models.checkpoints import (
     weights_of,
 )
 from sartorius.models.model_file import is_shipped
+from sartorius.utils.checkpoint_files import REPLACED_CHECKPOINTS
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
 
@@ -97,6 +98,8 @@ def check_resumable(path: str | Path) -> None:
         problem = 'its message_hub is none'
     elif not all(isinstance(buffer, HistoryBuffer) for buffer in log['log_scalars'].values()):
         problem = 'its log_scalars hold more than numbers'
+    elif not all(isinstance(log['runtime_info'].get(key, []), list) for key in ('keep_ckpt_ids', REPLACED_CHECKPOINTS)):
+        problem = 'its runtime_info names no checkpoints'
     else:
         return
     raise InputError(f'{name}: cannot be resumed from: {problem}; start from its weights with --load-from')

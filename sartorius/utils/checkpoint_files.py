@@ -12,6 +12,8 @@ from sartorius.utils.paths import display_path
 
 LAST_CHECKPOINT = 'last_checkpoint'
 """Note of MMEngine with the path of the newest checkpoint."""
+REPLACED_CHECKPOINTS = 'replaced_checkpoints'
+"""Among a checkpoint's information about its run: names of the files that are removed once it is on the disk."""
 _NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 
 

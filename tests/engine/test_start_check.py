@@ -102,6 +102,7 @@ def test_the_state_of_another_run_is_refused(
         (lambda one: one['meta'].update(epoch=-1), 'no counts of iterations'),
         (lambda one: one.update(message_hub={}), 'its message_hub is none'),
         (lambda one: one['message_hub']['log_scalars'].update(loss=[1.0]), 'hold more than numbers'),
+        (lambda one: one['message_hub']['runtime_info'].update(keep_ckpt_ids=7), 'names no checkpoints'),
     ],
 )
 def test_what_is_no_state_of_a_training_is_refused(
