@@ -68,8 +68,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = [options.predictions, options.images, options.annotations]
     if any(given) and not all(given):
         raise UsageError('--predictions, --images and --annotations go together; give all three or none')
-    if options.shipped and any(given):
-        raise UsageError('--shipped draws its own images; leave out --predictions, --images and --annotations')
+    if options.shipped and (any(given) or options.postprocess):
+        raise UsageError(
+            '--shipped draws its own images and predicts them; leave out --predictions, --images, --annotations and '
+            '--postprocess'
+        )
     out = options.out or BASE_DIR / 'docs/images' / ('shipped.jpg' if options.shipped else 'overview.jpg')
     if options.shipped:
         picture = overview(shipped_examples())

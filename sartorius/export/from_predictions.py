@@ -66,7 +66,8 @@ class ExportSummary:
 def export_predictions(options: ExportOptions) -> ExportSummary:
     """Post-processes the predictions, and writes each image's files and those of the run.
 
-    The files of 16 images appear together, and then those of the run; nothing is written before all images are found.
+    The files of some images at a time appear together, at last those of the run; nothing is written before all images
+    are found.
 
     Raises:
         UsageError: A format is not known or shows images that are not at hand.
