@@ -76,9 +76,9 @@ class KeepingCheckpointHook(CheckpointHook):
         self._remove(later.removed, kept=[Path(self.last_ckpt)] if self.last_ckpt else [])
 
     def _remove(self, checkpoints: Iterable[Path], kept: Iterable[Path]) -> None:
-        """Removes checkpoints, except for some and for the best one."""
-        best = getattr(self, 'best_ckpt_path', None)
-        spared = {path.name for path in (*kept, *([Path(best)] if best else []))}
+        """Removes checkpoints, except for some and for the best one, of several metrics the best one by each."""
+        best = (getattr(self, 'best_ckpt_path', None), *getattr(self, 'best_ckpt_path_dict', {}).values())
+        spared = {path.name for path in (*kept, *(Path(path) for path in best if path))}
         for path in checkpoints:
             if path.name not in spared and path.suffix == '.pth':
                 path.unlink(missing_ok=True)

@@ -1,22 +1,33 @@
-"""MMEngine's runner, with a config in the work dir that is whole whenever the run is killed."""
+"""MMEngine's runner for training."""
 
+import copy
 from pathlib import Path
 
-from mmengine.dist import master_only
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from sartorius.utils.files import write_text
 
 
-class KeepingRunner(Runner):
-    """MMEngine's runner, except that it replaces the config in the work dir in one step.
+class TrainingRunner(Runner):
+    """MMEngine's runner, except that the config in the work dir is left to :func:`write_config`.
 
     MMEngine writes over it, so that a run that is killed then leaves half a config beside the checkpoints of a run
-    before.
+    before; and its config of a resumed run would start another one from a checkpoint in the middle.
     """
 
-    @master_only
     def dump_config(self) -> None:
-        """Writes the config to the work dir."""
-        name = Path(self.cfg.filename).name if self.cfg.filename is not None else f'{self.timestamp}.py'
-        write_text(Path(self.work_dir, name), self.cfg.pretty_text)
+        """Writes nothing."""
+
+
+def write_config(config: Config, path: Path, load_from: str | None) -> None:
+    """Writes the config of a run as it was asked for: where it was resumed from is no part of it.
+
+    Args:
+        config: Config of the run.
+        path: File that is written.
+        load_from: First weights of the run.
+    """
+    asked = copy.deepcopy(config)
+    asked.load_from, asked.resume = load_from, False
+    write_text(path, asked.pretty_text)

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmengine import dist
 from mmengine.config import Config
@@ -14,12 +15,13 @@ from sartorius.engine.launch import join_processes, launcher_of_this_process, pl
 from sartorius.engine.mixed_precision import AMP_WRAPPERS
 from sartorius.engine.run_config import DataOptions, RecipeOptions, TrainOptions, build_train_config
 from sartorius.engine.run_record import describe_run
-from sartorius.engine.runner import KeepingRunner
+from sartorius.engine.runner import TrainingRunner, write_config
 from sartorius.engine.start_check import check_resumable
 from sartorius.models.checkpoints import fetch_weights
 from sartorius.models.cpu_ops import tune_for_cpu
 from sartorius.utils.checkpoint_files import holds_run, newest_whole
 from sartorius.utils.errors import InputError, UsageError
+from sartorius.utils.files import errors_name
 from sartorius.utils.locks import lock_folder
 from sartorius.utils.paths import display_path
 
@@ -39,9 +41,12 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
     join_processes()
     # One work dir, one training; the first of several processes is the one that writes.
     with lock_folder(config.work_dir, 'training') if dist.is_main_process() else nullcontext():
-        start = _find_start(config, recipe, data, options)
+        start, configured = _find_start(config, recipe, data, options), config.load_from
         config.load_from, config.resume = start.checkpoint, start.resume
         check_before_training(config, recipe.config)
+        if dist.is_main_process():
+            path = Path(config.work_dir, recipe.config.name)
+            write_config(config, path, configured if start.resume else start.checkpoint)
         if start.weights is not None:
             config.load_from = fetch_weights(start.weights)
         dist.barrier()
@@ -49,8 +54,8 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
         config.custom_hooks = [*config.get('custom_hooks', []), dict(type='StartCheckHook'), record]
         config.launcher = launcher_of_this_process()
-        with plain_worker_errors():
-            runner = KeepingRunner.from_cfg(config)
+        with plain_worker_errors(), errors_name(config.work_dir):
+            runner = TrainingRunner.from_cfg(config)
             tune_for_cpu(runner.model)
             for note in start.notes:
                 runner.logger.warning(note)

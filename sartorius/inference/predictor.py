@@ -29,6 +29,7 @@ from sartorius.models.model_file import ModelFile
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 from sartorius.predictions.structures import ImagePredictions
 from sartorius.utils.errors import InputError
+from sartorius.utils.files import errors_name
 from sartorius.utils.paths import display_path, find_config
 from sartorius.utils.python_files import naming_line
 
@@ -224,17 +225,19 @@ class Predictor:
         config.work_dir = str(work_dir)
         config.load_from = str(self.checkpoint)
         config.launcher = launcher
-        runner = PredictionRunner.from_cfg(config)
-        tune_for_cpu(runner.model)
-        detector = runner.model
-        # Within the models of test-time augmentation and tiles, and of several processes.
-        while isinstance(getattr(detector, 'module', None), torch.nn.Module):
-            detector = detector.module
-        # MMEngine would leave layers that the checkpoint lacks at random.
-        check_weights(detector, self._read_weights(), display_path(self.checkpoint))
-        if notice:
-            runner.logger.warning(notice)
-        return runner.test()
+        # MMEngine's log and what is gathered of several processes lie there.
+        with errors_name(work_dir):
+            runner = PredictionRunner.from_cfg(config)
+            tune_for_cpu(runner.model)
+            detector = runner.model
+            # Within the models of test-time augmentation and tiles, and of several processes.
+            while isinstance(getattr(detector, 'module', None), torch.nn.Module):
+                detector = detector.module
+            # MMEngine would leave layers that the checkpoint lacks at random.
+            check_weights(detector, self._read_weights(), display_path(self.checkpoint))
+            if notice:
+                runner.logger.warning(notice)
+            return runner.test()
 
     @cached_property
     def _pipeline(self) -> Compose:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 
 from sartorius.utils.input_files import open_input
 from sartorius.utils.locks import lock_folder
@@ -33,6 +34,7 @@ from sartorius.utils.tables import inert_markdown
 
 # Errors of writing that do not name the file.
 _NO_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_NOTHING: Mapping[Path, Path] = MappingProxyType({})
 
 
 class FileSet:
@@ -49,7 +51,7 @@ class FileSet:
         if folder not in self._stages:
             make_folder(folder)
             tidy(folder)
-            with _named(folder, {}):
+            with errors_name(folder):
                 self._stages[folder] = self._stack.enter_context(partial(folder, is_folder=True))
         return self._stages[folder]
 
@@ -76,7 +78,7 @@ class FileSet:
                 parts.append((folder, Journal('', stage.name if written else '', tuple(removed)), written))
         with ExitStack() as stack:
             for folder, stage in self._stages.items():
-                stack.enter_context(_named(folder, {stage: folder}))
+                stack.enter_context(errors_name(folder, {stage: folder}))
             self._write(parts)
 
     def _write(self, parts: Sequence[tuple[Path, Journal, Sequence[str]]]) -> None:
@@ -131,7 +133,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if (files := _current.get()) is not None:
         staged = files.staged(path)
-        with _named(path, {staged: path}):
+        with errors_name(path, {staged: path}):
             try:
                 yield staged
             except BaseException:
@@ -142,7 +144,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     tidy(path.parent)
     temporaries: dict[Path, Path] = {}
     # The suffix is kept because writers such as cv2.imwrite and numpy.savez choose the format by it.
-    with _named(path, temporaries), partial(path.parent, path.suffix) as temporary:
+    with errors_name(path, temporaries), partial(path.parent, path.suffix) as temporary:
         temporaries[temporary] = path
         yield temporary
         sync([temporary])
@@ -164,7 +166,7 @@ def staged_folder(folder: str | Path, stale: Callable[[str], object] | None = No
     folder = Path(folder)
     with lock_folder(folder), file_set() as files:
         stage = files.stage(folder)
-        with _named(folder, {stage: folder}):
+        with errors_name(folder, {stage: folder}):
             yield stage
         for name in filter(stale, os.listdir(folder)) if stale else ():
             files.remove(Path(folder, name))
@@ -182,7 +184,7 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
     temporaries: dict[Path, Path] = {}
     with (
         lock_folder(folder, beside=True),
-        _named(folder, temporaries),
+        errors_name(folder, temporaries),
         partial(folder.parent, is_folder=True) as new,
     ):
         temporaries[new] = folder
@@ -235,13 +237,14 @@ def files_below(root: str | Path) -> list[Path]:
 
 
 @contextmanager
-def _named(target: Path, temporaries: Mapping[Path, Path]) -> Iterator[None]:
-    """Has errors of the disk name the file or folder that is meant, in place of a temporary one.
+def errors_name(target: str | Path, temporaries: Mapping[Path, Path] = _NOTHING) -> Iterator[None]:
+    """Has errors of the disk name the file or folder that is meant, in place of a temporary one or of none.
 
     Args:
         target: What is written.
         temporaries: What is meant by each temporary path.
     """
+    target = Path(target)
     try:
         yield
     except OSError as error:

@@ -1,5 +1,6 @@
 """Start of a tool's process: its own checkout's code, file names and text in UTF-8, folders for caches."""
 
+import logging
 import os
 import stat
 import sys
@@ -23,6 +24,8 @@ def prepare_process(main: Callable[..., object]) -> None:
         if changes:
             sys.stderr.flush()
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **changes})
+    # A log that cannot be written (a full disk) is no reason for a traceback before the sentence of whoever fails.
+    logging.raiseExceptions = False
     find_caches()
 
 

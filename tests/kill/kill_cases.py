@@ -62,6 +62,8 @@ class Case:
         material: More files of :mod:`kill_material` that it reads.
         needs_old: Whether the new run is only tried over the earlier one.
         refuses_done: Whether the tool refuses to run again once all is there.
+        timed: Patterns of results that say how long a run took.
+        quotes_log: Whether its error quotes the log of a process that it started.
     """
 
     tool: str
@@ -75,6 +77,8 @@ class Case:
     material: str = ''
     needs_old: bool = False
     refuses_done: bool = False
+    timed: tuple[str, ...] = ()
+    quotes_log: bool = False
 
     @property
     def title(self) -> str:
@@ -261,8 +265,10 @@ CASES = (
         '{workflow} --data-root {data} --out {out}',
         apart=EVERYTHING,
         most=3,
+        timed=('results.md',),
+        quotes_log=True,
     ),
-    Case('demo', '--images 8 --test-images 2 --iterations 2 --out {out}', apart=EVERYTHING, most=2),
+    Case('demo', '--images 8 --test-images 2 --iterations 2 --out {out}', apart=EVERYTHING, most=2, quotes_log=True),
 )
 
 

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kill_server import Run
-from kill_trees import is_hidden, tree_of
+from kill_trees import is_hidden, is_log, tree_of
 from kill_trial import OVER, Outcome, State, Trial
+
+from sartorius.utils.pending import JOURNAL, is_partial
 
 PAGE = 4096
 SHARES = (0.0, 0.3, 0.7, 0.95)
@@ -82,18 +84,22 @@ def lock_disk(trial: Trial, state: State, outcome: Outcome) -> None:
 
 
 def _judge_message(trial: Trial, done: Run, outcome: Outcome, where: str) -> None:
-    """One sentence that names what was meant, and nothing hidden."""
-    lines = [line for line in done.said.splitlines() if line.startswith('error:')]
-    if 'Traceback' in done.said or len(lines) != 1:
+    """One sentence that names what was meant, and no temporary file; it may quote the log of a process of its own."""
+    lines = done.said.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.startswith('error:')), None)
+    if 'Traceback' in done.said or first is None or (len(lines) > first + 1 and not trial.case.quotes_log):
         outcome.add('message', where, done.said.strip()[-400:])
-    elif str(trial.out) not in lines[0] or re.search(rf'{re.escape(str(trial.out))}\S*/\.', lines[0]):
-        outcome.add('message', where, lines[0])
+        return
+    sentence = '\n'.join(lines[first:])
+    named = re.findall(rf'{re.escape(str(trial.out))}[^\s:]*', sentence)
+    if not named or any(is_partial(part) or part == JOURNAL for name in named for part in Path(name).parts):
+        outcome.add('message', where, sentence)
 
 
 def _litter(trial: Trial, state: State) -> list[str]:
     """Hidden files that stand neither before nor after a run."""
     known = state.ends.old.keys() | state.ends.new.keys()
-    return [name for name in tree_of(trial.out) if name not in known and is_hidden(name)]
+    return [name for name in tree_of(trial.out) if name not in known and is_hidden(name) and not is_log(name)]
 
 
 def _pages(folder: Path | None) -> int:
