@@ -1,6 +1,5 @@
 """Images whose cells and optics are drawn at random, of no cell line and no microscope in particular."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +37,99 @@ class Form:
     has_neurites: bool
 
 
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class FormRanges:
+    """What the form of an image's population is drawn from: ranges of evenly spread values, but for the area.
+
+    Attributes:
+        share: Share of all drawn images.
+        corners: Least number of corners of a cell, and range of the greatest one.
+        reach: Least reach of a corner, and range of the greatest one.
+        sharpness: Sharpness of the corners, low and high, as it is.
+        roughness: Range of the roughness.
+        elongation: Range of the mean elongation.
+        area: Range of the mean mask area in pixels, evenly spread on a logarithmic scale.
+        flat: Range of the flatness.
+        neurites: Probability of thin processes outside the masks.
+        has_arms: As of :class:`Form`.
+    """
+
+    share: float
+    corners: tuple[int, tuple[int, int]]
+    reach: tuple[float, Range]
+    sharpness: Range
+    roughness: Range
+    elongation: Range
+    area: Range
+    flat: Range
+    neurites: float
+    has_arms: bool = False
+
+    def draw(self, rng: np.random.Generator) -> Form:
+        """The form of one image's population."""
+        (fewest, most), (shortest, longest) = self.corners, self.reach
+        outline = OutlineSpec(
+            corners=(fewest, int(rng.integers(*most, endpoint=True))),
+            reach=(shortest, float(rng.uniform(*longest))),
+            sharpness=self.sharpness,
+            roughness=float(rng.uniform(*self.roughness)),
+            elongation=self._draw_elongation(rng),
+        )
+        return Form(
+            outline,
+            self.has_arms,
+            self._draw_area(rng),
+            flat=float(rng.uniform(*self.flat)),
+            has_neurites=bool(rng.random() < self.neurites),
+        )
+
+    def _draw_elongation(self, rng: np.random.Generator) -> Spread:
+        mean = float(rng.uniform(*self.elongation))
+        return Spread(mean, 0.1 + (mean - 1) * rng.uniform(0.2, 0.6), 1, 8)
+
+    def _draw_area(self, rng: np.random.Generator) -> Spread:
+        mean = float(np.exp(rng.uniform(*np.log(self.area))))
+        return Spread(mean, mean * rng.uniform(0.15, 0.9), max(40.0, 0.15 * mean), 6 * mean)
+
+
+# share, corners, reach, sharpness, roughness, elongation, area, flatness, neurites
+_FORMS = {
+    # Suspended and freshly plated cells, neurons' bodies.
+    'round': FormRanges(
+        0.13, (1, (1, 3)), (0.0, (0.02, 0.35)), (3, 14), (0.01, 0.08), (1.05, 1.5), (130, 1500), (0, 0.5), 0.4
+    ),
+    # Compact cells with blunt corners.
+    'polygon': FormRanges(
+        0.1, (3, (4, 7)), (0.0, (0.15, 0.5)), (2, 10), (0.04, 0.12), (1.1, 1.9), (140, 2500), (0.1, 0.9), 0.2
+    ),
+    # Long cells, thin towards both ends.
+    'spindle': FormRanges(
+        0.13, (2, (2, 2)), (0.1, (0.4, 1.3)), (5, 18), (0.03, 0.12), (1.8, 5), (150, 3000), (0.1, 0.9), 0.5
+    ),
+    # Small bodies with drawn-out corners that neurites leave from.
+    'kite': FormRanges(
+        0.15, (2, (3, 5)), (0.2, (0.7, 1.7)), (5, 22), (0.04, 0.14), (1.1, 2.2), (130, 1000), (0.1, 0.7), 0.8
+    ),
+    # Large flat cells with concave sides.
+    'spread': FormRanges(
+        0.084, (3, (4, 8)), (0.2, (0.5, 1.3)), (4, 18), (0.08, 0.2), (1.1, 2.5), (500, 5000), (0.4, 1), 0.25
+    ),
+    # The same with many small waves at the edge.
+    'ruffled': FormRanges(
+        0.056, (7, (8, 12)), (0.05, (0.15, 0.45)), (14, 30), (0.08, 0.2), (1.1, 2.5), (500, 5000), (0.4, 1), 0.25
+    ),
+    # Sheets, spindles and stars with arms.
+    'branched': FormRanges(
+        0.2, (3, (6, 6)), (0.3, (1.2, 1.2)), (4, 16), (0.06, 0.16), (1.5, 3.5), (300, 3500), (0.3, 1), 0.4, True
+    ),
+}
+_SHEET = 'sheet'
+_SHARES = {name: form.share for name, form in _FORMS.items()} | {_SHEET: 0.15}
+
+
 def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
     """Makes an image with cells of random shape, size, density and thickness, through random optics.
 
@@ -48,7 +140,7 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
     phase = np.zeros(size, dtype=np.float32)
     name = str(rng.choice(tuple(_SHARES), p=tuple(_SHARES.values())))
     _add_dirt(phase, rng)
-    crops = _add_sheet(phase, rng) if name == 'sheet' else _add_scattered(phase, _DRAWS[name](rng), rng)
+    crops = _add_sheet(phase, rng) if name == _SHEET else _add_scattered(phase, _FORMS[name].draw(rng), rng)
     return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
 
 
@@ -122,95 +214,6 @@ def _largest_circle(crop: MaskCrop) -> MaskCrop:
     circle = (rows - row) ** 2 + (columns - column) ** 2 <= max(float(depth.max()), 3.2) ** 2
     round_crop = MaskCrop(circle & crop.mask, crop.x, crop.y).tight()
     return round_crop if round_crop.area >= MIN_AREA else crop
-
-
-def _draw_area(low: float, high: float, rng: np.random.Generator) -> Spread:
-    mean = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    return Spread(mean, mean * rng.uniform(0.15, 0.9), max(40.0, 0.15 * mean), 6 * mean)
-
-
-def _elongation(mean: float, rng: np.random.Generator) -> Spread:
-    return Spread(mean, 0.1 + (mean - 1) * rng.uniform(0.2, 0.6), 1, 8)
-
-
-def _draw_round(rng: np.random.Generator) -> Form:
-    """Round and oval cells: suspended, freshly plated, neurons' bodies."""
-    outline = OutlineSpec(
-        (1, int(rng.integers(1, 4))),
-        (0.0, float(rng.uniform(0.02, 0.35))),
-        (3, 14),
-        float(rng.uniform(0.01, 0.08)),
-        _elongation(float(rng.uniform(1.05, 1.5)), rng),
-    )
-    return Form(outline, False, _draw_area(130, 1500, rng), float(rng.uniform(0, 0.5)), bool(rng.random() < 0.4))
-
-
-def _draw_polygon(rng: np.random.Generator) -> Form:
-    """Compact cells with blunt corners."""
-    outline = OutlineSpec(
-        (3, int(rng.integers(4, 8))),
-        (0.0, float(rng.uniform(0.15, 0.5))),
-        (2, 10),
-        float(rng.uniform(0.04, 0.12)),
-        _elongation(float(rng.uniform(1.1, 1.9)), rng),
-    )
-    return Form(outline, False, _draw_area(140, 2500, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.2))
-
-
-def _draw_spindle(rng: np.random.Generator) -> Form:
-    """Long cells, thin towards both ends."""
-    outline = OutlineSpec(
-        (2, 2),
-        (0.1, float(rng.uniform(0.4, 1.3))),
-        (5, 18),
-        float(rng.uniform(0.03, 0.12)),
-        _elongation(float(rng.uniform(1.8, 5)), rng),
-    )
-    return Form(outline, False, _draw_area(150, 3000, rng), float(rng.uniform(0.1, 0.9)), bool(rng.random() < 0.5))
-
-
-def _draw_kite(rng: np.random.Generator) -> Form:
-    """Small bodies with drawn-out corners that neurites leave from."""
-    outline = OutlineSpec(
-        (2, int(rng.integers(3, 6))),
-        (0.2, float(rng.uniform(0.7, 1.7))),
-        (5, 22),
-        float(rng.uniform(0.04, 0.14)),
-        _elongation(float(rng.uniform(1.1, 2.2)), rng),
-    )
-    return Form(outline, False, _draw_area(130, 1000, rng), float(rng.uniform(0.1, 0.7)), bool(rng.random() < 0.8))
-
-
-def _draw_spread(rng: np.random.Generator) -> Form:
-    """Large flat cells with concave sides or a ruffled edge."""
-    ruffled = rng.random() < 0.4
-    outline = OutlineSpec(
-        (7, int(rng.integers(8, 13))) if ruffled else (3, int(rng.integers(4, 9))),
-        (0.05, float(rng.uniform(0.15, 0.45))) if ruffled else (0.2, float(rng.uniform(0.5, 1.3))),
-        (14, 30) if ruffled else (4, 18),
-        float(rng.uniform(0.08, 0.2)),
-        _elongation(float(rng.uniform(1.1, 2.5)), rng),
-    )
-    return Form(outline, False, _draw_area(500, 5000, rng), float(rng.uniform(0.4, 1)), bool(rng.random() < 0.25))
-
-
-def _draw_branched(rng: np.random.Generator) -> Form:
-    """Sheets, spindles and stars with arms."""
-    outline = OutlineSpec(
-        (3, 6), (0.3, 1.2), (4, 16), float(rng.uniform(0.06, 0.16)), _elongation(float(rng.uniform(1.5, 3.5)), rng)
-    )
-    return Form(outline, True, _draw_area(300, 3500, rng), float(rng.uniform(0.3, 1)), bool(rng.random() < 0.4))
-
-
-_DRAWS: dict[str, Callable[[np.random.Generator], Form]] = {
-    'round': _draw_round,
-    'polygon': _draw_polygon,
-    'spindle': _draw_spindle,
-    'kite': _draw_kite,
-    'spread': _draw_spread,
-    'branched': _draw_branched,
-}
-_SHARES = {'round': 0.13, 'polygon': 0.1, 'spindle': 0.13, 'kite': 0.15, 'spread': 0.14, 'branched': 0.2, 'sheet': 0.15}
 
 
 def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
