@@ -34,8 +34,8 @@ LOG = 'setup.log'
 # Measured with torch's CPU build: 2.1 GB at the end. The CUDA build that pip takes by default is larger.
 NEEDED_GB = 6.0
 MIN_GB = 0.5
-# Measured: 11 minutes on 2 cores, for the CPU ops.
-MMCV_CORE_MINUTES = 22
+# Measured: 9 to 19 minutes on 2 cores of two machines, for the CPU ops.
+MMCV_CORE_MINUTES = (18, 38)
 MEMORY_PER_JOB_GB = 2
 SECONDS_BETWEEN_NOTES = 30
 
@@ -276,11 +276,9 @@ def install_mmcv(environment: Environment) -> None:
             "there is a GPU but no CUDA compiler (nvcc) for mmcv's ops: install the CUDA toolkit of torch's CUDA "
             'version and set CUDA_HOME, or use the CPU alone: CUDA_VISIBLE_DEVICES= make setup'
         )
-    minutes = max(1, round(MMCV_CORE_MINUTES / compile_jobs()))
-    about = ', with its CUDA ops longer than the CPU ops alone' if cuda else f' of about {minutes}'
-    print(
-        f'      its ops are compiled (CPU ops: about {minutes} min here), unless pip has cached the wheel', flush=True
-    )
+    minutes = ' to '.join(str(max(1, round(minutes / compile_jobs()))) for minutes in MMCV_CORE_MINUTES)
+    about = ', with its CUDA ops longer than the CPU ops alone' if cuda else f' of {minutes}'
+    print(f'      its ops are compiled (CPU ops: {minutes} min here), unless pip has cached the wheel', flush=True)
     environment.pip_install('compiling mmcv', requirement, about=about)
     if environment.ops_work():
         return
