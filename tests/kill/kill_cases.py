@@ -62,6 +62,7 @@ class Case:
         material: More files of :mod:`kill_material` that it reads.
         needs_old: Whether the new run is only tried over the earlier one.
         refuses_done: Whether the tool refuses to run again once all is there.
+        passing: Patterns of files that the run writes and replaces before it ends.
         timed: Patterns of results that say how long a run took.
         quotes_log: Whether its error quotes the log of a process that it started.
     """
@@ -77,6 +78,7 @@ class Case:
     material: str = ''
     needs_old: bool = False
     refuses_done: bool = False
+    passing: tuple[str, ...] = ()
     timed: tuple[str, ...] = ()
     quotes_log: bool = False
 
@@ -162,6 +164,7 @@ CASES = (
         name='train_resume',
         needs_old=True,
         apart=EVERYTHING,
+        passing=('iter_*.pth',),
         reader='run {out}',
         most=8,
     ),
@@ -265,6 +268,7 @@ CASES = (
         '{workflow} --data-root {data} --out {out}',
         apart=EVERYTHING,
         most=3,
+        passing=('*/iter_*.pth',),
         timed=('results.md',),
         quotes_log=True,
     ),

@@ -51,12 +51,14 @@ class Ends:
         new: After it.
         loose: Files whose bytes differ from run to run.
         apart: Patterns of files that stand each for itself.
+        passing: Patterns of files that the run writes and later replaces, by others than before and after it.
     """
 
     old: Tree
     new: Tree
     loose: Collection[str] = ()
     apart: Sequence[str] = field(default=())
+    passing: Sequence[str] = field(default=())
 
     def faults(self, now: Tree) -> dict[str, list[str]]:
         """Files that are lost (neither the old nor the new one is there), torn (something else), or of two runs."""
@@ -65,6 +67,8 @@ class Ends:
         sides: dict[str, list[str]] = {'old': [], 'new': []}
         for name in sorted(old.keys() | new.keys() | now.keys()):
             value, before, after = now.get(name), old.get(name), new.get(name)
+            if before is None and after is None and any(fnmatch(name, pattern) for pattern in self.passing):
+                continue
             if value in (before, after) or (value and after and name in self.loose):
                 together = not any(fnmatch(name, pattern) for pattern in self.apart)
                 if before != after and together:

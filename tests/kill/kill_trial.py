@@ -134,7 +134,7 @@ class Trial:
             # A checkpoint records how its run was resumed.
             patterns = ('*iter_*.pth', *self.case.timed)
             loose = sorted(differ | {key for key in trees[1] if any(fnmatch(key, one) for one in patterns)})
-            ends = Ends(old, trees[1], loose, self.case.apart)
+            ends = Ends(old, trees[1], loose, self.case.apart, self.case.passing)
             states.append(State(name, ends, done.events, frozenset(reads), self.contents(loose)))
         return states
 
