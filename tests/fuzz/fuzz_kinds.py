@@ -12,24 +12,11 @@ from typing import Any
 import fuzz_readers as read
 import fuzz_sound as sound
 import numpy as np
-from fuzz_containers import (
-    NPZ,
-    PNG,
-    TIFF,
-    big_png,
-    hostile_pickle,
-    inside_zip,
-    same_zip,
-    spoil_bmp,
-    spoil_checkpoint,
-    spoil_jpeg,
-    spoil_npy,
-    spoil_pickle,
-    spoil_zip,
-    zip_bomb,
-    zip_directory,
-)
-from fuzz_mutations import BYTES, CSV, JSON, YAML, Mutation, same_csv, same_json
+from fuzz_mutations import BYTES, Mutation
+from fuzz_spoil_archives import NPZ, inside_zip, same_zip, spoil_npy, spoil_zip, zip_bomb, zip_directory
+from fuzz_spoil_images import PNG, TIFF, big_png, spoil_bmp, spoil_jpeg
+from fuzz_spoil_pickles import hostile_pickle, spoil_checkpoint, spoil_pickle
+from fuzz_spoil_text import CSV, JSON, YAML, same_csv, same_json
 
 
 @dataclass(frozen=True)
