@@ -1,19 +1,17 @@
-"""Every function that reads a file from outside, called as tools call it.
+"""Functions that read images, annotations and label files, called as tools call them.
 
 Where it can be told from the file how many cells it lists, or what another library reads in it, the answer is held
 against that. Functions of the package are imported when they are called, so that the list of kinds costs nothing.
 """
 
-import contextlib
 import csv
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fuzz_sound as sound
+import fuzz_sound_data as sound_data
 import numpy as np
 from fuzz_judge import Cells, Wrong
 
@@ -27,7 +25,7 @@ def coco(path: Path) -> Any:
 def coco_for_training(path: Path) -> Any:
     from sartorius.annotations.coco import CocoReader
 
-    reader = CocoReader(path, sound.CLASSES)
+    reader = CocoReader(path, sound_data.CLASSES)
     images = [(image, masks.crops) for image, masks in reader]
     listed = json.loads(path.read_bytes())['annotations']
     accounted(len(listed), sum(len(image.cells) for image, _ in images), reader.notes())
@@ -37,21 +35,6 @@ def coco_for_training(path: Path) -> Any:
     if all(mask is not None for mask in foreign) and not {mask.tobytes() for mask in own} <= theirs:
         raise Wrong('a mask that pycocotools does not find in the file')
     return images, reader.notes()
-
-
-@contextlib.contextmanager
-def log_lines() -> Iterator[list[str]]:
-    """What is logged meanwhile."""
-    lines: list[str] = []
-    handler, level = logging.Handler(), logging.root.manager.disable
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logging.root.addHandler(handler)
-    logging.disable(logging.NOTSET)
-    try:
-        yield lines
-    finally:
-        logging.disable(level)
-        logging.root.removeHandler(handler)
 
 
 def accounted(listed: int, read: int, said: object) -> None:
@@ -97,65 +80,6 @@ def merged_coco(path: Path) -> Any:
     merge_coco(path.parent / 'out.merged', [path, path.with_name('sound_coco.json')])
 
 
-def results(path: Path) -> Any:
-    from sartorius.predictions.coco_results import read_coco_results
-
-    with log_lines() as said:
-        found = read_coco_results(path, path.with_name('sound_coco.json'), sound.CLASSES)
-    results = json.loads(path.read_bytes())
-    accounted(len(results), sum(map(len, found.images)), said)
-    return found
-
-
-def results_alone(path: Path) -> Any:
-    from sartorius.predictions.coco_results import read_coco_results
-
-    return read_coco_results(path, path.with_name('sound_coco.json'))
-
-
-def results_of_dataset(path: Path) -> Any:
-    from sartorius.predictions.coco_results import read_coco_results
-
-    return read_coco_results(path.with_name('sound_results.json'), path)
-
-
-def result_boxes(path: Path) -> Any:
-    from sartorius.inference.box_prompts import read_box_prompts
-
-    return read_box_prompts(path, path.with_name('sound_coco.json'), sound.CLASSES)
-
-
-def predictions(path: Path) -> Any:
-    from sartorius.predictions.store import load_predictions
-
-    return load_predictions(path)
-
-
-def header(path: Path) -> Any:
-    from sartorius.predictions.store import read_header
-
-    return read_header(path)
-
-
-def found_predictions(path: Path) -> Any:
-    from sartorius.predictions.search import plan_fusion
-
-    return plan_fusion(path.parent)
-
-
-def leaderboard_rows(path: Path) -> Any:
-    from sartorius.leaderboard.rows import find_files
-
-    return find_files([path])
-
-
-def merged_tables(path: Path) -> Any:
-    from sartorius.export.cell_table import merge_tables
-
-    merge_tables(path.parent / 'out.merged', [path, path.with_name('sound_cells.csv')])
-    return (path.parent / 'out.merged').read_bytes().replace(b'\r', b'')
-
-
 def unpacked(path: Path) -> Any:
     from sartorius.annotations.download import _unpack
 
@@ -169,7 +93,7 @@ def own_images(path: Path) -> Any:
     from sartorius.annotations.reading import load_annotations
 
     for name in ('a.png', 'b.png'):
-        sound.write_image(sound.grey_image)(path.parent / 'images' / 'train' / name)
+        sound_data.write_image(sound_data.grey_image)(path.parent / 'images' / 'train' / name)
     options = ImagePreparationOptions(LabelOptions(root=path.parent / 'images', labels=path), folds=2)
     prepare_images(options, path.parent / 'prepared')
     return load_annotations(path.parent / 'prepared' / 'all.json')
@@ -182,7 +106,7 @@ def prepared(path: Path) -> Any:
     from sartorius.annotations.source_tables import PreparationOptions
 
     for name in ('train/a.png', 'train/b.png', 'test/c.png'):
-        sound.write_image(sound.grey_image)(path.parent / name)
+        sound_data.write_image(sound_data.grey_image)(path.parent / name)
     out = path.parent / 'prepared'
     prepare_sartorius(PreparationOptions(data_root=path.parent, csv_paths=(path,), folds=2), out)
     return load_annotations(out / 'all.json')
@@ -193,10 +117,10 @@ def livecell(path: Path) -> Any:
     from sartorius.annotations.livecell import LivecellOptions, prepare_livecell
     from sartorius.annotations.reading import load_annotations
 
-    for entry in sound.livecell_content()['images']:
+    for entry in sound_data.livecell_content()['images']:
         image = path.parent / 'images' / entry['file_name']
         image.parent.mkdir(exist_ok=True)
-        sound.write_image(lambda: np.zeros((520, 704), np.uint8))(image)
+        sound_data.write_image(lambda: np.zeros((520, 704), np.uint8))(image)
     out = path.parent / 'prepared'
     prepare_livecell(LivecellOptions(path.parent, keep_incomplete=True, min_area=0), out)
     return load_annotations(out / 'train.json')
@@ -234,28 +158,6 @@ def label_table(path: Path) -> Any:
     from sartorius.label_quality.table import read_label_table
 
     return read_label_table(path).images
-
-
-def submission(path: Path) -> Any:
-    from sartorius.submission.csv_format import read_cells
-
-    found = read_cells(path, {'a': sound.SIZE, 'b': sound.SIZE})
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        codes = sum(bool(row and row[1].strip()) for row in csv.reader(file)) - 1
-    accounted(codes, sum(map(len, found.values())), ())
-    return {name: Cells(sound.SIZE, cells) for name, cells in found.items()}
-
-
-def check_submission(path: Path) -> Any:
-    from sartorius.submission.csv_format import find_problems
-
-    find_problems(path, {'a': sound.SIZE, 'b': sound.SIZE}, ('a', 'b'))
-
-
-def score_submission(path: Path) -> Any:
-    from sartorius.submission.score import score_submission
-
-    score_submission(path, coco(path.with_name('sound_coco.json')))
 
 
 def edits(path: Path) -> Any:
@@ -317,31 +219,31 @@ def shown_image(path: Path) -> Any:
 
 
 def _cells(found: Any) -> Cells:
-    return Cells(sound.SIZE, found.crops, found.classes, dict(found.counts))
+    return Cells(sound_data.SIZE, found.crops, found.classes, dict(found.counts))
 
 
 def label_image(path: Path) -> Any:
     from sartorius.annotations.label_images import read_label_image
 
-    return _cells(read_label_image(path, sound.SIZE))
+    return _cells(read_label_image(path, sound_data.SIZE))
 
 
 def label_pieces(path: Path) -> Any:
     from sartorius.annotations.label_images import read_label_image
 
-    return _cells(read_label_image(path, sound.SIZE, 'split'))
+    return _cells(read_label_image(path, sound_data.SIZE, 'split'))
 
 
 def rois(path: Path) -> Any:
     from sartorius.annotations.label_outlines import read_rois
 
-    return _cells(read_rois(path, sound.SIZE))
+    return _cells(read_rois(path, sound_data.SIZE))
 
 
 def geojson(path: Path) -> Any:
     from sartorius.annotations.label_outlines import read_geojson
 
-    found = _cells(read_geojson(path, sound.SIZE))
+    found = _cells(read_geojson(path, sound_data.SIZE))
     content = json.loads(path.read_text(encoding='utf-8-sig'))
     features = content.get('features', [content]) if isinstance(content, dict) else content
     accounted(len(features), len(found.crops), found.said)
@@ -351,126 +253,10 @@ def geojson(path: Path) -> Any:
 def labelme(path: Path) -> Any:
     from sartorius.annotations.label_outlines import read_labelme
 
-    return _cells(read_labelme(path, sound.SIZE))
+    return _cells(read_labelme(path, sound_data.SIZE))
 
 
 def found_labels(path: Path) -> Any:
     from sartorius.annotations.label_files import LabelOptions, find_labels
 
     return find_labels(LabelOptions(root=path.parent))
-
-
-def chain(path: Path) -> Any:
-    from sartorius.postprocess.chain import load_chain_for
-
-    return load_chain_for(sound.CLASSES, path)[0].to_config()
-
-
-def recipe(path: Path) -> Any:
-    from sartorius.fusion.recipe import load_recipe
-
-    return load_recipe(path).model_dump()
-
-
-def rules(path: Path) -> Any:
-    from sartorius.pseudo_labels.rules import load_rules
-
-    return load_rules(path)
-
-
-def workflow(path: Path) -> Any:
-    from sartorius.workflow.settings import read_workflow
-
-    return read_workflow(path).model_dump()
-
-
-def plan(path: Path) -> Any:
-    from sartorius.workflow.stages import load_plan
-
-    return load_plan(path)
-
-
-def stage_record(path: Path) -> Any:
-    from sartorius.workflow.records import done_stages, read_record
-
-    plan = sound.sound_plan(path.parent)
-    stage = plan.stages['prepare/all']
-    target = plan.record(stage)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _put(path, target)
-    return read_record(plan, stage), done_stages(plan)
-
-
-def run_record(path: Path) -> Any:
-    from sartorius.predictions.provenance import read_run
-
-    return read_run(path.parent)
-
-
-def image_record(path: Path) -> Any:
-    from sartorius.engine.image_prediction.records import RunFolder
-
-    folder = RunFolder(path.parent)
-    target = folder.record_path('a')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _put(path, target)
-    return folder.read('a'), folder.has_outputs('a', ['masks'])
-
-
-def last_checkpoint(path: Path) -> Any:
-    from sartorius.engine.first_weights import last_checkpoint
-
-    return last_checkpoint(path.parent)
-
-
-def checkpoint(path: Path) -> Any:
-    from sartorius.models.checkpoints import read_checkpoint
-
-    return read_checkpoint(path)
-
-
-def checkpoint_damage(path: Path) -> Any:
-    from sartorius.utils.checkpoint_files import describe_damage
-
-    return describe_damage(path)
-
-
-def timing(path: Path) -> Any:
-    from sartorius.predictions.timing import read_seconds_per_image
-
-    return read_seconds_per_image(path.with_name('predictions.npz'))
-
-
-def write_timing(path: Path) -> None:
-    from sartorius.predictions.timing import write_timing
-    from sartorius.utils.files import sha256_of
-
-    predictions_file = path.with_name('predictions.npz')
-    sound.write_npz(predictions_file)
-    write_timing(predictions_file, sha256_of(predictions_file), 0.5)
-
-
-def config_comment(path: Path) -> Any:
-    from sartorius.leaderboard.leaderboard_page import _first_words
-
-    return _first_words(str(path))
-
-
-def checkpoint_weights(path: Path) -> Any:
-    from sartorius.models.checkpoints import check_finite, load_from_file
-
-    content = load_from_file(str(path))
-    check_finite(content.get('state_dict', content), path.name)
-    return content.get('state_dict', content)
-
-
-def model_file(path: Path) -> Any:
-    from sartorius.models.model_file import load_model_file
-
-    return load_model_file(path)
-
-
-def _put(path: Path, target: Path) -> None:
-    """The spoilt file at another name, whatever stands under its own."""
-    target.unlink(missing_ok=True)
-    target.symlink_to(path)
