@@ -1,4 +1,4 @@
-"""How a workflow locks its folder, assigns devices, and reports a failure."""
+"""How a workflow locks its folder, assigns devices, and reports durations and failures."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from sartorius.utils.errors import InputError
 from sartorius.workflow import runner
 from sartorius.workflow.records import FAILED, StageRecord, done_stages, write_record
-from sartorius.workflow.runner import assign_devices, lock_workflow, run_workflow
+from sartorius.workflow.runner import assign_devices, format_seconds, lock_workflow, run_workflow
 from sartorius.workflow.stages import Stage, WorkflowPlan
 
 TUNE = Stage('tune', 'all', ('tools/tune.py',), (), ())
@@ -85,3 +85,8 @@ def test_gpus_and_cores_are_shared_out(
     assert (plan.jobs, plan.devices, plan.threads) == expected
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     assert assign_devices(plan, jobs).threads == 1
+
+
+@pytest.mark.parametrize(('seconds', 'text'), [(0.4, '0 s'), (89, '89 s'), (600, '10 min'), (9000, '2.5 h')])
+def test_durations_as_people_say_them(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
