@@ -62,8 +62,8 @@ class Case:
         material: More files of :mod:`kill_material` that it reads.
         needs_old: Whether the new run is only tried over the earlier one.
         refuses_done: Whether the tool refuses to run again once all is there.
-        passing: Patterns of files that the run writes and replaces before it ends.
-        timed: Patterns of results that say how long a run took.
+        passing: Patterns of files that the run writes more than once.
+        loose: Patterns of results that tell of the run: how long it took, whether it was resumed.
         quotes_log: Whether its error quotes the log of a process that it started.
     """
 
@@ -79,7 +79,7 @@ class Case:
     needs_old: bool = False
     refuses_done: bool = False
     passing: tuple[str, ...] = ()
-    timed: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
     quotes_log: bool = False
 
     @property
@@ -164,7 +164,7 @@ CASES = (
         name='train_resume',
         needs_old=True,
         apart=EVERYTHING,
-        passing=('iter_*.pth',),
+        passing=('iter_*.pth', 'last_checkpoint'),
         reader='run {out}',
         most=8,
     ),
@@ -268,8 +268,8 @@ CASES = (
         '{workflow} --data-root {data} --out {out}',
         apart=EVERYTHING,
         most=3,
-        passing=('*/iter_*.pth',),
-        timed=('results.md',),
+        passing=('*/iter_*.pth', '*/last_checkpoint'),
+        loose=('results.md', '*/predictions_*.npz'),
         quotes_log=True,
     ),
     Case('demo', '--images 8 --test-images 2 --iterations 2 --out {out}', apart=EVERYTHING, most=2, quotes_log=True),

@@ -51,7 +51,7 @@ class Ends:
         new: After it.
         loose: Files whose bytes differ from run to run.
         apart: Patterns of files that stand each for itself.
-        passing: Patterns of files that the run writes and later replaces, by others than before and after it.
+        passing: Patterns of files that the run writes more than once, so that a kill may find any content.
     """
 
     old: Tree
@@ -67,7 +67,7 @@ class Ends:
         sides: dict[str, list[str]] = {'old': [], 'new': []}
         for name in sorted(old.keys() | new.keys() | now.keys()):
             value, before, after = now.get(name), old.get(name), new.get(name)
-            if before is None and after is None and any(fnmatch(name, pattern) for pattern in self.passing):
+            if value is not None and any(fnmatch(name, pattern) for pattern in self.passing):
                 continue
             if value in (before, after) or (value and after and name in self.loose):
                 together = not any(fnmatch(name, pattern) for pattern in self.apart)

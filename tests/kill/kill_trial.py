@@ -132,7 +132,7 @@ class Trial:
             reads.add(self.read())
             differ = {key for key in trees[0] if trees[0][key] != trees[1].get(key)}
             # A checkpoint records how its run was resumed.
-            patterns = ('*iter_*.pth', *self.case.timed)
+            patterns = ('*iter_*.pth', *self.case.loose)
             loose = sorted(differ | {key for key in trees[1] if any(fnmatch(key, one) for one in patterns)})
             ends = Ends(old, trees[1], loose, self.case.apart, self.case.passing)
             states.append(State(name, ends, done.events, frozenset(reads), self.contents(loose)))
