@@ -15,7 +15,7 @@ from typing import IO
 
 from sartorius.utils.errors import InputError
 from sartorius.utils.paths import display_path
-from sartorius.utils.pending import make_folder
+from sartorius.utils.pending import make_folder, sync
 
 try:
     import fcntl
@@ -171,6 +171,9 @@ def _release(descriptor: int | None, path: Path) -> None:
         return
     if _is_still_there(descriptor, path):
         path.unlink()
+        # Else a power cut could bring it back in a folder where no later run works.
+        with suppress(OSError):
+            sync([path.parent])
     os.close(descriptor)
 
 
