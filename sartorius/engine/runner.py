@@ -26,7 +26,7 @@ def write_config(config: Config, path: Path, load_from: str | None) -> None:
     Args:
         config: Config of the run.
         path: File that is written.
-        load_from: First weights of the run.
+        load_from: First weights that were asked for; None for those of ``init_from``, or random ones.
     """
     asked = copy.deepcopy(config)
     asked.load_from, asked.resume = load_from, False

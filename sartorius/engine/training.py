@@ -41,12 +41,11 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
     join_processes()
     # One work dir, one training; the first of several processes is the one that writes.
     with lock_folder(config.work_dir, 'training') if dist.is_main_process() else nullcontext():
-        start, configured = _find_start(config, recipe, data, options), config.load_from
+        asked, start = config.load_from, _find_start(config, recipe, data, options)
         config.load_from, config.resume = start.checkpoint, start.resume
         check_before_training(config, recipe.config)
         if dist.is_main_process():
-            path = Path(config.work_dir, recipe.config.name)
-            write_config(config, path, configured if start.resume else start.checkpoint)
+            write_config(config, Path(config.work_dir, recipe.config.name), asked)
         if start.weights is not None:
             config.load_from = fetch_weights(start.weights)
         dist.barrier()

@@ -14,6 +14,8 @@ from power_cut import cut_power, forget, states_of
 
 READER = HERE / 'read_outputs.py'
 EMPTY, OVER = 'empty', 'over'
+WITH_CONTENT = ('.npz', '.pth', 'postprocess.json')
+"""Loose files that are compared by content."""
 
 
 @dataclass
@@ -102,9 +104,7 @@ class Trial:
 
     def contents(self, loose: list[str]) -> str:
         """Digest of what must be equal in loose files."""
-        files = [
-            str(self.out / name) for name in loose if name.endswith(('.npz', '.pth')) and (self.out / name).exists()
-        ]
+        files = [str(self.out / name) for name in loose if name.endswith(WITH_CONTENT) and (self.out / name).exists()]
         if not files:
             return ''
         return self.server.run(READER, ['content', *files], self.server.work / 'nothing').said

@@ -103,7 +103,7 @@ def tree(folder: str) -> object:
 
 
 def content(*paths: str) -> object:
-    """What must be equal in files whose bytes may differ: tensors of checkpoints, arrays of predictions."""
+    """What must be equal in files whose bytes may differ: tensors of checkpoints, arrays of predictions, steps of chains."""
     from sartorius.models.checkpoints import read_checkpoint
 
     digests = []
@@ -112,6 +112,8 @@ def content(*paths: str) -> object:
             digests.append(predictions(path))
         elif path.endswith('.pth'):
             digests.append(list(_numbers(read_checkpoint(path), '')))
+        else:
+            digests.append(chain(path))
     return digests
 
 
