@@ -103,7 +103,7 @@ def tree(folder: str) -> object:
 
 
 def content(*paths: str) -> object:
-    """What must be equal in files whose bytes may differ: tensors of checkpoints, arrays of predictions, steps of chains."""
+    """What must be equal in files whose bytes may differ: tensors, arrays of predictions, steps of chains."""
     from sartorius.models.checkpoints import read_checkpoint
 
     digests = []
