@@ -20,6 +20,7 @@ from sartorius.models.checkpoints import (
     check_same_architecture,
     check_weights,
     read_checkpoint,
+    repeat_single_head,
     spread_single_class,
     weights_of,
 )
@@ -36,6 +37,9 @@ class StartCheckHook(Hook):
     Of the model of the package all must fit but the layers that follow from the number of classes.
     """
 
+    # EMAHook takes the weights over as well, and must see what this hook makes of them.
+    priority = 'VERY_HIGH'
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Checks what was read, before any of it is taken over.
 
@@ -48,10 +52,13 @@ class StartCheckHook(Hook):
         if not runner.cfg.resume:
             weights = weights_of(checkpoint)
             check_finite(weights, name)
+            repeated = repeat_single_head(model, weights)
             spread = spread_single_class(model, weights)
             if 'state_dict' in checkpoint:
                 checkpoint['state_dict'] = weights
             fit = check_first_weights(model, weights, name)
+            if repeated:
+                fit += f'; every stage begins with the one {" and ".join(repeated)} of the weights'
             if spread:
                 fit += f'; every class begins as the one class of the weights ({", ".join(spread)})'
             if is_shipped(runner.cfg.load_from):

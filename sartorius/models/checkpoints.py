@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ MODEL_LISTS = {
 """MMEngine's own lists of weights, by the scheme of their names."""
 CLASS_LAYERS = ('fc_cls', 'fc_reg', 'conv_logits')
 """Last layers of box and mask heads, whose shape follows from the number of classes."""
+# One head for each stage has a number in its name.
+_STAGE_HEAD = re.compile(r'(?P<head>.*\.(?:bbox|mask)_head)\.\d+\.(?P<rest>.+)')
 # Of files before PyTorch 1.6, which are no zip files.
 _LEGACY_PICKLES = 5
 
@@ -200,6 +203,25 @@ def spread_single_class(model: torch.nn.Module, weights: dict[str, Any]) -> list
     return sorted(set(spread))
 
 
+def repeat_single_head(model: torch.nn.Module, weights: dict[str, Any]) -> list[str]:
+    """Gives each stage of a Cascade R-CNN the one head of a Mask R-CNN, where the weights are of such.
+
+    Args:
+        model: The detector that takes the weights.
+        weights: A state dict; the heads of the stages take the place of the one head.
+
+    Returns:
+        Names of the heads that were repeated.
+    """
+    stages = {key: match for key in model.state_dict() if (match := _STAGE_HEAD.fullmatch(key))}
+    singles = {key: f'{match["head"]}.{match["rest"]}' for key, match in stages.items()}
+    found = {key: single for key, single in singles.items() if key not in weights and single in weights}
+    weights.update({key: weights[single] for key, single in found.items()})
+    for single in set(found.values()):
+        del weights[single]
+    return sorted({stages[key]['head'] for key in found})
+
+
 def check_same_architecture(model: torch.nn.Module, weights: Mapping[str, Any], name: str) -> None:
     """Checks that weights fit a detector but for the layers whose shape follows from the number of classes.
 
@@ -212,8 +234,9 @@ def check_same_architecture(model: torch.nn.Module, weights: Mapping[str, Any], 
         given = f'is of shape {tuple(weights[key].shape)} there' if key in weights else 'is not there'
         raise InputError(
             f'{name}: is of another architecture than the config ({key}, of shape {tuple(tensor.shape)} in the model, '
-            f'{given}); it fits configs on configs/_base_/models/mask_rcnn_r18_small.py and, with --small, Mask R-CNNs '
-            'of a ResNet-50; name other weights with --load-from, or take none: --from-scratch'
+            f'{given}); it fits configs on mask_rcnn_r18_small.py and cascade_mask_rcnn_r18_small.py of '
+            'configs/_base_/models and, with --small, Mask R-CNNs and Cascades of a ResNet-50; name other weights with '
+            '--load-from, or take none: --from-scratch'
         )
 
 

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.model import BaseModule
 from mmengine.optim import LinearLR
+from mmengine.runner import get_priority
 
 from sartorius.engine.start_check import StartCheckHook, check_resumable
 from sartorius.models.model_file import SHIPPED
@@ -158,6 +160,35 @@ def test_several_classes_begin_as_sure_of_a_cell_as_one_class_was(runner: Simple
     before, after = (model['fc_cls'](features).softmax(1) for model in (one, three))
     assert torch.allclose(after[:, :3], before[:, :1].expand(-1, 3) / 3)
     assert torch.allclose(after[:, 3], before[:, 1])
+
+
+def test_every_stage_of_a_cascade_begins_with_the_one_head(runner: SimpleNamespace) -> None:
+    def model(stages: int | None) -> torch.nn.ModuleDict:
+        def head(scores: int) -> torch.nn.Module:
+            heads = [torch.nn.ModuleDict(dict(fc_cls=torch.nn.Linear(5, scores))) for _ in range(stages or 1)]
+            return torch.nn.ModuleList(heads) if stages else heads[0]
+
+        parts = torch.nn.ModuleDict(dict(bbox_head=head(4 if stages else 2), mask_head=head(3)))
+        return torch.nn.ModuleDict(dict(roi_head=parts, neck=torch.nn.Linear(2, 2)))
+
+    runner.cfg.resume = False
+    runner.model, single = model(stages=3), model(stages=None)
+    content = {'state_dict': dict(single.state_dict())}
+    StartCheckHook().after_load_checkpoint(runner, content)
+    assert "14 of the model's 14" in runner.said[0]
+    assert 'every stage begins with the one roi_head.bbox_head and roi_head.mask_head' in runner.said[0]
+    runner.model.load_state_dict(content['state_dict'])
+    heads, head = runner.model['roi_head'], single['roi_head']
+    for stage in range(3):
+        assert torch.equal(heads['mask_head'][stage]['fc_cls'].weight, head['mask_head']['fc_cls'].weight)
+        assert torch.equal(heads['bbox_head'][stage]['fc_cls'].weight[1], head['bbox_head']['fc_cls'].weight[0])
+    # A cascade's own weights are left as they are.
+    StartCheckHook().after_load_checkpoint(runner, {'state_dict': runner.model.state_dict()})
+    assert 'every stage' not in runner.said[1]
+
+
+def test_what_keeps_averages_sees_the_weights_that_are_taken() -> None:
+    assert get_priority(StartCheckHook.priority) < get_priority(EMAHook.priority)
 
 
 @pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])

@@ -1,0 +1,9 @@
+# mrcnn_r18_shipped.py with Cascade Mask R-CNN: each of the three stages begins with the head of the package's model.
+_base_ = ['./cmrcnn_r18.py']
+
+optim_wrapper = dict(optimizer=dict(lr=0.0005))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, gamma=250, update_buffers=True),
+]
+load_from = 'shipped'
