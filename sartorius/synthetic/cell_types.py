@@ -36,9 +36,11 @@ class OutlineSpec:
     Attributes:
         corners: Minimum and maximum number of corners, from which neurites start.
         reach: How far a corner protrudes, as a share of the body's radius: low and high.
-        sharpness: Narrowness of a corner (concentration of a von Mises bump): low and high.
+        sharpness: Narrowness of a corner, low and high: the concentration of a von Mises bump, or the decay of a cusp
+            per radian.
         roughness: Amplitude of random low harmonics, as a share of the radius.
         elongation: Length over width of the body.
+        cusped: Whether the sides between corners are hollow and corners end in points; else corners are blunt bumps.
     """
 
     corners: tuple[int, int]
@@ -46,6 +48,7 @@ class OutlineSpec:
     sharpness: tuple[float, float]
     roughness: float
     elongation: Spread
+    cusped: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class DebrisSpec:
     """Unlabelled dirt: minimum and maximum numbers per full-size image, and the optical thickness in grey levels."""
 
     specks: tuple[int, int]
-    rings: tuple[int, int]
+    remains: tuple[int, int]
     clusters: tuple[int, int]
     depth: tuple[float, float]
 
@@ -120,27 +123,32 @@ SPECS: Mapping[str, CellTypeSpec] = {
     # Neuroblastoma: small, crowded, spindles, triangles and kites in chains and clumps, short neurites between them.
     'shsy5y': CellTypeSpec(
         count=Spread(337, 150, 49, 790),
-        area=Spread(240, 140, 40, 1800),
+        area=Spread(275, 150, 40, 1800),
         area_between_images=0.2,
         outline=OutlineSpec(
-            corners=(2, 5), reach=(0.25, 1.3), sharpness=(5, 18), roughness=0.07, elongation=Spread(1.7, 0.6, 1, 5)
+            corners=(2, 4),
+            reach=(0.3, 2.0),
+            sharpness=(1.8, 4.5),
+            roughness=0.05,
+            elongation=Spread(1.5, 0.5, 1, 5),
+            cusped=True,
         ),
         clumping=0.45,
-        depth=(3, 16),
+        depth=(3, 10),
         edge=(0.6, 1.1),
         granules=(4, 14),
         granule_depth=4.5,
         neurites=NeuriteSpec(
-            per_cell=(1, 5),
-            length=Spread(30, 28, 8, 160),
+            per_cell=(2, 6),
+            length=Spread(36, 30, 8, 160),
             curl=0.14,
             mesh=(20, 90),
             depth=10,
             beads=0.02,
-            width=3,
-            linking=0.5,
+            width=4,
+            linking=0.6,
         ),
-        debris=DebrisSpec(specks=(20, 80), rings=(8, 40), clusters=(3, 24), depth=(35, 75)),
+        debris=DebrisSpec(specks=(20, 80), remains=(8, 40), clusters=(3, 24), depth=(35, 75)),
     ),
     # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
     'astro': CellTypeSpec(
@@ -148,13 +156,18 @@ SPECS: Mapping[str, CellTypeSpec] = {
         area=Spread(1130, 1060, 60, 12000),
         area_between_images=0.3,
         outline=OutlineSpec(
-            corners=(3, 6), reach=(0.3, 1.2), sharpness=(4, 16), roughness=0.14, elongation=Spread(2.8, 1.4, 1, 8)
+            corners=(3, 6),
+            reach=(0.2, 1.6),
+            sharpness=(1.6, 4.5),
+            roughness=0.1,
+            elongation=Spread(2.4, 1.2, 1, 7),
+            cusped=True,
         ),
         clumping=0.45,
-        depth=(2, 28),
+        depth=(2, 20),
         edge=(0.8, 1.2),
         granules=(1, 6),
-        granule_depth=15,
+        granule_depth=6,
         neurites=NeuriteSpec(
             per_cell=(0, 2),
             length=Spread(45, 30, 10, 160),
@@ -165,33 +178,38 @@ SPECS: Mapping[str, CellTypeSpec] = {
             width=3,
             linking=0.2,
         ),
-        debris=DebrisSpec(specks=(15, 90), rings=(2, 16), clusters=(0, 3), depth=(30, 75)),
+        debris=DebrisSpec(specks=(15, 90), remains=(2, 16), clusters=(0, 3), depth=(30, 75)),
         has_arms=True,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
     'cort': CellTypeSpec(
         count=Spread(33.7, 16.5, 4, 108),
-        area=Spread(254, 145, 60, 2000),
+        area=Spread(254, 145, 90, 2000),
         area_between_images=0.2,
         outline=OutlineSpec(
-            corners=(2, 5), reach=(0.0, 0.35), sharpness=(3, 14), roughness=0.06, elongation=Spread(1.3, 0.3, 1, 3)
+            corners=(2, 5),
+            reach=(0.0, 0.9),
+            sharpness=(2.5, 6),
+            roughness=0.05,
+            elongation=Spread(1.3, 0.3, 1, 3),
+            cusped=True,
         ),
         clumping=0.25,
-        depth=(6, 26),
+        depth=(5, 15),
         edge=(0.6, 1.1),
         granules=(3, 9),
-        granule_depth=22,
+        granule_depth=9,
         neurites=NeuriteSpec(
             per_cell=(8, 36),
-            length=Spread(34, 36, 8, 300),
+            length=Spread(40, 40, 8, 300),
             curl=0.09,
-            mesh=(300, 1800),
-            depth=14,
-            beads=0.06,
-            width=1,
+            mesh=(150, 900),
+            depth=12,
+            beads=0.03,
+            width=2,
             linking=0.15,
         ),
-        debris=DebrisSpec(specks=(100, 420), rings=(60, 200), clusters=(2, 14), depth=(50, 90)),
+        debris=DebrisSpec(specks=(60, 300), remains=(80, 300), clusters=(2, 14), depth=(50, 90)),
     ),
 }
 
@@ -201,7 +219,7 @@ _SHSY5Y, _ASTRO, _CORT = SPECS['shsy5y'], SPECS['astro'], SPECS['cort']
 _ROUND = replace(
     _CORT,
     neurites=replace(_CORT.neurites, per_cell=(0, 2), mesh=(0, 40)),
-    debris=replace(_CORT.debris, specks=(20, 80), rings=(4, 30), clusters=(0, 6)),
+    debris=replace(_CORT.debris, specks=(20, 80), remains=(4, 30), clusters=(0, 6)),
 )
 
 LINE_SPECS: Mapping[str, CellTypeSpec] = {

@@ -16,10 +16,26 @@ _ZOOM = 2  # Lines are drawn enlarged, as OpenCV draws none that are thinner tha
 _FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
 _LINE_LEVELS = (0.2, 0.3, 0.45, 0.7, 1.0)
 _LEVEL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
+# Processes of cells taper from the root to the end: parts of a line, each drawn over the one before. Share of the
+# length from the root, strength and width, both relative to the greatest.
+_ROOTED_PARTS = (
+    (1.0, 0.2, 0.1),
+    (0.85, 0.35, 0.3),
+    (0.65, 0.5, 0.5),
+    (0.45, 0.7, 0.7),
+    (0.25, 0.85, 0.85),
+    (0.1, 1.0, 1.0),
+)
+# Others taper a little to both ends: share of the length that is left out at either one, strength and width.
+_FREE_PARTS = (
+    (0.0, 0.42, 0.05),
+    (0.04, 0.4725, 0.15),
+    (0.08, 0.525, 0.25),
+    (0.12, 0.595, 0.35),
+    (0.16, 0.6475, 0.425),
+    (0.2, 0.7, 0.5),
+)
 _POINT_BLURS = (0.4, 0.7, 1.1)
-# One of them; sharper points would show that a ring is made of points.
-_RING_BLUR = 0.7
-_CIRCLE = np.stack([np.cos(np.arange(20) * np.pi / 10), np.sin(np.arange(20) * np.pi / 10)], axis=1)
 
 
 def add_neurites(
@@ -44,21 +60,22 @@ def add_neurites(
     strangers = _share(spec.mesh, mesh, thickness.shape)
     starts = np.concatenate([starts, rng.uniform(0, 1, (strangers, 2)) * (width, height)])
     directions = np.concatenate([directions, rng.uniform(0, 2 * np.pi, strangers)])
-    lengths = np.concatenate([lengths, 1.5 * np.asarray(spec.length.draw(rng, strangers))])
+    lengths = np.concatenate([lengths, 2.5 * np.asarray(spec.length.draw(rng, strangers))])
     paths = _wander(starts, directions, lengths, spec.curl, rng)
     levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
     for level, strength in enumerate(_LINE_LEVELS):
-        chosen = [path for path, at in zip(paths, levels, strict=True) if at == level]
-        rooted = [path for path, at in zip(paths[:own], levels, strict=False) if at == level]
-        # A process tapers: wide at its root, faint at its end.
-        _draw_lines(lines, chosen, 0.6 * strength, 1)
-        _draw_lines(lines, [path[: 1 + 2 * len(path) // 3] for path in chosen], strength, (spec.width + 1) // 2)
-        _draw_lines(lines, [path[: 1 + len(path) // 3] for path in rooted], strength, spec.width)
+        rooted = [path for path, at in zip(paths[:own], levels[:own], strict=True) if at == level]
+        free = [path for path, at in zip(paths[own:], levels[own:], strict=True) if at == level]
+        for (end, share, breadth), (left_out, free_share, free_breadth) in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
+            roots = [_part(path, 0, end) for path in rooted]
+            _draw_lines(lines, roots, share * strength, breadth * spec.width)
+            middles = [_part(path, left_out, 1 - left_out) for path in free]
+            _draw_lines(lines, middles, free_share * strength, free_breadth * spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
     beads = points[rng.random(len(points)) < spec.beads]
-    _add_points(thickness, beads, 0.5 * spec.depth * rng.uniform(0.3, 1.2, len(beads)), 0.7)
+    _add_points(thickness, beads, spec.depth * rng.uniform(0.3, 1.8, len(beads)), 0.8)
 
 
 def _roots(
@@ -107,12 +124,17 @@ def _wander(
     return [path[: number + 1] for path, number in zip(fixed, steps, strict=True)]
 
 
-def _draw_lines(layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], strength: float, width: int) -> None:
-    cv2.polylines(layer, paths, False, round(255 * strength), width, cv2.LINE_AA, _SUBPIXEL_BITS)
+def _part(path: NDArray[np.int32], start: float, end: float) -> NDArray[np.int32]:
+    """Part of a line between two shares of its length."""
+    return path[round(start * len(path)) : 1 + round(end * (len(path) - 1))]
+
+
+def _draw_lines(layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], strength: float, width: float) -> None:
+    cv2.polylines(layer, paths, False, round(255 * strength), max(1, round(width)), cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.random.Generator) -> None:
-    """Adds specks, ring-shaped bubbles and clusters of dead fragments, all of them composed of small round points.
+    """Adds specks, round remains of dead cells, and clusters of fragments, all of them composed of round points.
 
     Args:
         thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
@@ -126,22 +148,46 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
         return rng.uniform(0, 1, (_share(bounds, amount, thickness.shape), 2)) * (width, height)
 
     specks = centres(spec.specks)
-    rings = [centre + rng.uniform(1.8, 3.6) * _CIRCLE for centre in centres(spec.rings)]
+    remains = centres(spec.remains)
     clusters = [
         rng.normal(centre, rng.uniform(2.5, 6), (int(rng.integers(8, 40)), 2)) for centre in centres(spec.clusters)
     ]
-    points = np.concatenate([specks, *rings, *clusters])
-    depths = rng.uniform(*spec.depth) * np.concatenate(
-        [
-            rng.uniform(0.2, 1, len(specks)),
-            np.repeat(rng.uniform(0.1, 0.25, len(rings)), len(_CIRCLE)),
-            rng.normal(0.35, 0.5, sum(map(len, clusters))),
-        ]
-    )
-    blurs = np.array(_POINT_BLURS)[rng.integers(0, len(_POINT_BLURS), len(points))]
-    blurs[len(specks) : len(specks) + len(rings) * len(_CIRCLE)] = _RING_BLUR
-    for blur in _POINT_BLURS:
-        _add_points(thickness, points[blurs == blur], depths[blurs == blur], blur)
+    depth = rng.uniform(*spec.depth)
+    points = np.concatenate([specks, *clusters])
+    depths = depth * np.concatenate([rng.uniform(0.2, 1, len(specks)), rng.normal(0.35, 0.5, sum(map(len, clusters)))])
+    blurs = rng.integers(0, len(_POINT_BLURS), len(points))
+    for number, blur in enumerate(_POINT_BLURS):
+        _add_points(thickness, points[blurs == number], depths[blurs == number], blur)
+    _add_remains(thickness, remains, depth, rng)
+
+
+def _add_remains(thickness: Thickness, places: NDArray[np.float64], depth: float, rng: np.random.Generator) -> None:
+    """Adds round remains of dead cells at places ``(N, 2)``: x, y; some with others that touch them."""
+    radii = 1.2 + 3.6 * rng.beta(1.2, 2.5, len(places))
+    company = rng.choice(4, len(places), p=(0.7, 0.17, 0.08, 0.05))
+    beside = np.repeat(np.arange(len(places)), company)
+    angles, others = rng.uniform(0, 2 * np.pi, len(beside)), 1.2 + 2.5 * rng.beta(1.2, 2.5, len(beside))
+    distances = (radii[beside] + others)[:, None]
+    neighbours = places[beside] + distances * np.column_stack([np.cos(angles), np.sin(angles)])
+    places, radii = np.concatenate([places, neighbours]), np.concatenate([radii, others])
+    _add_discs(thickness, places, radii, depth * rng.uniform(0.12, 0.5, len(places)))
+    # A small round thing is a lens: it gathers light in a spot, most often beside its middle.
+    lenses = rng.random(len(places)) < 0.6
+    spots = places[lenses] + rng.normal(0, 0.35, (int(lenses.sum()), 2)) * radii[lenses, None]
+    _add_points(thickness, spots, -depth * rng.uniform(0.3, 1.2, len(spots)), 0.6)
+
+
+def _add_discs(
+    thickness: Thickness, centres: NDArray[np.float64], radii: NDArray[np.float64], depths: NDArray[np.float64]
+) -> None:
+    """Adds flat round plates ``x, y`` of radii in pixels, with edges as steep as pixels allow."""
+    height, width = thickness.shape
+    for (x, y), radius, depth in zip(centres, radii, depths, strict=True):
+        top, left = max(0, int(y - radius) - 1), max(0, int(x - radius) - 1)
+        bottom, right = min(height, int(y + radius) + 3), min(width, int(x + radius) + 3)
+        rows, columns = np.ogrid[top:bottom, left:right]
+        distance = np.hypot(rows + 0.5 - y, columns + 0.5 - x)
+        thickness[top:bottom, left:right] += np.float32(depth) * np.clip(radius - distance + 0.5, 0, 1)
 
 
 def _add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArray[np.float64], blur: float) -> None:

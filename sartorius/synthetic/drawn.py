@@ -55,6 +55,7 @@ class FormRanges:
         flat: Range of the flatness.
         neurites: Probability of thin processes outside the masks.
         has_arms: As of :class:`Form`.
+        cusped: As of :class:`sartorius.synthetic.cell_types.OutlineSpec`.
     """
 
     share: float
@@ -67,6 +68,7 @@ class FormRanges:
     flat: Range
     neurites: float
     has_arms: bool = False
+    cusped: bool = False
 
     def draw(self, rng: np.random.Generator) -> Form:
         """The form of one image's population."""
@@ -77,6 +79,7 @@ class FormRanges:
             sharpness=self.sharpness,
             roughness=float(rng.uniform(*self.roughness)),
             elongation=self._draw_elongation(rng),
+            cusped=self.cusped,
         )
         return Form(
             outline,
@@ -92,7 +95,7 @@ class FormRanges:
 
     def _draw_area(self, rng: np.random.Generator) -> Spread:
         mean = float(np.exp(rng.uniform(*np.log(self.area))))
-        return Spread(mean, mean * rng.uniform(0.15, 0.9), max(40.0, 0.15 * mean), 6 * mean)
+        return Spread(mean, mean * rng.uniform(0.15, 0.9), max(70.0, 0.25 * mean), 6 * mean)
 
 
 # share, corners, reach, sharpness, roughness, elongation, area, flatness, neurites
@@ -111,11 +114,29 @@ _FORMS = {
     ),
     # Small bodies with drawn-out corners that neurites leave from.
     'kite': FormRanges(
-        0.15, (2, (3, 5)), (0.2, (0.7, 1.7)), (5, 22), (0.04, 0.14), (1.1, 2.2), (130, 1000), (0.1, 0.7), 0.8
+        0.15,
+        (2, (3, 5)),
+        (0.4, (1.2, 3.2)),
+        (1.8, 5),
+        (0.03, 0.1),
+        (1.1, 2.2),
+        (130, 1000),
+        (0.1, 0.7),
+        0.8,
+        cusped=True,
     ),
     # Large flat cells with concave sides.
     'spread': FormRanges(
-        0.084, (3, (4, 8)), (0.2, (0.5, 1.3)), (4, 18), (0.08, 0.2), (1.1, 2.5), (500, 5000), (0.4, 1), 0.25
+        0.084,
+        (3, (4, 8)),
+        (0.2, (0.5, 1.6)),
+        (1.6, 5),
+        (0.05, 0.15),
+        (1.1, 2.5),
+        (500, 5000),
+        (0.4, 1),
+        0.25,
+        cusped=True,
     ),
     # The same with many small waves at the edge.
     'ruffled': FormRanges(
@@ -235,5 +256,5 @@ def _add_dirt(phase: Phase, rng: np.random.Generator) -> None:
     """Adds debris that is no cell: none, some or much of it."""
     amount = float(rng.choice((0.0, rng.beta(0.8, 4), rng.beta(1.5, 1.5)), p=(0.2, 0.55, 0.25)))
     depth = float(np.exp(rng.uniform(np.log(0.3), np.log(2.2))))
-    debris = DebrisSpec(specks=(0, 420), rings=(0, 150), clusters=(0, 16), depth=(0.6 * depth, depth))
+    debris = DebrisSpec(specks=(0, 300), remains=(0, 250), clusters=(0, 16), depth=(0.6 * depth, depth))
     add_debris(phase, debris, amount, rng)

@@ -14,7 +14,7 @@ from sartorius.synthetic.scene import PlacedCell
 BACKGROUND = 128.0
 """Grey level of the empty field: the instrument's software removes shading and centres its images here."""
 RIM_WIDTH, RIM_GAIN = 1.0, 6.8
-HALO_WIDTH, HALO_GAIN = 4.5, 0.35
+HALO_WIDTH, HALO_GAIN = 4.0, 0.8
 """Standard deviations in pixels of the two local means, and their weights."""
 SHADING_WIDTH = 12.0
 SHARPENING = 0.5, 2.0
@@ -86,9 +86,10 @@ def add_bodies(
     """Adds the cells' bodies, bottom to top, each inside its mask and about ``margin`` pixels from the outline."""
     size = thickness.shape
     texture = smooth_noise(size, 0.6, rng)
-    depths = rng.uniform(*spec.depth, len(cells)) * [cell.shape.depth for cell in cells]
+    # Cells of one image look alike.
+    depths = rng.uniform(*spec.depth) * rng.lognormal(0, 0.25, len(cells)) * [cell.shape.depth for cell in cells]
     edges = rng.uniform(*spec.edge, len(cells))
-    roughness = rng.uniform(0.05, 0.3, len(cells))
+    roughness = rng.uniform(0.03, 0.2) * rng.lognormal(0, 0.3, len(cells))
     margins = np.maximum(margin + rng.spawn(1)[0].normal(0, MARGIN_JITTER, len(cells)), 0)
     granules = np.zeros(size, dtype=np.float32)
     for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):

@@ -111,7 +111,13 @@ def polar_outlines(
     directions = (np.arange(most) + rng.uniform(-0.15, 0.15, (count, most))) * spacing
     reach = rng.uniform(*spec.reach, (count, most)) * used
     sharpness = rng.uniform(*spec.sharpness, (count, most))
-    bumps = np.exp(sharpness[..., None] * (np.cos(_ANGLES - directions[..., None]) - 1))
+    away = _ANGLES - directions[..., None]
+    if spec.cusped:
+        # Sides sag between corners, as a membrane does that is held at them.
+        away = np.abs((away + np.pi) % (2 * np.pi) - np.pi)
+        bumps = np.exp(-sharpness[..., None] * away)
+    else:
+        bumps = np.exp(sharpness[..., None] * (np.cos(away) - 1))
     radii = 1 + (reach[..., None] * bumps).sum(axis=1)
     for harmonic in (2, 3, 5):
         amplitude = rng.normal(0, spec.roughness / np.sqrt(harmonic), (count, 1))
@@ -169,7 +175,7 @@ def _spindle(body: CellShape, rng: np.random.Generator) -> tuple[tuple[Polygon, 
     nucleus = rng.uniform(0.3, 0.7)
     along = np.linspace(0, 1, 2 * ARM_POINTS)
     bulge = np.exp(-(((along - nucleus) / rng.uniform(0.12, 0.22)) ** 2))
-    widths = np.maximum(broadest * bulge, 3.5) * np.minimum(1, 0.4 + 6 * along * (1 - along))
+    widths = np.maximum(broadest * bulge, 3.5) * np.minimum(1, 0.2 + 3.5 * along * (1 - along))
     length = min(body.target_area / (widths.mean() + 1), 260.0)
     lines, angles = _centre_lines(
         np.zeros((1, 2)), rng.uniform(0, 2 * np.pi, 1), np.array([length]), 2 * ARM_POINTS, rng

@@ -1,9 +1,10 @@
 """Outlines, and how cells find their places."""
 
+import cv2
 import numpy as np
 import pytest
 
-from sartorius.synthetic.cell_types import SPECS, Spread
+from sartorius.synthetic.cell_types import SPECS, OutlineSpec, Spread
 from sartorius.synthetic.scene import MAX_COVERAGE, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, rasterise, round_shape
 from sartorius.utils.errors import InputError
@@ -41,7 +42,8 @@ def test_bodies_have_the_area_that_was_asked_for(cell_type, area):
     )
     areas = np.array([shape.crop(0.3, 0.7).area for shape in shapes])
     assert areas.mean() == pytest.approx(area, rel=0.04)
-    assert (abs(areas / area - 1) < 0.12).all()
+    # The thin ends of cusps are a few pixels more or less.
+    assert (abs(areas / area - 1) < 0.15).all()
 
 
 def test_astrocytes_differ_in_form_but_keep_the_mean_area():
@@ -104,3 +106,14 @@ def test_long_cells_that_fit_into_no_gap_round_up():
 def test_too_many_cells_are_refused():
     with pytest.raises(InputError, match='an image of 40x32 has no room for 22 cells'):
         place_cells([square(12)] * 22, (32, 40), 0.5, 0.0, np.random.default_rng(0))
+
+
+def test_sides_sag_between_cusps_and_bulge_between_bumps() -> None:
+    def convexity(cusped: bool) -> float:
+        outline = OutlineSpec((3, 3), (2.5, 2.5), (3.0, 3.0), 0.0, Spread(1.0, 1e-6, 1, 1), cusped)
+        (shape,) = draw_shapes(outline, False, np.array([4000.0]), np.random.default_rng(0))
+        crop = shape.crop(0.0, 0.0)
+        hull = cv2.convexHull(np.argwhere(crop.mask)[:, ::-1].astype(np.int32))
+        return crop.area / cv2.contourArea(hull)
+
+    assert convexity(cusped=True) < 0.85 < 0.95 < convexity(cusped=False)

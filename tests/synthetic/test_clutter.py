@@ -1,0 +1,46 @@
+"""What lies between the cells: processes and debris."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sartorius.synthetic.cell_types import SPECS, DebrisSpec, NeuriteSpec, Spread
+from sartorius.synthetic.clutter import add_debris, add_neurites
+from sartorius.synthetic.rendering import ImageStyle, to_grey
+from sartorius.synthetic.scene import PlacedCell
+from sartorius.synthetic.shapes import CellShape, round_shape
+
+SIZE = (300, 300)
+
+
+def distance_from(x, y):
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    return np.hypot(rows - y, columns - x)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
+    circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
+    cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
+    length = Spread(120, 1e-6, 120, 120)
+    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0)
+    thickness = np.zeros(SIZE, dtype=np.float32)
+    add_neurites(thickness, (cell,), spec, 0.0, np.random.default_rng(seed))
+    distance = distance_from(150, 150)
+    near, middle, far = (thickness[(distance >= low) & (distance < low + 30)].sum() for low in (10, 50, 90))
+    assert near > 1.3 * middle > 1.3**2 * far > 0
+
+
+def test_remains_are_dark_in_a_bright_ring():
+    style = replace(ImageStyle.draw(SPECS['cort'], np.random.default_rng(0)), grain=0.0, tilt=(0.0, 0.0))
+    spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), depth=(60, 60))
+    thickness = np.zeros(SIZE, dtype=np.float32)
+    add_debris(thickness, spec, 1.0, np.random.default_rng(0))
+    grey = to_grey(thickness, style, np.random.default_rng(0)).astype(int)
+    row, column = np.unravel_index(grey.argmin(), SIZE)
+    distance = distance_from(column, row)
+    rings = [grey[(distance > radius - 0.5) & (distance <= radius + 0.5)].mean() for radius in range(1, 9)]
+    assert grey.min() < 110
+    assert max(rings) > 132
+    assert abs(grey[distance > 30] - 128).max() <= 1
