@@ -183,11 +183,13 @@ def _add_discs(
     """Adds flat round plates ``x, y`` of radii in pixels, with edges as steep as pixels allow."""
     height, width = thickness.shape
     for (x, y), radius, depth in zip(centres, radii, depths, strict=True):
+        if not (-radius < x < width + radius and -radius < y < height + radius):
+            continue
         top, left = max(0, int(y - radius) - 1), max(0, int(x - radius) - 1)
-        bottom, right = min(height, int(y + radius) + 3), min(width, int(x + radius) + 3)
-        rows, columns = np.ogrid[top:bottom, left:right]
+        window = np.s_[top : min(height, int(y + radius) + 3), left : min(width, int(x + radius) + 3)]
+        rows, columns = np.ogrid[window]
         distance = np.hypot(rows + 0.5 - y, columns + 0.5 - x)
-        thickness[top:bottom, left:right] += np.float32(depth) * np.clip(radius - distance + 0.5, 0, 1)
+        thickness[window] += np.float32(depth) * np.clip(radius - distance + 0.5, 0, 1)
 
 
 def _add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArray[np.float64], blur: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sartorius.synthetic.cell_types import SPECS, DebrisSpec, NeuriteSpec, Spread
-from sartorius.synthetic.clutter import add_debris, add_neurites
+from sartorius.synthetic.clutter import _add_discs, add_debris, add_neurites
 from sartorius.synthetic.rendering import ImageStyle, to_grey
 from sartorius.synthetic.scene import PlacedCell
 from sartorius.synthetic.shapes import CellShape, round_shape
@@ -44,3 +44,18 @@ def test_remains_are_dark_in_a_bright_ring():
     assert grey.min() < 110
     assert max(rings) > 132
     assert abs(grey[distance > 30] - 128).max() <= 1
+
+
+def test_a_disc_has_its_area_and_may_lie_across_or_beyond_the_border():
+    thickness = np.zeros(SIZE, dtype=np.float32)
+    _add_discs(thickness, np.array([[150.0, 100.0]]), np.array([4.0]), np.array([2.0]))
+    assert thickness.sum() == pytest.approx(2 * np.pi * 4**2, rel=0.03)
+    assert thickness.max() == 2
+    assert thickness[100, 146] > 0 == thickness[100, 143]
+    thickness[:] = 0
+    _add_discs(thickness, np.array([[0.0, 150.0]]), np.array([4.0]), np.array([2.0]))
+    assert thickness.sum() == pytest.approx(np.pi * 4**2, rel=0.05)
+    thickness[:] = 0
+    beyond = np.array([[-8.0, 5.0], [5.0, -8.0], [308.0, 5.0], [5.0, 308.0]])
+    _add_discs(thickness, beyond, np.full(4, 3.0), np.ones(4))
+    assert not thickness.any()
