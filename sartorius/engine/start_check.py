@@ -52,10 +52,11 @@ class StartCheckHook(Hook):
         if not runner.cfg.resume:
             weights = weights_of(checkpoint)
             check_finite(weights, name)
+            weights = dict(weights)
             repeated = repeat_single_head(model, weights)
             spread = spread_single_class(model, weights)
-            if 'state_dict' in checkpoint:
-                checkpoint['state_dict'] = weights
+            # A file may be nothing but weights; hooks and runner take these.
+            checkpoint['state_dict'] = weights
             fit = check_first_weights(model, weights, name)
             if repeated:
                 fit += f'; every stage begins with the one {" and ".join(repeated)} of the weights'

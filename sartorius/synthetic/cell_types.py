@@ -78,7 +78,14 @@ class NeuriteSpec:
 
 @dataclass(frozen=True)
 class DebrisSpec:
-    """Unlabelled dirt: minimum and maximum numbers per full-size image, and the optical thickness in grey levels."""
+    """Unlabelled dirt: minimum and maximum numbers per full-size image, and the optical thickness in grey levels.
+
+    Attributes:
+        specks: Small points.
+        remains: Round remains of dead cells, some of them in company.
+        clusters: Heaps of fragments.
+        depth: Optical thickness: low and high.
+    """
 
     specks: tuple[int, int]
     remains: tuple[int, int]

@@ -1,5 +1,7 @@
 """Unannotated structures of an image: neurites and debris."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +18,33 @@ _ZOOM = 2  # Lines are drawn enlarged, as OpenCV draws none that are thinner tha
 _FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
 _LINE_LEVELS = (0.2, 0.3, 0.45, 0.7, 1.0)
 _LEVEL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
-# Processes of cells taper from the root to the end: parts of a line, each drawn over the one before. Share of the
-# length from the root, strength and width, both relative to the greatest.
+
+
+class _Part(NamedTuple):
+    """Part of a process, between two shares of its length; strength and width are relative to the greatest."""
+
+    start: float
+    end: float
+    strength: float
+    width: float
+
+
+# Processes of cells taper from the root to the end, others a little to both ends: a part is drawn over the one before.
 _ROOTED_PARTS = (
-    (1.0, 0.2, 0.1),
-    (0.85, 0.35, 0.3),
-    (0.65, 0.5, 0.5),
-    (0.45, 0.7, 0.7),
-    (0.25, 0.85, 0.85),
-    (0.1, 1.0, 1.0),
+    _Part(0, 1.0, 0.2, 0.1),
+    _Part(0, 0.85, 0.35, 0.3),
+    _Part(0, 0.65, 0.5, 0.5),
+    _Part(0, 0.45, 0.7, 0.7),
+    _Part(0, 0.25, 0.85, 0.85),
+    _Part(0, 0.1, 1.0, 1.0),
 )
-# Others taper a little to both ends: share of the length that is left out at either one, strength and width.
 _FREE_PARTS = (
-    (0.0, 0.42, 0.05),
-    (0.04, 0.4725, 0.15),
-    (0.08, 0.525, 0.25),
-    (0.12, 0.595, 0.35),
-    (0.16, 0.6475, 0.425),
-    (0.2, 0.7, 0.5),
+    _Part(0, 1.0, 0.42, 0.05),
+    _Part(0.04, 0.96, 0.4725, 0.15),
+    _Part(0.08, 0.92, 0.525, 0.25),
+    _Part(0.12, 0.88, 0.595, 0.35),
+    _Part(0.16, 0.84, 0.6475, 0.425),
+    _Part(0.2, 0.8, 0.7, 0.5),
 )
 _POINT_BLURS = (0.4, 0.7, 1.1)
 
@@ -67,11 +78,9 @@ def add_neurites(
     for level, strength in enumerate(_LINE_LEVELS):
         rooted = [path for path, at in zip(paths[:own], levels[:own], strict=True) if at == level]
         free = [path for path, at in zip(paths[own:], levels[own:], strict=True) if at == level]
-        for (end, share, breadth), (left_out, free_share, free_breadth) in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
-            roots = [_part(path, 0, end) for path in rooted]
-            _draw_lines(lines, roots, share * strength, breadth * spec.width)
-            middles = [_part(path, left_out, 1 - left_out) for path in free]
-            _draw_lines(lines, middles, free_share * strength, free_breadth * spec.width)
+        for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
+            _draw_part(lines, rooted, rooted_part, strength, spec.width)
+            _draw_part(lines, free, free_part, strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
     beads = points[rng.random(len(points)) < spec.beads]
@@ -124,13 +133,13 @@ def _wander(
     return [path[: number + 1] for path, number in zip(fixed, steps, strict=True)]
 
 
-def _part(path: NDArray[np.int32], start: float, end: float) -> NDArray[np.int32]:
-    """Part of a line between two shares of its length."""
-    return path[round(start * len(path)) : 1 + round(end * (len(path) - 1))]
-
-
-def _draw_lines(layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], strength: float, width: float) -> None:
-    cv2.polylines(layer, paths, False, round(255 * strength), max(1, round(width)), cv2.LINE_AA, _SUBPIXEL_BITS)
+def _draw_part(
+    layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], part: _Part, strength: float, width: int
+) -> None:
+    """Draws a part of each line, at a share of the greatest strength and width."""
+    pieces = [path[round(part.start * len(path)) : 1 + round(part.end * (len(path) - 1))] for path in paths]
+    grey, breadth = round(255 * part.strength * strength), max(1, round(part.width * width))
+    cv2.polylines(layer, pieces, False, grey, breadth, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.random.Generator) -> None:

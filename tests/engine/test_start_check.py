@@ -148,12 +148,17 @@ def test_first_weights_say_how_many_fit(runner: SimpleNamespace, checkpoint: dic
         StartCheckHook().after_load_checkpoint(runner, checkpoint)
 
 
+@pytest.mark.parametrize('bare', [False, True])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
-def test_several_classes_begin_as_sure_of_a_cell_as_one_class_was(runner: SimpleNamespace, prefix: str) -> None:
+def test_several_classes_begin_as_sure_of_a_cell_as_one_class_was(
+    runner: SimpleNamespace, prefix: str, bare: bool
+) -> None:
     runner.cfg.resume = False
     one, three = (torch.nn.ModuleDict(dict(fc_cls=torch.nn.Linear(5, scores))) for scores in (2, 4))
     runner.model = three
-    content = {'state_dict': {prefix + key: value for key, value in one.state_dict().items()}}
+    weights = {prefix + key: value for key, value in one.state_dict().items()}
+    # A file may be nothing but weights.
+    content = weights if bare else {'state_dict': weights}
     StartCheckHook().after_load_checkpoint(runner, content)
     three.load_state_dict({key.removeprefix(prefix): value for key, value in content['state_dict'].items()})
     features = torch.randn(7, 5)
