@@ -83,13 +83,17 @@ class DebrisSpec:
     Attributes:
         specks: Small points.
         remains: Round remains of dead cells, some of them in company.
-        clusters: Heaps of fragments.
+        clusters: Clouds of fragments.
+        heaps: Heaps of touching vesicles.
+        clinging: Share of the heaps that lie on cells.
         depth: Optical thickness: low and high.
     """
 
     specks: tuple[int, int]
     remains: tuple[int, int]
     clusters: tuple[int, int]
+    heaps: tuple[int, int]
+    clinging: float
     depth: tuple[float, float]
 
 
@@ -147,15 +151,17 @@ SPECS: Mapping[str, CellTypeSpec] = {
         granule_depth=4.5,
         neurites=NeuriteSpec(
             per_cell=(2, 6),
-            length=Spread(36, 30, 8, 160),
-            curl=0.14,
+            length=Spread(45, 35, 8, 200),
+            curl=0.12,
             mesh=(20, 90),
-            depth=10,
+            depth=18,
             beads=0.02,
-            width=4,
+            width=2,
             linking=0.6,
         ),
-        debris=DebrisSpec(specks=(20, 80), remains=(8, 40), clusters=(3, 24), depth=(35, 75)),
+        debris=DebrisSpec(
+            specks=(20, 80), remains=(8, 40), clusters=(0, 8), heaps=(2, 60), clinging=0.7, depth=(35, 75)
+        ),
     ),
     # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
     'astro': CellTypeSpec(
@@ -185,7 +191,9 @@ SPECS: Mapping[str, CellTypeSpec] = {
             width=3,
             linking=0.2,
         ),
-        debris=DebrisSpec(specks=(15, 90), remains=(2, 16), clusters=(0, 3), depth=(30, 75)),
+        debris=DebrisSpec(
+            specks=(15, 90), remains=(2, 16), clusters=(0, 3), heaps=(0, 6), clinging=0.3, depth=(30, 75)
+        ),
         has_arms=True,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
@@ -216,7 +224,9 @@ SPECS: Mapping[str, CellTypeSpec] = {
             width=2,
             linking=0.15,
         ),
-        debris=DebrisSpec(specks=(60, 300), remains=(80, 300), clusters=(2, 14), depth=(50, 90)),
+        debris=DebrisSpec(
+            specks=(60, 300), remains=(80, 300), clusters=(2, 14), heaps=(2, 30), clinging=0.1, depth=(50, 90)
+        ),
     ),
 }
 
@@ -226,7 +236,7 @@ _SHSY5Y, _ASTRO, _CORT = SPECS['shsy5y'], SPECS['astro'], SPECS['cort']
 _ROUND = replace(
     _CORT,
     neurites=replace(_CORT.neurites, per_cell=(0, 2), mesh=(0, 40)),
-    debris=replace(_CORT.debris, specks=(20, 80), remains=(4, 30), clusters=(0, 6)),
+    debris=replace(_CORT.debris, specks=(20, 80), remains=(4, 30), clusters=(0, 6), heaps=(0, 10)),
 )
 
 LINE_SPECS: Mapping[str, CellTypeSpec] = {

@@ -1,5 +1,6 @@
-"""Unannotated structures of an image: neurites and debris."""
+"""Unannotated structures of an image: neurites, debris and heaps of vesicles."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from sartorius.masks.crop import Size
+from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, DebrisSpec, NeuriteSpec
 from sartorius.synthetic.rendering import Thickness
 from sartorius.synthetic.scene import PlacedCell
@@ -186,10 +187,55 @@ def _add_remains(thickness: Thickness, places: NDArray[np.float64], depth: float
     _add_points(thickness, spots, -depth * rng.uniform(0.3, 1.2, len(spots)), 0.6)
 
 
-def _add_discs(
-    thickness: Thickness, centres: NDArray[np.float64], radii: NDArray[np.float64], depths: NDArray[np.float64]
+def add_heaps(
+    thickness: Thickness, cells: Sequence[MaskCrop], spec: DebrisSpec, amount: float, rng: np.random.Generator
 ) -> None:
-    """Adds flat round plates ``x, y`` of radii in pixels, with edges as steep as pixels allow."""
+    """Adds heaps of vesicles, into which dying cells fall.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
+        cells: Masks of the image's cells.
+        spec: Numbers of the debris.
+        amount: Between the minimum and maximum of the heaps, in [0, 1].
+        rng: Random generator.
+    """
+    height, width = thickness.shape
+    depth = rng.uniform(*spec.depth)
+    for _ in range(_share(spec.heaps, amount, thickness.shape)):
+        x, y = rng.uniform(0, 1, 2) * (width, height)
+        if cells and rng.random() < spec.clinging:
+            x1, y1, x2, y2 = cells[int(rng.integers(len(cells)))].window
+            x, y = rng.uniform((x1, y1), (x2, y2))
+        centres, radii = _heap(rng)
+        depths = depth * rng.uniform(0.25, 0.6) * rng.lognormal(0, 0.25, len(radii))
+        _add_discs(thickness, centres + (x, y), radii, depths, lens=rng.uniform(0.7, 1.3))
+
+
+def _heap(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places ``(N, 2)`` of 2 to 40 touching vesicles around the origin, and their radii ``(N,)`` in pixels."""
+    number = int(np.clip(rng.lognormal(2.1, 0.7), 2, 40))
+    radius = rng.uniform(1.1, 3.0)
+    axis = np.arange(-8, 9)
+    rows, columns = np.meshgrid(axis, axis, indexing='ij')
+    lattice = np.column_stack([(columns + rows / 2).ravel(), (rows * np.sqrt(0.75)).ravel()])
+    places = 1.75 * radius * (lattice + rng.normal(0, 0.23, lattice.shape))
+    stretch, angle = rng.uniform(1, 2), rng.uniform(0, np.pi)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    distance = np.hypot(places @ along / stretch, places @ across) + rng.normal(0, radius, len(places))
+    return places[np.argsort(distance)[:number]], radius * rng.uniform(0.75, 1.25, number)
+
+
+def _add_discs(
+    thickness: Thickness,
+    centres: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    depths: NDArray[np.float64],
+    lens: float = 0.0,
+) -> None:
+    """Adds flat round plates ``x, y`` of radii in pixels, with edges as steep as pixels allow.
+
+    A small sphere is a lens as well: ``lens`` is what its middle lacks of the depth, for the light that it gathers.
+    """
     height, width = thickness.shape
     for (x, y), radius, depth in zip(centres, radii, depths, strict=True):
         if not (-radius < x < width + radius and -radius < y < height + radius):
@@ -198,7 +244,8 @@ def _add_discs(
         window = np.s_[top : min(height, int(y + radius) + 3), left : min(width, int(x + radius) + 3)]
         rows, columns = np.ogrid[window]
         distance = np.hypot(rows + 0.5 - y, columns + 0.5 - x)
-        thickness[window] += np.float32(depth) * np.clip(radius - distance + 0.5, 0, 1)
+        profile = np.clip(radius - distance + 0.5, 0, 1) - lens * np.exp(-((distance / (0.6 * radius)) ** 2))
+        thickness[window] += np.float32(depth) * profile
 
 
 def _add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArray[np.float64], blur: float) -> None:

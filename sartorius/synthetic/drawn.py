@@ -8,7 +8,7 @@ import numpy as np
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.bodies import Body, add_body, texture_of
 from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
-from sartorius.synthetic.clutter import add_debris, add_neurites
+from sartorius.synthetic.clutter import add_debris, add_heaps, add_neurites
 from sartorius.synthetic.image import SyntheticImage
 from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
@@ -160,8 +160,10 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
     """
     phase = np.zeros(size, dtype=np.float32)
     name = str(rng.choice(tuple(_SHARES), p=tuple(_SHARES.values())))
-    _add_dirt(phase, rng)
+    debris, amount = _draw_debris(rng)
+    add_debris(phase, debris, amount, rng)
     crops = _add_sheet(phase, rng) if name == _SHEET else _add_scattered(phase, _FORMS[name].draw(rng), rng)
+    add_heaps(phase, crops, debris, amount, rng)
     return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
 
 
@@ -252,9 +254,17 @@ def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
     )
 
 
-def _add_dirt(phase: Phase, rng: np.random.Generator) -> None:
-    """Adds debris that is no cell: none, some or much of it."""
+def _draw_debris(rng: np.random.Generator) -> tuple[DebrisSpec, float]:
+    """Debris that is no cell, and its amount: none, some or much of it."""
     amount = float(rng.choice((0.0, rng.beta(0.8, 4), rng.beta(1.5, 1.5)), p=(0.2, 0.55, 0.25)))
     depth = float(np.exp(rng.uniform(np.log(0.3), np.log(2.2))))
-    debris = DebrisSpec(specks=(0, 300), remains=(0, 250), clusters=(0, 16), depth=(0.6 * depth, depth))
-    add_debris(phase, debris, amount, rng)
+    most_heaps = int(rng.choice((0, 20, 80), p=(0.5, 0.25, 0.25)))
+    debris = DebrisSpec(
+        specks=(0, 300),
+        remains=(0, 250),
+        clusters=(0, 16),
+        heaps=(0, most_heaps),
+        clinging=float(rng.uniform(0, 0.8)),
+        depth=(0.6 * depth, depth),
+    )
+    return debris, amount

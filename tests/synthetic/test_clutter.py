@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic.cell_types import SPECS, DebrisSpec, NeuriteSpec, Spread
-from sartorius.synthetic.clutter import _add_discs, add_debris, add_neurites
+from sartorius.synthetic.clutter import _add_discs, add_debris, add_heaps, add_neurites
 from sartorius.synthetic.rendering import ImageStyle, to_grey
 from sartorius.synthetic.scene import PlacedCell
 from sartorius.synthetic.shapes import CellShape, round_shape
@@ -34,7 +35,7 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
 
 def test_remains_are_dark_in_a_bright_ring():
     style = replace(ImageStyle.draw(SPECS['cort'], np.random.default_rng(0)), grain=0.0, tilt=(0.0, 0.0))
-    spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), depth=(60, 60))
+    spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), heaps=(0, 0), clinging=0.0, depth=(60, 60))
     thickness = np.zeros(SIZE, dtype=np.float32)
     add_debris(thickness, spec, 1.0, np.random.default_rng(0))
     grey = to_grey(thickness, style, np.random.default_rng(0)).astype(int)
@@ -59,3 +60,28 @@ def test_a_disc_has_its_area_and_may_lie_across_or_beyond_the_border():
     beyond = np.array([[-8.0, 5.0], [5.0, -8.0], [308.0, 5.0], [5.0, 308.0]])
     _add_discs(thickness, beyond, np.full(4, 3.0), np.ones(4))
     assert not thickness.any()
+
+
+def test_vesicles_of_heaps_are_dark_rings_around_bright_middles():
+    thickness = np.zeros(SIZE, dtype=np.float32)
+    _add_discs(thickness, np.array([[150.0, 100.0]]), np.array([3.0]), np.array([2.0]), lens=1.3)
+    assert thickness[99:101, 149:151].max() < 0
+    assert thickness[100, 147] > 1
+
+
+def test_as_many_heaps_lie_on_cells_as_asked_and_anywhere_without_cells():
+    spec = DebrisSpec(specks=(0, 0), remains=(0, 0), clusters=(0, 0), heaps=(4, 4), clinging=0.8, depth=(60, 60))
+    cell = MaskCrop(np.ones((60, 60), dtype=bool), x=120, y=120)
+    rng = np.random.default_rng(0)
+
+    def share_on_cell(cells):
+        # One heap an image: on top of each other they would hide how many there are.
+        touched = np.zeros(SIZE)
+        for _ in range(200):
+            thickness = np.zeros(SIZE, dtype=np.float32)
+            add_heaps(thickness, cells, spec, 1.0, rng)
+            touched += thickness != 0
+        return touched[120:180, 120:180].sum() / touched.sum()
+
+    assert share_on_cell((cell,)) > 0.6
+    assert share_on_cell(()) < 0.1
