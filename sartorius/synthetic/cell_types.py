@@ -64,6 +64,7 @@ class NeuriteSpec:
         beads: Swellings per step of 4 px.
         width: Breadth at the root, in half pixels.
         linking: Share of the processes that run straight to a neighbour.
+        thick: Share of the cells' processes that are three times as broad, as dendrites are.
     """
 
     per_cell: tuple[int, int]
@@ -74,6 +75,7 @@ class NeuriteSpec:
     beads: float
     width: int
     linking: float
+    thick: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class DebrisSpec:
         remains: Round remains of dead cells, some of them in company.
         clusters: Clouds of fragments.
         heaps: Heaps of touching vesicles.
-        clinging: Share of the heaps that lie on cells.
+        clinging: Share of remains and heaps that lie on cells or beside them.
         depth: Optical thickness: low and high.
     """
 
@@ -158,6 +160,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.02,
             width=2,
             linking=0.6,
+            thick=0.06,
         ),
         debris=DebrisSpec(
             specks=(20, 80), remains=(8, 40), clusters=(0, 8), heaps=(2, 60), clinging=0.7, depth=(35, 75)
@@ -190,6 +193,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.02,
             width=3,
             linking=0.2,
+            thick=0.1,
         ),
         debris=DebrisSpec(
             specks=(15, 90), remains=(2, 16), clusters=(0, 3), heaps=(0, 6), clinging=0.3, depth=(30, 75)
@@ -223,9 +227,10 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.03,
             width=2,
             linking=0.15,
+            thick=0.08,
         ),
         debris=DebrisSpec(
-            specks=(60, 300), remains=(80, 300), clusters=(2, 14), heaps=(2, 30), clinging=0.1, depth=(50, 90)
+            specks=(60, 300), remains=(80, 300), clusters=(2, 14), heaps=(2, 30), clinging=0.15, depth=(50, 90)
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""Unannotated structures of an image: neurites, debris and heaps of vesicles."""
+"""Unannotated structures of an image: neurites, debris and dead cells."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -79,8 +79,10 @@ def add_neurites(
     for level, strength in enumerate(_LINE_LEVELS):
         rooted = [path for path, at in zip(paths[:own], levels[:own], strict=True) if at == level]
         free = [path for path, at in zip(paths[own:], levels[own:], strict=True) if at == level]
+        thick = rng.binomial(len(rooted), spec.thick)
         for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
             _draw_part(lines, rooted, rooted_part, strength, spec.width)
+            _draw_part(lines, rooted[:thick], rooted_part, strength, 3 * spec.width)
             _draw_part(lines, free, free_part, strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
@@ -144,7 +146,7 @@ def _draw_part(
 
 
 def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.random.Generator) -> None:
-    """Adds specks, round remains of dead cells, and clusters of fragments, all of them composed of round points.
+    """Adds specks and clouds of fragments, composed of round points.
 
     Args:
         thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
@@ -158,7 +160,6 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
         return rng.uniform(0, 1, (_share(bounds, amount, thickness.shape), 2)) * (width, height)
 
     specks = centres(spec.specks)
-    remains = centres(spec.remains)
     clusters = [
         rng.normal(centre, rng.uniform(2.5, 6), (int(rng.integers(8, 40)), 2)) for centre in centres(spec.clusters)
     ]
@@ -168,7 +169,37 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
     blurs = rng.integers(0, len(_POINT_BLURS), len(points))
     for number, blur in enumerate(_POINT_BLURS):
         _add_points(thickness, points[blurs == number], depths[blurs == number], blur)
-    _add_remains(thickness, remains, depth, rng)
+
+
+def add_dead_cells(
+    thickness: Thickness, cells: Sequence[MaskCrop], spec: DebrisSpec, amount: float, rng: np.random.Generator
+) -> None:
+    """Adds round remains of dead cells, and the heaps of vesicles into which dying ones fall.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
+        cells: Masks of the image's cells.
+        spec: Numbers of the debris.
+        amount: Between the minimum and maximum of both, in [0, 1].
+        rng: Random generator.
+    """
+    height, width = thickness.shape
+
+    def places(bounds: tuple[int, int]) -> NDArray[np.float64]:
+        anywhere = rng.uniform(0, 1, (_share(bounds, amount, thickness.shape), 2)) * (width, height)
+        if not cells:
+            return anywhere
+        windows = np.array([cell.window for cell in cells])[rng.integers(len(cells), size=len(anywhere))]
+        sides = windows[:, 2:] - windows[:, :2]
+        on_cells = windows[:, :2] + rng.uniform(-0.2, 1.2, anywhere.shape) * sides
+        return np.where(rng.random((len(anywhere), 1)) < spec.clinging, on_cells, anywhere)
+
+    depth = rng.uniform(*spec.depth)
+    _add_remains(thickness, places(spec.remains), depth, rng)
+    for place in places(spec.heaps):
+        centres, radii = _heap(rng)
+        depths = depth * rng.uniform(0.25, 0.6) * rng.lognormal(0, 0.25, len(radii))
+        _add_discs(thickness, centres + place, radii, depths, lens=rng.uniform(0.7, 1.3))
 
 
 def _add_remains(thickness: Thickness, places: NDArray[np.float64], depth: float, rng: np.random.Generator) -> None:
@@ -185,30 +216,6 @@ def _add_remains(thickness: Thickness, places: NDArray[np.float64], depth: float
     lenses = rng.random(len(places)) < 0.6
     spots = places[lenses] + rng.normal(0, 0.35, (int(lenses.sum()), 2)) * radii[lenses, None]
     _add_points(thickness, spots, -depth * rng.uniform(0.3, 1.2, len(spots)), 0.6)
-
-
-def add_heaps(
-    thickness: Thickness, cells: Sequence[MaskCrop], spec: DebrisSpec, amount: float, rng: np.random.Generator
-) -> None:
-    """Adds heaps of vesicles, into which dying cells fall.
-
-    Args:
-        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
-        cells: Masks of the image's cells.
-        spec: Numbers of the debris.
-        amount: Between the minimum and maximum of the heaps, in [0, 1].
-        rng: Random generator.
-    """
-    height, width = thickness.shape
-    depth = rng.uniform(*spec.depth)
-    for _ in range(_share(spec.heaps, amount, thickness.shape)):
-        x, y = rng.uniform(0, 1, 2) * (width, height)
-        if cells and rng.random() < spec.clinging:
-            x1, y1, x2, y2 = cells[int(rng.integers(len(cells)))].window
-            x, y = rng.uniform((x1, y1), (x2, y2))
-        centres, radii = _heap(rng)
-        depths = depth * rng.uniform(0.25, 0.6) * rng.lognormal(0, 0.25, len(radii))
-        _add_discs(thickness, centres + (x, y), radii, depths, lens=rng.uniform(0.7, 1.3))
 
 
 def _heap(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

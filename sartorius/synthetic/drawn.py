@@ -8,7 +8,7 @@ import numpy as np
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.bodies import Body, add_body, texture_of
 from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
-from sartorius.synthetic.clutter import add_debris, add_heaps, add_neurites
+from sartorius.synthetic.clutter import add_dead_cells, add_debris, add_neurites
 from sartorius.synthetic.image import SyntheticImage
 from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
@@ -163,7 +163,7 @@ def make_drawn_image(size: Size, rng: np.random.Generator) -> SyntheticImage:
     debris, amount = _draw_debris(rng)
     add_debris(phase, debris, amount, rng)
     crops = _add_sheet(phase, rng) if name == _SHEET else _add_scattered(phase, _FORMS[name].draw(rng), rng)
-    add_heaps(phase, crops, debris, amount, rng)
+    add_dead_cells(phase, crops, debris, amount, rng)
     return SyntheticImage(expose(phase, Optics.draw(rng), rng), crops, name)
 
 
@@ -251,6 +251,7 @@ def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
         beads=float(rng.uniform(0, 0.08)),
         width=int(rng.integers(1, 5)),
         linking=float(rng.uniform(0, 0.6)),
+        thick=float(rng.uniform(0, 0.15)),
     )
 
 

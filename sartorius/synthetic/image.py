@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, CellTypeSpec, spec_of
-from sartorius.synthetic.clutter import add_debris, add_heaps, add_neurites
+from sartorius.synthetic.clutter import add_dead_cells, add_debris, add_neurites
 from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
 from sartorius.synthetic.scene import PlacedCell, place_cells
 from sartorius.synthetic.shapes import draw_shapes
@@ -98,7 +98,7 @@ def render_cells(
     add_bodies(thickness, cells, spec, style.margin, rng)
     add_debris(thickness, spec.debris, style.debris, rng)
     crops = tuple(cell.crop for cell in cells)
-    add_heaps(thickness, crops, spec.debris, style.debris, rng)
+    add_dead_cells(thickness, crops, spec.debris, style.debris, rng)
     return SyntheticImage(to_grey(thickness, style, rng), crops, cell_type)
 
 

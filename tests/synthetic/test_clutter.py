@@ -7,7 +7,7 @@ import pytest
 
 from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic.cell_types import SPECS, DebrisSpec, NeuriteSpec, Spread
-from sartorius.synthetic.clutter import _add_discs, add_debris, add_heaps, add_neurites
+from sartorius.synthetic.clutter import _add_discs, add_dead_cells, add_neurites
 from sartorius.synthetic.rendering import ImageStyle, to_grey
 from sartorius.synthetic.scene import PlacedCell
 from sartorius.synthetic.shapes import CellShape, round_shape
@@ -25,7 +25,7 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
     circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
     cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
     length = Spread(120, 1e-6, 120, 120)
-    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0)
+    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0, thick=0.0)
     thickness = np.zeros(SIZE, dtype=np.float32)
     add_neurites(thickness, (cell,), spec, 0.0, np.random.default_rng(seed))
     distance = distance_from(150, 150)
@@ -37,7 +37,7 @@ def test_remains_are_dark_in_a_bright_ring():
     style = replace(ImageStyle.draw(SPECS['cort'], np.random.default_rng(0)), grain=0.0, tilt=(0.0, 0.0))
     spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), heaps=(0, 0), clinging=0.0, depth=(60, 60))
     thickness = np.zeros(SIZE, dtype=np.float32)
-    add_debris(thickness, spec, 1.0, np.random.default_rng(0))
+    add_dead_cells(thickness, (), spec, 1.0, np.random.default_rng(0))
     grey = to_grey(thickness, style, np.random.default_rng(0)).astype(int)
     row, column = np.unravel_index(grey.argmin(), SIZE)
     distance = distance_from(column, row)
@@ -79,9 +79,9 @@ def test_as_many_heaps_lie_on_cells_as_asked_and_anywhere_without_cells():
         touched = np.zeros(SIZE)
         for _ in range(200):
             thickness = np.zeros(SIZE, dtype=np.float32)
-            add_heaps(thickness, cells, spec, 1.0, rng)
+            add_dead_cells(thickness, cells, spec, 1.0, rng)
             touched += thickness != 0
         return touched[120:180, 120:180].sum() / touched.sum()
 
-    assert share_on_cell((cell,)) > 0.6
+    assert 0.3 < share_on_cell((cell,)) < 0.6
     assert share_on_cell(()) < 0.1
