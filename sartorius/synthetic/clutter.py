@@ -75,14 +75,15 @@ def add_neurites(
     lengths = np.concatenate([lengths, 2.5 * np.asarray(spec.length.draw(rng, strangers))])
     paths = _wander(starts, directions, lengths, spec.curl, rng)
     levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
+    thick = rng.random(own) < spec.thick
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
     for level, strength in enumerate(_LINE_LEVELS):
-        rooted = [path for path, at in zip(paths[:own], levels[:own], strict=True) if at == level]
-        free = [path for path, at in zip(paths[own:], levels[own:], strict=True) if at == level]
-        thick = rng.binomial(len(rooted), spec.thick)
+        thin = [paths[path] for path in np.flatnonzero((levels[:own] == level) & ~thick)]
+        broad = [paths[path] for path in np.flatnonzero((levels[:own] == level) & thick)]
+        free = [paths[own + path] for path in np.flatnonzero(levels[own:] == level)]
         for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
-            _draw_part(lines, rooted, rooted_part, strength, spec.width)
-            _draw_part(lines, rooted[:thick], rooted_part, strength, 3 * spec.width)
+            _draw_part(lines, thin, rooted_part, strength, spec.width)
+            _draw_part(lines, broad, rooted_part, strength, 3 * spec.width)
             _draw_part(lines, free, free_part, strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
@@ -224,6 +225,7 @@ def _heap(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.flo
     radius = rng.uniform(1.1, 3.0)
     axis = np.arange(-8, 9)
     rows, columns = np.meshgrid(axis, axis, indexing='ij')
+    # They are packed like spheres of about one size: a hexagonal lattice, shaken.
     lattice = np.column_stack([(columns + rows / 2).ravel(), (rows * np.sqrt(0.75)).ravel()])
     places = 1.75 * radius * (lattice + rng.normal(0, 0.23, lattice.shape))
     stretch, angle = rng.uniform(1, 2), rng.uniform(0, np.pi)
