@@ -12,7 +12,7 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_cla
 tta_scales = [2.0]
 
 # On real images it is surer of debris than on drawn ones; chosen on the images of docs/predict.md.
-postprocess = [dict(type='ScoreThreshold', threshold=0.7), *_base_.postprocess[1:]]
+postprocess = [dict(type='ScoreThreshold', threshold=0.8), *_base_.postprocess[1:]]
 
 # The weights that are kept are a running mean over the last iterations' weights.
 custom_hooks = [

@@ -270,7 +270,7 @@ def device_name() -> str:
         model = next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
-    return f'CPU ({model}), {cores} cores'
+    return f'CPU ({model}), {cores} core{"s" if cores != 1 else ""}'
 
 
 def command_line() -> str:
