@@ -33,6 +33,18 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
     assert near > 1.3 * middle > 1.3**2 * far > 0
 
 
+def test_thick_processes_are_three_times_as_broad():
+    circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
+    cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
+    spec = NeuriteSpec((6, 6), Spread(60, 1e-6, 60, 60), 0.1, (0, 0), 10, beads=0.0, width=4, linking=0.0, thick=0.0)
+    covered = []
+    for thick in (0.0, 1.0):
+        thickness = np.zeros(SIZE, dtype=np.float32)
+        add_neurites(thickness, (cell,), replace(spec, thick=thick), 0.0, np.random.default_rng(0))
+        covered.append((thickness > 0).sum())
+    assert 1.5 < covered[1] / covered[0] < 3.5
+
+
 def test_remains_are_dark_in_a_bright_ring():
     style = replace(ImageStyle.draw(SPECS['cort'], np.random.default_rng(0)), grain=0.0, tilt=(0.0, 0.0))
     spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), heaps=(0, 0), clinging=0.0, depth=(60, 60))
