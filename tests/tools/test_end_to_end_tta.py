@@ -72,8 +72,8 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
     """Predictions of Mask R-CNN, in one pass and with TTA of tiles."""
     test('mrcnn_r50', out=data / 'plain.npz')
     test(
-        'mrcnn_r50', '--tta', '--tiles', *FEW, 'tiles.size=(90,120)', 'tiles.overlap=40',
-        'tta_orientations=[none,rot90]',
+        'mrcnn_r50', '--tta', '--tiles', *FEW[:-1], 'model.test_cfg.rcnn.max_per_img=100',
+        'tiles.size=(90,120)', 'tiles.overlap=40', 'tta_orientations=[none,rot90]',
         out=data / 'tta_tiles.npz',
     )  # fmt: skip
     return data
@@ -86,8 +86,8 @@ def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) ->
     # A config there would be taken for that of the training whose checkpoint lies in the folder.
     assert not list(plain.glob('*.py'))
     for image in predictions.images:
-        # Of four tiles with up to 30 cells each.
-        assert 30 < len(image) <= 120
+        # Of four tiles with up to 100 cells each.
+        assert 100 < len(image) <= 400
         assert image.boxes.min() >= 0 and (image.boxes.max(axis=0) <= [176, 130, 176, 130]).all()
     # Some end right of the first tile, and some below it; those of the first tile end in it.
     assert (np.concatenate([image.boxes for image in predictions.images]).max(axis=0)[2:] > [120, 90]).all()
