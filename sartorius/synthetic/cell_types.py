@@ -296,3 +296,15 @@ def spec_of(cell_type: str) -> CellTypeSpec:
     if cell_type not in SPECS:
         raise InputError(f'unknown cell type {cell_type!r}; choose from {", ".join(CELL_TYPES)}')
     return SPECS[cell_type]
+
+
+def scaled_count(bounds: tuple[int, int], position: float, size: Size) -> int:
+    """How many of a thing an image shows: between two bounds for a full-size image, scaled to the image's area.
+
+    Args:
+        bounds: Minimum and maximum for a full-size image.
+        position: Between them, in [0, 1].
+        size: Image ``(height, width)``.
+    """
+    full = bounds[0] + position * (bounds[1] - bounds[0])
+    return round(full * size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1]))

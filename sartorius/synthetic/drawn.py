@@ -8,8 +8,9 @@ import numpy as np
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.bodies import Body, add_body, texture_of
 from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
-from sartorius.synthetic.clutter import add_dead_cells, add_debris, add_neurites
+from sartorius.synthetic.debris import add_dead_cells, add_debris
 from sartorius.synthetic.image import SyntheticImage
+from sartorius.synthetic.neurites import add_neurites
 from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import FULL_SIZE, CellTypeSpec, spec_of
-from sartorius.synthetic.clutter import add_dead_cells, add_debris, add_neurites
+from sartorius.synthetic.debris import add_dead_cells, add_debris
+from sartorius.synthetic.neurites import add_neurites
 from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
 from sartorius.synthetic.scene import PlacedCell, place_cells
 from sartorius.synthetic.shapes import draw_shapes

@@ -150,6 +150,22 @@ def _scatter_granules(
     target[rows[inside], columns[inside]] += strength * rng.normal(0.2, 1, int(inside.sum()))
 
 
+def add_points(thickness: Thickness, points: NDArray[np.float64], depths: NDArray[np.float64], blur: float) -> None:
+    """Adds round points with Gaussian profiles; those outside the image are left out.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place.
+        points: ``(N, 2)``: x and y in pixels.
+        depths: ``(N,)``: peaks, in the unit of the thickness.
+        blur: Standard deviation of the profiles in pixels.
+    """
+    columns, rows = np.floor(points).astype(int).T
+    inside = (columns >= 0) & (columns < thickness.shape[1]) & (rows >= 0) & (rows < thickness.shape[0])
+    layer = np.zeros_like(thickness)
+    np.add.at(layer, (rows[inside], columns[inside]), depths[inside] * 2 * np.pi * blur**2)
+    thickness += cv2.GaussianBlur(layer, (0, 0), blur)
+
+
 def to_grey(thickness: Thickness, style: ImageStyle, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Image of a thickness map: dark bodies, bright halos, an even background with grain.
 

@@ -1,4 +1,4 @@
-"""What lies between the cells: processes and debris."""
+"""Debris and dead cells between the cells and on them."""
 
 from dataclasses import replace
 
@@ -6,43 +6,11 @@ import numpy as np
 import pytest
 
 from sartorius.masks.crop import MaskCrop
-from sartorius.synthetic.cell_types import SPECS, DebrisSpec, NeuriteSpec, Spread
-from sartorius.synthetic.clutter import _add_discs, add_dead_cells, add_neurites
+from sartorius.synthetic.cell_types import SPECS, DebrisSpec
+from sartorius.synthetic.debris import _add_discs, add_dead_cells
 from sartorius.synthetic.rendering import ImageStyle, to_grey
-from sartorius.synthetic.scene import PlacedCell
-from sartorius.synthetic.shapes import CellShape, round_shape
 
 SIZE = (300, 300)
-
-
-def distance_from(x, y):
-    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
-    return np.hypot(rows - y, columns - x)
-
-
-@pytest.mark.parametrize('seed', range(5))
-def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
-    circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
-    cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
-    length = Spread(120, 1e-6, 120, 120)
-    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0, thick=0.0)
-    thickness = np.zeros(SIZE, dtype=np.float32)
-    add_neurites(thickness, (cell,), spec, 0.0, np.random.default_rng(seed))
-    distance = distance_from(150, 150)
-    near, middle, far = (thickness[(distance >= low) & (distance < low + 30)].sum() for low in (10, 50, 90))
-    assert near > 1.3 * middle > 1.3**2 * far > 0
-
-
-def test_thick_processes_are_three_times_as_broad():
-    circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
-    cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
-    spec = NeuriteSpec((6, 6), Spread(60, 1e-6, 60, 60), 0.1, (0, 0), 10, beads=0.0, width=4, linking=0.0, thick=0.0)
-    covered = []
-    for thick in (0.0, 1.0):
-        thickness = np.zeros(SIZE, dtype=np.float32)
-        add_neurites(thickness, (cell,), replace(spec, thick=thick), 0.0, np.random.default_rng(0))
-        covered.append((thickness > 0).sum())
-    assert 1.5 < covered[1] / covered[0] < 3.5
 
 
 def test_remains_are_dark_in_a_bright_ring():
@@ -52,7 +20,8 @@ def test_remains_are_dark_in_a_bright_ring():
     add_dead_cells(thickness, (), spec, 1.0, np.random.default_rng(0))
     grey = to_grey(thickness, style, np.random.default_rng(0)).astype(int)
     row, column = np.unravel_index(grey.argmin(), SIZE)
-    distance = distance_from(column, row)
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    distance = np.hypot(rows - row, columns - column)
     rings = [grey[(distance > radius - 0.5) & (distance <= radius + 0.5)].mean() for radius in range(1, 9)]
     assert grey.min() < 110
     assert max(rings) > 132

@@ -1,0 +1,143 @@
+"""Thin processes of cells, which belong to no mask."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sartorius.synthetic.cell_types import NeuriteSpec, scaled_count
+from sartorius.synthetic.rendering import Thickness, add_points
+from sartorius.synthetic.scene import PlacedCell
+
+_STEP = 4.0
+_SUBPIXEL_BITS = 4
+_ZOOM = 2  # Lines are drawn enlarged, as OpenCV draws none that are thinner than a pixel.
+_FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
+_LINE_LEVELS = (0.2, 0.3, 0.45, 0.7, 1.0)
+_LEVEL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
+
+
+class _Part(NamedTuple):
+    """Part of a process, between two shares of its length; strength and width are relative to the greatest."""
+
+    start: float
+    end: float
+    strength: float
+    width: float
+
+
+# Processes of cells taper from the root to the end, others a little to both ends: a part is drawn over the one before.
+_ROOTED_PARTS = (
+    _Part(0, 1.0, 0.2, 0.1),
+    _Part(0, 0.85, 0.35, 0.3),
+    _Part(0, 0.65, 0.5, 0.5),
+    _Part(0, 0.45, 0.7, 0.7),
+    _Part(0, 0.25, 0.85, 0.85),
+    _Part(0, 0.1, 1.0, 1.0),
+)
+_FREE_PARTS = (
+    _Part(0, 1.0, 0.42, 0.05),
+    _Part(0.04, 0.96, 0.4725, 0.15),
+    _Part(0.08, 0.92, 0.525, 0.25),
+    _Part(0.12, 0.88, 0.595, 0.35),
+    _Part(0.16, 0.84, 0.6475, 0.425),
+    _Part(0.2, 0.8, 0.7, 0.5),
+)
+
+
+def add_neurites(
+    thickness: Thickness,
+    cells: tuple[PlacedCell, ...],
+    spec: NeuriteSpec,
+    mesh: float,
+    rng: np.random.Generator,
+) -> None:
+    """Adds the thin processes that leave the cells, and those that come from no visible cell.
+
+    Args:
+        thickness: float ``(height, width)``, changed in place; ``spec.depth`` is in its unit.
+        cells: Of the image.
+        spec: Numbers of the neurites.
+        mesh: How many come from no visible cell, between their minimum and maximum, in [0, 1].
+        rng: Random generator.
+    """
+    height, width = thickness.shape
+    starts, directions, lengths = _roots(cells, spec, rng)
+    own = len(starts)
+    strangers = scaled_count(spec.mesh, mesh, thickness.shape)
+    starts = np.concatenate([starts, rng.uniform(0, 1, (strangers, 2)) * (width, height)])
+    directions = np.concatenate([directions, rng.uniform(0, 2 * np.pi, strangers)])
+    lengths = np.concatenate([lengths, 2.5 * np.asarray(spec.length.draw(rng, strangers))])
+    paths = _wander(starts, directions, lengths, spec.curl, rng)
+    levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
+    thick = rng.random(own) < spec.thick
+    lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
+    for level, strength in enumerate(_LINE_LEVELS):
+        thin = [paths[path] for path in np.flatnonzero((levels[:own] == level) & ~thick)]
+        broad = [paths[path] for path in np.flatnonzero((levels[:own] == level) & thick)]
+        free = [paths[own + path] for path in np.flatnonzero(levels[own:] == level)]
+        for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
+            _draw_part(lines, thin, rooted_part, strength, spec.width)
+            _draw_part(lines, broad, rooted_part, strength, 3 * spec.width)
+            _draw_part(lines, free, free_part, strength, spec.width)
+    thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
+    points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
+    beads = points[rng.random(len(points)) < spec.beads]
+    add_points(thickness, beads, spec.depth * rng.uniform(0.3, 1.8, len(beads)), 0.8)
+
+
+def _roots(
+    cells: tuple[PlacedCell, ...], spec: NeuriteSpec, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Starts ``(N, 2)``, directions ``(N,)`` and lengths ``(N,)`` of the cells' own processes.
+
+    They leave a cell from its corners first, then from anywhere; some run straight to a neighbour.
+    """
+    starts, directions = [np.zeros((0, 2))], [np.zeros(0)]
+    for cell in cells:
+        number = int(rng.integers(spec.per_cell[0], spec.per_cell[1] + 1))
+        tips = cell.shape.tips[:number]
+        starts.append(tips[:, :2] + (cell.x, cell.y))
+        directions.append(tips[:, 2])
+        angles = rng.uniform(0, 2 * np.pi, number - len(tips))
+        reach = 0.7 * np.sqrt(cell.shape.target_area / np.pi)
+        starts.append(np.column_stack([np.cos(angles), np.sin(angles)]) * reach + (cell.x, cell.y))
+        directions.append(angles)
+    roots, ways = np.concatenate(starts), np.concatenate(directions)
+    lengths = np.asarray(spec.length.draw(rng, len(roots)))
+    if len(cells) > 4:
+        centres = np.array([(cell.x, cell.y) for cell in cells])
+        _, nearest = cKDTree(centres).query(roots, k=5)
+        links = np.flatnonzero(rng.random(len(roots)) < spec.linking)
+        targets = centres[nearest[links, rng.integers(1, 5, len(links))]] - roots[links]
+        ways[links] = np.arctan2(targets[:, 1], targets[:, 0])
+        lengths[links] = np.hypot(targets[:, 0], targets[:, 1]).clip(spec.length.low, spec.length.high)
+    return roots, ways, lengths
+
+
+def _wander(
+    starts: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+    curl: float,
+    rng: np.random.Generator,
+) -> list[NDArray[np.int32]]:
+    """Random curves of given lengths, in fixed-point pixels for OpenCV."""
+    steps = np.maximum(2, np.rint(lengths / _STEP)).astype(int)
+    turns = rng.normal(0, curl, (len(starts), int(steps.max(initial=2))))
+    angles = directions[:, None] + turns.cumsum(axis=1)
+    moves = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * _STEP
+    points = starts[:, None] + np.concatenate([np.zeros((len(starts), 1, 2)), moves.cumsum(axis=1)], axis=1)
+    fixed = np.rint(points * _FIXED_POINT).astype(np.int32)
+    return [path[: number + 1] for path, number in zip(fixed, steps, strict=True)]
+
+
+def _draw_part(
+    layer: NDArray[np.uint8], paths: list[NDArray[np.int32]], part: _Part, strength: float, width: int
+) -> None:
+    """Draws a part of each line, at a share of the greatest strength and width."""
+    pieces = [path[round(part.start * len(path)) : 1 + round(part.end * (len(path) - 1))] for path in paths]
+    grey, breadth = round(255 * part.strength * strength), max(1, round(part.width * width))
+    cv2.polylines(layer, pieces, False, grey, breadth, cv2.LINE_AA, _SUBPIXEL_BITS)
