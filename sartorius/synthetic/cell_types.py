@@ -64,7 +64,7 @@ class NeuriteSpec:
         beads: Swellings per step of 4 px.
         width: Breadth at the root, in half pixels.
         linking: Share of the processes that run straight to a neighbour.
-        thick: Share of the cells' processes that are three times as broad, as dendrites are.
+        broad: Share of the cells' processes that are three times as broad, as dendrites are.
     """
 
     per_cell: tuple[int, int]
@@ -75,7 +75,7 @@ class NeuriteSpec:
     beads: float
     width: int
     linking: float
-    thick: float
+    broad: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class DebrisSpec:
     Attributes:
         specks: Small points.
         remains: Round remains of dead cells, some of them in company.
-        clusters: Clouds of fragments.
+        clouds: Clouds of fragments.
         heaps: Heaps of touching vesicles.
         clinging: Share of remains and heaps that lie on cells or beside them.
         depth: Optical thickness: low and high.
@@ -93,7 +93,7 @@ class DebrisSpec:
 
     specks: tuple[int, int]
     remains: tuple[int, int]
-    clusters: tuple[int, int]
+    clouds: tuple[int, int]
     heaps: tuple[int, int]
     clinging: float
     depth: tuple[float, float]
@@ -160,11 +160,9 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.02,
             width=2,
             linking=0.6,
-            thick=0.06,
+            broad=0.06,
         ),
-        debris=DebrisSpec(
-            specks=(20, 80), remains=(8, 40), clusters=(0, 8), heaps=(2, 60), clinging=0.7, depth=(35, 75)
-        ),
+        debris=DebrisSpec(specks=(20, 80), remains=(8, 40), clouds=(0, 8), heaps=(2, 60), clinging=0.7, depth=(35, 75)),
     ),
     # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
     'astro': CellTypeSpec(
@@ -193,11 +191,9 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.02,
             width=3,
             linking=0.2,
-            thick=0.1,
+            broad=0.1,
         ),
-        debris=DebrisSpec(
-            specks=(15, 90), remains=(2, 16), clusters=(0, 3), heaps=(0, 6), clinging=0.3, depth=(30, 75)
-        ),
+        debris=DebrisSpec(specks=(15, 90), remains=(2, 16), clouds=(0, 3), heaps=(0, 6), clinging=0.3, depth=(30, 75)),
         has_arms=True,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
@@ -227,10 +223,10 @@ SPECS: Mapping[str, CellTypeSpec] = {
             beads=0.03,
             width=2,
             linking=0.15,
-            thick=0.08,
+            broad=0.08,
         ),
         debris=DebrisSpec(
-            specks=(60, 300), remains=(80, 300), clusters=(2, 14), heaps=(2, 30), clinging=0.15, depth=(50, 90)
+            specks=(60, 300), remains=(80, 300), clouds=(2, 14), heaps=(2, 30), clinging=0.15, depth=(50, 90)
         ),
     ),
 }
@@ -241,7 +237,7 @@ _SHSY5Y, _ASTRO, _CORT = SPECS['shsy5y'], SPECS['astro'], SPECS['cort']
 _ROUND = replace(
     _CORT,
     neurites=replace(_CORT.neurites, per_cell=(0, 2), mesh=(0, 40)),
-    debris=replace(_CORT.debris, specks=(20, 80), remains=(4, 30), clusters=(0, 6), heaps=(0, 10)),
+    debris=replace(_CORT.debris, specks=(20, 80), remains=(4, 30), clouds=(0, 6), heaps=(0, 10)),
 )
 
 LINE_SPECS: Mapping[str, CellTypeSpec] = {

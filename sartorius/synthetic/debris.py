@@ -27,12 +27,10 @@ def add_debris(thickness: Thickness, spec: DebrisSpec, amount: float, rng: np.ra
         return rng.uniform(0, 1, (scaled_count(bounds, amount, thickness.shape), 2)) * (width, height)
 
     specks = centres(spec.specks)
-    clusters = [
-        rng.normal(centre, rng.uniform(2.5, 6), (int(rng.integers(8, 40)), 2)) for centre in centres(spec.clusters)
-    ]
+    clouds = [rng.normal(centre, rng.uniform(2.5, 6), (int(rng.integers(8, 40)), 2)) for centre in centres(spec.clouds)]
     depth = rng.uniform(*spec.depth)
-    points = np.concatenate([specks, *clusters])
-    depths = depth * np.concatenate([rng.uniform(0.2, 1, len(specks)), rng.normal(0.35, 0.5, sum(map(len, clusters)))])
+    points = np.concatenate([specks, *clouds])
+    depths = depth * np.concatenate([rng.uniform(0.2, 1, len(specks)), rng.normal(0.35, 0.5, sum(map(len, clouds)))])
     blurs = rng.integers(0, len(_POINT_BLURS), len(points))
     for number, blur in enumerate(_POINT_BLURS):
         add_points(thickness, points[blurs == number], depths[blurs == number], blur)
@@ -89,7 +87,7 @@ def _heap(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.flo
     """Places ``(N, 2)`` of 2 to 40 touching vesicles around the origin, and their radii ``(N,)`` in pixels."""
     number = int(np.clip(rng.lognormal(2.1, 0.7), 2, 40))
     radius = rng.uniform(1.1, 3.0)
-    axis = np.arange(-8, 9)
+    axis = np.arange(-8, 9)  # Far enough for 40 vesicles in the longest heap.
     rows, columns = np.meshgrid(axis, axis, indexing='ij')
     # They are packed like spheres of about one size: a hexagonal lattice, shaken.
     lattice = np.column_stack([(columns + rows / 2).ravel(), (rows * np.sqrt(0.75)).ravel()])

@@ -252,7 +252,7 @@ def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
         beads=float(rng.uniform(0, 0.08)),
         width=int(rng.integers(1, 5)),
         linking=float(rng.uniform(0, 0.6)),
-        thick=float(rng.uniform(0, 0.15)),
+        broad=float(rng.uniform(0, 0.15)),
     )
 
 
@@ -264,7 +264,7 @@ def _draw_debris(rng: np.random.Generator) -> tuple[DebrisSpec, float]:
     debris = DebrisSpec(
         specks=(0, 300),
         remains=(0, 250),
-        clusters=(0, 16),
+        clouds=(0, 16),
         heaps=(0, most_heaps),
         clinging=float(rng.uniform(0, 0.8)),
         depth=(0.6 * depth, depth),

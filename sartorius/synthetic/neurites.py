@@ -72,11 +72,11 @@ def add_neurites(
     lengths = np.concatenate([lengths, 2.5 * np.asarray(spec.length.draw(rng, strangers))])
     paths = _wander(starts, directions, lengths, spec.curl, rng)
     levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
-    thick = rng.random(own) < spec.thick
+    is_broad = rng.random(own) < spec.broad
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
     for level, strength in enumerate(_LINE_LEVELS):
-        thin = [paths[path] for path in np.flatnonzero((levels[:own] == level) & ~thick)]
-        broad = [paths[path] for path in np.flatnonzero((levels[:own] == level) & thick)]
+        thin = [paths[path] for path in np.flatnonzero((levels[:own] == level) & ~is_broad)]
+        broad = [paths[path] for path in np.flatnonzero((levels[:own] == level) & is_broad)]
         free = [paths[own + path] for path in np.flatnonzero(levels[own:] == level)]
         for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
             _draw_part(lines, thin, rooted_part, strength, spec.width)

@@ -15,7 +15,7 @@ SIZE = (300, 300)
 
 def test_remains_are_dark_in_a_bright_ring():
     style = replace(ImageStyle.draw(SPECS['cort'], np.random.default_rng(0)), grain=0.0, tilt=(0.0, 0.0))
-    spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clusters=(0, 0), heaps=(0, 0), clinging=0.0, depth=(60, 60))
+    spec = DebrisSpec(specks=(0, 0), remains=(4, 4), clouds=(0, 0), heaps=(0, 0), clinging=0.0, depth=(60, 60))
     thickness = np.zeros(SIZE, dtype=np.float32)
     add_dead_cells(thickness, (), spec, 1.0, np.random.default_rng(0))
     grey = to_grey(thickness, style, np.random.default_rng(0)).astype(int)
@@ -51,7 +51,7 @@ def test_vesicles_of_heaps_are_dark_rings_around_bright_middles():
 
 
 def test_as_many_heaps_lie_on_cells_as_asked_and_anywhere_without_cells():
-    spec = DebrisSpec(specks=(0, 0), remains=(0, 0), clusters=(0, 0), heaps=(4, 4), clinging=0.8, depth=(60, 60))
+    spec = DebrisSpec(specks=(0, 0), remains=(0, 0), clouds=(0, 0), heaps=(4, 4), clinging=0.8, depth=(60, 60))
     cell = MaskCrop(np.ones((60, 60), dtype=bool), x=120, y=120)
     rng = np.random.default_rng(0)
 

@@ -18,7 +18,7 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
     circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
     cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
     length = Spread(120, 1e-6, 120, 120)
-    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0, thick=0.0)
+    spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, linking=0.0, broad=0.0)
     thickness = np.zeros(SIZE, dtype=np.float32)
     add_neurites(thickness, (cell,), spec, 0.0, np.random.default_rng(seed))
     rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
@@ -27,13 +27,13 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
     assert near > 1.3 * middle > 1.3**2 * far > 0
 
 
-def test_thick_processes_are_three_times_as_broad():
+def test_broad_processes_are_three_times_as_broad():
     circle = round_shape(CellShape((), np.zeros((0, 3)), 1.0, 0.0), 10)
     cell = PlacedCell(circle.crop(150, 150), circle, 150, 150)
-    spec = NeuriteSpec((6, 6), Spread(60, 1e-6, 60, 60), 0.1, (0, 0), 10, beads=0.0, width=4, linking=0.0, thick=0.0)
+    spec = NeuriteSpec((6, 6), Spread(60, 1e-6, 60, 60), 0.1, (0, 0), 10, beads=0.0, width=4, linking=0.0, broad=0.0)
     covered = []
-    for thick in (0.0, 1.0):
+    for broad in (0.0, 1.0):
         thickness = np.zeros(SIZE, dtype=np.float32)
-        add_neurites(thickness, (cell,), replace(spec, thick=thick), 0.0, np.random.default_rng(0))
+        add_neurites(thickness, (cell,), replace(spec, broad=broad), 0.0, np.random.default_rng(0))
         covered.append((thickness > 0).sum())
     assert 1.5 < covered[1] / covered[0] < 3.5
