@@ -87,7 +87,7 @@ def _heap(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.flo
     """Places ``(N, 2)`` of 2 to 40 touching vesicles around the origin, and their radii ``(N,)`` in pixels."""
     number = int(np.clip(rng.lognormal(2.1, 0.7), 2, 40))
     radius = rng.uniform(1.1, 3.0)
-    axis = np.arange(-8, 9)  # Far enough for 40 vesicles in the longest heap.
+    axis = np.arange(-8, 9)  # 289 places, of which a heap takes the 40 nearest at most.
     rows, columns = np.meshgrid(axis, axis, indexing='ij')
     # They are packed like spheres of about one size: a hexagonal lattice, shaken.
     lattice = np.column_stack([(columns + rows / 2).ravel(), (rows * np.sqrt(0.75)).ravel()])
