@@ -65,6 +65,7 @@ class NeuriteSpec:
         width: Breadth at the root, in half pixels.
         linking: Share of the processes that run straight to a neighbour.
         broad: Share of the cells' processes that are three times as broad, as dendrites are.
+        necks: Share that begin three times as broad and soon narrow, where the body runs out into them.
     """
 
     per_cell: tuple[int, int]
@@ -76,6 +77,7 @@ class NeuriteSpec:
     width: int
     linking: float
     broad: float
+    necks: float
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,29 @@ class DebrisSpec:
 
 
 @dataclass(frozen=True)
+class InteriorSpec:
+    """What the inside of a type's cells shows; ranges are low and high, drawn for each cell.
+
+    Attributes:
+        nuclei: Share of the cells whose nucleus is seen.
+        nucleus_length: Long half axis of the nucleus in pixels; less in narrow cells.
+        nucleus_depth: Its optical thickness in grey levels.
+        granules: Number of dark and bright points around the nucleus.
+        granule_depth: Their optical thickness in grey levels.
+        fibres: Fibres a 100 px of body, along the cell.
+        fibre_depth: Their optical thickness in grey levels.
+    """
+
+    nuclei: float
+    nucleus_length: tuple[float, float]
+    nucleus_depth: tuple[float, float]
+    granules: tuple[int, int]
+    granule_depth: float
+    fibres: tuple[float, float]
+    fibre_depth: float
+
+
+@dataclass(frozen=True)
 class CellTypeSpec:
     """Everything that the generator knows about a cell type.
 
@@ -116,6 +141,9 @@ class CellTypeSpec:
         neurites: Thin processes outside the masks.
         debris: Dirt.
         has_arms: Whether the cells are sheets, spindles and stars with arms, as astrocytes are.
+        interior: What is seen inside the cells, besides granules; None where they are too small or thick for it.
+        grain: Factor on the irregular thickness of the bodies.
+        dome: Thickness of a body's middle, relative to its edge's.
     """
 
     count: Spread
@@ -130,6 +158,9 @@ class CellTypeSpec:
     neurites: NeuriteSpec
     debris: DebrisSpec
     has_arms: bool = False
+    interior: InteriorSpec | None = None
+    grain: float = 1.0
+    dome: float = 1.2
 
 
 SPECS: Mapping[str, CellTypeSpec] = {
@@ -149,7 +180,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
         clumping=0.45,
         depth=(3, 10),
         edge=(0.6, 1.1),
-        granules=(4, 14),
+        granules=(1, 7),
         granule_depth=4.5,
         neurites=NeuriteSpec(
             per_cell=(2, 6),
@@ -161,8 +192,19 @@ SPECS: Mapping[str, CellTypeSpec] = {
             width=2,
             linking=0.6,
             broad=0.06,
+            necks=0.5,
         ),
         debris=DebrisSpec(specks=(20, 80), remains=(8, 40), clouds=(0, 8), heaps=(2, 60), clinging=0.7, depth=(35, 75)),
+        interior=InteriorSpec(
+            nuclei=0.5,
+            nucleus_length=(4, 6),
+            nucleus_depth=(1, 5),
+            granules=(0, 10),
+            granule_depth=7,
+            fibres=(0.2, 3),
+            fibre_depth=6,
+        ),
+        grain=0.6,
     ),
     # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
     'astro': CellTypeSpec(
@@ -180,7 +222,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
         clumping=0.45,
         depth=(2, 20),
         edge=(0.8, 1.2),
-        granules=(1, 6),
+        granules=(0, 1.5),
         granule_depth=6,
         neurites=NeuriteSpec(
             per_cell=(0, 2),
@@ -192,9 +234,20 @@ SPECS: Mapping[str, CellTypeSpec] = {
             width=3,
             linking=0.2,
             broad=0.1,
+            necks=0.3,
         ),
         debris=DebrisSpec(specks=(15, 90), remains=(2, 16), clouds=(0, 3), heaps=(0, 6), clinging=0.3, depth=(30, 75)),
         has_arms=True,
+        interior=InteriorSpec(
+            nuclei=0.8,
+            nucleus_length=(6, 11),
+            nucleus_depth=(3, 12),
+            granules=(4, 30),
+            granule_depth=9,
+            fibres=(0.2, 3),
+            fibre_depth=7,
+        ),
+        grain=0.6,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
     'cort': CellTypeSpec(
@@ -203,31 +256,33 @@ SPECS: Mapping[str, CellTypeSpec] = {
         area_between_images=0.2,
         outline=OutlineSpec(
             corners=(2, 5),
-            reach=(0.0, 0.9),
+            reach=(0.0, 0.6),
             sharpness=(2.5, 6),
             roughness=0.05,
             elongation=Spread(1.3, 0.3, 1, 3),
             cusped=True,
         ),
         clumping=0.25,
-        depth=(5, 15),
+        depth=(3, 9),
         edge=(0.6, 1.1),
         granules=(3, 9),
         granule_depth=9,
         neurites=NeuriteSpec(
             per_cell=(8, 36),
             length=Spread(40, 40, 8, 300),
-            curl=0.09,
+            curl=0.13,
             mesh=(150, 900),
             depth=12,
             beads=0.03,
             width=2,
             linking=0.15,
             broad=0.08,
+            necks=0.05,
         ),
         debris=DebrisSpec(
-            specks=(60, 300), remains=(80, 300), clouds=(2, 14), heaps=(2, 30), clinging=0.15, depth=(50, 90)
+            specks=(60, 300), remains=(80, 300), clouds=(2, 14), heaps=(2, 20), clinging=0.15, depth=(50, 90)
         ),
+        dome=3.0,
     ),
 }
 

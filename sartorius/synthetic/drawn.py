@@ -253,6 +253,7 @@ def _draw_neurites(rng: np.random.Generator) -> NeuriteSpec:
         width=int(rng.integers(1, 5)),
         linking=float(rng.uniform(0, 0.6)),
         broad=float(rng.uniform(0, 0.15)),
+        necks=float(rng.choice((0.0, rng.uniform(0, 0.6)))),
     )
 
 

@@ -28,6 +28,15 @@ class _Part(NamedTuple):
     width: float
 
 
+# Where a body runs out into a process.
+_NECK_PARTS = (
+    _Part(0, 1.0, 0.2, 0.04),
+    _Part(0, 0.85, 0.35, 0.1),
+    _Part(0, 0.6, 0.55, 0.2),
+    _Part(0, 0.4, 0.75, 0.35),
+    _Part(0, 0.25, 0.9, 0.6),
+    _Part(0, 0.12, 1.0, 1.0),
+)
 # Processes of cells taper from the root to the end, others a little to both ends: a part is drawn over the one before.
 _ROOTED_PARTS = (
     _Part(0, 1.0, 0.2, 0.1),
@@ -72,15 +81,17 @@ def add_neurites(
     lengths = np.concatenate([lengths, 2.5 * np.asarray(spec.length.draw(rng, strangers))])
     paths = _wander(starts, directions, lengths, spec.curl, rng)
     levels = rng.choice(len(_LINE_LEVELS), len(paths), p=_LEVEL_SHARES)
-    is_broad = rng.random(own) < spec.broad
+    kinds = rng.choice(3, own, p=(1 - spec.broad - spec.necks, spec.broad, spec.necks))
     lines = np.zeros((_ZOOM * height, _ZOOM * width), dtype=np.uint8)
     for level, strength in enumerate(_LINE_LEVELS):
-        thin = [paths[path] for path in np.flatnonzero((levels[:own] == level) & ~is_broad)]
-        broad = [paths[path] for path in np.flatnonzero((levels[:own] == level) & is_broad)]
+        thin, broad, necked = (
+            [paths[path] for path in np.flatnonzero((levels[:own] == level) & (kinds == kind))] for kind in range(3)
+        )
         free = [paths[own + path] for path in np.flatnonzero(levels[own:] == level)]
-        for rooted_part, free_part in zip(_ROOTED_PARTS, _FREE_PARTS, strict=True):
+        for rooted_part, neck_part, free_part in zip(_ROOTED_PARTS, _NECK_PARTS, _FREE_PARTS, strict=True):
             _draw_part(lines, thin, rooted_part, strength, spec.width)
             _draw_part(lines, broad, rooted_part, strength, 3 * spec.width)
+            _draw_part(lines, necked, neck_part, max(strength, 0.45), 3 * spec.width)
             _draw_part(lines, free, free_part, strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT

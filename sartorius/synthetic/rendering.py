@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.cell_types import CellTypeSpec
+from sartorius.synthetic.interiors import interior
 from sartorius.synthetic.optics import BRIGHTEST, DARKEST, sharpened, smooth_noise
 from sartorius.synthetic.scene import PlacedCell
 
@@ -24,8 +25,6 @@ BRIGHT_GAIN = 1.2
 MARGIN, MARGIN_JITTER = (0.8, 2.2), 0.6
 """Range of an image's margin in pixels, and the standard deviation of a cell's own."""
 
-DOME = 1.2
-"""Thickness of a body's middle, relative to its edge's."""
 _EDGE_SIGMA = 0.7  # Standard deviation of an edge's blur, relative to the edge's width.
 _NEIGHBOURHOOD = np.ones((7, 7), dtype=np.uint8)
 
@@ -89,16 +88,18 @@ def add_bodies(
     # Cells of one image look alike.
     depths = rng.uniform(*spec.depth) * rng.lognormal(0, 0.25, len(cells)) * [cell.shape.depth for cell in cells]
     edges = rng.uniform(*spec.edge, len(cells))
-    roughness = rng.uniform(0.03, 0.2) * rng.lognormal(0, 0.3, len(cells))
+    roughness = spec.grain * rng.uniform(0.03, 0.2) * rng.lognormal(0, 0.3, len(cells))
     margins = np.maximum(margin + rng.spawn(1)[0].normal(0, MARGIN_JITTER, len(cells)), 0)
     granules = np.zeros(size, dtype=np.float32)
     for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):
         x1, y1, x2, y2 = cell.crop.window
         solid, inside = inset_body(cell.crop, size, inset)
         mask = solid[inside] > 0
-        body = depth * (_relief(solid, edge)[inside] + rough * texture[y1:y2, x1:x2])
+        body = depth * (_relief(solid, edge, spec.dome)[inside] + rough * texture[y1:y2, x1:x2])
         under = thickness[y1:y2, x1:x2]
         under[mask] = 0.4 * under[mask] + body[mask]
+        if spec.interior is not None:
+            under[mask] += interior(cell.crop, spec.interior, rng)[mask]
         _scatter_granules(granules, cell, depth, spec, rng)
     thickness += cv2.GaussianBlur(granules, (0, 0), 0.4)
 
@@ -125,11 +126,11 @@ def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.fl
     return body, np.s_[top : top + y2 - y1, left : left + x2 - x1]
 
 
-def _relief(solid: NDArray[np.float32], edge: float) -> NDArray[np.float32]:
+def _relief(solid: NDArray[np.float32], edge: float, height: float) -> NDArray[np.float32]:
     """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
     steep = cv2.GaussianBlur(solid, (0, 0), _EDGE_SIGMA * edge, borderType=cv2.BORDER_REPLICATE)
     dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
-    return np.maximum(2 * steep - 1, 0) + DOME * dome
+    return np.maximum(2 * steep - 1, 0) + height * dome
 
 
 def _scatter_granules(

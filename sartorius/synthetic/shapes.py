@@ -157,8 +157,11 @@ def _scale_to_area(curves: NDArray[np.float64], areas: NDArray[np.float64]) -> N
 
 
 def _astrocyte(body: CellShape, rng: np.random.Generator) -> CellShape:
-    """A flat sheet, a spindle, or a small body with long arms that may fork."""
-    kind = rng.choice(('sheet', 'spindle', 'star'), p=(0.4, 0.4, 0.2))
+    """A flat sheet, a flat strip with torn ends, a spindle, or a small body with long arms that may fork."""
+    kind = rng.choice(('sheet', 'strip', 'spindle', 'star'), p=(0.2, 0.25, 0.3, 0.25))
+    if kind == 'strip':
+        polygons, tips = _strip(body.scaled(np.sqrt(rng.uniform(0.8, 1.6))), rng)
+        return CellShape(polygons, tips, rng.uniform(0.15, 0.5), body.target_area)
     if kind == 'sheet':
         sheet = body.scaled(np.sqrt(rng.uniform(1.2, 1.8)))
         return CellShape(sheet.polygons, sheet.tips, rng.uniform(0.15, 0.4), sheet.target_area)
@@ -185,6 +188,36 @@ def _spindle(body: CellShape, rng: np.random.Generator) -> tuple[tuple[Polygon, 
     return tuple(_ribbons(lines, angles, widths[None])), tips
 
 
+def _strip(body: CellShape, rng: np.random.Generator) -> tuple[tuple[Polygon, ...], NDArray[np.float64]]:
+    """A flat cell stretched between its ends, which are broad and torn into points."""
+    waist = np.sqrt(body.target_area) * rng.uniform(0.25, 0.5)
+    along = np.linspace(-1, 1, 2 * ARM_POINTS)
+    nucleus = rng.uniform(-0.5, 0.5)
+    widths = waist * (1 + rng.uniform(0, 0.8) * along**2 + rng.uniform(-0.5, 0.5) * along)
+    widths += waist * rng.uniform(0, 0.5) * np.exp(-(((along - nucleus) / 0.3) ** 2))
+    length = min(0.85 * body.target_area / (widths.mean() + 1), 220.0)
+    lines, angles = _centre_lines(
+        np.zeros((1, 2)), rng.uniform(0, 2 * np.pi, 1), np.array([length]), 2 * ARM_POINTS, rng
+    )
+    lines -= lines[:, ARM_POINTS][:, None]
+    polygons = [*_ribbons(lines, angles, widths[None])]
+    tips = []
+    for end, outwards in ((0, np.pi), (-1, 0.0)):
+        number = int(rng.integers(1, 5))
+        middle, direction, breadth = lines[0, end], angles[0, end] + outwards, widths[end]
+        across = np.array([-np.sin(direction), np.cos(direction)])
+        forwards = np.array([np.cos(direction), np.sin(direction)])
+        # Each point is a triangle whose foot lies inside the strip.
+        offsets = (np.arange(number) + 0.5) / number - 0.5 + rng.normal(0, 0.08, number)
+        for offset in offsets * breadth:
+            foot = 0.5 * breadth / number + 1
+            tip = middle + across * 1.2 * offset + forwards * breadth * rng.uniform(0.2, 1.0)
+            base = middle + across * offset - 2 * forwards
+            polygons.append(np.stack([base - across * foot, tip, base + across * foot]))
+            tips.append((*tip, direction))
+    return tuple(polygons), np.array(tips)
+
+
 def _star(body: CellShape, rng: np.random.Generator) -> tuple[tuple[Polygon, ...], NDArray[np.float64]]:
     """A small body, and tapered arms of which some fork."""
     small = body.scaled(np.sqrt(rng.uniform(0.25, 0.5)))
@@ -202,6 +235,8 @@ def _star(body: CellShape, rng: np.random.Generator) -> tuple[tuple[Polygon, ...
     twigs = _centre_lines(lines[forked, at], angles[forked, at] + side, 0.45 * lengths[forked], ARM_POINTS, rng)
     lines, angles = np.concatenate([lines, twigs[0]]), np.concatenate([angles, twigs[1]])
     widths = np.concatenate([widths, 0.7 * widths[forked]])[:, None] * np.linspace(1, 0.5, ARM_POINTS)
+    # Many an arm ends in a foot that holds on to the ground.
+    widths[:, -3:-1] *= np.where(rng.random((len(widths), 1)) < 0.4, rng.uniform(1.5, 3.0, (len(widths), 1)), 1.0)
     return (*small.polygons, *_ribbons(lines, angles, widths)), np.column_stack([lines[:, -1], angles[:, -1]])
 
 
