@@ -8,7 +8,11 @@ _base_ = [
     '../_base_/tta.py',
 ]
 
-model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
+model = dict(
+    roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
+    # Twice as many an image, of half as many images a step.
+    train_cfg=dict(rpn_proposal=dict(max_per_img=1000), rcnn=dict(sampler=dict(num=256))),
+)
 tta_scales = [2.0]
 
 # On real images it is surer of debris than on drawn ones; chosen on the images of docs/predict.md.

@@ -8,14 +8,15 @@ fold = 'all'
 
 augment_transforms = [
     # .65 to 1.5 times the size at the enlargement by 2 of prediction; the cells' own sizes differ far more.
-    dict(type='RandomTile', tile_size=(200, 200), scale_range=(1.3, 3.0), log_scale=True, stride=None),
-    dict(type='RandomCellCrop', crop_size=(200, 200)),
+    dict(type='RandomTile', tile_size=(320, 320), scale_range=(1.3, 3.0), log_scale=True, stride=None),
+    dict(type='RandomCellCrop', crop_size=(320, 320)),
     dict(type='RandomQuarterTurn'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomPhotometric', prob=0.7, brightness=24.0, contrast=1.6, blur=1.5),
 ]
 train_dataloader = dict(
-    batch_size=4,
+    # Fewer and larger: a spread cell enlarged by 2 must be seen whole, or it is never learnt.
+    batch_size=2,
     # Drawing takes a fifth of a step; a process of its own takes more from the step than that on two cores.
     num_workers=0,
     persistent_workers=False,
@@ -24,7 +25,7 @@ train_dataloader = dict(
             _delete_=True,
             type='SyntheticCellDataset',
             breadth='drawn',
-            size=(200, 200),
+            size=(320, 320),
             images=None,
             pipeline=[*augment_transforms, *_base_.pack_transforms],
         )
