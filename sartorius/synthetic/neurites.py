@@ -28,15 +28,6 @@ class _Part(NamedTuple):
     width: float
 
 
-# Where a body runs out into a process.
-_NECK_PARTS = (
-    _Part(0, 1.0, 0.2, 0.04),
-    _Part(0, 0.85, 0.35, 0.1),
-    _Part(0, 0.6, 0.55, 0.2),
-    _Part(0, 0.4, 0.75, 0.35),
-    _Part(0, 0.25, 0.9, 0.6),
-    _Part(0, 0.12, 1.0, 1.0),
-)
 # Processes of cells taper from the root to the end, others a little to both ends: a part is drawn over the one before.
 _ROOTED_PARTS = (
     _Part(0, 1.0, 0.2, 0.1),
@@ -45,6 +36,15 @@ _ROOTED_PARTS = (
     _Part(0, 0.45, 0.7, 0.7),
     _Part(0, 0.25, 0.85, 0.85),
     _Part(0, 0.1, 1.0, 1.0),
+)
+# A body that runs out into a process narrows at once.
+_NECK_PARTS = (
+    _Part(0, 1.0, 0.2, 0.04),
+    _Part(0, 0.85, 0.35, 0.1),
+    _Part(0, 0.6, 0.55, 0.2),
+    _Part(0, 0.4, 0.75, 0.35),
+    _Part(0, 0.25, 0.9, 0.6),
+    _Part(0, 0.12, 1.0, 1.0),
 )
 _FREE_PARTS = (
     _Part(0, 1.0, 0.42, 0.05),

@@ -160,7 +160,8 @@ def _astrocyte(body: CellShape, rng: np.random.Generator) -> CellShape:
     """A flat sheet, a flat strip with torn ends, a spindle, or a small body with long arms that may fork."""
     kind = rng.choice(('sheet', 'strip', 'spindle', 'star'), p=(0.2, 0.25, 0.3, 0.25))
     if kind == 'strip':
-        polygons, tips = _strip(body.scaled(np.sqrt(rng.uniform(0.8, 1.6))), rng)
+        body = body.scaled(np.sqrt(rng.uniform(0.8, 1.6)))
+        polygons, tips = _strip(body, rng)
         return CellShape(polygons, tips, rng.uniform(0.15, 0.5), body.target_area)
     if kind == 'sheet':
         sheet = body.scaled(np.sqrt(rng.uniform(1.2, 1.8)))
