@@ -134,7 +134,7 @@ def test_pictures_of_an_earlier_run_are_replaced_and_nothing_else(browse: Tool, 
 
 
 def test_cells_that_should_not_reach_a_loss_are_pointed_out(browse: Tool, config_with, tmp_path) -> None:
-    code, said, _ = browse(config_with(STOCK), '--out', 'page', '--samples', '12')
+    code, said, _ = browse(config_with(STOCK), '--out', 'page', '--samples', '60', '--repeats', '15')
     flagged = int(re.search(r'^(\d+) samples have faults for the loss', said, re.MULTILINE)[1])
     page = (tmp_path / 'page/index.html').read_text()
     assert code == 0
