@@ -10,7 +10,7 @@ _base_ = [
 
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
-    # Twice as many an image, of half as many images a step.
+    # Larger images show more cells, and a step has half as many images: twice the proposals and RoIs of each.
     train_cfg=dict(rpn_proposal=dict(max_per_img=1000), rcnn=dict(sampler=dict(num=256))),
 )
 tta_scales = [2.0]
