@@ -24,7 +24,7 @@ def test_a_process_gets_fainter_from_its_root_to_its_end(seed):
     spec = NeuriteSpec((1, 1), length, curl=0.0, mesh=(0, 0), depth=10, beads=0.0, width=4, **PLAIN)
     thickness = np.zeros(SIZE, dtype=np.float32)
     add_neurites(thickness, (CELL,), spec, 0.0, np.random.default_rng(seed))
-    near, middle, far = (thickness[(DISTANCE >= low) & (DISTANCE < low + 30)].sum() for low in (10, 50, 90))
+    near, middle, far = (thickness[(low <= DISTANCE) & (low + 30 > DISTANCE)].sum() for low in (10, 50, 90))
     assert near > 1.3 * middle > 1.3**2 * far > 0
 
 
@@ -44,6 +44,6 @@ def test_necks_are_broad_at_the_root_alone():
     for necks in (0.0, 1.0):
         thickness = np.zeros(SIZE, dtype=np.float32)
         add_neurites(thickness, (CELL,), replace(spec, necks=necks), 0.0, np.random.default_rng(0))
-        covered.append([(thickness[(DISTANCE > low) & (DISTANCE < low + 8)] > 0).sum() for low in (9, 70)])
+        covered.append([(thickness[(low < DISTANCE) & (low + 8 > DISTANCE)] > 0).sum() for low in (9, 70)])
     assert covered[1][0] > 1.5 * covered[0][0]
     assert covered[1][1] < 1.5 * covered[0][1]
