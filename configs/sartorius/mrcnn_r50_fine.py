@@ -21,4 +21,4 @@ test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale_factor=1.
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-tta_scales = [1.0]
+tta_scales = [0.8, 1.0]

@@ -16,4 +16,4 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-tta_scales = [(3000, 1560)]
+tta_scales = [(3000, 1248), (3000, 1560)]

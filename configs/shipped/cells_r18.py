@@ -13,7 +13,8 @@ model = dict(
     # Larger images show more cells, and a step has half as many images: twice the proposals and RoIs of each.
     train_cfg=dict(rpn_proposal=dict(max_per_img=1000), rcnn=dict(sampler=dict(num=256))),
 )
-tta_scales = [2.0]
+tiles = dict(scale=1.6)
+tta_scales = [1.6, 2.0]
 
 # On real images it is surer of debris than on drawn ones; chosen on the images of docs/predict.md.
 postprocess = [dict(type='ScoreThreshold', threshold=0.8), *_base_.postprocess[1:]]

@@ -19,7 +19,6 @@ SCHEDULE = CONFIG_DIR / '_base_' / 'schedules' / 'small.py'
 CHANNELS = 64
 """Of the neck and of all heads."""
 BATCH_SIZE = 4
-ORIENTATIONS = ['none', 'diagonal']
 # Images of the competition, (width, height): the factor by which a recipe enlarges them becomes that of any image.
 IMAGE_SIZE = (704, 520)
 TILE, SMALLER_TILE = 96, 64
@@ -149,7 +148,6 @@ def _shrink_pipelines(config: Config) -> None:
     dataset.pipeline = _train_on_tiles(dataset.pipeline, enlarged, config.tiles.scale)
     config.train_dataloader.batch_size = BATCH_SIZE
     if 'tta_scales' in config:
-        config.tta_orientations = ORIENTATIONS
         config.tta_scales = [
             scale if isinstance(scale, float) else _enlargement(dict(scale=scale, keep_ratio=True))
             for scale in config.tta_scales

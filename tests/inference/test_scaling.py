@@ -20,7 +20,7 @@ def test_edges_become_the_factor_of_a_trained_image(name: str, factor: float) ->
     # Pixels half as wide: half as much enlarged, and tiles of twice as many pixels.
     fine = rescale_config(config, 0.5)
     assert resize_of(fine) == dict(type='Resize', scale_factor=factor / 2)
-    assert fine.tta_scales == [factor / 2]
+    assert fine.tta_scales == pytest.approx([0.4 * factor, 0.5 * factor])
     assert dict(fine.tiles) == dict(size=(1040, 1408), overlap=512, scale=1.0)
     assert trained_factor(fine) == factor / 2
     assert trained_factor(config) == factor, 'the config itself is changed'

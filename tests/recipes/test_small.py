@@ -143,7 +143,7 @@ def test_tiles_are_enlarged_as_the_recipe_enlarges_images(
     assert not [step.type for step in pipeline if 'Resize' in step.type or 'Crop' in step.type]
     for loader in (config.val_dataloader, config.test_dataloader):
         assert [step.scale_factor for step in loader.dataset.pipeline if step.type == 'Resize'] == [scale]
-    assert config.tta_scales == [scale]
+    assert config.tta_scales == pytest.approx([0.8 * scale, scale])
 
 
 def test_a_small_variant_stays_the_same_when_made_small_again() -> None:
