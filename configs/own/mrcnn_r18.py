@@ -19,7 +19,6 @@ train_dataloader = dict(batch_size=4, dataset=dict(dataset=dict(pipeline=train_p
 
 # How many classes there are is taken from the data (fit_to_data).
 model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
-tiles = dict(scale=1.6)
 tta_scales = [1.6, 2.0]
 
 load_from = 'shipped'

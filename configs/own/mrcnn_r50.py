@@ -10,7 +10,6 @@ _base_ = [
 
 # How many classes there are is taken from the data (fit_to_data).
 model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
-tiles = dict(scale=1.6)
 tta_scales = [1.6, 2.0]
 
 load_from = 'https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r50_fpn_mstrain-poly_3x_coco/mask_rcnn_r50_fpn_mstrain-poly_3x_coco_20210524_201154-21b550bb.pth'  # noqa: E501

@@ -7,5 +7,3 @@ _base_ = [
     '../_base_/postprocess.py',
     '../_base_/tta.py',
 ]
-
-tiles = dict(scale=1.6)

@@ -48,7 +48,7 @@ def test_everything_comes_from_the_data(data, name: str, small: bool) -> None:
     assert model.roi_head.bbox_head.fc_cls.out_features == 4 and model.roi_head.mask_head.num_classes == 3
 
     # Cells of 40 px are twice as large as those that the config is written for.
-    assert datasets[1].pipeline[1].scale_factor == 0.8 and plain.val_dataloader.dataset.pipeline[1].scale_factor == 1.6
+    assert datasets[1].pipeline[1].scale_factor == 1.0 and plain.val_dataloader.dataset.pipeline[1].scale_factor == 2.0
     tiles = [step for step in datasets[0].pipeline if step.type == 'RandomTile']
     before = [step for step in plain.train_dataloader.dataset.dataset.pipeline if step.type == 'RandomTile']
     assert [side / 2 for side in tiles[0].tile_size] == list(before[0].tile_size)
@@ -68,9 +68,9 @@ def test_prediction_and_training_on_all_images_know_the_classes_too(data) -> Non
 
 def test_the_factor_is_limited_and_can_be_set(data) -> None:
     recipe = RecipeOptions(CONFIG_DIR / 'own' / 'mrcnn_r18.py', cfg_options=('fit_to_data.cell_diameter=30',))
-    assert build_train_config(recipe, data()).val_dataloader.dataset.pipeline[1].scale_factor == 1.2
+    assert build_train_config(recipe, data()).val_dataloader.dataset.pipeline[1].scale_factor == 1.5
     assert (
-        build_train_config(recipe, data(cell_diameter_px=2000)).val_dataloader.dataset.pipeline[1].scale_factor == 0.4
+        build_train_config(recipe, data(cell_diameter_px=2000)).val_dataloader.dataset.pipeline[1].scale_factor == 0.5
     )
 
 

@@ -147,7 +147,7 @@ def test_predictions_are_the_same_in_other_modes(
 def test_images_of_any_size_are_enlarged_by_one_factor(published: Path) -> None:
     predictor = Predictor.from_model(load_model_file(published), device='cpu')
     sample = predictor._pipeline.transforms[1](dict(img=np.zeros((90, 60, 3), np.uint8), img_shape=(90, 60)))
-    assert sample['img_shape'] == (144, 96)
+    assert sample['img_shape'] == (180, 120)
 
 
 def test_half_precision_is_half_as_large_and_close(checkpoint: Path, published: Path, tmp_path: Path) -> None:

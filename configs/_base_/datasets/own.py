@@ -13,8 +13,7 @@ augment_transforms = [
 ]
 # Without FillMaskHoles: whoever drew a hole may have meant it.
 train_pipeline = [*_base_.load_transforms, *augment_transforms, *_base_.pack_transforms]
-# At the low end of the scales of training, as in sartorius_crops.py.
-test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale_factor=1.6), *_base_.pack_transforms]
+test_pipeline = [dict(type='LoadCellImage'), dict(type='Resize', scale_factor=2.0), *_base_.pack_transforms]
 
 train_dataloader = dict(
     dataset=dict(

@@ -10,12 +10,3 @@ augment_transforms = [
 ]
 train_pipeline = [*_base_.load_transforms, *_base_.clean_transforms, *augment_transforms, *_base_.pack_transforms]
 train_dataloader = dict(batch_size=4, dataset=dict(dataset=dict(pipeline=train_pipeline)))
-
-# At the low end of the scales of training: debris is taken for cells far less often there (docs/prediction.md).
-test_pipeline = [
-    dict(type='LoadCellImage'),
-    dict(type='Resize', scale=(2000, 832), keep_ratio=True),
-    *_base_.pack_transforms,
-]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
