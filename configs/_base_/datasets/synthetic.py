@@ -7,7 +7,7 @@ fit_to_data = None
 fold = 'all'
 
 augment_transforms = [
-    # .65 to 1.5 times the size at the enlargement by 2 of prediction; the cells' own sizes differ far more.
+    # .8 to 1.9 times the size at the enlargement by 1.6 of prediction; the cells' own sizes differ far more.
     dict(type='RandomTile', tile_size=(320, 320), scale_range=(1.3, 3.0), log_scale=True, stride=None),
     dict(type='RandomCellCrop', crop_size=(320, 320)),
     dict(type='RandomQuarterTurn'),
