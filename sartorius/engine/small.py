@@ -148,6 +148,7 @@ def _shrink_pipelines(config: Config) -> None:
     dataset.pipeline = _train_on_tiles(dataset.pipeline, enlarged, config.tiles.scale)
     config.train_dataloader.batch_size = BATCH_SIZE
     if 'tta_scales' in config:
+        config.tta_orientations = ['none']
         config.tta_scales = [
             scale if isinstance(scale, float) else _enlargement(dict(scale=scale, keep_ratio=True))
             for scale in config.tta_scales
