@@ -23,7 +23,7 @@ TEST_KEYS = ('model', 'pipeline', 'tiles', 'tta_model', 'tta_orientations', 'tta
 TRAINED_SIZE: Size = (520, 704)
 """``(height, width)`` in pixels of the images of the competition and of LIVECell, which every recipe is written for."""
 
-# What configs without these keys predict with. Nothing says which scales they learned, so they turn images at their own.
+# What configs without these keys predict with. Nothing says which scales they learned: images are turned at their own.
 DEFAULTS: Mapping[str, Any] = {
     'tiles': {'size': (520, 704), 'overlap': 256, 'scale': 2.0},
     'tta_model': {'type': 'CellTTAModel', 'method': 'wbf'},
