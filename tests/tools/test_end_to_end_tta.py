@@ -81,7 +81,7 @@ def plain(data: Path, test: Callable[..., str]) -> Path:
 
 def test_tta_of_tiles_is_recorded_and_boxes_are_inside_the_image(plain: Path) -> None:
     predictions = load_predictions(plain / 'tta_tiles.npz')
-    assert predictions.source.tta_orientations == ('none', 'rot90') and predictions.source.tta_scales == (2.0,)
+    assert predictions.source.tta_orientations == ('none', 'rot90') and predictions.source.tta_scales == (1.6, 2.0)
     assert predictions.source.tiles == {'size': [90, 120], 'overlap': 40, 'scale': 2.0}
     # A config there would be taken for that of the training whose checkpoint lies in the folder.
     assert not list(plain.glob('*.py'))
@@ -119,9 +119,9 @@ def test_any_model_predicts_masks_for_fused_boxes(
         )  # fmt: skip
     assert read_header(fused).grid == 0
     out = plain / f'{name}.npz'
-    test(name, '--tta', '--boxes', str(fused), out=out)
+    test(name, '--tta', '--boxes', str(fused), *FEW, 'tta_orientations=[none,diagonal]', out=out)
     given, pred = load_predictions(fused, boxes_allowed=True).by_id(), load_predictions(out)
-    assert pred.source.tta_orientations == ('none', 'diagonal')
+    assert pred.source.tta_orientations == ('none', 'diagonal') and pred.source.tta_scales == (1.6, 2.0)
     for image in pred.images:
         assert len(image) == len(given[image.image_id]) > 30
         np.testing.assert_array_equal(image.boxes, given[image.image_id].boxes)
