@@ -133,7 +133,10 @@ def _unsync_norms(node: Any) -> None:
 
 
 def _shrink_pipelines(config: Config) -> None:
-    """Trains on enlarged tiles, and predicts whole images enlarged by the recipe's factor, whatever their size."""
+    """Trains on enlarged tiles, and predicts whole images enlarged by the recipe's factor, whatever their size.
+
+    Test-time augmentation is by scale alone, to be quick.
+    """
     config.tiles.scale = min(config.tiles.scale, MAX_TILE_SCALE)
     enlarged = 1.0
     for loader in (config.val_dataloader, config.test_dataloader):
