@@ -10,6 +10,7 @@ import torch
 from measure import Benchmark, Setting
 from torch import Tensor
 
+from sartorius.models.cpu_deconv import DispatchedDeconv
 from sartorius.models.cpu_ops import DispatchedNMS, roi_align
 
 _roi_align = importlib.import_module('mmcv.ops.roi_align')
@@ -21,21 +22,23 @@ STRIDE, MAP, CHANNELS = 4, (130, 176), 256
 
 @contextmanager
 def mmcv_ops() -> Iterator[None]:
-    """Puts MMCV's operators back into ``mmcv.ops`` for a while."""
-    ours = _roi_align.roi_align, _nms.NMSop
+    """Puts MMCV's operators back into MMCV, and its transposed convolution into models, for a while."""
+    ours = _roi_align.roi_align, _nms.NMSop, DispatchedDeconv.forward
     _roi_align.roi_align, _nms.NMSop = _roi_align.RoIAlignFunction.apply, DispatchedNMS.__base__
+    DispatchedDeconv.forward = DispatchedDeconv.__base__.forward
     try:
         yield
     finally:
-        _roi_align.roi_align, _nms.NMSop = ours
+        _roi_align.roi_align, _nms.NMSop, DispatchedDeconv.forward = ours
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """RoIs of boxes and of masks, forward and backward; boxes of the first stage."""
+    """RoIs of boxes and of masks, and masks enlarged, forward and backward; boxes of the first stage."""
     small = setting.quick
     return [
         partial(align, 'boxes', 20 if small else 512, 7),
         partial(align, 'masks', 10 if small else 128, 14),
+        partial(enlarge, 10 if small else 128),
         partial(suppress, 100 if small else 4000),
     ]
 
@@ -73,6 +76,32 @@ def compare(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> str:
     """Largest differences relative to the largest value."""
     apart = max((((a - b).abs().max() / b.abs().max()).item()) for a, b in zip(ours, theirs, strict=True))
     return f'{"same" if apart < 1e-5 else "other"} values, {apart:.1g} apart relative to the largest'
+
+
+def enlarge(count: int) -> Benchmark:
+    """The transposed convolution of a mask head and its gradients."""
+    torch.manual_seed(0)
+    ours = DispatchedDeconv(CHANNELS, CHANNELS, 2, 2)
+    theirs = torch.nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
+    theirs.load_state_dict(ours.state_dict())
+    bins, gradients = torch.randn(count, CHANNELS, 14, 14), torch.randn(count, CHANNELS, 28, 28)
+    to_last = partial(torch.Tensor.contiguous, memory_format=torch.channels_last)
+    return Benchmark(
+        name='detector_ops/deconv',
+        work=f'transposed convolution of {count} RoIs of {CHANNELS} channels to 28x28, forward and backward, on a CPU',
+        peer='PyTorch',
+        ours=partial(enlarge_and_back, ours.to(memory_format=torch.channels_last), to_last(bins), to_last(gradients)),
+        theirs=partial(enlarge_and_back, theirs, bins, gradients),
+        same=compare,
+    )
+
+
+def enlarge_and_back(layer: torch.nn.Module, bins: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """Enlarged bins, and gradients of the bins."""
+    leaf = bins.detach().requires_grad_()
+    output = layer(leaf)
+    output.backward(gradients)
+    return output.detach(), leaf.grad
 
 
 def suppress(count: int) -> Benchmark:
