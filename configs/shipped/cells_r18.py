@@ -24,7 +24,7 @@ tta_scales = [1.6, 2.0]
 postprocess = [dict(type='ScoreThreshold', threshold=0.75), *_base_.postprocess[1:]]
 
 # The rate stays high, and the weights that are kept are a running mean over the last iterations' weights: a rate that
-# falls to nothing fits the drawn images better and the real ones worse (docs/synthetic.md).
+# falls to nothing fits the drawn images better and the real ones worse (docs/experiments.md).
 param_scheduler = _base_.param_scheduler[:1]
 custom_hooks = [
     *_base_.custom_hooks,
