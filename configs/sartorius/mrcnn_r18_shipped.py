@@ -1,5 +1,5 @@
-# mrcnn_r18.py, begun with the model that comes with the package in place of random weights, and trained twice as long; a
-# running mean over the weights of the last iterations is kept.
+# mrcnn_r18.py, begun with the model that comes with the package in place of random weights, and trained twice as long;
+# a running mean over the weights of the last iterations is kept.
 _base_ = ['./mrcnn_r18.py']
 
 train_cfg = dict(max_iters=8000)

@@ -1,4 +1,4 @@
-"""Start of a tool's process: its own checkout's code, file names and text in UTF-8, folders for caches."""
+"""Start of a tool's process: its own code, file names and text in UTF-8, folders for caches, idle threads."""
 
 import logging
 import os
@@ -11,6 +11,10 @@ from sartorius.utils.paths import CHECKOUT, checkout_of
 
 # Environment variable and folder below the home that stands for it, of numba, matplotlib, torch and fontconfig.
 _CACHES = {'XDG_CACHE_HOME': '.cache', 'XDG_CONFIG_HOME': '.config'}
+
+# Of libgomp, which torch's wheels for Linux come with: how often its threads look for new work before they sleep. By
+# default they do so 300,000 times, on cores that data loaders and the project's own threads need.
+_SPIN_COUNT = '3000'
 
 
 def prepare_process(main: Callable[..., object]) -> None:
@@ -27,6 +31,7 @@ def prepare_process(main: Callable[..., object]) -> None:
     # A log that cannot be written (a full disk) is no reason for a traceback before the sentence of whoever fails.
     logging.raiseExceptions = False
     find_caches()
+    os.environ.setdefault('GOMP_SPINCOUNT', _SPIN_COUNT)
 
 
 def find_caches() -> None:

@@ -44,6 +44,17 @@ def test_text_and_file_names_are_utf8_in_the_c_locale(tmp_path: Path) -> None:
     assert (tool.parent / 'é').exists()
 
 
+def test_idle_threads_of_torch_spin_briefly_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv('GOMP_SPINCOUNT', raising=False)
+    tool = write_tool(tmp_path / 'tool.py', 'import torch')
+    # libgomp prints its settings when it is loaded.
+    for count, environment in (('3000', {}), ('70', {'GOMP_SPINCOUNT': '70'})):
+        done = run(tool, OMP_DISPLAY_ENV='verbose', **environment)
+        assert f"GOMP_SPINCOUNT = '{count}'" in done.stderr
+
+
 def test_a_tool_runs_the_code_of_its_own_checkout(repo_root: Path, tmp_path: Path) -> None:
     """The path names another one first, as an installation of that one would."""
     own = tmp_path / 'second'
