@@ -1,4 +1,5 @@
-# mrcnn_r18_shipped.py with Cascade Mask R-CNN: each of the three stages begins with the head of the package's model.
+# mrcnn_r18_shipped.py with Cascade Mask R-CNN, for half as many iterations: each of the three stages begins with the
+# head of the package's model.
 _base_ = ['./cmrcnn_r18.py']
 
 optim_wrapper = dict(optimizer=dict(lr=0.0005))

@@ -1,4 +1,4 @@
-# A small model that learns from scratch on two CPU cores: 15 minutes where the processor has bfloat16 (--amp).
+# A small model that learns from scratch on two CPU cores: a quarter of an hour where they have bfloat16 (--amp).
 _base_ = [
     '../_base_/models/mask_rcnn_r18_small.py',
     '../_base_/datasets/sartorius_crops.py',

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.cnn import build_upsample_layer
+from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from sartorius.models.cpu_deconv import DispatchedDeconv
+from sartorius.models.cpu_deconv import CpuDeconv, DispatchedDeconv
 
 
 def layers(**options) -> tuple[DispatchedDeconv, nn.ConvTranspose2d]:
@@ -38,6 +39,17 @@ def test_a_pixel_makes_a_square_of_its_own() -> None:
     assert of_maps.tolist() == [[[[1, 4]]]]
     assert of_weight.tolist() == [[[[1, 0], [0, 10]]]]
     assert of_bias.tolist() == [2]
+
+
+def test_every_config_gets_them_where_there_are_gradients() -> None:
+    squares, _ = layers(in_channels=2, out_channels=2, kernel_size=2, stride=2)
+    others, _ = layers(in_channels=2, out_channels=2, kernel_size=3, stride=2)
+    maps = torch.randn(1, 2, 3, 3)
+    assert isinstance(squares(maps).grad_fn, CpuDeconv._backward_cls)
+    assert not isinstance(others(maps).grad_fn, CpuDeconv._backward_cls)
+    with torch.no_grad():
+        assert squares(maps).grad_fn is None
+    assert type(MODELS.build({'type': 'SoftMaskHead'}).upsample) is DispatchedDeconv
 
 
 @given(
