@@ -1,4 +1,4 @@
-"""RoIAlign and NMS of boxes on a CPU."""
+"""RoIAlign, NMS of boxes and the last layers of mask heads on a CPU."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from measure import Benchmark, Setting
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from torch import Tensor
 
-from sartorius.models.cpu_deconv import DispatchedDeconv
 from sartorius.models.cpu_ops import DispatchedNMS, roi_align
+from sartorius.models.mask_heads import SoftMaskHead, SoftMaskMixin
 
 _roi_align = importlib.import_module('mmcv.ops.roi_align')
 _nms = importlib.import_module('mmcv.ops.nms')
@@ -22,23 +23,23 @@ STRIDE, MAP, CHANNELS = 4, (130, 176), 256
 
 @contextmanager
 def mmcv_ops() -> Iterator[None]:
-    """Puts MMCV's operators back into MMCV, and its transposed convolution into models, for a while."""
-    ours = _roi_align.roi_align, _nms.NMSop, DispatchedDeconv.forward
+    """Puts MMCV's operators back into MMCV, and convolutions into the last layers of mask heads, for a while."""
+    ours = _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply
     _roi_align.roi_align, _nms.NMSop = _roi_align.RoIAlignFunction.apply, DispatchedNMS.__base__
-    DispatchedDeconv.forward = DispatchedDeconv.__base__.forward
+    SoftMaskMixin._can_multiply = lambda _head, _features: False
     try:
         yield
     finally:
-        _roi_align.roi_align, _nms.NMSop, DispatchedDeconv.forward = ours
+        _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply = ours
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
-    """RoIs of boxes and of masks, and masks enlarged, forward and backward; boxes of the first stage."""
+    """RoIs of boxes and of masks, and logits of masks, forward and backward; boxes of the first stage."""
     small = setting.quick
     return [
         partial(align, 'boxes', 20 if small else 512, 7),
         partial(align, 'masks', 10 if small else 128, 14),
-        partial(enlarge, 10 if small else 128),
+        partial(draw, 10 if small else 128),
         partial(suppress, 100 if small else 4000),
     ]
 
@@ -78,30 +79,30 @@ def compare(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> str:
     return f'{"same" if apart < 1e-5 else "other"} values, {apart:.1g} apart relative to the largest'
 
 
-def enlarge(count: int) -> Benchmark:
-    """The transposed convolution of a mask head and its gradients."""
+def draw(count: int) -> Benchmark:
+    """The last layers of a mask head and their gradients."""
     torch.manual_seed(0)
-    ours = DispatchedDeconv(CHANNELS, CHANNELS, 2, 2)
-    theirs = torch.nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
+    ours = SoftMaskHead(num_convs=0, in_channels=CHANNELS, conv_out_channels=CHANNELS, num_classes=3)
+    theirs = FCNMaskHead(num_convs=0, in_channels=CHANNELS, conv_out_channels=CHANNELS, num_classes=3)
     theirs.load_state_dict(ours.state_dict())
-    bins, gradients = torch.randn(count, CHANNELS, 14, 14), torch.randn(count, CHANNELS, 28, 28)
-    to_last = partial(torch.Tensor.contiguous, memory_format=torch.channels_last)
+    bins, gradients = torch.randn(count, CHANNELS, 14, 14), torch.randn(count, 3, 28, 28)
+    last = partial(torch.Tensor.contiguous, memory_format=torch.channels_last)
     return Benchmark(
-        name='detector_ops/deconv',
-        work=f'transposed convolution of {count} RoIs of {CHANNELS} channels to 28x28, forward and backward, on a CPU',
-        peer='PyTorch',
-        ours=partial(enlarge_and_back, ours.to(memory_format=torch.channels_last), to_last(bins), to_last(gradients)),
-        theirs=partial(enlarge_and_back, theirs, bins, gradients),
+        name='detector_ops/mask_logits',
+        work=f'{CHANNELS} channels of {count} RoIs to mask logits of 28x28, forward and backward, on a CPU',
+        peer='MMDetection',
+        ours=partial(draw_and_back, ours.to(memory_format=torch.channels_last), last(bins), gradients),
+        theirs=partial(draw_and_back, theirs, bins, gradients),
         same=compare,
     )
 
 
-def enlarge_and_back(layer: torch.nn.Module, bins: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-    """Enlarged bins, and gradients of the bins."""
+def draw_and_back(head: torch.nn.Module, bins: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and gradients of the bins."""
     leaf = bins.detach().requires_grad_()
-    output = layer(leaf)
-    output.backward(gradients)
-    return output.detach(), leaf.grad
+    logits = head(leaf)
+    logits.backward(gradients)
+    return logits.detach(), leaf.grad
 
 
 def suppress(count: int) -> Benchmark:

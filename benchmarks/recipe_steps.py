@@ -1,4 +1,4 @@
-"""Training steps and predictions on a CPU, as the tools run them, and those of the same models on MMCV's operators."""
+"""Training steps and predictions on a CPU, as the tools run them, and on MMDetection's and MMCV's own code."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from pipelines import Sample, build_pipeline, copies_of
 from prediction import compare_codes
-from training_step import compare_totals, in_mmcv_ops, in_our_ops
+from training_step import compare_totals, in_mmcv_ops, in_our_ops, with_stock_parts
 
 from sartorius.engine.mixed_precision import has_bfloat16
 from sartorius.engine.run_config import RecipeOptions, TrainOptions, build_train_config
@@ -67,9 +67,10 @@ def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:
 def training(setting: Setting, name: str, small: bool, title: str, amp: bool) -> Benchmark:
     """Forward, backward and optimiser on one batch, which the data loader's workers would have made."""
     config, stock = (train_config(name, small, with_amp) for with_amp in (amp, False))
-    # Of a GPU's config, which MMDetection's users would run.
+    # What MMDetection's users would run.
     stock.optim_wrapper.optimizer.pop('fused', None)
     batch = make_batch(setting, config)
+    with_stock_parts(stock.model)
     ours, theirs = build_model(config), build_model(stock)
     theirs.load_state_dict(ours.state_dict())
     precision = 'bfloat16' if amp else 'float32'

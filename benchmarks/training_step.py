@@ -38,6 +38,11 @@ FULL_CONFIG, QUICK_CONFIG = 'sartorius/mrcnn_r50.py', 'sartorius/mrcnn_r18.py'
 NEEDED = 13e9
 """Bytes of memory that the stock training step and the rest of the process need together."""
 SAME_LOSS = 0.05
+STOCK_PARTS = {
+    'CrowdMaxIoUAssigner': 'MaxIoUAssigner',
+    'SoftMaskHead': 'FCNMaskHead',
+    'SoftHTCMaskHead': 'HTCMaskHead',
+}
 TEST_PIPELINE = [LOAD_IMAGE, resize_to_fit(SCALE), PACK]
 
 
@@ -91,19 +96,27 @@ def prediction(setting: Setting, config: str, cells: int) -> Benchmark:
 
 
 def build_models(config: str) -> tuple[BaseDetector, BaseDetector]:
-    """The project's model, and one of the same random weights with MMDetection's mask head and IoU of anchors."""
+    """The project's model, and one of the same random weights with MMDetection's mask head and assigners."""
     init_default_scope('mmdet')
     # MMEngine would log how each of the weights was made.
     MMLogger.get_current_instance().setLevel('WARNING')
     torch.manual_seed(0)
     ours = MODELS.build(Config.fromfile(CONFIG_DIR / config).model)
     ours.init_weights()
-    stock = Config.fromfile(CONFIG_DIR / config).model
-    stock.roi_head.mask_head.type = 'FCNMaskHead'
-    del stock.train_cfg.rpn.assigner['iou_calculator']
-    theirs = MODELS.build(stock)
+    theirs = MODELS.build(with_stock_parts(Config.fromfile(CONFIG_DIR / config).model))
     theirs.load_state_dict(ours.state_dict())
     return tune_for_cpu(ours), theirs
+
+
+def with_stock_parts(model: Any) -> Any:
+    """A model's config, changed in place, with MMDetection's own assigners, and mask heads where it has such."""
+    for value in model.values() if isinstance(model, dict) else model if isinstance(model, list) else ():
+        with_stock_parts(value)
+    if isinstance(model, dict) and model.get('type') in STOCK_PARTS:
+        model['type'] = STOCK_PARTS[model['type']]
+        if model['type'] == 'MaxIoUAssigner':
+            model.pop('iou_calculator', None)
+    return model
 
 
 def in_our_ops(step: Callable[..., T], *args: Any) -> T:
@@ -114,7 +127,7 @@ def in_our_ops(step: Callable[..., T], *args: Any) -> T:
 
 def in_mmcv_ops(step: Callable[..., T], *args: Any) -> T:
     """Runs a step with MMCV's operators, and with the C library as programs find it."""
-    # What glibc itself comes to with large arrays; any call of mallopt(3) ends its own adjustment.
+    # What glibc itself comes to with large arrays.
     set_malloc(mmap_max=65536, trim_threshold=64 << 20)
     with mmcv_ops():
         return step(*args)

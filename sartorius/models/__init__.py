@@ -3,7 +3,6 @@
 from sartorius.models.assigners import ChunkedBboxOverlaps2D, CrowdMaxIoUAssigner, DenseSoftLabelAssigner
 from sartorius.models.backbones import Stride1StemResNet
 from sartorius.models.checkpoints import AtomicBackend, fetch_weights, read_checkpoint
-from sartorius.models.cpu_deconv import CpuDeconv, DispatchedDeconv
 from sartorius.models.cpu_ops import CpuRoIAlign, DispatchedNMS
 from sartorius.models.mask_heads import SoftHTCMaskHead, SoftHTCRoIHead, SoftMaskHead
 from sartorius.models.model_file import ModelFile, find_model, load_model_file
@@ -12,11 +11,9 @@ from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
 __all__ = [
     'AtomicBackend',
     'ChunkedBboxOverlaps2D',
-    'CpuDeconv',
     'CpuRoIAlign',
     'CrowdMaxIoUAssigner',
     'DenseSoftLabelAssigner',
-    'DispatchedDeconv',
     'DispatchedNMS',
     'ModelFile',
     'SoftHTCMaskHead',

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.models.task_modules.assigners import AssignResult, BboxOverlaps2D, DynamicSoftLabelAssigner, MaxIoUAssigner
 from mmdet.models.task_modules.assigners.dynamic_soft_label_assigner import EPS, INF
@@ -55,7 +56,7 @@ class CrowdMaxIoUAssigner(MaxIoUAssigner):
     As in scoring (:func:`sartorius.evaluation.matching.counted_predictions`), a box of which more than half lies in a
     crowd region counts neither for nor against the model, unless it is of a cell. MMDetection's own ignores no box by
     default, and with ``ignore_iof_thr`` those of cells that lie in the region's box too. Without crowd regions the
-    result is the same as MMDetection's.
+    result is the same as MMDetection's. On a CPU it comes of a compiled loop, which holds no matrix of all pairs.
 
     Args:
         crowd_share: Share of a box in the box of one crowd region above which it is no background.
@@ -84,11 +85,42 @@ class CrowdMaxIoUAssigner(MaxIoUAssigner):
         Returns:
             For each box the index of its cell, counted from 1, 0 for background, or -1 for neither.
         """
-        result = super().assign(pred_instances, gt_instances, None, **kwargs)
+        priors, cells = get_box_tensor(pred_instances.priors), get_box_tensor(gt_instances.bboxes)
+        if self._can_compile(priors, cells):
+            result = self._assign_compiled(priors, cells, gt_instances.labels)
+        else:
+            result = super().assign(pred_instances, gt_instances, None, **kwargs)
         if gt_instances_ignore is not None and len(gt_instances_ignore) and len(result.gt_inds):
-            shares = self.iou_calculator(pred_instances.priors, gt_instances_ignore.bboxes, mode='iof')
+            shares = self.iou_calculator(priors, gt_instances_ignore.bboxes, mode='iof')
             result.gt_inds[(result.gt_inds == 0) & (shares.max(dim=1).values > self.crowd_share)] = -1
         return result
+
+    def _can_compile(self, priors: Tensor, cells: Tensor) -> bool:
+        """Whether the compiled loop does what these settings ask for; MMDetection's code does everything."""
+        return (
+            priors.device.type == cells.device.type == 'cpu'
+            and priors.dtype == cells.dtype == torch.float32
+            and len(cells) > 0
+            and bool(priors.isfinite().all() and cells.isfinite().all())
+            and type(self.iou_calculator) in (BboxOverlaps2D, ChunkedBboxOverlaps2D)
+            and self.iou_calculator.dtype is None
+            and self.perm_repeat_gt_cfg is None
+            and (not self.match_low_quality or (self.min_pos_iou > 0 and self.gt_max_assign_all))
+        )
+
+    def _assign_compiled(self, priors: Tensor, cells: Tensor, cell_labels: Tensor) -> AssignResult:
+        from sartorius.models.kernels.assignment import best_cells
+
+        worth = self.min_pos_iou if self.match_low_quality else np.inf
+        arrays = priors.detach().T.contiguous().numpy(), cells.detach().contiguous().numpy()
+        largest, best, given = map(torch.from_numpy, best_cells(*arrays, np.float32(worth)))
+        low, high = self.neg_iou_thr if isinstance(self.neg_iou_thr, tuple) else (0.0, self.neg_iou_thr)
+        gt_inds = torch.full((len(priors),), -1)
+        gt_inds[(largest >= low) & (largest < high)] = 0
+        gt_inds = torch.where(largest >= self.pos_iou_thr, best + 1, gt_inds)
+        gt_inds = torch.where(given >= 0, given + 1, gt_inds)
+        labels = torch.where(gt_inds > 0, cell_labels[gt_inds.clamp(min=1) - 1], -1)
+        return AssignResult(len(cells), gt_inds, largest, labels=labels)
 
 
 @TASK_UTILS.register_module()

@@ -29,10 +29,8 @@ WORTH_A_THREAD = 1 << 18
 """Elements of output below which threads take longer to wake than to work."""
 BLOCK = 2 * WORTH_A_THREAD
 """Elements of gradients per thread that are copied at once."""
-CACHE_LINE = 16
-"""float32 elements; threads that share one slow each other down."""
 # Of malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
 
 class CpuRoIAlign(torch.autograd.Function):
@@ -90,7 +88,7 @@ class CpuRoIAlign(torch.autograd.Function):
             maps, boxes, bins = arrays
             roi_align(maps, boxes[first:last], bins[first:last], *ctx.how)
 
-        _in_threads(fill, len(rois), output.numel(), 1)
+        _in_threads(fill, len(rois), output.numel())
         return output.permute(0, 3, 1, 2).to(features.dtype)
 
     @staticmethod
@@ -110,7 +108,7 @@ class CpuRoIAlign(torch.autograd.Function):
         count = max(1, BLOCK * torch.get_num_threads() // max(1, gradients[:1].numel()))
         for some, boxes in zip(gradients.split(count), rois.split(count), strict=True):
             arrays = _channels_last(some), _array(boxes), output.numpy()
-            _in_threads(partial(add, arrays), channels, some.numel(), CACHE_LINE)
+            _in_threads(partial(add, arrays), images * height, some.numel())
         return output.permute(0, 3, 1, 2).to(ctx.dtype), *[None] * 6
 
 
@@ -186,8 +184,12 @@ def keep_freed_memory() -> None:
 
 
 def set_malloc(mmap_max: int, trim_threshold: int) -> None:
-    """Sets how many blocks glibc takes straight from the system, and how many free bytes it keeps at its heap's end."""
+    """Sets how many large blocks glibc takes straight from the system, and how much it keeps free at its heap's end.
+
+    A call of mallopt(3) ends glibc's own adjustment of what is large; 32 MB is as far as that goes.
+    """
     if sys.platform == 'linux' and hasattr(library := ctypes.CDLL(None), 'mallopt'):
+        library.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         library.mallopt(_M_MMAP_MAX, mmap_max)
         library.mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
@@ -200,13 +202,13 @@ def _array(values: Tensor) -> np.ndarray:
     return values.detach().to(torch.float32).contiguous().numpy()
 
 
-def _in_threads(work: Callable[[int, int], None], count: int, size: int, step: int) -> None:
-    """Does work on ``range(count)``, in parts of multiples of ``step`` by as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), -(-count // step), max(1, size // WORTH_A_THREAD))
+def _in_threads(work: Callable[[int, int], None], count: int, size: int) -> None:
+    """Does work on ``range(count)``, in equal parts by as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), count, max(1, size // WORTH_A_THREAD))
     if threads <= 1:
         work(0, count)
         return
-    length = -(-count // (threads * step)) * step
+    length = -(-count // threads)
     parts = [(first, min(first + length, count)) for first in range(0, count, length)]
     list(_pool(os.getpid()).map(lambda part: work(*part), parts))
 

@@ -55,3 +55,6 @@ compiled_unlocked = _kept(error_model='numpy', nogil=True)
 
 compiled_fused = _kept(error_model='numpy', nogil=True, fastmath={'contract'})
 """The same for sums whose multiplications and additions may be done as one, rounded once."""
+
+compiled_finite = _kept(error_model='numpy', nogil=True, fastmath={'nnan', 'nsz'})
+"""The same for loops in which no number is NaN, so that maxima become vector instructions; nothing is rounded anew."""

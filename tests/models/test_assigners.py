@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from mmdet.models.task_modules.assigners import BboxOverlaps2D, DynamicSoftLabelAssigner, MaxIoUAssigner
+from hypothesis import given
+from hypothesis import strategies as st
+from mmdet.models.task_modules.assigners import (
+    AssignResult,
+    BboxOverlaps2D,
+    DynamicSoftLabelAssigner,
+    MaxIoUAssigner,
+)
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
@@ -122,3 +129,71 @@ def test_no_box_in_a_crowd_region_is_background() -> None:
     for none in (None, crowd[:0]):
         theirs = MaxIoUAssigner(pos_iou_thr=0.5, neg_iou_thr=0.5).assign(pred, gt)
         assert torch.equal(ours.assign(pred, gt, none).gt_inds, theirs.gt_inds)
+
+
+ANCHORS = dict(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3)
+PROPOSALS = dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5, match_low_quality=False)
+BAND = dict(pos_iou_thr=0.5, neg_iou_thr=(0.1, 0.4), min_pos_iou=0.2)
+
+
+def assign_both(settings: dict, priors: torch.Tensor, cells: InstanceData) -> tuple[AssignResult, AssignResult]:
+    """What this project's assigner gives, compiled, and what MMDetection's does."""
+    ours = CrowdMaxIoUAssigner(**settings)
+    assert ours._can_compile(priors, cells.bboxes)
+    return tuple(assigner.assign(InstanceData(priors=priors), cells) for assigner in (ours, MaxIoUAssigner(**settings)))
+
+
+def check_same(ours: AssignResult, theirs: AssignResult) -> None:
+    assert ours.num_gts == theirs.num_gts
+    for name in ('gt_inds', 'labels', 'max_overlaps'):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=0, atol=0)
+
+
+def test_a_cell_below_the_threshold_is_given_all_its_best_anchors() -> None:
+    """By hand: two anchors share half of the first cell, a third all of the second one and nothing of the first."""
+    priors = torch.tensor([[0.0, 0, 4, 2], [4, 0, 8, 2], [20, 0, 24, 2], [40, 0, 44, 2], [3, 0, 8, 8]])
+    cells = InstanceData(bboxes=torch.tensor([[0.0, 0, 8, 2], [20, 0, 24, 2]]), labels=torch.tensor([2, 1]))
+    result = CrowdMaxIoUAssigner(**ANCHORS).assign(InstanceData(priors=priors), cells)
+    assert result.gt_inds.tolist() == [1, 1, 2, 0, 0]
+    assert result.labels.tolist() == [2, 2, 1, -1, -1]
+    assert result.max_overlaps.tolist() == [0.5, 0.5, 1, 0, pytest.approx(10 / 46)]
+    result = CrowdMaxIoUAssigner(**PROPOSALS | dict(pos_iou_thr=0.6)).assign(InstanceData(priors=priors), cells)
+    assert result.gt_inds.tolist() == [-1, -1, 2, 0, 0]
+
+
+corners = st.integers(0, 12).map(float)
+some_boxes = st.lists(st.tuples(corners, corners, corners, corners), min_size=1, max_size=20).map(torch.tensor)
+
+
+@given(priors=some_boxes, boxes=some_boxes, settings=st.sampled_from([ANCHORS, PROPOSALS, BAND]))
+def test_equal_and_inside_out_boxes_are_assigned_as_mmdetection_does(
+    priors: torch.Tensor, boxes: torch.Tensor, settings: dict
+) -> None:
+    check_same(*assign_both(settings, priors, InstanceData(bboxes=boxes, labels=torch.arange(len(boxes)))))
+
+
+@pytest.mark.parametrize('settings', [ANCHORS, PROPOSALS, BAND])
+@pytest.mark.parametrize('cells', [1, 7, 300])
+def test_anchors_of_a_whole_image_are_assigned_as_mmdetection_does(settings: dict, cells: int) -> None:
+    pred, gt = scene(cells, seed=3, size=(512, 640))
+    centres = pred.priors[:, :2].repeat_interleave(3, dim=0)
+    halves = pred.priors[:, 2:].repeat_interleave(3, dim=0) * torch.tensor([[1.0, 2], [1, 1], [2, 1]]).repeat(
+        len(pred.priors), 1
+    )
+    ours, theirs = assign_both(settings, torch.cat([centres - halves, centres + halves], dim=1), gt)
+    check_same(ours, theirs)
+    assert (ours.gt_inds == 0).any()
+    assert cells < 300 or (ours.gt_inds > 0).any()
+
+
+def test_what_the_compiled_loop_is_not_made_for() -> None:
+    priors, cells = boxes_of(4, 0), boxes_of(3, 1)
+    assert CrowdMaxIoUAssigner(**ANCHORS)._can_compile(priors, cells)
+    assert not CrowdMaxIoUAssigner(**ANCHORS)._can_compile(priors * torch.nan, cells)
+    assert not CrowdMaxIoUAssigner(**ANCHORS)._can_compile(priors.double(), cells)
+    assert not CrowdMaxIoUAssigner(**ANCHORS)._can_compile(priors, cells[:0])
+    assert not CrowdMaxIoUAssigner(**ANCHORS | dict(min_pos_iou=0))._can_compile(priors, cells)
+    assert not CrowdMaxIoUAssigner(**ANCHORS, gt_max_assign_all=False)._can_compile(priors, cells)
+    gt = InstanceData(bboxes=cells, labels=torch.zeros(3, dtype=torch.long))
+    settings = ANCHORS | dict(min_pos_iou=0)
+    check_same(*(a(**settings).assign(InstanceData(priors=priors), gt) for a in (CrowdMaxIoUAssigner, MaxIoUAssigner)))

@@ -67,22 +67,63 @@ def _axis_weights(
 
 
 @compiled_fused
-def _weighted_sum(
-    total: NDArray[np.float32], vectors: NDArray[np.float32], weights: NDArray[np.float32], count: int
+def _sum_along_x(
+    total: NDArray[np.float32],
+    image: NDArray[np.float32],
+    line: int,
+    low: NDArray[np.int64],
+    count: NDArray[np.int64],
+    weights: NDArray[np.float32],
 ) -> None:
-    """Sets ``total`` ``(C,)`` to the sum of ``vectors`` ``(count, C)``, weighted; two at a time in the usual case."""
-    if count == 0:
-        total[:] = 0
-        return
-    if count == 1:
-        for channel in range(len(total)):
-            total[channel] = weights[0] * vectors[0, channel]
-        return
-    for channel in range(len(total)):
-        total[channel] = weights[0] * vectors[0, channel] + weights[1] * vectors[1, channel]
-    for index in range(2, count):
-        for channel in range(len(total)):
-            total[channel] += weights[index] * vectors[index, channel]
+    """Sets ``total[column, line]`` ``(C,)`` to the weighted sum of a line's pixels, for each column of bins.
+
+    Two pixels at once in the usual case. Arrays are indexed in place: a slice costs as much as a sum.
+    """
+    for column in range(len(low)):
+        first = low[column]
+        if count[column] == 0:
+            for channel in range(image.shape[2]):
+                total[column, line, channel] = 0
+        elif count[column] == 1:
+            for channel in range(image.shape[2]):
+                total[column, line, channel] = weights[column, 0] * image[line, first, channel]
+        else:
+            for channel in range(image.shape[2]):
+                total[column, line, channel] = (
+                    weights[column, 0] * image[line, first, channel]
+                    + weights[column, 1] * image[line, first + 1, channel]
+                )
+            for index in range(2, count[column]):
+                for channel in range(image.shape[2]):
+                    total[column, line, channel] += weights[column, index] * image[line, first + index, channel]
+
+
+@compiled_fused
+def _sum_along_y(
+    total: NDArray[np.float32],
+    number: int,
+    row: int,
+    in_bins: NDArray[np.float32],
+    low: int,
+    count: int,
+    weights: NDArray[np.float32],
+) -> None:
+    """Sets ``total[number, row]`` ``(columns, C)`` to the weighted sum of lines, as :func:`_sum_along_x` does."""
+    for column in range(total.shape[2]):
+        if count == 0:
+            for channel in range(total.shape[3]):
+                total[number, row, column, channel] = 0
+        elif count == 1:
+            for channel in range(total.shape[3]):
+                total[number, row, column, channel] = weights[row, 0] * in_bins[column, low, channel]
+        else:
+            for channel in range(total.shape[3]):
+                total[number, row, column, channel] = (
+                    weights[row, 0] * in_bins[column, low, channel] + weights[row, 1] * in_bins[column, low + 1, channel]
+                )
+            for index in range(2, count):
+                for channel in range(total.shape[3]):
+                    total[number, row, column, channel] += weights[row, index] * in_bins[column, low + index, channel]
 
 
 @compiled_unlocked
@@ -122,14 +163,10 @@ def roi_align(
         for row in range(rows):
             end = y_low[row] + y_count[row]
             for line in range(max(y_low[row], done), end):
-                for column in range(columns):
-                    pixels = image[line, x_low[column] :]
-                    _weighted_sum(in_bins[column, line], pixels, x_weights[column], x_count[column])
+                _sum_along_x(in_bins, image, line, x_low, x_count, x_weights)
             if y_count[row]:
                 done = max(done, end)
-            for column in range(columns):
-                lines = in_bins[column, y_low[row] : end]
-                _weighted_sum(output[number, row, column], lines, y_weights[row], y_count[row])
+            _sum_along_y(output, number, row, in_bins, y_low[row], y_count[row], y_weights)
 
 
 @compiled_unlocked
@@ -150,9 +187,30 @@ def _place(roi: NDArray[np.float32], scale: float, offset: float) -> tuple[float
 
 
 @compiled_fused
-def _add_scaled(total: NDArray[np.float32], vector: NDArray[np.float32], weight: float) -> None:
-    for channel in range(len(total)):
-        total[channel] += weight * vector[channel]
+def _add_along_y(
+    in_bins: NDArray[np.float32], gradients: NDArray[np.float32], number: int, row: int, weight: float
+) -> None:
+    """Adds the gradients of a row of bins, weighted, to those of a line ``(columns, C)``."""
+    for column in range(in_bins.shape[0]):
+        for channel in range(in_bins.shape[1]):
+            in_bins[column, channel] += weight * gradients[number, row, column, channel]
+
+
+@compiled_fused
+def _add_along_x(
+    image: NDArray[np.float32],
+    line: int,
+    in_bins: NDArray[np.float32],
+    low: NDArray[np.int64],
+    count: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> None:
+    """Adds the gradients of a line's bins, weighted, to those of its pixels."""
+    for column in range(in_bins.shape[0]):
+        for index in range(count[column]):
+            pixel = low[column] + index
+            for channel in range(in_bins.shape[1]):
+                image[line, pixel, channel] += weights[column, index] * in_bins[column, channel]
 
 
 @compiled_unlocked
@@ -163,10 +221,10 @@ def roi_align_backward(
     scale: float,
     offset: float,
     sampling_ratio: int,
-    first_channel: int,
-    last_channel: int,
+    first_line: int,
+    last_line: int,
 ) -> None:
-    """Adds the gradients of the bins to those of the features, for some of the channels.
+    """Adds the gradients of the bins to those of the features, in some of the lines.
 
     Args:
         gradients: ``(R, rows, columns, C)``, of the bins.
@@ -175,10 +233,10 @@ def roi_align_backward(
         scale: As for :func:`roi_align`.
         offset: As for :func:`roi_align`.
         sampling_ratio: As for :func:`roi_align`.
-        first_channel: Of those to add.
-        last_channel: Behind those to add.
+        first_line: Of those to add to; line y of image n is the one of number ``n * H + y``.
+        last_line: Behind those to add to.
     """
-    _, height, width, _ = output.shape
+    _, height, width, channels = output.shape
     rows, columns = gradients.shape[1:3]
     y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
     x_low, x_count, x_weights = (
@@ -186,8 +244,11 @@ def roi_align_backward(
         np.zeros(columns, np.int64),
         np.zeros((columns, width), f32),
     )
-    in_bins = np.empty((columns, last_channel - first_channel), f32)
+    in_bins = np.empty((columns, channels), f32)
     for number in range(len(rois)):
+        start = int(rois[number, 0]) * height
+        if start + height <= first_line or start >= last_line:
+            continue
         image = output[int(rois[number, 0])]
         x, y, roi_width, roi_height = _place(rois[number], scale, offset)
         _axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
@@ -196,15 +257,10 @@ def roi_align_backward(
         for row in range(rows):
             if y_count[row]:
                 first, last = min(first, y_low[row]), max(last, y_low[row] + y_count[row])
-        for line in range(first, last):
+        for line in range(max(first, first_line - start), min(last, last_line - start)):
             in_bins[:] = 0
             for row in range(rows):
                 place = line - y_low[row]
                 if 0 <= place < y_count[row]:
-                    for column in range(columns):
-                        bins = gradients[number, row, column, first_channel:last_channel]
-                        _add_scaled(in_bins[column], bins, y_weights[row, place])
-            for column in range(columns):
-                for index in range(x_count[column]):
-                    pixel = image[line, x_low[column] + index, first_channel:last_channel]
-                    _add_scaled(pixel, in_bins[column], x_weights[column, index])
+                    _add_along_y(in_bins, gradients, number, row, y_weights[row, place])
+            _add_along_x(image, line, in_bins, x_low, x_count, x_weights)
