@@ -25,9 +25,9 @@ from sartorius.utils.errors import InputError
 _mmcv_roi_align = importlib.import_module('mmcv.ops.roi_align')
 _mmcv_nms = importlib.import_module('mmcv.ops.nms')
 
-WORTH_A_THREAD = 1 << 18
+WORTH_A_THREAD = 1 << 19
 """Elements of output below which threads take longer to wake than to work."""
-BLOCK = 2 * WORTH_A_THREAD
+BLOCK = 1 << 19
 """Elements of gradients per thread that are copied at once."""
 # Of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4

@@ -403,6 +403,21 @@ def test_mask_targets_of_no_boxes():
     assert cropped.crop_and_resize(*nothing).masks.shape == peer.crop_and_resize(*nothing).masks.shape
 
 
+def test_mask_targets_by_hand():
+    """A cell of 2x2 pixels seen by its own box, by one twice as wide, by one beside it, and by one beyond the image."""
+    cropped = CroppedMasks([MaskCrop(np.ones((2, 2), dtype=bool), 3, 1)], 6, 8)
+    boxes = np.array([[3, 1, 5, 3], [3, 1, 7, 3], [5, 3, 7, 5], [40, 40, 50, 50]], dtype=np.float32)
+    targets = cropped.crop_and_resize(boxes, (2, 2), np.zeros(4, dtype=np.int64), binarize=False).masks
+    assert targets.tolist() == [[[1, 1], [1, 1]], [[1, 0], [1, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]]
+
+
+def test_mask_targets_of_cells_that_there_are_not():
+    cropped, _ = pair(np.ones((2, 4, 4), dtype=np.uint8))
+    for cell in (2, -1):
+        with pytest.raises(InputError, match=f'cells {cell} to {cell} were asked for, of 2'):
+            cropped.crop_and_resize(np.zeros((1, 4), dtype=np.float32), (7, 7), np.array([cell]))
+
+
 def test_mask_targets_make_no_full_size_array():
     crops = [MaskCrop(np.ones((30, 30), dtype=bool), 40 * number, 100) for number in range(40)]
     masks = CroppedMasks(crops, 2000, 2000)

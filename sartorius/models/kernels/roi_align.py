@@ -9,61 +9,10 @@ memory in order, and the compiler turns them into vector instructions.
 import numpy as np
 from numpy.typing import NDArray
 
+from sartorius.masks.kernels.roi_targets import axis_weights
 from sartorius.utils.compiled import compiled_fused, compiled_unlocked
 
 f32 = np.float32
-LARGEST = f32(1e9)
-"""RoIs with longer sides, which no image has, give zeros, as those that are not finite."""
-MANY = 64
-"""Samples along an axis of a bin above which those on the map are looked for."""
-
-
-@compiled_unlocked
-def _axis_weights(
-    start: float,
-    length: float,
-    size: int,
-    sampling_ratio: int,
-    low: NDArray[np.int64],
-    count: NDArray[np.int64],
-    weights: NDArray[np.float32],
-) -> None:
-    """Weights of the pixels along one axis in the bins of a RoI: ``weights[bin, k]`` is that of pixel ``low[bin] + k``.
-
-    Samples are placed in float32 by the very expression of MMCV, so that none moves to another pixel. Those more than a
-    pixel outside the map count as zeros, others outside take the pixel at the border.
-    """
-    bins = len(low)
-    count[:] = 0
-    if not 0 <= length <= LARGEST:
-        return
-    bin_size = length / f32(bins)
-    samples = sampling_ratio if sampling_ratio > 0 else int(np.ceil(length / f32(bins)))
-    for number in range(bins):
-        bin_start = start + f32(number) * bin_size
-        first, last = 0, samples
-        if sampling_ratio <= 0 and samples > MANY:
-            # A huge RoI has few samples on the map; they are about a pixel apart.
-            first = max(0, int(-bin_start * samples / bin_size) - MANY)
-            last = min(samples, int((f32(size) - bin_start) * samples / bin_size) + MANY)
-        for sample in range(first, last):
-            place = bin_start + (f32(sample) + f32(0.5)) * bin_size / f32(samples)
-            if place < f32(-1) or place > f32(size):
-                continue
-            place = max(place, f32(0))
-            pixel = min(int(place), size - 1)
-            part = place - f32(pixel) if pixel < size - 1 else f32(0)
-            if count[number] == 0:
-                low[number] = pixel
-            top = pixel - low[number]
-            while count[number] < top + 1 + (part > 0):
-                weights[number, count[number]] = f32(0)
-                count[number] += 1
-            weights[number, top] += f32(1) - part
-            if part > 0:
-                weights[number, top + 1] += part
-        for index in range(count[number]):
-            weights[number, index] /= f32(samples)
 
 
 @compiled_fused
@@ -119,7 +68,8 @@ def _sum_along_y(
         else:
             for channel in range(total.shape[3]):
                 total[number, row, column, channel] = (
-                    weights[row, 0] * in_bins[column, low, channel] + weights[row, 1] * in_bins[column, low + 1, channel]
+                    weights[row, 0] * in_bins[column, low, channel]
+                    + weights[row, 1] * in_bins[column, low + 1, channel]
                 )
             for index in range(2, count):
                 for channel in range(total.shape[3]):
@@ -157,8 +107,8 @@ def roi_align(
     for number in range(len(rois)):
         image = features[int(rois[number, 0])]
         x, y, roi_width, roi_height = _place(rois[number], scale, offset)
-        _axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
-        _axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
+        axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
+        axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
         done = 0
         for row in range(rows):
             end = y_low[row] + y_count[row]
@@ -171,7 +121,7 @@ def roi_align(
 
 @compiled_unlocked
 def _no_weights(bins: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Arrays for :func:`_axis_weights` to fill, for each RoI anew."""
+    """Arrays for :func:`sartorius.masks.kernels.roi_targets.axis_weights` to fill, for each RoI anew."""
     return np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros((bins, size), f32)
 
 
@@ -251,8 +201,8 @@ def roi_align_backward(
             continue
         image = output[int(rois[number, 0])]
         x, y, roi_width, roi_height = _place(rois[number], scale, offset)
-        _axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
-        _axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
+        axis_weights(y, roi_height, height, sampling_ratio, y_low, y_count, y_weights)
+        axis_weights(x, roi_width, width, sampling_ratio, x_low, x_count, x_weights)
         first, last = height, 0
         for row in range(rows):
             if y_count[row]:
