@@ -71,6 +71,8 @@ class Benchmark:
         skipped: Why ``theirs`` is None.
         point: Coordinates of the benchmark in a series, such as the number of cells.
         threads: Threads of torch, for both sides.
+        settle: Run a side once more, without timing it, whenever its turn begins: its memory is then as it left it
+            itself, and not as the other side, with other settings of the C library, did.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Benchmark:
     skipped: str = ''
     point: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
+    settle: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +212,7 @@ def measure(
     # Free the results: they may be large.
     firsts.clear()
     kept.clear()
-    _run_in_turns(sides, benchmark.fresh, seconds, min_rounds, rounds, clock)
+    _run_in_turns(sides, benchmark, seconds, min_rounds, rounds, clock)
     for side, work in sides.items():
         if side not in peaks:
             peaks[side] = run_watched(work, benchmark.fresh()).peak_bytes
@@ -269,7 +272,7 @@ def _field(path: Path, name: str) -> int:
 
 def _run_in_turns(
     sides: Mapping[str, Callable[..., Any]],
-    fresh: Callable[[], tuple],
+    benchmark: Benchmark,
     seconds: float,
     min_rounds: int,
     rounds: dict[str, list[tuple[float, ...]]],
@@ -283,7 +286,9 @@ def _run_in_turns(
         for side, work in sides.items():
             if len(rounds[side]) == done:
                 gc.collect()
-                rounds[side].append(tuple(_seconds_of(work, fresh(), clock) for _ in range(runs[side])))
+                if benchmark.settle:
+                    work(*benchmark.fresh())
+                rounds[side].append(tuple(_seconds_of(work, benchmark.fresh(), clock) for _ in range(runs[side])))
         done += 1
         slowest = max(min(times[-1]) for times in rounds.values())
         # As many runs as take a tenth of the slowest side's.

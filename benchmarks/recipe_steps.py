@@ -84,6 +84,7 @@ def training(setting: Setting, name: str, small: bool, title: str, amp: bool) ->
         goal='3x in time, memory no higher',
         fresh=copies_of(batch),
         threads=cores(),
+        settle=True,
     )
 
 
@@ -102,6 +103,7 @@ def prediction(title: str, read: Callable[[], NDArray[np.uint8]]) -> Benchmark:
         same=partial(compare_codes, image.shape[:2]),
         goal='2x in time, memory no higher',
         threads=cores(),
+        settle=True,
     )
 
 

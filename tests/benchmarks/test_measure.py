@@ -57,6 +57,23 @@ def test_sides_run_in_turns(clock: Clock) -> None:
     assert len(found.ours.rounds) == len(found.theirs.rounds) == 3
 
 
+def test_a_side_settles_before_its_turn_is_timed(clock: Clock) -> None:
+    """Each side is slow after the other has run, as one is that finds the memory in another state."""
+    last = ['']
+
+    def side(name: str) -> Callable[[], None]:
+        def work() -> None:
+            clock.work(3 if last[0] != name else 1)()
+            last[0] = name
+
+        return work
+
+    found = measure.measure(benchmark(side('o'), side('t'), settle=True), seconds=0, min_rounds=3)
+    assert (found.ours.seconds, found.theirs.seconds) == (1, 1)
+    found = measure.measure(benchmark(side('o'), side('t')), seconds=0, min_rounds=3)
+    assert (found.ours.seconds, found.theirs.seconds) == (3, 3)
+
+
 def test_the_processors_time_does_not_pass_while_others_have_it() -> None:
     waiting = benchmark(lambda: time.sleep(0.02), None)
     assert measure.measure(waiting, seconds=0, min_rounds=1, cpu_time=True).ours.seconds < 0.01
