@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.optics import Phase, smooth_noise
 from sartorius.synthetic.rendering import MARGIN_JITTER, inset_body
+from sartorius.synthetic.sisters import place_in, seams
 
 Range = tuple[float, float]
 
@@ -96,6 +97,7 @@ def add_body(
     granules: Phase,
     texture: Phase,
     crop: MaskCrop,
+    family: MaskCrop | None,
     body: Body,
     margin: float,
     rng: np.random.Generator,
@@ -107,16 +109,25 @@ def add_body(
         granules: Layer of points, changed in place; the caller blurs and adds it.
         texture: Noise of unit variance, of the image's size.
         crop: The cell's mask inside the image.
+        family: The mask of the cell and its sisters together, where it has such.
         body: Of its population.
         margin: Pixels from the mask's outline to the body, about.
         rng: Random generator.
     """
     x1, y1, x2, y2 = crop.window
-    solid, inner = inset_body(crop, phase.shape, max(0.0, margin + rng.normal(0, MARGIN_JITTER)))
+    inset, edge = max(0.0, margin + rng.normal(0, MARGIN_JITTER)), rng.uniform(*body.edge)
+    solid, inner = inset_body(crop, phase.shape, inset)
     inside = solid[inner] > 0
     depth = cv2.distanceTransform((solid > 0).view(np.uint8), cv2.DIST_L2, 3)
     radius = max(float(depth.max()), 1.0)
-    slope = cv2.GaussianBlur(solid, (0, 0), rng.uniform(*body.edge), borderType=cv2.BORDER_REPLICATE)
+    slope = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
+    if family is not None:
+        # The dome is the cell's own; the edge is that of all sisters, with a seam.
+        together, place = inset_body(family, phase.shape, inset)
+        own = place_in(crop, family)
+        inside = (together[place][own] > 0) & crop.mask
+        edges = cv2.GaussianBlur(together, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)[place][own]
+        slope[inner] = edges * seams(crop, family, rng)[own]
     # A cone of distances has a crease along the middle that no cell has.
     smooth = cv2.GaussianBlur(depth / radius, (0, 0), max(0.6, 0.15 * radius), borderType=cv2.BORDER_REPLICATE)
     rise = np.maximum(1 - (1 - np.minimum(smooth, 1)) ** 2, 0) ** np.float32(rng.uniform(*body.roundness))

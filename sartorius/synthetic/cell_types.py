@@ -144,6 +144,7 @@ class CellTypeSpec:
         interior: What is seen inside the cells, besides granules; None where they are too small or thick for it.
         grain: Factor on the irregular thickness of the bodies.
         dome: Thickness of a body's middle, relative to its edge's.
+        sisters: Share of the cells that lie in one outline with sister cells.
     """
 
     count: Spread
@@ -161,6 +162,7 @@ class CellTypeSpec:
     interior: InteriorSpec | None = None
     grain: float = 1.0
     dome: float = 1.2
+    sisters: float = 0.0
 
 
 SPECS: Mapping[str, CellTypeSpec] = {
@@ -205,6 +207,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             fibre_depth=6,
         ),
         grain=0.6,
+        sisters=0.4,
     ),
     # Astrocytes: large, flat, irregular, of low contrast, with processes that the masks follow part of the way.
     'astro': CellTypeSpec(
@@ -248,6 +251,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             fibre_depth=7,
         ),
         grain=0.6,
+        sisters=0.2,
     ),
     # Cortical neurons: small, round, apart from each other, a bright halo, in a mesh of fine neurites and much debris.
     'cort': CellTypeSpec(
@@ -283,6 +287,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             specks=(60, 300), remains=(80, 300), clouds=(2, 14), heaps=(2, 20), clinging=0.15, depth=(50, 90)
         ),
         dome=3.0,
+        sisters=0.05,
     ),
 }
 
@@ -299,7 +304,9 @@ LINE_SPECS: Mapping[str, CellTypeSpec] = {
     # Flat and spread out, with processes.
     'A172': replace(_ASTRO, count=Spread(110, 50, 40, 250), area=Spread(900, 600, 80, 6000)),
     # Round to polygonal, in dense islands.
-    'BT474': replace(_ROUND, count=Spread(180, 80, 60, 400), area=Spread(500, 220, 80, 2500), clumping=0.9),
+    'BT474': replace(
+        _ROUND, count=Spread(180, 80, 60, 400), area=Spread(500, 220, 80, 2500), clumping=0.9, sisters=0.5
+    ),
     # Small, round and by far the most crowded.
     'BV2': replace(_ROUND, count=Spread(450, 200, 150, 1200), area=Spread(140, 60, 40, 600), clumping=0.35),
     # Large and flat, with little structure at the edge.

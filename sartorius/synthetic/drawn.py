@@ -1,6 +1,6 @@
 """Images whose cells and optics are drawn at random, of no cell line and no microscope in particular."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
 from sartorius.synthetic.sheets import sheet_cells
+from sartorius.synthetic.sisters import draw_families, split_families
 
 _MAX_CELLS = 1_200  # An image of small cells has no more than the densest real ones, a full-size image taken.
 
@@ -176,19 +177,22 @@ def _add_scattered(phase: Phase, form: Form, rng: np.random.Generator) -> tuple[
     most = max(1, round(_MAX_CELLS * room / (520 * 704)))
     number = int(np.clip(rng.poisson(coverage * room / form.area.mean), 1, most))
     areas = np.asarray(form.area.draw(rng, number))
+    families = draw_families(number, float(rng.choice((0.0, rng.uniform(0, 0.7)), p=(0.5, 0.5))), rng)
+    areas = np.add.reduceat(areas, np.cumsum(families) - families)
     shapes = draw_shapes(form.outline, form.has_arms, areas, rng)
+    shapes = [replace(shape, cells=int(count)) for shape, count in zip(shapes, families, strict=True)]
     if rng.random() < 0.3:
         # Crowded long cells lie along each other.
         way, spread = rng.uniform(0, np.pi), rng.uniform(0.1, 0.5)
         shapes = [shape.turned_to(rng.normal(way, spread)) for shape in shapes]
-    rounded = rng.random(number) < _share_of_rounded(rng)
+    rounded = rng.random(len(shapes)) < _share_of_rounded(rng)
     shapes = [_let_go(shape, rng) if is_round else shape for shape, is_round in zip(shapes, rounded, strict=True)]
     overlap_rate = float(rng.choice((0.0, rng.uniform(0, 0.4))))
-    placed = place_cells(shapes, size, float(rng.beta(0.8, 0.9)), overlap_rate, rng)
+    placed = split_families(place_cells(shapes, size, float(rng.beta(0.8, 0.9)), overlap_rate, rng), rng)
     if form.has_neurites:
         add_neurites(phase, placed, _draw_neurites(rng), float(rng.beta(0.6, 1.5)), rng)
     # Rounded-up cells have no corners left; this tells them from the others after placing.
-    bodies = [(cell.crop, not len(cell.shape.tips)) for cell in placed]
+    bodies = [(cell.crop, cell.family, not len(cell.shape.tips) and cell.family is None) for cell in placed]
     _add_bodies(phase, bodies, form.flat, rng)
     return tuple(cell.crop for cell in placed)
 
@@ -203,19 +207,23 @@ def _add_sheet(phase: Phase, rng: np.random.Generator) -> tuple[MaskCrop, ...]:
     rounded = rng.random(len(crops)) < _share_of_rounded(rng)
     for index in np.flatnonzero(rounded):
         crops[index] = _largest_circle(crops[index])
-    _add_bodies(phase, list(zip(crops, rounded, strict=True)), float(rng.uniform(0, 1)), rng)
+    _add_bodies(
+        phase, [(crop, None, up) for crop, up in zip(crops, rounded, strict=True)], float(rng.uniform(0, 1)), rng
+    )
     return tuple(crops)
 
 
-def _add_bodies(phase: Phase, cells: list[tuple[MaskCrop, bool]], flat: float, rng: np.random.Generator) -> None:
-    """Adds the bodies of one population, bottom to top: masks, and whether each is rounded up."""
+def _add_bodies(
+    phase: Phase, cells: list[tuple[MaskCrop, MaskCrop | None, bool]], flat: float, rng: np.random.Generator
+) -> None:
+    """Adds the bodies of one population, bottom to top: masks, those of their families, and whether rounded up."""
     body = Body.draw(flat, rng)
     rounded = body.rounded(rng)
     texture = texture_of(body, phase.shape, rng)
     granules = np.zeros_like(phase)
     margin = float(rng.uniform(0.6, 1.9))
-    for crop, is_round in cells:
-        add_body(phase, granules, texture, crop, rounded if is_round else body, margin, rng)
+    for crop, family, is_round in cells:
+        add_body(phase, granules, texture, crop, family, rounded if is_round else body, margin, rng)
     phase += cv2.GaussianBlur(granules, (0, 0), body.granule_size)
 
 

@@ -1,6 +1,6 @@
 """One synthetic image with its masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sartorius.synthetic.neurites import add_neurites
 from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
 from sartorius.synthetic.scene import PlacedCell, place_cells
 from sartorius.synthetic.shapes import draw_shapes
+from sartorius.synthetic.sisters import draw_families, split_families
 from sartorius.utils.errors import InputError
 
 OVERLAP_RATE = 0.35
@@ -71,8 +72,12 @@ def make_image(
     style = style or ImageStyle.draw(spec, rng)
     number = _draw_count(spec, size, density * style.crowding, rng) if cells is None else cells
     areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
+    # An exact number of cells allows no family that cannot be divided.
+    families = draw_families(number, spec.sisters if cells is None else 0.0, rng)
+    areas = np.add.reduceat(areas, np.cumsum(families) - families)
     shapes = draw_shapes(spec.outline, spec.has_arms, areas, rng)
-    placed = place_cells(shapes, size, spec.clumping, overlap_rate, rng)
+    shapes = [replace(shape, cells=int(count)) for shape, count in zip(shapes, families, strict=True)]
+    placed = split_families(place_cells(shapes, size, spec.clumping, overlap_rate, rng), rng)
     return render_cells(placed, cell_type, size, spec, style, rng)
 
 

@@ -11,6 +11,7 @@ from sartorius.synthetic.cell_types import CellTypeSpec
 from sartorius.synthetic.interiors import interior
 from sartorius.synthetic.optics import BRIGHTEST, DARKEST, sharpened, smooth_noise
 from sartorius.synthetic.scene import PlacedCell
+from sartorius.synthetic.sisters import place_in, seams
 
 BACKGROUND = 128.0
 """Grey level of the empty field: the instrument's software removes shading and centres its images here."""
@@ -93,9 +94,14 @@ def add_bodies(
     granules = np.zeros(size, dtype=np.float32)
     for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):
         x1, y1, x2, y2 = cell.crop.window
-        solid, inside = inset_body(cell.crop, size, inset)
-        mask = solid[inside] > 0
-        body = depth * (_relief(solid, edge, spec.dome)[inside] + rough * texture[y1:y2, x1:x2])
+        outline = cell.family or cell.crop
+        solid, inside = inset_body(outline, size, inset)
+        own = place_in(cell.crop, outline)
+        relief, mask = _relief(solid, edge, spec.dome)[inside][own], solid[inside][own] > 0
+        if cell.family is not None:
+            relief = relief * seams(cell.crop, cell.family, rng)[own]
+            mask &= cell.crop.mask
+        body = depth * (relief + rough * texture[y1:y2, x1:x2])
         under = thickness[y1:y2, x1:x2]
         under[mask] = 0.4 * under[mask] + body[mask]
         if spec.interior is not None:

@@ -30,12 +30,14 @@ class PlacedCell:
         shape: Its form, with the origin at ``x, y``.
         x: Column of the centre in the image, in pixels.
         y: Row of the centre.
+        family: The mask of the cell and its sisters together, where it has such: they are drawn as one body with seams.
     """
 
     crop: MaskCrop
     shape: CellShape
     x: float
     y: float
+    family: MaskCrop | None = None
 
 
 def place_cells(

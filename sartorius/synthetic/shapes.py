@@ -1,6 +1,6 @@
 """Outlines of cells, and their crops."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,20 +27,21 @@ class CellShape:
         tips: float array ``(K, 3)``: x, y and direction in radians of the places that neurites leave from.
         depth: Optical thickness relative to the type's own; flat cells have little.
         target_area: Pixels that the mask shall have before neighbours cut it.
+        cells: Number of sister cells in this outline; see :mod:`sartorius.synthetic.sisters`.
     """
 
     polygons: tuple[Polygon, ...]
     tips: NDArray[np.float64]
     depth: float
     target_area: float
+    cells: int = 1
 
     def scaled(self, factor: float) -> 'CellShape':
         """The same shape at another size; the target area is scaled too."""
         tips = self.tips.copy()
         tips[:, :2] *= factor
-        return CellShape(
-            tuple(polygon * factor for polygon in self.polygons), tips, self.depth, self.target_area * factor**2
-        )
+        polygons = tuple(polygon * factor for polygon in self.polygons)
+        return replace(self, polygons=polygons, tips=tips, target_area=self.target_area * factor**2)
 
     def turned_to(self, angle: float) -> 'CellShape':
         """The same shape turned so that its long axis has an angle in radians."""
@@ -49,7 +50,7 @@ class CellShape:
         turn = angle - np.arctan2(axes[1, 1], axes[0, 1])
         matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         tips = np.column_stack([self.tips[:, :2] @ matrix, self.tips[:, 2] + turn])
-        return CellShape(tuple(polygon @ matrix for polygon in self.polygons), tips, self.depth, self.target_area)
+        return replace(self, polygons=tuple(polygon @ matrix for polygon in self.polygons), tips=tips)
 
     def crop(self, x: float, y: float) -> MaskCrop:
         """The cell's mask with its centre at ``x, y`` of the image."""

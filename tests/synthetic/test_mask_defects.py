@@ -176,7 +176,7 @@ class TestOutsized:
     def test_large_masks_are_30_times_as_large_as_is_typical(self, crops, rng):
         large_ones = [far_too_large(crop, 240, SIZE, rng) for crop in crops]
         # A long cell, so much longer, leaves the image.
-        assert sum(large is not None for large in large_ones) > 0.7 * len(crops)
+        assert sum(large is not None for large in large_ones) > 0.6 * len(crops)
         for large in large_ones:
             if large is None:
                 continue
