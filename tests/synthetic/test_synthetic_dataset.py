@@ -24,7 +24,7 @@ DEFECTIVE = DatasetPlan(
     unlabelled_images=0,
     size=(128, 160),
     density=2,
-    defects=DefectRates(convex_filled=0.2, hollow=0.2, duplicated=0.2, missing=0.2),
+    defects=DefectRates(convex_filled=0.4, hollow=0.2, duplicated=0.2, missing=0.2),
     seed=6,
 )
 CELL_RATES = dict.fromkeys(('speck', 'pieces', 'sliver', 'overlapping', 'outsized', 'wrong_class'), 0.15)
