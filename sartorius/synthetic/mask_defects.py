@@ -36,7 +36,8 @@ def hollow_out(crop: MaskCrop) -> MaskCrop:
     """A shell of the cell's outline; filling its holes restores the cell if that had none itself."""
     solid: NDArray[np.uint8] = np.pad(ndimage.binary_fill_holes(crop.mask).astype(np.uint8), 1)
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return MaskCrop(crop.mask & (inside <= _SHELL), crop.x, crop.y)
+    # Rounded, as the last bit differs from run to run.
+    return MaskCrop(crop.mask & (inside.round(3) <= _SHELL), crop.x, crop.y)
 
 
 def moved(crop: MaskCrop, direction: int, size: Size) -> MaskCrop:
@@ -140,7 +141,8 @@ def far_too_small(crop: MaskCrop, rng: np.random.Generator) -> MaskCrop:
     """A few pixels where the cell is widest: 3 to 9, or fewer in a thin cell."""
     around = _padded(crop, _DISC_RADIUS)
     depth = cv2.distanceTransform(around.mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    centre = np.unravel_index(int(depth.argmax()), depth.shape)
+    # Rounded: of pixels that are equally deep, the last bit, which differs from run to run, would choose.
+    centre = np.unravel_index(int(depth.round(3).argmax()), depth.shape)
     pixels = centre + _DISC[: rng.integers(_SMALL_SIZE[0], _SMALL_SIZE[1] + 1)]
     mask = np.zeros_like(around.mask)
     mask[tuple(pixels.T)] = True
