@@ -159,7 +159,8 @@ def _depth_below_outline(solid: MaskCrop, ends: list[FillEnd]) -> tuple[NDArray[
         outline[end.y, end.x1 : end.x2] = False
     hidden = np.pad((~outline).view(np.uint8), _MARGIN, constant_values=1)
     depth = cv2.distanceTransform(hidden, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    return depth, np.count_nonzero(solid.mask) / max(np.count_nonzero(outline), 1)
+    # Rounded, as OpenCV's last bit differs from run to run.
+    return depth.round(3), np.count_nonzero(solid.mask) / max(np.count_nonzero(outline), 1)
 
 
 def _bay_of(end: FillEnd, solid: MaskCrop, depth: NDArray[np.float32], half_width: float) -> NDArray[np.bool_]:
