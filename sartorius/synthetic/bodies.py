@@ -124,10 +124,10 @@ def add_body(
     if family is not None:
         # The dome is the cell's own; the edge is that of all sisters, with a seam.
         together, place = inset_body(family, phase.shape, inset)
-        own = place_in(crop, family)
-        inside = (together[place][own] > 0) & crop.mask
-        edges = cv2.GaussianBlur(together, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)[place][own]
-        slope[inner] = edges * seams(crop, family, rng)[own]
+        window = place_in(crop, family)
+        inside = (together[place][window] > 0) & crop.mask
+        edges = cv2.GaussianBlur(together, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)[place]
+        slope[inner] = (edges * seams(crop, family, rng))[window]
     # A cone of distances has a crease along the middle that no cell has.
     smooth = cv2.GaussianBlur(depth / radius, (0, 0), max(0.6, 0.15 * radius), borderType=cv2.BORDER_REPLICATE)
     rise = np.maximum(1 - (1 - np.minimum(smooth, 1)) ** 2, 0) ** np.float32(rng.uniform(*body.roundness))

@@ -1,6 +1,6 @@
 """Images whose cells and optics are drawn at random, of no cell line and no microscope in particular."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,9 +13,9 @@ from sartorius.synthetic.image import SyntheticImage
 from sartorius.synthetic.neurites import add_neurites
 from sartorius.synthetic.optics import Optics, Phase, expose
 from sartorius.synthetic.scene import MIN_AREA, place_cells
-from sartorius.synthetic.shapes import CellShape, draw_shapes, round_shape
+from sartorius.synthetic.shapes import CellShape, round_shape
 from sartorius.synthetic.sheets import sheet_cells
-from sartorius.synthetic.sisters import draw_families, split_families
+from sartorius.synthetic.sisters import draw_family_shapes, split_families
 
 _MAX_CELLS = 1_200  # An image of small cells has no more than the densest real ones, a full-size image taken.
 
@@ -177,10 +177,8 @@ def _add_scattered(phase: Phase, form: Form, rng: np.random.Generator) -> tuple[
     most = max(1, round(_MAX_CELLS * room / (520 * 704)))
     number = int(np.clip(rng.poisson(coverage * room / form.area.mean), 1, most))
     areas = np.asarray(form.area.draw(rng, number))
-    families = draw_families(number, float(rng.choice((0.0, rng.uniform(0, 0.7)), p=(0.5, 0.5))), rng)
-    areas = np.add.reduceat(areas, np.cumsum(families) - families)
-    shapes = draw_shapes(form.outline, form.has_arms, areas, rng)
-    shapes = [replace(shape, cells=int(count)) for shape, count in zip(shapes, families, strict=True)]
+    sisters = float(rng.choice((0.0, rng.uniform(0, 0.7)), p=(0.5, 0.5)))
+    shapes = draw_family_shapes(form.outline, form.has_arms, areas, sisters, rng)
     if rng.random() < 0.3:
         # Crowded long cells lie along each other.
         way, spread = rng.uniform(0, np.pi), rng.uniform(0.1, 0.5)

@@ -1,6 +1,6 @@
 """One synthetic image with its masks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from sartorius.synthetic.debris import add_dead_cells, add_debris
 from sartorius.synthetic.neurites import add_neurites
 from sartorius.synthetic.rendering import ImageStyle, add_bodies, to_grey
 from sartorius.synthetic.scene import PlacedCell, place_cells
-from sartorius.synthetic.shapes import draw_shapes
-from sartorius.synthetic.sisters import draw_families, split_families
+from sartorius.synthetic.sisters import draw_family_shapes, split_families
 from sartorius.utils.errors import InputError
 
 OVERLAP_RATE = 0.35
@@ -73,10 +72,8 @@ def make_image(
     number = _draw_count(spec, size, density * style.crowding, rng) if cells is None else cells
     areas = np.maximum(spec.area.draw(rng, number) * style.cell_size, spec.area.low)
     # An exact number of cells allows no family that cannot be divided.
-    families = draw_families(number, spec.sisters if cells is None else 0.0, rng)
-    areas = np.add.reduceat(areas, np.cumsum(families) - families)
-    shapes = draw_shapes(spec.outline, spec.has_arms, areas, rng)
-    shapes = [replace(shape, cells=int(count)) for shape, count in zip(shapes, families, strict=True)]
+    sisters = spec.sisters if cells is None else 0.0
+    shapes = draw_family_shapes(spec.outline, spec.has_arms, areas, sisters, rng)
     placed = split_families(place_cells(shapes, size, spec.clumping, overlap_rate, rng), rng)
     return render_cells(placed, cell_type, size, spec, style, rng)
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop
+from sartorius.synthetic.cell_types import OutlineSpec
 from sartorius.synthetic.scene import MIN_AREA, PlacedCell
+from sartorius.synthetic.shapes import CellShape, draw_shapes
 
 _SIZES = (2, 3, 4)
 _SIZE_SHARES = (0.5, 0.25, 0.25)
@@ -35,6 +37,24 @@ def draw_families(count: int, share: float, rng: np.random.Generator) -> NDArray
     sizes = np.where(rng.random(count) < several, rng.choice(_SIZES, count, p=_SIZE_SHARES), 1)
     ends = np.minimum(np.cumsum(sizes), count)
     return np.diff(ends[: np.searchsorted(ends, count) + 1], prepend=0)
+
+
+def draw_family_shapes(
+    outline: OutlineSpec, has_arms: bool, areas: NDArray[np.float64], share: float, rng: np.random.Generator
+) -> list[CellShape]:
+    """Random outlines of families, most of one cell.
+
+    Args:
+        outline: Form.
+        has_arms: As for :func:`sartorius.synthetic.shapes.draw_shapes`.
+        areas: float ``(N,)``: area of each cell in pixels; an outline has those of its cells together.
+        share: Of the cells that have sisters.
+        rng: Random generator.
+    """
+    families = draw_families(len(areas), share, rng)
+    together = np.add.reduceat(areas, np.cumsum(families) - families) if len(areas) else areas
+    shapes = draw_shapes(outline, has_arms, together, rng)
+    return [replace(shape, cells=int(count)) for shape, count in zip(shapes, families, strict=True)]
 
 
 def split_families(cells: Iterable[PlacedCell], rng: np.random.Generator) -> tuple[PlacedCell, ...]:
