@@ -137,14 +137,14 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
         raise UsageError(f'{labels}: no such file or folder; --labels names a folder of label files or a COCO JSON')
     if labels is not None and labels.is_dir() and labels.resolve() == root.resolve():
         labels = None
-    files = [path for path in files_below(root) if not _is_below(path, options.skipped)]
+    files = [path for path in _visible_below(root) if not _is_below(path, options.skipped)]
     if options.only is not None:
         files = [path for path in files if _pattern(options.only).search(path.relative_to(root).as_posix())]
     images = _find_images(files, root, labels, options)
     if labels is not None and labels.is_file():
         return LabelledFolder(images, {}, [labels])
     outside = labels is not None and not _is_below(labels, root)
-    listing = _Listing([*files, *(files_below(labels) if outside else [])])
+    listing = _Listing([*files, *(_visible_below(labels) if outside else [])])
     own: dict[str, LabelFile] = {}
     belonging: set[Path] = set()
     for image_id, path in images.items():
@@ -171,6 +171,15 @@ def find_labels(options: LabelOptions) -> LabelledFolder:
     if not own and not coco:
         raise UsageError(_nothing_found(options, len(images), without_image))
     return LabelledFolder(images, own, coco, without_image)
+
+
+def _visible_below(root: Path) -> list[Path]:
+    """Files, but for those in hidden folders, where programs keep notes of their own (``.predict``, ``.git``)."""
+    return [
+        path
+        for path in files_below(root)
+        if not any(name.startswith('.') for name in path.relative_to(root).parts[:-1])
+    ]
 
 
 class _Listing:

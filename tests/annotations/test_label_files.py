@@ -140,6 +140,13 @@ def test_coco_beside_other_labels_is_told_apart_by_format(make):
     assert found_in(root, format='coco')[0].coco and not found_in(root, format='coco')[1]
 
 
+def test_hidden_folders_are_passed_over(make):
+    root = make('a.tif', 'out/a_masks.tif', 'out/.predict/images/a.json', 'out/.predict/b_masks.tif', '.git/c.tif')
+    folder, found = found_in(root, labels=root / 'out')
+    assert [path.name for path in folder.images.values()] == ['a.tif'] and folder.without_image == []
+    assert found == {'a': ('out/a_masks.tif', 'masks')}
+
+
 def test_labels_without_an_image_are_named(make):
     root = make('a.tif', 'a_masks.tif', 'b_masks.tif', 'c_seg.npy', 'd.geojson', 'backup.zip')
     folder, _ = found_in(root)
