@@ -18,6 +18,12 @@ MANY = 64
 
 
 @compiled_unlocked
+def no_weights(bins: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Arrays ``low``, ``count`` and ``weights`` for :func:`axis_weights` to fill, for each RoI anew."""
+    return np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros((bins, size), f32)
+
+
+@compiled_unlocked
 def axis_weights(
     start: float,
     length: float,
@@ -89,12 +95,8 @@ def mask_targets(
         targets: ``(R, rows, columns)``, zeros; set to values in [0, 1].
     """
     count, rows, columns = targets.shape
-    y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
-    x_low, x_count, x_weights = (
-        np.zeros(columns, np.int64),
-        np.zeros(columns, np.int64),
-        np.zeros((columns, width), f32),
-    )
+    y_low, y_count, y_weights = no_weights(rows, height)
+    x_low, x_count, x_weights = no_weights(columns, width)
     in_bins = np.empty(columns, f32)
     for number in range(count):
         cell = cells[number]

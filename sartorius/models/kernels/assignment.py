@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sartorius.utils.compiled import compiled_finite
 
 f32 = np.float32
-BLOCK = 1024
+BLOCK = 256
 """Priors that are passed over together where none can meet a cell: neighbours in an image, as anchors are sorted."""
 
 

@@ -9,7 +9,7 @@ memory in order, and the compiler turns them into vector instructions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.masks.kernels.roi_targets import axis_weights
+from sartorius.masks.kernels.roi_targets import axis_weights, no_weights
 from sartorius.utils.compiled import compiled_fused, compiled_unlocked
 
 f32 = np.float32
@@ -97,12 +97,8 @@ def roi_align(
     """
     _, height, width, channels = features.shape
     rows, columns = output.shape[1:3]
-    y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
-    x_low, x_count, x_weights = (
-        np.zeros(columns, np.int64),
-        np.zeros(columns, np.int64),
-        np.zeros((columns, width), f32),
-    )
+    y_low, y_count, y_weights = no_weights(rows, height)
+    x_low, x_count, x_weights = no_weights(columns, width)
     in_bins = np.empty((columns, height, channels), f32)
     for number in range(len(rois)):
         image = features[int(rois[number, 0])]
@@ -117,12 +113,6 @@ def roi_align(
             if y_count[row]:
                 done = max(done, end)
             _sum_along_y(output, number, row, in_bins, y_low[row], y_count[row], y_weights)
-
-
-@compiled_unlocked
-def _no_weights(bins: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Arrays for :func:`sartorius.masks.kernels.roi_targets.axis_weights` to fill, for each RoI anew."""
-    return np.zeros(bins, np.int64), np.zeros(bins, np.int64), np.zeros((bins, size), f32)
 
 
 @compiled_unlocked
@@ -188,12 +178,8 @@ def roi_align_backward(
     """
     _, height, width, channels = output.shape
     rows, columns = gradients.shape[1:3]
-    y_low, y_count, y_weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros((rows, height), f32)
-    x_low, x_count, x_weights = (
-        np.zeros(columns, np.int64),
-        np.zeros(columns, np.int64),
-        np.zeros((columns, width), f32),
-    )
+    y_low, y_count, y_weights = no_weights(rows, height)
+    x_low, x_count, x_weights = no_weights(columns, width)
     in_bins = np.empty((columns, channels), f32)
     for number in range(len(rois)):
         start = int(rois[number, 0]) * height
