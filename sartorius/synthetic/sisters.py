@@ -1,4 +1,4 @@
-"""Sister cells: what one cell divided into, side by side in a common outline, with faint borders between them."""
+"""Sister cells: what one cell divided into, side by side in a common outline, with thin borders between them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
