@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sartorius.masks.crop import MaskCrop, Size
+from sartorius.synthetic.borders import CellMap
 from sartorius.synthetic.optics import Phase, smooth_noise
-from sartorius.synthetic.rendering import MARGIN_JITTER, inset_body
-from sartorius.synthetic.sisters import place_in, seams
+from sartorius.synthetic.rendering import MARGIN_JITTER
 
 Range = tuple[float, float]
 
@@ -96,6 +96,7 @@ def add_body(
     phase: Phase,
     granules: Phase,
     texture: Phase,
+    cell_map: CellMap,
     crop: MaskCrop,
     family: MaskCrop | None,
     body: Body,
@@ -108,32 +109,30 @@ def add_body(
         phase: Changed in place; what is there already lies under the cell.
         granules: Layer of points, changed in place; the caller blurs and adds it.
         texture: Noise of unit variance, of the image's size.
+        cell_map: Of all cells of the image.
         crop: The cell's mask inside the image.
         family: The mask of the cell and its sisters together, where it has such.
         body: Of its population.
-        margin: Pixels from the mask's outline to the body, about.
+        margin: Pixels from the background to the body, about.
         rng: Random generator.
     """
     x1, y1, x2, y2 = crop.window
     inset, edge = max(0.0, margin + rng.normal(0, MARGIN_JITTER)), rng.uniform(*body.edge)
-    solid, inner = inset_body(crop, phase.shape, inset)
-    inside = solid[inner] > 0
-    depth = cv2.distanceTransform((solid > 0).view(np.uint8), cv2.DIST_L2, 3)
+    solid, window = cell_map.body(crop, inset)
+    inside = crop.mask & (solid[window] > 0)
+    own_body = np.zeros(solid.shape, dtype=np.uint8)
+    own_body[window] = inside
+    depth = cv2.distanceTransform(own_body, cv2.DIST_L2, 3)
     radius = max(float(depth.max()), 1.0)
+    # The dome is the cell's own; the edge is that of all cells together, with seams between them.
     slope = cv2.GaussianBlur(solid, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)
-    if family is not None:
-        # The dome is the cell's own; the edge is that of all sisters, with a seam.
-        together, place = inset_body(family, phase.shape, inset)
-        window = place_in(crop, family)
-        inside = (together[place][window] > 0) & crop.mask
-        edges = cv2.GaussianBlur(together, (0, 0), edge, borderType=cv2.BORDER_REPLICATE)[place]
-        slope[inner] = (edges * seams(crop, family, rng))[window]
+    slope[window] *= cell_map.seams(crop, family, rng)
     # A cone of distances has a crease along the middle that no cell has.
     smooth = cv2.GaussianBlur(depth / radius, (0, 0), max(0.6, 0.15 * radius), borderType=cv2.BORDER_REPLICATE)
     rise = np.maximum(1 - (1 - np.minimum(smooth, 1)) ** 2, 0) ** np.float32(rng.uniform(*body.roundness))
     height = rng.uniform(*body.lamella) * np.maximum(2 * slope - 1, 0) + rng.uniform(*body.dome) * rise * slope
-    own = height[inner] * (1 + rng.uniform(*body.texture) * texture[y1:y2, x1:x2])
-    row, column = np.unravel_index(int(depth[inner].argmax()), inside.shape)
+    own = height[window] * (1 + rng.uniform(*body.texture) * texture[y1:y2, x1:x2])
+    row, column = np.unravel_index(int(depth[window].argmax()), inside.shape)
     _add_nucleus(own, (float(column), float(row)), radius, body, rng)
     _scatter_granules(granules, crop, (float(column), float(row)), radius, body, rng)
     under = phase[y1:y2, x1:x2]

@@ -189,7 +189,7 @@ SPECS: Mapping[str, CellTypeSpec] = {
             length=Spread(45, 35, 8, 200),
             curl=0.12,
             mesh=(20, 90),
-            depth=18,
+            depth=13,
             beads=0.02,
             width=2,
             linking=0.6,
@@ -285,6 +285,15 @@ SPECS: Mapping[str, CellTypeSpec] = {
         ),
         debris=DebrisSpec(
             specks=(60, 300), remains=(80, 300), clouds=(2, 14), heaps=(2, 20), clinging=0.15, depth=(50, 90)
+        ),
+        interior=InteriorSpec(
+            nuclei=0.7,
+            nucleus_length=(4, 8),
+            nucleus_depth=(2, 10),
+            granules=(0, 8),
+            granule_depth=8,
+            fibres=(0, 1),
+            fibre_depth=5,
         ),
         dome=3.0,
         sisters=0.05,

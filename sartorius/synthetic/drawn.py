@@ -7,6 +7,7 @@ import numpy as np
 
 from sartorius.masks.crop import MaskCrop, Size
 from sartorius.synthetic.bodies import Body, add_body, texture_of
+from sartorius.synthetic.borders import CellMap
 from sartorius.synthetic.cell_types import DebrisSpec, NeuriteSpec, OutlineSpec, Spread
 from sartorius.synthetic.debris import add_dead_cells, add_debris
 from sartorius.synthetic.image import SyntheticImage
@@ -220,8 +221,9 @@ def _add_bodies(
     texture = texture_of(body, phase.shape, rng)
     granules = np.zeros_like(phase)
     margin = float(rng.uniform(0.6, 1.9))
+    cell_map = CellMap.of([crop for crop, _, _ in cells], phase.shape)
     for crop, family, is_round in cells:
-        add_body(phase, granules, texture, crop, family, rounded if is_round else body, margin, rng)
+        add_body(phase, granules, texture, cell_map, crop, family, rounded if is_round else body, margin, rng)
     phase += cv2.GaussianBlur(granules, (0, 0), body.granule_size)
 
 

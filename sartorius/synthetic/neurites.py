@@ -12,6 +12,8 @@ from sartorius.synthetic.rendering import Thickness, add_points
 from sartorius.synthetic.scene import PlacedCell
 
 _STEP = 4.0
+_ROOT_DEPTH = 4.0  # Pixels from a cell's edge inwards to where a process begins.
+_AHEAD = 0.5  # Cosine of the greatest turn with which a process runs to a neighbour.
 _SUBPIXEL_BITS = 4
 _ZOOM = 2  # Lines are drawn enlarged, as OpenCV draws none that are thinner than a pixel.
 _FIXED_POINT = _ZOOM << _SUBPIXEL_BITS
@@ -91,7 +93,7 @@ def add_neurites(
         for rooted_part, neck_part, free_part in zip(_ROOTED_PARTS, _NECK_PARTS, _FREE_PARTS, strict=True):
             _draw_part(lines, thin, rooted_part, strength, spec.width)
             _draw_part(lines, broad, rooted_part, strength, 3 * spec.width)
-            _draw_part(lines, necked, neck_part, max(strength, 0.45), 3 * spec.width)
+            _draw_part(lines, necked, neck_part, max(strength, 0.45), 2 * spec.width)
             _draw_part(lines, free, free_part, strength, spec.width)
     thickness += cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA) * np.float32(spec.depth / 255)
     points = np.concatenate([np.zeros((0, 2)), *paths]) / _FIXED_POINT
@@ -104,7 +106,7 @@ def _roots(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Starts ``(N, 2)``, directions ``(N,)`` and lengths ``(N,)`` of the cells' own processes.
 
-    They leave a cell from its corners first, then from anywhere; some run straight to a neighbour.
+    They leave a cell from its corners first, then from anywhere; some run straight to a neighbour that lies ahead.
     """
     starts, directions = [np.zeros((0, 2))], [np.zeros(0)]
     for cell in cells:
@@ -113,19 +115,36 @@ def _roots(
         starts.append(tips[:, :2] + (cell.x, cell.y))
         directions.append(tips[:, 2])
         angles = rng.uniform(0, 2 * np.pi, number - len(tips))
-        reach = 0.7 * np.sqrt(cell.shape.target_area / np.pi)
-        starts.append(np.column_stack([np.cos(angles), np.sin(angles)]) * reach + (cell.x, cell.y))
+        starts.append(_edge_points(cell, angles))
         directions.append(angles)
     roots, ways = np.concatenate(starts), np.concatenate(directions)
     lengths = np.asarray(spec.length.draw(rng, len(roots)))
     if len(cells) > 4:
         centres = np.array([(cell.x, cell.y) for cell in cells])
         _, nearest = cKDTree(centres).query(roots, k=5)
-        links = np.flatnonzero(rng.random(len(roots)) < spec.linking)
-        targets = centres[nearest[links, rng.integers(1, 5, len(links))]] - roots[links]
-        ways[links] = np.arctan2(targets[:, 1], targets[:, 0])
-        lengths[links] = np.hypot(targets[:, 0], targets[:, 1]).clip(spec.length.low, spec.length.high)
-    return roots, ways, lengths
+        targets = centres[nearest[:, 1:]] - roots[:, None]
+        angles = np.arctan2(targets[..., 1], targets[..., 0])
+        ahead = np.cos(angles - ways[:, None])
+        best = ahead.argmax(axis=1)
+        links = np.flatnonzero((rng.random(len(roots)) < spec.linking) & (ahead.max(axis=1) > _AHEAD))
+        ways[links] = angles[links, best[links]]
+        lengths[links] = np.hypot(*targets[links, best[links]].T).clip(spec.length.low, spec.length.high)
+    # They begin inside the body, which runs out into them.
+    roots -= _ROOT_DEPTH * np.column_stack([np.cos(ways), np.sin(ways)])
+    return roots, ways, lengths + _ROOT_DEPTH
+
+
+def _edge_points(cell: PlacedCell, angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points x, y at a cell's edge at given angles from its centre; the centre where it has no mask that way."""
+    crop = cell.crop
+    reach = np.hypot(*crop.mask.shape)
+    rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)[:, None] * np.arange(1, reach)[:, None]
+    columns, rows = np.floor(rays + (cell.x - crop.x, cell.y - crop.y)).astype(int).transpose(2, 0, 1)
+    height, width = crop.mask.shape
+    near = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    inside = near & crop.mask[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    farthest = (inside * np.arange(1, reach)).max(axis=1, initial=0)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1) * farthest[:, None] + (cell.x, cell.y)
 
 
 def _wander(

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sartorius.masks.crop import MaskCrop, Size
+from sartorius.masks.crop import MaskCrop
+from sartorius.synthetic.borders import CellMap
 from sartorius.synthetic.cell_types import CellTypeSpec
 from sartorius.synthetic.interiors import interior
 from sartorius.synthetic.optics import BRIGHTEST, DARKEST, sharpened, smooth_noise
 from sartorius.synthetic.scene import PlacedCell
-from sartorius.synthetic.sisters import place_in, seams
 
 BACKGROUND = 128.0
 """Grey level of the empty field: the instrument's software removes shading and centres its images here."""
@@ -27,7 +27,6 @@ MARGIN, MARGIN_JITTER = (0.8, 2.2), 0.6
 """Range of an image's margin in pixels, and the standard deviation of a cell's own."""
 
 _EDGE_SIGMA = 0.7  # Standard deviation of an edge's blur, relative to the edge's width.
-_NEIGHBOURHOOD = np.ones((7, 7), dtype=np.uint8)
 
 Thickness = NDArray[np.float32]
 """Float array ``(height, width)``: optical thickness in grey levels; thick is dark in positive phase contrast."""
@@ -91,16 +90,13 @@ def add_bodies(
     edges = rng.uniform(*spec.edge, len(cells))
     roughness = spec.grain * rng.uniform(0.03, 0.2) * rng.lognormal(0, 0.3, len(cells))
     margins = np.maximum(margin + rng.spawn(1)[0].normal(0, MARGIN_JITTER, len(cells)), 0)
+    cell_map = CellMap.of([cell.crop for cell in cells], size)
     granules = np.zeros(size, dtype=np.float32)
     for cell, depth, edge, rough, inset in zip(cells, depths, edges, roughness, margins, strict=True):
         x1, y1, x2, y2 = cell.crop.window
-        outline = cell.family or cell.crop
-        solid, inside = inset_body(outline, size, inset)
-        own = place_in(cell.crop, outline)
-        relief, mask = _relief(solid, edge, spec.dome)[inside][own], solid[inside][own] > 0
-        if cell.family is not None:
-            relief = relief * seams(cell.crop, cell.family, rng)[own]
-            mask &= cell.crop.mask
+        solid, window = cell_map.body(cell.crop, inset)
+        relief = _relief(solid, window, cell.crop, edge, spec.dome) * cell_map.seams(cell.crop, cell.family, rng)
+        mask = cell.crop.mask & (solid[window] > 0)
         body = depth * (relief + rough * texture[y1:y2, x1:x2])
         under = thickness[y1:y2, x1:x2]
         under[mask] = 0.4 * under[mask] + body[mask]
@@ -110,32 +106,22 @@ def add_bodies(
     thickness += cv2.GaussianBlur(granules, (0, 0), 0.4)
 
 
-def inset_body(crop: MaskCrop, size: Size, margin: float) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
-    """The body inside a mask.
+def _relief(
+    solid: NDArray[np.float32], window: tuple[slice, slice], crop: MaskCrop, edge: float, height: float
+) -> NDArray[np.float32]:
+    """Relative thickness of a cell: a steep edge of a given width without the mask's staircase, then its own low dome.
 
     Args:
-        crop: The mask, inside an image of ``size``.
-        size: Image ``(height, width)``.
-        margin: Pixels from the outline to the body; less where the cell is too thin for it, as in its processes. The
-            image's border is no outline: where it cuts a cell, the cell goes on.
-
-    Returns:
-        Share of each pixel that the body covers, float32 in [0, 1], with a frame of background around the crop's
-        window (but none at the image's border); and where in it the window lies.
+        solid: The bodies there, its own and others: of :meth:`CellMap.body`.
+        window: Where the cell lies in it.
+        crop: The cell.
+        edge: Width of the edge in pixels.
+        height: Of the dome, relative to the edge's.
     """
-    x1, y1, x2, y2 = crop.window
-    top, bottom, left, right = int(y1 > 0), int(y2 < size[0]), int(x1 > 0), int(x2 < size[1])
-    solid = np.pad(crop.mask.view(np.uint8), ((top, bottom), (left, right)))
-    depth = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
-    reach = cv2.dilate(depth, _NEIGHBOURHOOD)
-    body = np.clip(depth - np.minimum(np.float32(margin), np.float32(0.6) * reach), 0, 1)
-    return body, np.s_[top : top + y2 - y1, left : left + x2 - x1]
-
-
-def _relief(solid: NDArray[np.float32], edge: float, height: float) -> NDArray[np.float32]:
-    """Relative thickness of a body: a steep edge of a given width without the mask's staircase, then a low dome."""
-    steep = cv2.GaussianBlur(solid, (0, 0), _EDGE_SIGMA * edge, borderType=cv2.BORDER_REPLICATE)
-    dome = cv2.GaussianBlur(solid, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)
+    steep = cv2.GaussianBlur(solid, (0, 0), _EDGE_SIGMA * edge, borderType=cv2.BORDER_REPLICATE)[window]
+    own = np.zeros_like(solid)
+    own[window] = solid[window] * crop.mask
+    dome = cv2.GaussianBlur(own, (0, 0), 3.0, borderType=cv2.BORDER_REPLICATE)[window]
     return np.maximum(2 * steep - 1, 0) + height * dome
 
 

@@ -16,8 +16,6 @@ _SIZES = (2, 3, 4)
 _SIZE_SHARES = (0.5, 0.25, 0.25)
 _ROUNDS = 6  # Of k-means; borders need not be where they end for good.
 _TRIES = 3
-_SEAM_DEPTH = (0.15, 0.9)
-_SEAM_WIDTH = (0.6, 1.3)
 
 
 def draw_families(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -109,24 +107,3 @@ def _sisters(cell: PlacedCell, masks: list[NDArray[np.bool_]]) -> tuple[PlacedCe
 
 def _is_connected(mask: NDArray[np.bool_]) -> bool:
     return cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[0] == 2
-
-
-def place_in(crop: MaskCrop, family: MaskCrop) -> tuple[slice, slice]:
-    """Where the window of a cell lies in that of its family."""
-    x1, y1, x2, y2 = crop.window
-    return np.s_[y1 - family.y : y2 - family.y, x1 - family.x : x2 - family.x]
-
-
-def seams(crop: MaskCrop, family: MaskCrop, rng: np.random.Generator) -> NDArray[np.float32]:
-    """How thick a cell is along the borders with its sisters, relative to what it is elsewhere.
-
-    Args:
-        crop: The cell.
-        family: The common outline, in whose window the result is.
-        rng: Random generator.
-    """
-    sisters = family.mask.copy()
-    sisters[place_in(crop, family)][crop.mask] = False
-    distance = cv2.distanceTransform((~sisters).view(np.uint8), cv2.DIST_L2, 5) - np.float32(0.5)
-    depth, width = rng.uniform(*_SEAM_DEPTH), rng.uniform(*_SEAM_WIDTH)
-    return 1 - np.float32(depth) * np.exp(-((distance / np.float32(width)) ** 2))

@@ -1,4 +1,4 @@
-"""Families of sister cells: how many, how they share an outline, and where the borders between them lie."""
+"""Families of sister cells: how many, and how they share an outline."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from sartorius.synthetic.cell_types import SPECS
 from sartorius.synthetic.image import SyntheticImage, make_image
 from sartorius.synthetic.scene import MIN_AREA, PlacedCell
 from sartorius.synthetic.shapes import CellShape
-from sartorius.synthetic.sisters import draw_families, seams, split_families
+from sartorius.synthetic.sisters import draw_families, split_families
 
 
 def outline(mask: np.ndarray, cells: int, tips: list[tuple[float, float, float]] = ()) -> PlacedCell:
@@ -67,15 +67,6 @@ def test_sisters_share_the_outline_among_them(seed: int, number: int) -> None:
 def test_an_outline_too_small_for_its_family_is_one_cell() -> None:
     family = outline(np.ones((7, 8), dtype=bool), 2)
     assert split_families([family], np.random.default_rng(0)) == (family,)
-
-
-def test_a_seam_is_thin_and_only_between_sisters() -> None:
-    family = outline(np.ones((8, 40), dtype=bool), 2)
-    left, _ = sorted(split_families([family], np.random.default_rng(0)), key=lambda cell: cell.x)
-    thickness = seams(left.crop, family.crop, np.random.default_rng(1))
-    border = left.crop.window[2] - 20
-    assert (np.diff(thickness[4, :border]) <= 0).all() and thickness[4, border - 1] < 0.95
-    assert thickness[:, : border - 5] == pytest.approx(1)
 
 
 def test_sisters_of_an_image_touch() -> None:

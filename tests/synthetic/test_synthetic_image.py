@@ -10,7 +10,7 @@ from sartorius.masks.crop import MaskCrop
 from sartorius.synthetic import make_image
 from sartorius.synthetic.cell_types import FULL_SIZE, SPECS
 from sartorius.synthetic.image import _draw_count
-from sartorius.synthetic.rendering import ImageStyle, add_bodies, inset_body
+from sartorius.synthetic.rendering import ImageStyle, add_bodies
 from sartorius.synthetic.scene import MIN_AREA, place_cells
 from sartorius.synthetic.shapes import draw_shapes
 from sartorius.utils.classes import CELL_TYPES
@@ -159,16 +159,6 @@ def test_bodies_are_drawn_inside_their_masks(cell_type):
     assert not thickness[~masks].any()
     for cell in cells:
         assert (thickness[ndimage.binary_erosion(cell.crop.to_full(SMALL), iterations=3)] > 0).all()
-
-
-def test_a_body_keeps_its_margin_but_is_not_cut_by_the_border_of_the_image():
-    mask = np.ones((9, 12), dtype=bool)
-    body, window = inset_body(MaskCrop(mask, 0, 4), (40, 40), 2.0)
-    assert body[window].tolist()[0] == [0.0] * 12
-    assert (body[window][2:7, :10] > 0.8).all()
-    assert (body[window][:, 11] == 0).all()
-    thin = inset_body(MaskCrop(np.ones((2, 20), dtype=bool), 5, 5), (40, 40), 2.0)
-    assert (thin[0][thin[1]] > 0).all()
 
 
 @pytest.mark.parametrize(
