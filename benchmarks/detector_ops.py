@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sartorius.models.cpu_ops import DispatchedNMS, roi_align
 from sartorius.models.mask_heads import SoftMaskHead, SoftMaskMixin
+from sartorius.models.roi_extractors import ExactRoIExtractor
 
 _roi_align = importlib.import_module('mmcv.ops.roi_align')
 _nms = importlib.import_module('mmcv.ops.nms')
@@ -23,14 +24,15 @@ STRIDE, MAP, CHANNELS = 4, (130, 176), 256
 
 @contextmanager
 def mmcv_ops() -> Iterator[None]:
-    """Puts MMCV's operators back into MMCV, and convolutions into the last layers of mask heads, for a while."""
-    ours = _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply
+    """Puts MMCV's operators, MMDetection's RoI features and convolutions in mask heads' last layers back for a while."""
+    ours = _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply, ExactRoIExtractor.forward
     _roi_align.roi_align, _nms.NMSop = _roi_align.RoIAlignFunction.apply, DispatchedNMS.__base__
     SoftMaskMixin._can_multiply = lambda _head, _features: False
+    ExactRoIExtractor.forward = ExactRoIExtractor.__base__.forward
     try:
         yield
     finally:
-        _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply = ours
+        _roi_align.roi_align, _nms.NMSop, SoftMaskMixin._can_multiply, ExactRoIExtractor.forward = ours
 
 
 def benchmarks(setting: Setting) -> list[Callable[[], Benchmark]]:

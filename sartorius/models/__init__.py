@@ -7,6 +7,7 @@ from sartorius.models.cpu_ops import CpuRoIAlign, DispatchedNMS
 from sartorius.models.mask_heads import SoftHTCMaskHead, SoftHTCRoIHead, SoftMaskHead
 from sartorius.models.model_file import ModelFile, find_model, load_model_file
 from sartorius.models.outputs import box_limits, max_cells, to_image_predictions
+from sartorius.models.roi_extractors import ExactRoIExtractor
 
 __all__ = [
     'AtomicBackend',
@@ -15,6 +16,7 @@ __all__ = [
     'CrowdMaxIoUAssigner',
     'DenseSoftLabelAssigner',
     'DispatchedNMS',
+    'ExactRoIExtractor',
     'ModelFile',
     'SoftHTCMaskHead',
     'SoftHTCRoIHead',

@@ -34,7 +34,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
 
 class CpuRoIAlign(torch.autograd.Function):
-    """RoIAlign by averages, with the arguments of MMCV's function; sums are of float32, whatever the features are.
+    """RoIAlign by averages, from one map or from those of a pyramid; sums are of float32, whatever the features are.
 
     Features may be of any memory format; channels last need no copy, and the result has its channels last.
     """
@@ -42,26 +42,26 @@ class CpuRoIAlign(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        features: Tensor,
         rois: Tensor,
+        levels: Tensor | None,
         output_size: int | tuple[int, int],
-        spatial_scale: float = 1.0,
-        sampling_ratio: int = 0,
-        pool_mode: str = 'avg',
-        aligned: bool = True,
+        scales: tuple[float, ...],
+        sampling_ratio: int,
+        aligned: bool,
+        *maps: Tensor,
     ) -> Tensor:
         """Bins of RoIs.
 
         Args:
             ctx: Of autograd.
-            features: ``(N, C, H, W)``.
             rois: ``(R, 5)``: index of the image, x1, y1, x2, y2 in image pixels. Those of no size or with numbers that
-                are not finite give zeros.
+                are not finite give zeros. In less than float32, places of large images are off by pixels.
+            levels: int ``(R,)``: index of the map that each RoI is taken from; None where there is only one.
             output_size: Bins per side, or rows and columns.
-            spatial_scale: Pixels of the map per pixel of the image.
+            scales: Pixels of each map per pixel of the image.
             sampling_ratio: Samples per bin and axis; 0 for one per pixel of the map.
-            pool_mode: ``avg``.
             aligned: Whether integer coordinates are corners of pixels; else their centres.
+            *maps: ``(N, C, H, W)`` each: features.
 
         Returns:
             ``(R, C, rows, columns)`` of the features' dtype.
@@ -72,50 +72,81 @@ class CpuRoIAlign(torch.autograd.Function):
         from sartorius.models.kernels.roi_align import roi_align
 
         images = rois[:, 0]
-        if len(rois) and not (images.min() >= 0 and images.max() < len(features)):
+        if len(rois) and not (images.min() >= 0 and images.max() < len(maps[0])):
             raise InputError(
-                f'RoIs of images {images.min():g} to {images.max():g} in a batch of {len(features)}; the first column '
+                f'RoIs of images {images.min():g} to {images.max():g} in a batch of {len(maps[0])}; the first column '
                 'of a RoI is the index of its image'
             )
         rows, columns = (output_size, output_size) if isinstance(output_size, int) else output_size
+        output = torch.empty(len(rois), rows, columns, maps[0].shape[1])
+        bins, boxes, ctx.parts = output.numpy(), _array(rois), []
+        for level, (features, scale) in enumerate(zip(maps, scales, strict=True)):
+            places = torch.arange(len(rois)) if levels is None else (levels == level).nonzero().flatten()
+            how = (np.float32(scale), np.float32(0.5 if aligned else 0), sampling_ratio)
+            ctx.parts.append((features.shape, features.dtype, places, how))
+            if len(places):
+                pixels, chosen = _channels_last(features), places.numpy()
+
+                def fill(first: int, last: int, pixels=pixels, chosen=chosen, how=how) -> None:
+                    roi_align(pixels, boxes[chosen[first:last]], chosen[first:last], bins, *how)
+
+                _in_threads(fill, len(places), output[:1].numel() * len(places))
         ctx.save_for_backward(rois)
-        ctx.shape, ctx.dtype = features.shape, features.dtype
-        ctx.how = (np.float32(spatial_scale), np.float32(0.5 if aligned else 0), sampling_ratio)
-        output = torch.empty(len(rois), rows, columns, features.shape[1])
-        arrays = _channels_last(features), _array(rois), output.numpy()
-
-        def fill(first: int, last: int) -> None:
-            maps, boxes, bins = arrays
-            roi_align(maps, boxes[first:last], bins[first:last], *ctx.how)
-
-        _in_threads(fill, len(rois), output.numel())
-        return output.permute(0, 3, 1, 2).to(features.dtype)
+        return output.permute(0, 3, 1, 2).to(maps[0].dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the features, the same for any number of threads."""
-        from sartorius.models.kernels.roi_align import roi_align_backward
-
         (rois,) = ctx.saved_tensors
-        images, channels, height, width = ctx.shape
-        output = torch.zeros(images, height, width, channels)
-
-        def add(arrays: tuple[np.ndarray, ...], first: int, last: int) -> None:
-            roi_align_backward(*arrays, *ctx.how, first, last)
-
-        # A few RoIs at a time, so that no second copy of all gradients lies in memory.
-        count = max(1, BLOCK * torch.get_num_threads() // max(1, gradients[:1].numel()))
-        for some, boxes in zip(gradients.split(count), rois.split(count), strict=True):
-            arrays = _channels_last(some), _array(boxes), output.numpy()
-            _in_threads(partial(add, arrays), images * height, some.numel())
-        return output.permute(0, 3, 1, 2).to(ctx.dtype), *[None] * 6
+        of_maps = [_map_gradients(gradients, rois, *part) for part in ctx.parts]
+        return *[None] * 6, *of_maps
 
 
-def roi_align(features: Tensor, rois: Tensor, *args: Any) -> Tensor:
+def _map_gradients(
+    gradients: Tensor,
+    rois: Tensor,
+    shape: tuple[int, int, int, int],
+    dtype: torch.dtype,
+    places: Tensor,
+    how: tuple[Any, ...],
+) -> Tensor:
+    """Gradients ``(N, C, H, W)`` of one map, from those of the bins at the places of its RoIs."""
+    from sartorius.models.kernels.roi_align import roi_align_backward
+
+    images, channels, height, width = shape
+    output = torch.zeros(images, height, width, channels)
+
+    def add(arrays: tuple[np.ndarray, ...], first: int, last: int) -> None:
+        roi_align_backward(*arrays, *how, first, last)
+
+    # A few RoIs at a time, so that no second copy of all gradients lies in memory.
+    count = max(1, BLOCK * torch.get_num_threads() // max(1, gradients[:1].numel()))
+    for some in places.split(count) if len(places) else ():
+        arrays = _channels_last(gradients[some]), _array(rois[some]), output.numpy()
+        _in_threads(partial(add, arrays), images * height, len(some) * gradients[:1].numel())
+    return output.permute(0, 3, 1, 2).to(dtype)
+
+
+def roi_align(
+    features: Tensor,
+    rois: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 0,
+    pool_mode: str = 'avg',
+    aligned: bool = True,
+) -> Tensor:
     """MMCV's function of this name; on a CPU :class:`CpuRoIAlign`, except for maxima and float64."""
-    ours = features.device.type == 'cpu' and features.dtype != torch.float64 and 'max' not in args
-    return (CpuRoIAlign if ours else _mmcv_roi_align.RoIAlignFunction).apply(features, rois, *args)
+    if runs_here(features) and pool_mode == 'avg':
+        return CpuRoIAlign.apply(rois, None, output_size, (spatial_scale,), sampling_ratio, aligned, features)
+    words = (output_size, spatial_scale, sampling_ratio, pool_mode, aligned)
+    return _mmcv_roi_align.RoIAlignFunction.apply(features, rois, *words)
+
+
+def runs_here(features: Tensor) -> bool:
+    """Whether :class:`CpuRoIAlign` takes these features."""
+    return features.device.type == 'cpu' and features.dtype != torch.float64
 
 
 class DispatchedNMS(_mmcv_nms.NMSop):

@@ -80,6 +80,7 @@ def _sum_along_y(
 def roi_align(
     features: NDArray[np.float32],
     rois: NDArray[np.float32],
+    places: NDArray[np.int64],
     output: NDArray[np.float32],
     scale: float,
     offset: float,
@@ -90,7 +91,8 @@ def roi_align(
     Args:
         features: ``(N, H, W, C)``.
         rois: ``(R, 5)``: index of the image, x1, y1, x2, y2 in image pixels.
-        output: ``(R, rows, columns, C)``; all of it is set.
+        places: ``(R,)``: where in the output the bins of each go.
+        output: ``(P, rows, columns, C)``; all of these places is set.
         scale: Pixels of the map per pixel of the image, float32.
         offset: 0.5 where integer coordinates are corners of pixels, 0 where they are centres, float32.
         sampling_ratio: Samples per bin and axis; 0 for one per pixel.
@@ -112,7 +114,7 @@ def roi_align(
                 _sum_along_x(in_bins, image, line, x_low, x_count, x_weights)
             if y_count[row]:
                 done = max(done, end)
-            _sum_along_y(output, number, row, in_bins, y_low[row], y_count[row], y_weights)
+            _sum_along_y(output, places[number], row, in_bins, y_low[row], y_count[row], y_weights)
 
 
 @compiled_unlocked
