@@ -11,7 +11,7 @@ with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
 
 # ruff: noqa: E402
 from sartorius.engine.checkpoint_hook import KeepingCheckpointHook
-from sartorius.engine.hooks import PostprocessHook, ProgressHook, SeedEachIterationHook
+from sartorius.engine.hooks import FreedMemoryHook, PostprocessHook, ProgressHook, SeedEachIterationHook
 from sartorius.engine.metrics import BoxMetric, CompetitionMetric, DumpPredictions
 from sartorius.engine.mixed_precision import CpuAmpOptimWrapper
 from sartorius.engine.run_record import RunRecordHook
@@ -23,6 +23,7 @@ __all__ = [
     'CompetitionMetric',
     'CpuAmpOptimWrapper',
     'DumpPredictions',
+    'FreedMemoryHook',
     'KeepingCheckpointHook',
     'MetricsWandbBackend',
     'PostprocessHook',

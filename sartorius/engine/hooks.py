@@ -1,4 +1,4 @@
-"""Hooks for the configs: post-processing inside predict, seeds that survive a resume, progress bars."""
+"""Hooks: post-processing inside predict, seeds that survive a resume, bounded memory, progress bars."""
 
 import sys
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from sartorius.datasets.sartorius import classes_of
 from sartorius.engine.config import innermost
+from sartorius.models.cpu_ops import give_back_freed_memory
 from sartorius.models.outputs import to_image_predictions
 from sartorius.postprocess.chain import Chain, build_chain
 from sartorius.utils.errors import InputError
@@ -79,6 +80,23 @@ class SeedEachIterationHook(Hook):
         """Seeds the generators of all devices."""
         state = np.random.SeedSequence((runner.seed, get_rank(), runner.iter)).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
+
+
+@HOOKS.register_module()
+class FreedMemoryHook(Hook):
+    """Gives freed memory back to the system now and then; a training on a CPU keeps it from one step to the next.
+
+    Args:
+        interval: Training iterations between two times.
+    """
+
+    def __init__(self, interval: int = 100) -> None:
+        self.interval = interval
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Gives it back after every ``interval`` iterations."""
+        if self.every_n_train_iters(runner, self.interval):
+            give_back_freed_memory()
 
 
 @HOOKS.register_module()

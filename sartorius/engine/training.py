@@ -49,9 +49,10 @@ def train(recipe: RecipeOptions, data: DataOptions, options: TrainOptions) -> No
         if start.weights is not None:
             config.load_from = fetch_weights(start.weights)
         dist.barrier()
-        # Whatever hooks the config lists: weights are checked, and run.json is written.
+        # Whatever hooks the config lists: weights are checked, run.json is written, and memory does not grow.
         record = dict(type='RunRecordHook', description=describe_run(config, recipe.config, start.weights).to_dict())
-        config.custom_hooks = [*config.get('custom_hooks', []), dict(type='StartCheckHook'), record]
+        always = [dict(type='StartCheckHook'), record, dict(type='FreedMemoryHook')]
+        config.custom_hooks = [*config.get('custom_hooks', []), *always]
         config.launcher = launcher_of_this_process()
         with plain_worker_errors(), errors_name(config.work_dir):
             runner = TrainingRunner.from_cfg(config)

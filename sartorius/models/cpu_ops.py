@@ -225,6 +225,15 @@ def set_malloc(mmap_max: int, trim_threshold: int) -> None:
         library.mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
 
+def give_back_freed_memory() -> None:
+    """Makes glibc return the pages of all that is freed to the system; see malloc_trim(3).
+
+    Blocks of many sizes leave gaps that none of the next fits into: a process that keeps them grows without end.
+    """
+    if sys.platform == 'linux' and hasattr(library := ctypes.CDLL(None), 'malloc_trim'):
+        library.malloc_trim(0)
+
+
 def _channels_last(maps: Tensor) -> np.ndarray:
     return _array(maps.permute(0, 2, 3, 1))
 
